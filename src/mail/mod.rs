@@ -1,0 +1,1 @@
+//! What happens to mail: delivery, folders, flags, changes.

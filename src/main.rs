@@ -1,0 +1,3 @@
+//! The command line's arms, nothing else.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The trust space: vocabulary and rules. Pure: no I/O, no clock of its own.

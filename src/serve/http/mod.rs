@@ -1,0 +1,1 @@
+//! The administration API on the Unix socket.

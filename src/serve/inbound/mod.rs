@@ -1,0 +1,1 @@
+//! The door of the other operators: SMTP over mutual TLS.

@@ -1,0 +1,5 @@
+//! The doors.
+
+pub mod http;
+pub mod imap;
+pub mod inbound;

@@ -1,0 +1,4 @@
+//! Protocols as state machines: bytes in, actions out. Pure: no sockets, no tasks.
+
+pub mod imap;
+pub mod smtp;
