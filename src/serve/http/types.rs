@@ -1,0 +1,601 @@
+//! What travels over the administration API: the requests and answers as types, shared by the server and by
+//! `caducee`'s own subcommands, so that the two cannot drift apart.
+//!
+//! Three rules. Instants are RFC 3339 texts in UTC (`2026-11-22T00:49:54Z`), sizes are bytes. A request with a field that
+//! nobody knows is refused (a typing error must not be silently ignored); an answer may grow new fields, so answers are
+//! read tolerantly. Nothing here holds a message's content: that only travels as a message body.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// The media type of one message as it stands (RFC 2046 §5.2.1).
+pub const MESSAGE_TYPE: &str = "message/rfc822";
+
+/// The media type of a run of messages in one request: for each, one line of JSON ([`BatchEntry`]), a line feed, then
+/// exactly as many bytes as the line said.
+pub const BATCH_TYPE: &str = "application/vnd.caducee.messages";
+
+/// The media type of a list of JSON values, one a line: what a run of messages is answered with ([`BatchResult`]).
+pub const LINES_TYPE: &str = "application/x-ndjson";
+
+/// The media type of a refusal (RFC 9457 §3).
+pub const PROBLEM_TYPE: &str = "application/problem+json";
+
+/// A refusal as RFC 9457 lays it down, with the rule's name and, where one is at fault, the request's field.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProblemBody {
+    /// A stable reference of this kind of problem: `/problems/<rule>` (RFC 9457 §3.1.1).
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// What this kind of problem is, in some words that never change.
+    pub title: String,
+    /// The HTTP status, again, for those who only keep the body.
+    pub status: u16,
+    /// What was wrong this time, for people.
+    pub detail: String,
+    /// The rule's stable kebab-case name: what a program should look at.
+    pub rule: String,
+    /// The field of the request that was refused, as `holder.last_name` or `?limit`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+    /// The reference under which the server's log tells more.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reference: String,
+}
+
+/// What runs behind the socket: `GET /v1/status`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The server's own name, as it greets.
+    pub name: String,
+    /// The version of the running program.
+    pub version: String,
+    /// When it started.
+    pub started_at: String,
+    /// Its process id.
+    pub pid: u32,
+    /// How many domains are its own.
+    pub domains: u64,
+    /// How many mailboxes it keeps, closed ones included.
+    pub mailboxes: u64,
+    /// When the white list in force was generated, if there is one.
+    #[serde(default)]
+    pub white_list_generated_at: Option<String>,
+    /// Whether the server takes mail at present, and if not, why.
+    #[serde(default)]
+    pub trouble: Option<String>,
+}
+
+/// What a reload did: `POST /v1/reload`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reloaded {
+    /// What was read again, in words (`certificates`, `white list` …).
+    pub reloaded: Vec<String>,
+    /// What has changed in the configuration but needs a restart to take effect.
+    #[serde(default)]
+    pub needs_restart: Vec<String>,
+}
+
+/// One of the operator's own domains.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Domain {
+    /// Its name, in lower case.
+    pub name: String,
+    /// When it was added.
+    #[serde(default)]
+    pub created_at: Option<String>,
+    /// How many mailboxes stand in it, closed ones included.
+    pub mailboxes: u64,
+    /// Whether the white list in force lists it; unknown while there is no list.
+    #[serde(default)]
+    pub listed: Option<bool>,
+}
+
+/// All of the operator's own domains: `GET /v1/domains`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Domains {
+    /// The domains, by name.
+    pub domains: Vec<Domain>,
+}
+
+/// A domain to add: `POST /v1/domains`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewDomain {
+    /// Its name.
+    pub name: String,
+}
+
+/// Who holds a mailbox. For a `PER` the person, for the others the structure and the person responsible for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Holder {
+    /// Title of practice (`Dr`, `Mme` …).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// First name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_name: Option<String>,
+    /// Last name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_name: Option<String>,
+    /// National id of the person: `8` and the RPPS number (12 digits), or an id given by the employer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub national_id: Option<String>,
+    /// National id of the structure: `1` and the FINESS number (9 digits), or `3` and the SIRET number (14 digits).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub structure_id: Option<String>,
+    /// Name of the structure, as it is shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entity: Option<String>,
+    /// Service or unit within the structure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+}
+
+/// A mailbox to create: `POST /v1/mailboxes`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewMailbox {
+    /// Its address. Neither it nor the kind changes afterwards (MSSanté §4).
+    pub address: String,
+    /// `PER`, `ORG`, `APP` or `CAB`.
+    pub kind: String,
+    /// Whether it is a test mailbox (MSSanté §4: exchanges only with its operator's own and with other test mailboxes).
+    #[serde(default)]
+    pub test: bool,
+    /// Whether it may only exchange within the operator's own domains.
+    #[serde(default)]
+    pub restricted: bool,
+    /// Who holds it.
+    #[serde(default)]
+    pub holder: Holder,
+    /// National ids of the persons who may open it besides its holder (`ORG`, `CAB`).
+    #[serde(default)]
+    pub access_list: Vec<String>,
+    /// Whether it stays out of the directory (liste rouge).
+    #[serde(default)]
+    pub red_list: bool,
+    /// What it may hold, in bytes; the server's default where absent.
+    #[serde(default)]
+    pub quota: Option<u64>,
+    /// Whether it may be opened by password.
+    #[serde(default)]
+    pub allow_password: bool,
+    /// An unsecured address for notices without content.
+    #[serde(default)]
+    pub notification_address: Option<String>,
+    /// A password to set at once; `allow_password` must be true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<PasswordChoice>,
+}
+
+/// How a password comes to be.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PasswordChoice {
+    /// The server makes a strong one and shows it once, in its answer.
+    Generate,
+    /// This one.
+    Set(String),
+}
+
+impl fmt::Debug for PasswordChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Generate => f.write_str("Generate"),
+            Self::Set(_) => f.write_str("Set(…)"),
+        }
+    }
+}
+
+/// A mailbox as the administration sees it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mailbox {
+    /// Its id, never reused.
+    pub id: u64,
+    /// Its address.
+    pub address: String,
+    /// `PER`, `ORG`, `APP` or `CAB`.
+    pub kind: String,
+    /// `open`, `suspended` or `closed`.
+    pub state: String,
+    /// Whether it is a test mailbox.
+    pub test: bool,
+    /// Whether it may only exchange within the operator's own domains.
+    pub restricted: bool,
+    /// Who holds it.
+    #[serde(default)]
+    pub holder: Holder,
+    /// National ids of the persons who may open it besides its holder.
+    #[serde(default)]
+    pub access_list: Vec<String>,
+    /// Whether it stays out of the directory.
+    pub red_list: bool,
+    /// What it may hold, in bytes; 0 for no bound.
+    pub quota: u64,
+    /// Bytes that it holds.
+    pub used_bytes: u64,
+    /// Messages that it holds.
+    pub used_messages: u64,
+    /// Whether it may be opened by password.
+    pub allow_password: bool,
+    /// Whether a password is set.
+    pub has_password: bool,
+    /// How many client certificates are bound to it.
+    #[serde(default)]
+    pub certificates: u64,
+    /// An unsecured address for notices without content.
+    #[serde(default)]
+    pub notification_address: Option<String>,
+    /// When it was created.
+    #[serde(default)]
+    pub created_at: Option<String>,
+    /// When it was closed.
+    #[serde(default)]
+    pub closed_at: Option<String>,
+}
+
+/// A mailbox just created, with the password that the server made, if it was asked to.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreatedMailbox {
+    /// The mailbox.
+    #[serde(flatten)]
+    pub mailbox: Mailbox,
+    /// The generated password: shown here and never again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
+}
+
+/// A page of mailboxes: `GET /v1/mailboxes`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mailboxes {
+    /// The mailboxes, in the order of their ids.
+    pub mailboxes: Vec<Mailbox>,
+    /// Ask again with `after` at this id for the next page; absent on the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_after: Option<u64>,
+}
+
+/// Which mailboxes to list; every filter that is given must hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MailboxQuery {
+    /// Only those in this domain.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub domain: Option<String>,
+    /// Only this kind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Only this state.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// Only test mailboxes, or only others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test: Option<bool>,
+    /// Only those whose address, names or entity contain this text, without regard to case.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub search: Option<String>,
+    /// Only ids above this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<u64>,
+    /// At most so many: 1 to 1000, by default 100.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}
+
+/// What to change in a mailbox: `PATCH /v1/mailboxes/{address}`. Absent fields stay as they are, `null` clears.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MailboxChange {
+    /// Whether it is a test mailbox.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test: Option<bool>,
+    /// Whether it may only exchange within the operator's own domains.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restricted: Option<bool>,
+    /// Changes of the holder's data.
+    #[serde(skip_serializing_if = "HolderChange::is_empty")]
+    pub holder: HolderChange,
+    /// The whole new access list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub access_list: Option<Vec<String>>,
+    /// Whether it stays out of the directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub red_list: Option<bool>,
+    /// What it may hold, in bytes; `null` for the server's default.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    pub quota: Option<Option<u64>>,
+    /// Whether it may be opened by password.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow_password: Option<bool>,
+    /// An unsecured address for notices; `null` clears it.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    pub notification_address: Option<Option<String>>,
+}
+
+/// Changes of a holder's data; absent fields stay, `null` clears.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HolderChange {
+    /// Title of practice.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    pub title: Option<Option<String>>,
+    /// First name.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    pub first_name: Option<Option<String>>,
+    /// Last name.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    pub last_name: Option<Option<String>>,
+    /// National id of the person.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    pub national_id: Option<Option<String>>,
+    /// National id of the structure.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    pub structure_id: Option<Option<String>>,
+    /// Name of the structure.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    pub entity: Option<Option<String>>,
+    /// Service or unit within the structure.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    pub service: Option<Option<String>>,
+}
+
+impl HolderChange {
+    /// Whether it changes nothing.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Reads a field that is there, `null` included, so that "absent" and "cleared" stay two things.
+fn given<'de, T, D>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    Option::<T>::deserialize(deserializer).map(Some)
+}
+
+/// Proof that the caller means it: `POST /v1/mailboxes/{address}/close`. Closing erases the content for good.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CloseRequest {
+    /// The mailbox's address, once more.
+    pub confirm: String,
+}
+
+/// A password to set: `PUT /v1/mailboxes/{address}/password`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PasswordRequest {
+    /// How the password comes to be.
+    pub password: PasswordChoice,
+}
+
+/// The answer to a [`PasswordRequest`].
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PasswordAnswer {
+    /// The generated password, shown here and never again; absent when the caller chose it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
+}
+
+/// A client certificate to bind to a mailbox: `POST /v1/mailboxes/{address}/certificates`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewCertificate {
+    /// The certificate itself, PEM. Either this or one of the next two.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pem: Option<String>,
+    /// The SHA-256 fingerprint of its DER form, hexadecimal, with or without colons.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
+    /// Its subject, `CN=…,OU=…`: outlives a renewal of the certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// With `pem`: bind its subject in place of its fingerprint.
+    #[serde(default)]
+    pub by_subject: bool,
+    /// A word to remember it by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+}
+
+/// A client certificate bound to a mailbox.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Certificate {
+    /// The binding's number within the mailbox.
+    pub id: u64,
+    /// The fingerprint, if bound by it.
+    #[serde(default)]
+    pub fingerprint: Option<String>,
+    /// The subject, if bound by it.
+    #[serde(default)]
+    pub subject: Option<String>,
+    /// A word to remember it by.
+    #[serde(default)]
+    pub label: Option<String>,
+    /// When it was bound.
+    #[serde(default)]
+    pub created_at: Option<String>,
+}
+
+/// The client certificates bound to a mailbox.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Certificates {
+    /// The bindings, oldest first.
+    pub certificates: Vec<Certificate>,
+}
+
+/// A folder of a mailbox.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Folder {
+    /// Its name, levels parted by `/`.
+    pub name: String,
+    /// Its special use (RFC 6154), as `\Sent`.
+    #[serde(default)]
+    pub special_use: Option<String>,
+    /// Its UIDVALIDITY.
+    pub uid_validity: u32,
+    /// How many messages it holds.
+    pub messages: u64,
+    /// How many of them are unseen.
+    pub unseen: u64,
+    /// Their size in bytes.
+    pub bytes: u64,
+}
+
+/// The folders of a mailbox.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Folders {
+    /// The folders, by name.
+    pub folders: Vec<Folder>,
+}
+
+/// A message in a folder, without anything of its content.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    /// Its UID.
+    pub uid: u32,
+    /// Its size in bytes, lines ending in CRLF.
+    pub size: u64,
+    /// SHA-256 of its bytes, hexadecimal: tells whether a message is there already.
+    pub sha256: String,
+    /// Its flags and keywords, as IMAP writes them (`\Seen`, `$Forwarded`).
+    #[serde(default)]
+    pub flags: Vec<String>,
+    /// Its internal date: when it arrived.
+    pub date: String,
+}
+
+/// A page of a folder's messages.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Messages {
+    /// The folder's UIDVALIDITY: the UIDs mean nothing under another one.
+    pub uid_validity: u32,
+    /// The messages, by rising UID.
+    pub messages: Vec<Message>,
+    /// Ask again with `after` at this UID for the next page; absent on the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_after: Option<u32>,
+}
+
+/// Which messages to list: `GET /v1/mailboxes/{address}/messages`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MessageQuery {
+    /// The folder; `INBOX` where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub folder: Option<String>,
+    /// Only UIDs above this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<u32>,
+    /// At most so many: 1 to 5000, by default 1000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+}
+
+/// Where and how to file one message: the query of `POST /v1/mailboxes/{address}/messages`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FileQuery {
+    /// The folder, made if it is not there; `INBOX` where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub folder: Option<String>,
+    /// Flags and keywords, parted by spaces (`\Seen $Forwarded`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flags: Option<String>,
+    /// The internal date; the present where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub date: Option<String>,
+}
+
+/// Where a message was filed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Filed {
+    /// The folder's UIDVALIDITY.
+    pub uid_validity: u32,
+    /// The message's UID.
+    pub uid: u32,
+    /// Its size in bytes, lines ending in CRLF.
+    pub size: u64,
+    /// SHA-256 of its bytes, hexadecimal.
+    pub sha256: String,
+}
+
+/// The line before each message of a [`BATCH_TYPE`] request.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BatchEntry {
+    /// How many bytes of message follow the line.
+    pub size: u64,
+    /// The folder, made if it is not there; `INBOX` where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<String>,
+    /// Flags and keywords.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub flags: Vec<String>,
+    /// The internal date; the present where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub date: Option<String>,
+}
+
+/// One line of the answer to a [`BATCH_TYPE`] request: the messages' fates in the order in which they came.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BatchResult {
+    /// It is filed, on disk and synced.
+    Filed(Filed),
+    /// It was refused; the messages after it are not touched by that.
+    Refused(ProblemBody),
+    /// The run ended here for good: whatever comes after this point was not filed.
+    Ended(ProblemBody),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_absent_field_stays_and_a_null_clears() {
+        let change: MailboxChange = serde_json::from_str(r#"{"quota":null,"holder":{"title":"Dr"}}"#).unwrap();
+        assert_eq!(change.quota, Some(None));
+        assert_eq!(change.notification_address, None);
+        assert_eq!(change.holder.title, Some(Some("Dr".into())));
+        assert_eq!(change.holder.first_name, None);
+    }
+
+    #[test]
+    fn a_change_survives_the_way_there() {
+        let change = MailboxChange {
+            quota: Some(None),
+            holder: HolderChange { entity: Some(None), ..HolderChange::default() },
+            ..MailboxChange::default()
+        };
+        let text = serde_json::to_string(&change).unwrap();
+        assert_eq!(text, r#"{"holder":{"entity":null},"quota":null}"#);
+        assert_eq!(serde_json::from_str::<MailboxChange>(&text).unwrap(), change);
+    }
+
+    #[test]
+    fn a_field_nobody_knows_is_refused() {
+        let refused = serde_json::from_str::<NewMailbox>(r#"{"address":"a@b.example","kind":"PER","quotta":1}"#);
+        assert!(refused.unwrap_err().to_string().contains("quotta"));
+    }
+
+    #[test]
+    fn a_password_never_shows_in_debug_output() {
+        let request = PasswordRequest { password: PasswordChoice::Set("Sésame ouvre-toi".into()) };
+        assert!(!format!("{request:?}").contains("ouvre"));
+    }
+
+    #[test]
+    fn password_choices_read_as_the_page_says() {
+        let generate: PasswordRequest = serde_json::from_str(r#"{"password":"generate"}"#).unwrap();
+        assert_eq!(generate.password, PasswordChoice::Generate);
+        let set: PasswordRequest = serde_json::from_str(r#"{"password":{"set":"x"}}"#).unwrap();
+        assert_eq!(set.password, PasswordChoice::Set("x".into()));
+    }
+}
