@@ -228,8 +228,8 @@ impl ReplyReader {
         if self.lines.len() == MAX_REPLY_LINES {
             return Err(ReplyError::TooManyLines);
         }
-        let text = String::from_utf8_lossy(text).into_owned();
-        self.lines.push(Cow::Owned(self.without_enhanced_code(code, text)));
+        let text = self.without_enhanced_code(code, String::from_utf8_lossy(text).into_owned());
+        self.lines.push(Cow::Owned(text));
         if !last {
             return Ok(None);
         }
