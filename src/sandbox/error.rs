@@ -1,0 +1,98 @@
+//! Why a sandbox could not be had.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Everything that stops a sandbox; each text says what to do where something can be done.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SandboxError {
+    /// A file or directory of the sandbox cannot be read or written.
+    #[error("{}: {error}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        error: io::Error,
+    },
+    /// Unix sockets below the directory would have names that are too long for the system.
+    #[error("{} is too long a path for the Unix sockets in it: at most {max} bytes; choose another one with --dir", dir.display())]
+    DirTooLong {
+        /// The directory.
+        dir: PathBuf,
+        /// What its path may have.
+        max: usize,
+    },
+    /// Another process has the directory.
+    #[error("a sandbox is running in {} (process {holder}); stop it first, or choose another directory with --dir", dir.display())]
+    Running {
+        /// The directory.
+        dir: PathBuf,
+        /// The other's process id, as its lock file says.
+        holder: String,
+    },
+    /// A certificate, key or CRL could not be made.
+    #[error("making the test PKI, {what}: {error}")]
+    Pki {
+        /// Which part.
+        what: String,
+        /// The reason.
+        #[source]
+        error: rcgen::Error,
+    },
+    /// A PKCS#12 file could not be made.
+    #[error("making {name}.p12, {what}: {error}")]
+    Pkcs12 {
+        /// The certificate's name.
+        name: String,
+        /// Which part.
+        what: &'static str,
+        /// The reason.
+        #[source]
+        error: p12_keystore::error::Error,
+    },
+    /// A certificate that the sandbox made is not one any more.
+    #[error("{} is no certificate: remove the sandbox's directory to have a new one", path.display())]
+    Certificate {
+        /// Which.
+        path: PathBuf,
+    },
+    /// A key was asked for that was not made: a mistake in the sandbox's own cast.
+    #[error("the test PKI has no key called {name}")]
+    NoKey {
+        /// Which.
+        name: String,
+    },
+    /// The system gives no random bytes.
+    #[error("the system gives no random bytes")]
+    Random,
+    /// Something of ours could not be written down.
+    #[error("writing {what}: {error}")]
+    Internal {
+        /// What.
+        what: &'static str,
+        /// The reason.
+        #[source]
+        error: serde_json::Error,
+    },
+}
+
+impl SandboxError {
+    /// For `map_err`: an I/O error of `path`.
+    pub(super) fn file(path: &Path) -> impl Fn(io::Error) -> Self + use<> {
+        let path = path.to_owned();
+        move |error| Self::File { path: path.clone(), error }
+    }
+
+    /// For `map_err`: an error of the certificate maker.
+    pub(super) fn pki(what: &str) -> impl Fn(rcgen::Error) -> Self + use<> {
+        let what = what.to_owned();
+        move |error| Self::Pki { what: what.clone(), error }
+    }
+
+    /// For `map_err`: a serialisation error.
+    pub(super) fn internal(what: &'static str) -> impl Fn(serde_json::Error) -> Self {
+        move |error| Self::Internal { what, error }
+    }
+}
