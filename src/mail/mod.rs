@@ -1,1 +1,3 @@
 //! What happens to mail: delivery, folders, flags, changes.
+
+pub mod summary;
