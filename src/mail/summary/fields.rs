@@ -79,7 +79,13 @@ pub(super) fn split_name(line: &[u8]) -> Option<(usize, usize)> {
 }
 
 /// Puts a field's value into the envelope or content. `value` is unfolded and trimmed.
-pub(super) fn keep(field: Field, value: RawText, envelope: Option<&mut Envelope>, content: &mut Content, limits: &SummaryLimits) {
+pub(super) fn keep(
+    field: Field,
+    value: RawText,
+    envelope: Option<&mut Envelope>,
+    content: &mut Content,
+    limits: &SummaryLimits,
+) {
     if field.is_content() {
         return keep_content(field, value, content, limits);
     }
@@ -118,7 +124,9 @@ fn keep_content(field: Field, value: RawText, content: &mut Content, limits: &Su
         Field::ContentDisposition if content.disposition.is_none() => {
             content.disposition = disposition(&value, limits.parameters);
         }
-        Field::ContentLanguage if content.language.is_empty() => content.language = languages(&value, limits.parameters),
+        Field::ContentLanguage if content.language.is_empty() => {
+            content.language = languages(&value, limits.parameters)
+        }
         Field::ContentTransferEncoding if content.encoding.is_none() => {
             content.encoding = Some(token(&mut Scanner::new(&value))).filter(|token| !token.is_empty());
         }
@@ -224,7 +232,12 @@ fn token(scanner: &mut Scanner<'_>) -> RawText {
     scanner.skip_blanks();
     let mut text = RawText::new();
     while let Some(byte) = scanner.peek() {
-        if byte <= b' ' || matches!(byte, b'(' | b')' | b'<' | b'>' | b'@' | b',' | b';' | b':' | b'"' | b'/' | b'[' | b']' | b'?' | b'=') {
+        if byte <= b' '
+            || matches!(
+                byte,
+                b'(' | b')' | b'<' | b'>' | b'@' | b',' | b';' | b':' | b'"' | b'/' | b'[' | b']' | b'?' | b'='
+            )
+        {
             break;
         }
         scanner.next();

@@ -49,7 +49,15 @@ pub(super) struct Ending {
 impl Frame {
     pub(super) fn new(header_start: u64, envelope: Option<Envelope>, in_digest: bool) -> Self {
         let part = Part { header_start, body_start: header_start, end: header_start, ..Part::default() };
-        Self { part, envelope, newlines_before: 0, holds: Holds::Leaf, has_field: false, in_digest, least_end: header_start }
+        Self {
+            part,
+            envelope,
+            newlines_before: 0,
+            holds: Holds::Leaf,
+            has_field: false,
+            in_digest,
+            least_end: header_start,
+        }
     }
 
     /// The header is complete. `full`: no part may be opened within, so a composite body is opaque.
@@ -79,7 +87,8 @@ impl Frame {
     }
 
     fn boundary(&self) -> Option<RawText> {
-        let (_, value) = self.part.content.parameters.iter().find(|(name, _)| name.eq_ignore_ascii_case(b"boundary"))?;
+        let (_, value) =
+            self.part.content.parameters.iter().find(|(name, _)| name.eq_ignore_ascii_case(b"boundary"))?;
         // RFC 2046 §5.1.1: a boundary does not end with white space.
         let boundary = value.trim_ascii_end();
         (1..=LONGEST_BOUNDARY).contains(&boundary.len()).then(|| boundary.to_vec())

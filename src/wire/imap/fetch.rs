@@ -131,11 +131,9 @@ fn items(cursor: &mut Cursor<'_>) -> Result<Vec<FetchItem>, ParseError> {
     }
     // RFC 3501 §6.4.5: a macro stands alone.
     const FAST: [FetchItem; 3] = [FetchItem::Flags, FetchItem::InternalDate, FetchItem::Size];
-    for (name, more) in [
-        ("ALL", &[FetchItem::Envelope][..]),
-        ("FULL", &[FetchItem::Envelope, FetchItem::Body][..]),
-        ("FAST", &[][..]),
-    ] {
+    for (name, more) in
+        [("ALL", &[FetchItem::Envelope][..]), ("FULL", &[FetchItem::Envelope, FetchItem::Body][..]), ("FAST", &[][..])]
+    {
         let mut ahead = cursor.clone();
         if ahead.eat_word(name) && matches!(ahead.peek(), None | Some(b' ')) {
             *cursor = ahead;

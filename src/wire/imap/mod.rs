@@ -7,7 +7,7 @@
 //! ```text
 //! bytes ─▶ framer::Framer ─▶ Framed (text + literals) ─▶ parse::command ─▶ command::Command ─▶ serve/imap
 //!                     └────▶ pieces of an APPEND's message ─▶ a sink
-//! serve/imap ─▶ response::* (status lines, strings), structure::* (ENVELOPE, BODYSTRUCTURE) ─▶ bytes
+//! serve/imap ─▶ response::* (status lines, strings) ─▶ bytes
 //! ```
 //!
 //! | file | subject |
@@ -17,7 +17,7 @@
 //! | [`parse`], [`cursor`] | a framed command → a typed one |
 //! | [`fetch`], [`search`], [`list`] | the three commands with a language of their own |
 //! | [`sequence`], [`flag`], [`date`], [`utf7`] | the small grammars |
-//! | [`response`], [`structure`] | what the server writes |
+//! | [`response`] | what the server writes |
 
 pub mod command;
 pub mod cursor;
@@ -30,5 +30,4 @@ pub mod parse;
 pub mod response;
 pub mod search;
 pub mod sequence;
-pub mod structure;
 pub mod utf7;

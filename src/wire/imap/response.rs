@@ -209,7 +209,8 @@ pub fn number(out: &mut Vec<u8>, number: u32, word: &str) {
 /// `string`: quoted where the grammar allows, else a literal.
 pub fn string(out: &mut Vec<u8>, bytes: &[u8]) {
     // RFC 3501 §9: QUOTED-CHAR is TEXT-CHAR, that is 7-bit without CR, LF and NUL. Long ones are easier read as literals.
-    let quotable = bytes.len() <= 1000 && bytes.iter().all(|&byte| matches!(byte, 1..=0x7f) && byte != b'\r' && byte != b'\n');
+    let quotable =
+        bytes.len() <= 1000 && bytes.iter().all(|&byte| matches!(byte, 1..=0x7f) && byte != b'\r' && byte != b'\n');
     if !quotable {
         return literal(out, bytes);
     }
