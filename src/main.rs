@@ -1,3 +1,5 @@
 //! The command line's arms, nothing else.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    caducee::cli::run()
+}

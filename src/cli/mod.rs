@@ -1,4 +1,47 @@
 //! The command line: one file a subcommand.
+//!
+//! A subcommand is a struct of arguments (clap derive) with `run(self) -> ExitCode`. Verbs that act on a running server
+//! are clients of its administration API ([`client`]). Results go to standard output, as tables for people and with
+//! `--json` for scripts; everything else goes to standard error ([`output`]).
+//!
+//! # Exit codes
+//!
+//! | code | meaning |
+//! |---|---|
+//! | 0 | done |
+//! | 1 | refused or failed; standard error says why |
+//! | 2 | wrong use of the command line |
+//! | 3 | the server cannot be reached on its administration socket |
+//! | 4 | this user may not administer the server |
+//! | 5 | finished, but some messages were left out; they are listed |
 
+mod check;
 pub mod client;
 pub mod output;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// The mail server of an MSSanté operator.
+#[derive(Debug, Parser)]
+#[command(name = "caducee", version, propagate_version = true, max_term_width = 100, arg_required_else_help = true)]
+#[command(
+    after_help = "Exit codes: 0 done, 1 refused or failed, 2 wrong use, 3 server unreachable, 4 not allowed, 5 done in part."
+)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// The subcommands, in the order of the help. One line here and one in [`run`] for each.
+#[derive(Debug, Subcommand)]
+enum Command {
+    Check(check::Check),
+}
+
+/// Runs what the process's arguments ask for.
+pub fn run() -> ExitCode {
+    match CommandLine::parse().command {
+        Command::Check(check) => check.run(),
+    }
+}

@@ -1,0 +1,226 @@
+//! The figures, as Prometheus reads them (OpenMetrics text). One value, made at start, shared by all rooms.
+
+use super::process::ProcessCollector;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+/// The doors, as labels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Door {
+    /// Other operators' mail, on port 25.
+    Smtp,
+    /// IMAP with STARTTLS, on port 143.
+    Imap,
+    /// IMAP over TLS, on port 993.
+    Imaps,
+}
+
+impl Door {
+    /// The door's name in logs, metrics and `LISTEN_FDNAMES`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Door::Smtp => "smtp",
+            Door::Imap => "imap",
+            Door::Imaps => "imaps",
+        }
+    }
+}
+
+impl EncodeLabelValue for Door {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
+        self.name().encode(encoder)
+    }
+}
+
+impl std::fmt::Display for Door {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Labels of figures that a door counts.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct DoorLabel {
+    /// The door.
+    pub door: Door,
+}
+
+/// Labels of TLS handshakes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct TlsLabel {
+    /// The door.
+    pub door: Door,
+    /// `ok`, or why the handshake or certificate was refused (`no-certificate`, `expired`, `revoked`, …).
+    pub result: &'static str,
+}
+
+/// Labels of refusals by a rule.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct RuleLabel {
+    /// The rule's stable name (`mss::decision::Rule::name`, or one of the SMTP engine's).
+    pub rule: &'static str,
+}
+
+/// Labels of events of one door with a reason from a closed set.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ReasonLabel {
+    /// The door.
+    pub door: Door,
+    /// The reason's stable name.
+    pub reason: &'static str,
+}
+
+/// Labels of logins.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct AccountLabel {
+    /// `password`, `certificate`, …
+    pub means: &'static str,
+    /// `ok`, `refused`, `unavailable`.
+    pub result: &'static str,
+}
+
+/// Labels of figures about one configured thing (a certificate, a CRL's issuer): few, named by the configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Labelled {
+    /// What the figure is about.
+    pub name: String,
+}
+
+/// A histogram of commit durations, in seconds: from half a millisecond to some ten seconds.
+#[derive(Clone, Debug)]
+pub struct CommitLatency(pub Histogram);
+
+impl Default for CommitLatency {
+    fn default() -> Self {
+        const BUCKETS: [f64; 14] =
+            [0.0005, 0.001, 0.002, 0.004, 0.008, 0.015, 0.03, 0.06, 0.125, 0.25, 0.5, 1.0, 3.0, 10.0];
+        Self(Histogram::new(BUCKETS))
+    }
+}
+
+/// All figures of the server. Counters only rise; gauges are what is now.
+///
+/// Cheap to clone: every figure is shared.
+#[derive(Clone, Debug, Default)]
+pub struct Metrics {
+    /// Connections accepted, by door.
+    pub connections: Family<DoorLabel, Counter>,
+    /// Connections open now, by door.
+    pub connections_open: Family<DoorLabel, Gauge>,
+    /// Connections turned away at the door (`too-many`, `too-many-of-address`, `too-many-of-peer`, `draining`).
+    pub connections_refused: Family<ReasonLabel, Counter>,
+    /// Failures of accept(2) (out of descriptors and the like), by door.
+    pub accept_errors: Family<DoorLabel, Counter>,
+    /// TLS handshakes by result.
+    pub tls_handshakes: Family<TlsLabel, Counter>,
+    /// SMTP refusals, by rule.
+    pub smtp_refusals: Family<RuleLabel, Counter>,
+    /// Messages received from other operators and committed.
+    pub messages_received: Counter,
+    /// Bytes of these messages.
+    pub bytes_received: Counter,
+    /// Deliveries to mailboxes (one message to three mailboxes counts three).
+    pub deliveries: Counter,
+    /// Duration of durable commits, from the request to the acknowledgement.
+    pub commit_latency: CommitLatency,
+    /// Commits that share one `sync_data` (group commit), summed up; divide by syncs for the mean.
+    pub commits: Counter,
+    /// `sync_data` calls of the log.
+    pub log_syncs: Counter,
+    /// Bytes appended to the log.
+    pub log_bytes: Counter,
+    /// 1 when the store answers, 0 when its engine has failed.
+    pub store_ready: Gauge,
+    /// Free bytes on the store's file system.
+    pub store_free: Gauge,
+    /// IMAP sessions after login.
+    pub imap_sessions: Gauge,
+    /// IMAP sessions in IDLE.
+    pub imap_idle: Gauge,
+    /// Logins by means and result.
+    pub logins: Family<AccountLabel, Counter>,
+    /// Entries of the white list in force.
+    pub white_list_entries: Gauge,
+    /// When the white list in force was generated, in Unix seconds; 0 when there is none.
+    pub white_list_generated: Gauge,
+    /// Refreshes of the white list, by result (`taken`, `unchanged`, or why it was refused).
+    pub white_list_refreshes: Family<RuleLabel, Counter>,
+    /// `nextUpdate` of each CRL in force, in Unix seconds.
+    pub crl_next_update: Family<Labelled, Gauge>,
+    /// Refreshes of CRLs, by result.
+    pub crl_refreshes: Family<RuleLabel, Counter>,
+    /// End of validity of each of our certificates, in Unix seconds.
+    pub certificate_expiry: Family<Labelled, Gauge>,
+    /// Reloads of configuration and certificates, by result (`ok`, `failed`).
+    pub reloads: Family<RuleLabel, Counter>,
+}
+
+impl Metrics {
+    /// A registry with every figure, and those of the process (memory, descriptors, processor time).
+    ///
+    /// Names: `caducee_…`; the text form adds `_total` to counters.
+    pub fn registry(&self) -> Registry {
+        let mut root = Registry::default();
+        root.register_collector(Box::new(ProcessCollector));
+        let all = root.sub_registry_with_prefix("caducee");
+        self.register_doors(all);
+        self.register_mail(all);
+        self.register_trust(all);
+        root
+    }
+
+    fn register_doors(&self, all: &mut Registry) {
+        all.register("connections", "Connections accepted", self.connections.clone());
+        all.register("connections_open", "Connections open now", self.connections_open.clone());
+        all.register("connections_refused", "Connections turned away", self.connections_refused.clone());
+        all.register("accept_errors", "Failures of accept", self.accept_errors.clone());
+        all.register("tls_handshakes", "TLS handshakes by result", self.tls_handshakes.clone());
+        all.register("logins", "Logins by means and result", self.logins.clone());
+        all.register("imap_sessions", "IMAP sessions after login", self.imap_sessions.clone());
+        all.register("imap_idle", "IMAP sessions in IDLE", self.imap_idle.clone());
+        all.register("reloads", "Reloads by result", self.reloads.clone());
+    }
+
+    fn register_mail(&self, all: &mut Registry) {
+        let bytes = || Unit::Bytes;
+        all.register("smtp_refusals", "SMTP refusals by rule", self.smtp_refusals.clone());
+        all.register("messages_received", "Messages received and committed", self.messages_received.clone());
+        all.register_with_unit("received", "Bytes of messages received", bytes(), self.bytes_received.clone());
+        all.register("deliveries", "Deliveries to mailboxes", self.deliveries.clone());
+        let latency = self.commit_latency.0.clone();
+        all.register_with_unit("commit_duration", "Duration of durable commits", Unit::Seconds, latency);
+        all.register("commits", "Durable commits", self.commits.clone());
+        all.register("log_syncs", "Synchronisations of the log", self.log_syncs.clone());
+        all.register_with_unit("log_written", "Bytes appended to the log", bytes(), self.log_bytes.clone());
+        all.register("store_ready", "1 when the store answers", self.store_ready.clone());
+        all.register_with_unit("store_free", "Free space of the store", bytes(), self.store_free.clone());
+    }
+
+    fn register_trust(&self, all: &mut Registry) {
+        let seconds = || Unit::Seconds;
+        all.register("white_list_entries", "Entries of the white list", self.white_list_entries.clone());
+        let generated = self.white_list_generated.clone();
+        all.register_with_unit("white_list_generated", "Unix time of the white list", seconds(), generated);
+        let refreshes = self.white_list_refreshes.clone();
+        all.register("white_list_refreshes", "Refreshes of the white list by result", refreshes);
+        let next_update = self.crl_next_update.clone();
+        all.register_with_unit("crl_next_update", "Unix time of each CRL's nextUpdate", seconds(), next_update);
+        all.register("crl_refreshes", "Refreshes of CRLs by result", self.crl_refreshes.clone());
+        let expiry = self.certificate_expiry.clone();
+        all.register_with_unit("certificate_expiry", "Unix time of our certificates' end", seconds(), expiry);
+    }
+}
+
+/// The text that `/metrics` answers.
+///
+/// # Errors
+/// A collector failed to write; the text is then incomplete and must not be served.
+pub fn render(registry: &Registry) -> Result<String, std::fmt::Error> {
+    let mut text = String::with_capacity(16 << 10);
+    text::encode(&mut text, registry)?;
+    Ok(text)
+}
