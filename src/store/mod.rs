@@ -1,1 +1,197 @@
 //! The store: the only room that touches disk.
+
+mod batch;
+mod body;
+pub mod embedded;
+mod engine;
+mod error;
+mod memory;
+pub mod schema;
+pub mod seal;
+
+use std::future::Future;
+use std::io;
+use std::ops::{Bound, Range, RangeBounds};
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+use engine::{Engine, Raw, RawRange};
+use memory::Memory;
+
+pub use batch::{Batch, Committed, Expect, Versioned};
+pub use body::{BodySink, CHUNK, StagedBody};
+pub use error::{CommitError, OpenError, StoreError};
+pub use schema::*;
+pub use seal::{BodyKey, MailboxKey, MasterKey, SealError, SealedKey};
+
+/// Bytes of records that one commit may hold. Cut larger work (copying 100,000 messages) into several.
+pub const MAX_COMMIT: usize = 32 * 1024 * 1024;
+
+/// Chunks of bodies that may be on their way to the log at one time, over all sinks: 16 MiB.
+const CHUNKS_IN_FLIGHT: usize = 256;
+
+/// A handle of the store; cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    engine: Arc<dyn Engine>,
+    budget: Arc<Semaphore>,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Store")
+    }
+}
+
+impl Store {
+    fn with_engine(engine: Arc<dyn Engine>) -> Self {
+        Store { engine, budget: Arc::new(Semaphore::new(CHUNKS_IN_FLIGHT)) }
+    }
+
+    /// A store in memory, for tests: the same meaning, nothing durable.
+    #[must_use]
+    pub fn in_memory() -> Self {
+        Store::with_engine(Arc::new(Memory::default()))
+    }
+
+    /// Reads a record. Quick (the index is in memory or in the page cache): may be called from async code.
+    ///
+    /// # Errors
+    /// [`StoreError::Record`] when it is damaged.
+    pub fn get<R: Record>(&self, key: &R::Key) -> Result<Option<Versioned<R>>, StoreError> {
+        match self.engine.get(&raw_key::<R>(key))? {
+            Some(raw) => decode(&raw).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Up to `limit` records of a range of keys, in order. A damaged record is left out, and logged: it costs itself, not
+    /// the list. A page may so be shorter than `limit` before the range's end.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the index fails.
+    pub fn scan<R: Record>(
+        &self,
+        range: impl RangeBounds<R::Key>,
+        limit: usize,
+    ) -> Result<Vec<(R::Key, Versioned<R>)>, StoreError> {
+        Ok(decode_all(self.engine.scan(raw_range::<R>(&range), limit, false)?))
+    }
+
+    /// As [`Store::scan`], backwards from the range's end.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the index fails.
+    pub fn scan_back<R: Record>(
+        &self,
+        range: impl RangeBounds<R::Key>,
+        limit: usize,
+    ) -> Result<Vec<(R::Key, Versioned<R>)>, StoreError> {
+        Ok(decode_all(self.engine.scan(raw_range::<R>(&range), limit, true)?))
+    }
+
+    /// Makes a batch durable. The commit is on its way when this returns, in the order of the calls, even if the future is
+    /// dropped; the future says how it went. Its records are seen by [`Store::get`] once it has answered.
+    ///
+    /// # Errors
+    /// See [`CommitError`]; only [`CommitError::Unknown`] leaves doubt.
+    pub fn commit(&self, batch: Batch) -> impl Future<Output = Result<Committed, CommitError>> + Send + 'static {
+        let reply = self.engine.submit(batch);
+        async move { reply.await.unwrap_or(Err(CommitError::Unknown)).map(Committed::new) }
+    }
+
+    /// Takes `count` numbers from a counter, durably, and returns the first. Numbers start at 1 and are never given twice;
+    /// those of a caller that fails afterwards are lost.
+    ///
+    /// # Errors
+    /// As [`Store::commit`], but never a conflict.
+    pub async fn allocate(&self, counter: MetaKey, count: u64) -> Result<u64, CommitError> {
+        loop {
+            let current = self.get::<Meta>(&counter).map_err(|_| CommitError::Unknown)?;
+            let first = current.as_ref().map_or(1, |meta| meta.next);
+            let expect = current.map_or(Expect::Absent, |meta| Expect::Version(meta.version));
+            let mut batch = Batch::new();
+            batch.expect::<Meta>(&counter, expect).put(&counter, &Meta { next: first + count });
+            match self.commit(batch).await {
+                Ok(_) => return Ok(first),
+                Err(CommitError::Conflict(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// A sink for a new body.
+    #[must_use]
+    pub fn body_sink(&self) -> BodySink {
+        BodySink::new(self.engine.clone(), self.budget.clone())
+    }
+
+    /// Reads a range of a body's plain bytes; what lies beyond its end is left out. Runs in the blocking pool, reads and
+    /// opens only the chunks of [`CHUNK`] bytes that the range touches. Ask for pieces of a bounded size.
+    ///
+    /// # Errors
+    /// [`StoreError::NoBody`], [`StoreError::DamagedChunk`], or what the disk says.
+    pub async fn read_body(&self, id: &BodyId, key: &BodyKey, range: Range<u64>) -> Result<Vec<u8>, StoreError> {
+        let (store, id, key) = (self.clone(), *id, key.clone());
+        tokio::task::spawn_blocking(move || store.read_body_blocking(&id, &key, range))
+            .await
+            .unwrap_or(Err(StoreError::Stopped))
+    }
+
+    /// [`Store::read_body`] for a thread that may block.
+    ///
+    /// # Errors
+    /// As [`Store::read_body`].
+    pub fn read_body_blocking(&self, id: &BodyId, key: &BodyKey, range: Range<u64>) -> Result<Vec<u8>, StoreError> {
+        let body = self.get::<Body>(id)?.ok_or(StoreError::NoBody(*id))?;
+        body::read(self.engine.as_ref(), *id, &body, key, range)
+    }
+
+    /// Bytes free on the store's disk, for the check before mail is taken in.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn free_space(&self) -> io::Result<u64> {
+        self.engine.free_space()
+    }
+
+    /// Notes the state for a quick next start and stops: later commits are [`CommitError::Unknown`]. Blocks for a moment.
+    /// A store that is not closed loses nothing; its next start replays a little more.
+    pub fn close(&self) {
+        self.budget.close();
+        self.engine.close();
+    }
+}
+
+fn decode<R: Record>(raw: &Raw) -> Result<Versioned<R>, StoreError> {
+    match R::decode(&raw.value) {
+        Ok(record) => Ok(Versioned { version: Version(raw.version), record }),
+        Err(source) => Err(StoreError::Record { table: R::TABLE, source }),
+    }
+}
+
+fn decode_all<R: Record>(rows: Vec<(Vec<u8>, Raw)>) -> Vec<(R::Key, Versioned<R>)> {
+    let decode_row = |(key, raw): (Vec<u8>, Raw)| {
+        let row = R::Key::decode(&key[1..]).zip(decode::<R>(&raw).ok());
+        if row.is_none() {
+            tracing::error!(table = R::TABLE.name(), version = raw.version, "a damaged record is left out");
+        }
+        row
+    };
+    rows.into_iter().filter_map(decode_row).collect()
+}
+
+fn raw_range<R: Record>(range: &impl RangeBounds<R::Key>) -> RawRange {
+    let from = match range.start_bound() {
+        Bound::Included(key) => Bound::Included(raw_key::<R>(key)),
+        Bound::Excluded(key) => Bound::Excluded(raw_key::<R>(key)),
+        Bound::Unbounded => Bound::Included(vec![R::TABLE as u8]),
+    };
+    let to = match range.end_bound() {
+        Bound::Included(key) => Bound::Included(raw_key::<R>(key)),
+        Bound::Excluded(key) => Bound::Excluded(raw_key::<R>(key)),
+        Bound::Unbounded => Bound::Excluded(vec![R::TABLE as u8 + 1]),
+    };
+    (from, to)
+}

@@ -1,0 +1,134 @@
+//! The store's errors. None of them shows content, keys or addresses.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::schema::{BodyId, DecodeError, Place, Table};
+use super::seal::SealError;
+
+/// Why something could not be read, or a body not be taken in.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// The disk refused; the store may go on.
+    #[error("the store cannot {action}: {source}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// What the system said.
+        source: Arc<io::Error>,
+    },
+    /// The disk is full, or nearly: nothing was taken in, the store goes on reading.
+    #[error("the store's disk is full")]
+    Full,
+    /// A write or sync failed earlier: what is on disk is not known until the process starts again and replays the log.
+    #[error("the store stopped after a failed write; restart to replay the log")]
+    Stopped,
+    /// A record's bytes are damaged or of a newer version. It costs this record, nothing else.
+    #[error("a record of table {} does not decode: {source}", table.name())]
+    Record {
+        /// Its table.
+        table: Table,
+        /// How.
+        source: DecodeError,
+    },
+    /// A chunk of a body is damaged on disk. It costs this message, nothing else.
+    #[error("chunk {index} of body {body} is damaged (segment {}, offset {}): {reason}", place.segment, place.offset)]
+    DamagedChunk {
+        /// The body.
+        body: BodyId,
+        /// The chunk's number.
+        index: u32,
+        /// Where it should be.
+        place: Place,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// There is no such body (any more).
+    #[error("there is no body {0}")]
+    NoBody(BodyId),
+    /// A sealed value does not open.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// The index answered with an error.
+    #[error("the index fails: {0}")]
+    Index(String),
+}
+
+impl StoreError {
+    pub(super) fn io(action: &'static str) -> impl FnOnce(io::Error) -> StoreError {
+        move |source| StoreError::Io { action, source: Arc::new(source) }
+    }
+}
+
+/// Why a commit was not made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CommitError {
+    /// An expectation did not hold: someone else changed a record since it was read. Nothing was written; read again, try again.
+    #[error("a record of table {} was changed meanwhile", .0.name())]
+    Conflict(Table),
+    /// The disk is full, or nearly. Nothing was written.
+    #[error("the store's disk is full")]
+    Full,
+    /// The batch is larger than one commit can be ([`super::MAX_COMMIT`]). Nothing was written.
+    #[error("a batch of {0} bytes is too large for one commit")]
+    TooLarge(usize),
+    /// Whether the commit is on disk is not known, and will not be until the process starts again and replays the log. No
+    /// positive answer may be given any more.
+    #[error("the store stopped after a failed write; whether this commit is on disk is not known")]
+    Unknown,
+}
+
+/// Why a store was not opened. The server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The system refused a file.
+    #[error("{path}: cannot {action}: {source}", path = path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Another process has the store open.
+    #[error("{}: the store is in use by another process (is the server running?)", .0.display())]
+    InUse(PathBuf),
+    /// The store was made with another master key.
+    #[error("{}: the store was sealed with another master key than the one given", .0.display())]
+    WrongMasterKey(PathBuf),
+    /// The store, or one file of it, has a format that this version does not know.
+    #[error("{path}: format {found}, but this version of caducee knows only format {known}; use the version that wrote it, or a newer one", path = path.display())]
+    Format {
+        /// Which file.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+        /// Ours.
+        known: u32,
+    },
+    /// A directory that is not empty and is no store: nothing is written into it.
+    #[error("{}: not empty, and not a caducee store (no readable `store.json`)", .0.display())]
+    NotAStore(PathBuf),
+    /// No store there, and none was to be made.
+    #[error("{}: there is no store here", .0.display())]
+    Missing(PathBuf),
+    /// A setting cannot be.
+    #[error("{0}")]
+    Setting(String),
+    /// The index could not be opened, nor rebuilt from the log.
+    #[error("{path}: the index cannot be opened or rebuilt: {reason}", path = path.display())]
+    Index {
+        /// The index's directory.
+        path: PathBuf,
+        /// What it said.
+        reason: String,
+    },
+}
+
+impl OpenError {
+    pub(super) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> OpenError {
+        move |source| OpenError::Io { action, path: path.into(), source }
+    }
+}

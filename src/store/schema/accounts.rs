@@ -1,0 +1,282 @@
+//! Cold records: domains, accounts, credentials. JSON behind the layout byte, so that a field can be added at any time;
+//! every field has a default.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::{AccountId, CredentialKey, DecodeError, Record, Table};
+use crate::store::seal::SealedKey;
+
+const LAYOUT_JSON: u8 = 1;
+
+fn encode_json<T: Serialize>(record: &T, out: &mut Vec<u8>) {
+    out.push(LAYOUT_JSON);
+    serde_json::to_writer(out, record).expect("a cold record is plain data with text keys, written to memory");
+}
+
+fn decode_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
+    match bytes.split_first() {
+        Some((&LAYOUT_JSON, json)) => serde_json::from_slice(json).map_err(|_| DecodeError::Malformed),
+        Some((&layout, _)) => Err(DecodeError::UnknownLayout(layout)),
+        None => Err(DecodeError::Malformed),
+    }
+}
+
+/// One of the operator's own mail domains; its key is the name in lower case.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Domain {
+    /// The name in lower case.
+    pub name: String,
+    /// What it is for, as the operator wrote it.
+    pub description: String,
+    /// Unix seconds.
+    pub created_at: i64,
+}
+
+/// The kind of a mailbox (MSSanté §4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum AccountKind {
+    /// Personal: one professional.
+    #[default]
+    Per,
+    /// Organisational: a structure.
+    Org,
+    /// Application: software of a structure.
+    App,
+    /// Practice: a professional, shared in the practice.
+    Cab,
+}
+
+/// Where a mailbox is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AccountState {
+    /// In use.
+    #[default]
+    Open,
+    /// Accepts nothing and opens for nobody; nothing is lost.
+    Suspended,
+    /// Content erased for good; the address is never given again.
+    Closed,
+}
+
+/// Whom or what a mailbox is bound to (MSSanté §4). Which fields matter depends on the kind.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Holder {
+    /// `Dr`, `Mme` …
+    pub title: Option<String>,
+    /// First name of the professional, or of the responsible person of a structure.
+    pub first_name: Option<String>,
+    /// Last name, likewise.
+    pub last_name: Option<String>,
+    /// National id of the professional: `8` + RPPS, 12 digits (or an id given by the employer).
+    pub national_id: Option<String>,
+    /// National id of the structure: `1` + FINESS or `3` + SIRET.
+    pub structure_id: Option<String>,
+    /// The structure's name.
+    pub entity: Option<String>,
+    /// The service within the structure.
+    pub service: Option<String>,
+    /// The functional label of an ORG or APP mailbox.
+    pub label: Option<String>,
+    /// Profession, as a label.
+    pub profession: Option<String>,
+    /// Speciality, as a label.
+    pub speciality: Option<String>,
+    /// National id of the responsible person (ORG, APP).
+    pub responsible: Option<String>,
+}
+
+/// What a person on the access list may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AccessRight {
+    /// Read only.
+    Read,
+    /// Read, file, flag, delete.
+    #[default]
+    Write,
+    /// As `Write`, and sends in the mailbox's name.
+    Send,
+}
+
+/// One person on a mailbox's access list (delegation, MSSanté §4).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AccessGrant {
+    /// National id of the person.
+    pub person: String,
+    /// Name, for people.
+    pub name: String,
+    /// What the person may do.
+    pub right: AccessRight,
+    /// Unix seconds.
+    pub since: i64,
+    /// Unix seconds; `None`: until it is taken back.
+    pub until: Option<i64>,
+}
+
+/// An account: one mailbox.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Account {
+    /// The address as it was created; it never changes (MSSanté §4).
+    pub address: String,
+    /// The kind; it never changes.
+    pub kind: AccountKind,
+    /// Where it is in its life.
+    pub state: AccountState,
+    /// A test mailbox: never carries real patients' data.
+    pub test: bool,
+    /// May exchange with the operator's own domains only.
+    pub restricted: bool,
+    /// Works, but is not shown in the directory (liste rouge).
+    pub red_list: bool,
+    /// Accepts electronic delivery in place of paper (dématérialisation).
+    pub zero_paper: bool,
+    /// Whom or what it is bound to.
+    pub holder: Holder,
+    /// Who else opens it.
+    pub access_list: Vec<AccessGrant>,
+    /// The unsecured address that gets notices, never content.
+    pub notification_address: Option<String>,
+    /// Bytes that the mailbox may hold; `None`: the server's default.
+    pub quota: Option<u64>,
+    /// A password may open it (else only strong means).
+    pub allow_password: bool,
+    /// The server files a copy of what the mailbox sends.
+    pub save_sent: bool,
+    /// Version of the accepted terms of use (CGU).
+    pub terms_version: Option<String>,
+    /// When they were accepted, Unix seconds.
+    pub terms_accepted_at: Option<i64>,
+    /// The mailbox's key under the master key; `None` once the mailbox is closed: nobody reads its content any more.
+    pub sealed_key: Option<SealedKey>,
+    /// Unix seconds.
+    pub created_at: i64,
+    /// Unix seconds of the last change of this record.
+    pub changed_at: i64,
+    /// Unix seconds of the last change of `state`.
+    pub state_changed_at: i64,
+    /// Why the state is what it is, as the operator wrote it.
+    pub state_reason: Option<String>,
+    /// Unix seconds of the last successful authentication, to the day.
+    pub last_login_at: Option<i64>,
+    /// Number that the next credential gets.
+    pub next_credential: u32,
+    /// Preferred language of notices.
+    pub language: Option<String>,
+    /// The operator's own notes.
+    pub comment: Option<String>,
+}
+
+/// What an address leads to. An address is never given to someone else: a closed account leaves a tombstone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AddressEntry {
+    /// The account's number.
+    Account(AccountId),
+    /// A closed account.
+    Closed {
+        /// Its number.
+        account: AccountId,
+        /// Unix seconds.
+        closed_at: i64,
+    },
+}
+
+/// What opens an account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum CredentialKind {
+    /// A password, as an argon2id hash in PHC text.
+    Password {
+        /// The PHC text.
+        hash: String,
+    },
+    /// One client certificate, by the SHA-256 of its DER in hexadecimal.
+    CertificateFingerprint {
+        /// Lower-case hexadecimal.
+        sha256: String,
+    },
+    /// Every client certificate with this subject.
+    CertificateSubject {
+        /// The distinguished name as text.
+        subject: String,
+    },
+    /// Every client certificate whose `OU` is this structure id (MSSanté §4, APP).
+    CertificateStructure {
+        /// The structure id.
+        structure_id: String,
+    },
+}
+
+/// A credential of an account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Credential {
+    /// What it is.
+    #[serde(flatten)]
+    pub kind: CredentialKind,
+    /// A label for people: the device, the software.
+    #[serde(default)]
+    pub label: String,
+    /// The person that it stands for (national id), where that is not the holder.
+    #[serde(default)]
+    pub person: Option<String>,
+    /// Unix seconds.
+    #[serde(default)]
+    pub created_at: i64,
+    /// Unix seconds of its last use, to the day.
+    #[serde(default)]
+    pub last_used_at: Option<i64>,
+    /// Unix seconds; `None`: until it is taken back.
+    #[serde(default)]
+    pub expires_at: Option<i64>,
+}
+
+impl Record for Domain {
+    const TABLE: Table = Table::Domain;
+    type Key = String;
+    fn encode(&self, out: &mut Vec<u8>) {
+        encode_json(self, out);
+    }
+    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        decode_json(bytes)
+    }
+}
+
+impl Record for Account {
+    const TABLE: Table = Table::Account;
+    type Key = AccountId;
+    fn encode(&self, out: &mut Vec<u8>) {
+        encode_json(self, out);
+    }
+    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        decode_json(bytes)
+    }
+}
+
+impl Record for AddressEntry {
+    const TABLE: Table = Table::AddressIndex;
+    type Key = String;
+    fn encode(&self, out: &mut Vec<u8>) {
+        encode_json(self, out);
+    }
+    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        decode_json(bytes)
+    }
+}
+
+impl Record for Credential {
+    const TABLE: Table = Table::Credential;
+    type Key = CredentialKey;
+    fn encode(&self, out: &mut Vec<u8>) {
+        encode_json(self, out);
+    }
+    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        decode_json(bytes)
+    }
+}

@@ -1,0 +1,221 @@
+//! Ids and ordered keys.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+
+use serde::{Deserialize, Serialize};
+
+/// An ordered key: byte order is the order of the values.
+pub trait Key: Sized + Clone + fmt::Debug {
+    /// Appends the key's bytes.
+    fn encode(&self, out: &mut Vec<u8>);
+    /// Reads a whole key; `None` when the bytes are none.
+    fn decode(bytes: &[u8]) -> Option<Self>;
+}
+
+/// An account's number. Never reused, and the key of every cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct AccountId(pub u64);
+
+/// A folder's number, unique in the whole store. Never reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct FolderId(pub u64);
+
+/// A body's number. Given by the store; never reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct BodyId(pub u64);
+
+/// A message's number in its folder (RFC 3501 §2.3.1.1): rising, never reused under one UIDVALIDITY.
+pub type Uid = u32;
+
+/// The sequence of the commit that last wrote a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Version(pub u64);
+
+macro_rules! shown_as_number {
+    ($($name:ident)*) => {$(
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    )*};
+}
+shown_as_number!(AccountId FolderId BodyId Version);
+
+/// Which counter of [`super::Meta`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum MetaKey {
+    /// The next account's number.
+    NextAccount = 1,
+    /// The next folder's number.
+    NextFolder = 2,
+    /// The next UIDVALIDITY.
+    NextUidValidity = 3,
+    /// How often the store was opened for writing: the upper part of body numbers. The store's own.
+    Starts = 4,
+}
+
+/// Key of [`super::Folder`]: all folders of an account lie together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FolderKey {
+    /// The owner.
+    pub account: AccountId,
+    /// The folder.
+    pub folder: FolderId,
+}
+
+impl FolderKey {
+    /// The range of all folders of an account.
+    #[must_use]
+    pub fn of(account: AccountId) -> RangeInclusive<FolderKey> {
+        FolderKey { account, folder: FolderId(0) }..=FolderKey { account, folder: FolderId(u64::MAX) }
+    }
+}
+
+/// Key of [`super::Message`] and [`super::Content`]: all messages of a folder lie together, by rising UID.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MessageKey {
+    /// The folder.
+    pub folder: FolderId,
+    /// The message's UID.
+    pub uid: Uid,
+}
+
+impl MessageKey {
+    /// The range of all messages of a folder.
+    #[must_use]
+    pub fn of(folder: FolderId) -> RangeInclusive<MessageKey> {
+        MessageKey { folder, uid: 0 }..=MessageKey { folder, uid: Uid::MAX }
+    }
+}
+
+/// Key of [`super::Credential`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CredentialKey {
+    /// The account that it opens.
+    pub account: AccountId,
+    /// Number within the account.
+    pub number: u32,
+}
+
+impl CredentialKey {
+    /// The range of all credentials of an account.
+    #[must_use]
+    pub fn of(account: AccountId) -> RangeInclusive<CredentialKey> {
+        CredentialKey { account, number: 0 }..=CredentialKey { account, number: u32::MAX }
+    }
+}
+
+/// Key of [`super::Change`]: the changes of an account in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ChangeKey {
+    /// The account.
+    pub account: AccountId,
+    /// Rising by one with each change of the account.
+    pub number: u64,
+}
+
+impl ChangeKey {
+    /// The range of all changes of an account.
+    #[must_use]
+    pub fn of(account: AccountId) -> RangeInclusive<ChangeKey> {
+        ChangeKey { account, number: 0 }..=ChangeKey { account, number: u64::MAX }
+    }
+}
+
+fn pair(bytes: &[u8]) -> Option<(u64, u64)> {
+    let (first, second) = bytes.split_first_chunk::<8>()?;
+    Some((u64::from_be_bytes(*first), u64::from_be_bytes(second.try_into().ok()?)))
+}
+
+fn pair32(bytes: &[u8]) -> Option<(u64, u32)> {
+    let (first, second) = bytes.split_first_chunk::<8>()?;
+    Some((u64::from_be_bytes(*first), u32::from_be_bytes(second.try_into().ok()?)))
+}
+
+impl Key for AccountId {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.0.to_be_bytes());
+    }
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        Some(AccountId(u64::from_be_bytes(bytes.try_into().ok()?)))
+    }
+}
+
+impl Key for BodyId {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.0.to_be_bytes());
+    }
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        Some(BodyId(u64::from_be_bytes(bytes.try_into().ok()?)))
+    }
+}
+
+impl Key for String {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.as_bytes());
+    }
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        String::from_utf8(bytes.to_vec()).ok()
+    }
+}
+
+impl Key for MetaKey {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.push(*self as u8);
+    }
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        match bytes {
+            [1] => Some(MetaKey::NextAccount),
+            [2] => Some(MetaKey::NextFolder),
+            [3] => Some(MetaKey::NextUidValidity),
+            [4] => Some(MetaKey::Starts),
+            _ => None,
+        }
+    }
+}
+
+impl Key for FolderKey {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.account.0.to_be_bytes());
+        out.extend_from_slice(&self.folder.0.to_be_bytes());
+    }
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        pair(bytes).map(|(account, folder)| FolderKey { account: AccountId(account), folder: FolderId(folder) })
+    }
+}
+
+impl Key for MessageKey {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.folder.0.to_be_bytes());
+        out.extend_from_slice(&self.uid.to_be_bytes());
+    }
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        pair32(bytes).map(|(folder, uid)| MessageKey { folder: FolderId(folder), uid })
+    }
+}
+
+impl Key for CredentialKey {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.account.0.to_be_bytes());
+        out.extend_from_slice(&self.number.to_be_bytes());
+    }
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        pair32(bytes).map(|(account, number)| CredentialKey { account: AccountId(account), number })
+    }
+}
+
+impl Key for ChangeKey {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.account.0.to_be_bytes());
+        out.extend_from_slice(&self.number.to_be_bytes());
+    }
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        pair(bytes).map(|(account, number)| ChangeKey { account: AccountId(account), number })
+    }
+}

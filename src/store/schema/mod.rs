@@ -1,0 +1,147 @@
+//! The schema: every table, its ordered key and its record, in one place.
+//!
+//! | table | key | record | layout |
+//! |---|---|---|---|
+//! | `Meta` | [`MetaKey`] | [`Meta`]: counters of ids | compact |
+//! | `Domain` | name | [`Domain`] | JSON |
+//! | `Account` | [`AccountId`] | [`Account`] | JSON |
+//! | `AddressIndex` | address key | [`AddressEntry`]: account, or the tombstone of a closed one | JSON |
+//! | `Credential` | (account, number) | [`Credential`] | JSON |
+//! | `Usage` | account | [`Usage`]: what a mailbox holds; number of its last change | compact |
+//! | `Folder` | (account, folder) | [`Folder`] | compact |
+//! | `Message` | (folder, UID) | [`Message`]: flags, dates, size, body | compact |
+//! | `Content` | (folder, UID) | [`Content`]: what is sealed: body key and summary | compact |
+//! | `Body` | [`BodyId`] | [`Body`]: size, references, places in the log | compact |
+//! | `Change` | (account, number) | [`Change`]: what a commit did to a mailbox | compact |
+//!
+//! Rules: keys are big-endian, so that byte order is the order of ids; the first byte of a record is the number of its
+//! layout; a new layout gets a new number and the old one stays readable. No other room knows any of this.
+
+mod accounts;
+pub(crate) mod codec;
+mod keys;
+mod mail;
+
+pub use accounts::{
+    AccessGrant, AccessRight, Account, AccountKind, AccountState, AddressEntry, Credential, CredentialKind, Domain,
+    Holder,
+};
+pub use codec::DecodeError;
+pub use keys::{
+    AccountId, BodyId, ChangeKey, CredentialKey, FolderId, FolderKey, Key, MessageKey, MetaKey, Uid, Version,
+};
+pub use mail::{Body, Change, ChangeEntry, Content, Folder, Message, Meta, Place, SpecialUse, UidSet, Usage, flags};
+
+/// A table's number: the first byte of every key. Numbers are never given to another table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Table {
+    /// Counters of ids.
+    Meta = 1,
+    /// The operator's own mail domains.
+    Domain = 2,
+    /// Accounts (mailboxes).
+    Account = 3,
+    /// From address to account.
+    AddressIndex = 4,
+    /// Passwords and certificates that open an account.
+    Credential = 5,
+    /// What an account's mailbox holds.
+    Usage = 6,
+    /// Folders.
+    Folder = 7,
+    /// Messages: what is not content.
+    Message = 8,
+    /// Messages: what is sealed.
+    Content = 9,
+    /// Bodies: where their chunks lie.
+    Body = 10,
+    /// The ordered list of changes of an account.
+    Change = 11,
+}
+
+impl Table {
+    /// All tables, in the order of their numbers.
+    pub const ALL: [Table; 11] = [
+        Table::Meta,
+        Table::Domain,
+        Table::Account,
+        Table::AddressIndex,
+        Table::Credential,
+        Table::Usage,
+        Table::Folder,
+        Table::Message,
+        Table::Content,
+        Table::Body,
+        Table::Change,
+    ];
+
+    /// The table of a raw key's first byte.
+    #[must_use]
+    pub fn from_byte(byte: u8) -> Option<Table> {
+        Table::ALL.into_iter().find(|table| *table as u8 == byte)
+    }
+
+    /// The table's name, for reports.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Table::Meta => "meta",
+            Table::Domain => "domain",
+            Table::Account => "account",
+            Table::AddressIndex => "address-index",
+            Table::Credential => "credential",
+            Table::Usage => "usage",
+            Table::Folder => "folder",
+            Table::Message => "message",
+            Table::Content => "content",
+            Table::Body => "body",
+            Table::Change => "change",
+        }
+    }
+}
+
+/// A record: it has a table, an ordered key and a layout.
+pub trait Record: Sized {
+    /// The table that holds it.
+    const TABLE: Table;
+    /// The type of its key.
+    type Key: Key;
+
+    /// Appends the record's bytes; the first one is the number of the layout.
+    fn encode(&self, out: &mut Vec<u8>);
+
+    /// Reads a record.
+    ///
+    /// # Errors
+    /// [`DecodeError`] for bytes that are damaged or of a newer layout.
+    fn decode(bytes: &[u8]) -> Result<Self, DecodeError>;
+}
+
+/// Decodes a raw value as a record of `table` and says whether that worked: for `store check` and the fuzzer.
+///
+/// # Errors
+/// [`DecodeError`] for bytes that are no such record.
+pub fn probe(table: Table, bytes: &[u8]) -> Result<(), DecodeError> {
+    match table {
+        Table::Meta => Meta::decode(bytes).map(drop),
+        Table::Domain => Domain::decode(bytes).map(drop),
+        Table::Account => Account::decode(bytes).map(drop),
+        Table::AddressIndex => AddressEntry::decode(bytes).map(drop),
+        Table::Credential => Credential::decode(bytes).map(drop),
+        Table::Usage => Usage::decode(bytes).map(drop),
+        Table::Folder => Folder::decode(bytes).map(drop),
+        Table::Message => Message::decode(bytes).map(drop),
+        Table::Content => Content::decode(bytes).map(drop),
+        Table::Body => Body::decode(bytes).map(drop),
+        Table::Change => Change::decode(bytes).map(drop),
+    }
+}
+
+/// The raw key of a record: its table's byte, then its ordered key.
+pub(crate) fn raw_key<R: Record>(key: &R::Key) -> Vec<u8> {
+    let mut raw = Vec::with_capacity(24);
+    raw.push(R::TABLE as u8);
+    key.encode(&mut raw);
+    raw
+}
