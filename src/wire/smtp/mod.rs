@@ -21,3 +21,4 @@ pub mod command;
 pub mod params;
 pub mod path;
 pub mod reply;
+pub mod sender;
