@@ -260,7 +260,8 @@ impl FolderList {
         if entries.is_empty() {
             return;
         }
-        let entries = std::mem::replace(entries, Vec::with_capacity(CHUNK_ENTRIES));
+        let mut entries = std::mem::take(entries);
+        entries.shrink_to_fit();
         let start = self.len;
         self.len += entries.len();
         self.chunks.push(Chunk { start, entries: Arc::new(entries) });

@@ -22,6 +22,8 @@ pub struct Usage {
     pub messages: u64,
     /// Number of the account's last [`Change`]; 0: none yet.
     pub last_change: u64,
+    /// Unix seconds since when messages have found no room; `None`: there is room.
+    pub over_quota_since: Option<i64>,
 }
 
 /// The special use of a folder (RFC 6154).
@@ -54,11 +56,40 @@ impl SpecialUse {
     }
 }
 
+/// What a folder's record stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[repr(u8)]
+pub enum FolderExistence {
+    /// A folder that can be selected.
+    #[default]
+    Selectable = 0,
+    /// A level of the hierarchy that holds folders but no messages: `\Noselect` (RFC 3501 §6.3.4).
+    Level = 1,
+    /// Only a name: a subscription outlives its folder (RFC 3501 §6.3.6).
+    Subscription = 2,
+    /// Deleted; its messages are being erased.
+    Erasing = 3,
+}
+
+impl FolderExistence {
+    fn from_byte(byte: u8) -> Result<FolderExistence, DecodeError> {
+        match byte {
+            0 => Ok(FolderExistence::Selectable),
+            1 => Ok(FolderExistence::Level),
+            2 => Ok(FolderExistence::Subscription),
+            3 => Ok(FolderExistence::Erasing),
+            _ => Err(DecodeError::Malformed),
+        }
+    }
+}
+
 /// A folder: what IMAP calls a mailbox.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Folder {
     /// The whole name, in UTF-8, with `/` between the levels.
     pub name: String,
+    /// What the record stands for.
+    pub existence: FolderExistence,
     /// Its special use.
     pub special_use: Option<SpecialUse>,
     /// RFC 3501 §2.3.1.1.
@@ -314,11 +345,15 @@ impl Record for Usage {
         put_uint(out, self.bytes);
         put_uint(out, self.messages);
         put_uint(out, self.last_change);
+        out.push(u8::from(self.over_quota_since.is_some()));
+        put_int(out, self.over_quota_since.unwrap_or_default());
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::layout(bytes, LAYOUT)?;
-        let record = Usage { bytes: reader.uint()?, messages: reader.uint()?, last_change: reader.uint()? };
+        let (bytes, messages, last_change) = (reader.uint()?, reader.uint()?, reader.uint()?);
+        let (is_over, since) = (reader.bool()?, reader.int()?);
+        let record = Usage { bytes, messages, last_change, over_quota_since: is_over.then_some(since) };
         reader.end().map(|()| record)
     }
 }
@@ -330,6 +365,7 @@ impl Record for Folder {
     fn encode(&self, out: &mut Vec<u8>) {
         out.push(LAYOUT);
         put_bytes(out, self.name.as_bytes());
+        out.push(self.existence as u8);
         out.push(self.special_use.map_or(0, |special| special as u8));
         put_uint(out, u64::from(self.uid_validity));
         put_uint(out, u64::from(self.uid_next));
@@ -350,6 +386,7 @@ impl Record for Folder {
         let mut reader = Reader::layout(bytes, LAYOUT)?;
         let record = Folder {
             name: reader.text()?,
+            existence: FolderExistence::from_byte(reader.byte()?)?,
             special_use: SpecialUse::from_byte(reader.byte()?)?,
             uid_validity: reader.u32()?,
             uid_next: reader.u32()?,

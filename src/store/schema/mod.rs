@@ -30,7 +30,9 @@ pub use codec::DecodeError;
 pub use keys::{
     AccountId, BodyId, ChangeKey, CredentialKey, FolderId, FolderKey, Key, MessageKey, MetaKey, Uid, Version,
 };
-pub use mail::{Body, Change, ChangeEntry, Content, Folder, Message, Meta, Place, SpecialUse, UidSet, Usage, flags};
+pub use mail::{
+    Body, Change, ChangeEntry, Content, Folder, FolderExistence, Message, Meta, Place, SpecialUse, UidSet, Usage, flags,
+};
 
 /// A table's number: the first byte of every key. Numbers are never given to another table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
