@@ -320,6 +320,7 @@ impl Framer {
             return Some(self.overrun());
         }
         let mut head = std::mem::take(&mut self.framed);
+        self.literal_bytes = 0;
         self.line_start = 0;
         head.bytes.truncate(announcement);
         self.state = State::Asked { size, synchronising };

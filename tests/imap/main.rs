@@ -1,0 +1,6 @@
+//! IMAP: framing and parsing, sessions in process, and foreign clients against a sandbox.
+
+mod commands;
+mod framing;
+mod names;
+mod sasl;
