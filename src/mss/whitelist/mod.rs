@@ -3,10 +3,24 @@
 //! The list is authorisation *domain name ↔ subject DN*: no wildcards, no MX, no serial number. A domain may have several
 //! DNs, one DN may serve thousands of domains. [`WhiteList`] is immutable and answers from an index.
 
+//!
+//! The way of a document: [`verify_and_parse`] reads it into one tree (bounded; DTDs, entities, comments and processing
+//! instructions are refused), checks that the signature has the one accepted form, judges the signer's certificate
+//! against the pinned anchors and name, lets bergshamra verify the signature, and then parses **the canonical bytes whose
+//! digest was signed**. What is not in those bytes is never seen, so a wrapped or added element has no way in.
+
+mod form;
+mod parse;
+mod signer;
+mod verify;
+
 use std::collections::{HashMap, HashSet};
 
 use thiserror::Error;
 
+pub use self::parse::{EntryProblem, NAMESPACE};
+pub use self::signer::SignerPolicy;
+pub use self::verify::{MAX_OCTETS, verify_and_parse};
 use super::dn::NormalisedName;
 use super::{DistinguishedName, Domain};
 
@@ -23,8 +37,8 @@ pub struct Entry {
     pub responsible: String,
     /// `SupportContact`: free text.
     pub support: String,
-    /// `DateMAJ`: when the entry was last changed, in Unix seconds.
-    pub updated_at: i64,
+    /// `DateMAJ`: when the entry was last changed, in Unix seconds, where it can be read.
+    pub updated_at: Option<i64>,
 }
 
 /// A verified white list and its index.
@@ -32,6 +46,7 @@ pub struct Entry {
 pub struct WhiteList {
     generated_at: i64,
     entries: Vec<Entry>,
+    problems: Vec<EntryProblem>,
     /// A number for each distinct DN.
     peers: HashMap<NormalisedName, u32>,
     /// Entries by domain.
@@ -47,32 +62,42 @@ pub struct WhiteList {
 /// Why a white list cannot be taken.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum WhiteListError {
-    /// Larger than the parser takes.
-    #[error("the list is larger than {0} octets")]
-    TooLarge(usize),
-    /// The XML is broken, or has what a white list never has (a DTD, entities, unknown elements …).
+    /// Larger than [`MAX_OCTETS`], or with more tags than a list of that size has.
+    #[error("the list is too large")]
+    TooLarge,
+    /// The XML is broken, or has what a white list never has (a DTD, entities, comments, a second `ListeDomaines` …).
     #[error("the list is not the XML of a white list: {0}")]
     Xml(String),
     /// The signature is missing, or is not of the one form that is accepted.
     #[error("the signature is not of the accepted form: {0}")]
     SignatureForm(String),
-    /// The signature or a digest does not fit the list.
-    #[error("the signature does not fit the list: {0}")]
-    BadSignature(String),
-    /// The signer is not the pinned one, or cannot be trusted.
+    /// The signer's certificate is not the pinned one's, or cannot be trusted.
     #[error("the signer is not trusted: {0}")]
     Signer(String),
-    /// A value that should be a date, a domain or a DN is none.
-    #[error("line {line}: {problem}")]
-    Value {
-        /// The line of the document, from 1.
-        line: usize,
-        /// What is wrong.
-        problem: String,
-    },
+    /// The signature or the digest does not fit the list.
+    #[error("the signature does not fit the list: {0}")]
+    BadSignature(String),
+    /// Not one entry could be read.
+    #[error("the list has no entry")]
+    Empty,
     /// `DateDeGeneration` lies in the future.
-    #[error("the list says it was generated in the future (Unix time {0})")]
+    #[error("the list says that it was generated in the future (Unix time {0})")]
     FromTheFuture(i64),
+}
+
+impl WhiteListError {
+    /// A stable kebab-case name, for alarms and counters.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::TooLarge => "too-large",
+            Self::Xml(_) => "bad-xml",
+            Self::SignatureForm(_) => "signature-form",
+            Self::Signer(_) => "signer-not-trusted",
+            Self::BadSignature(_) => "bad-signature",
+            Self::Empty => "empty",
+            Self::FromTheFuture(_) => "from-the-future",
+        }
+    }
 }
 
 impl WhiteList {
@@ -81,6 +106,7 @@ impl WhiteList {
     pub fn from_entries(generated_at: i64, entries: Vec<Entry>) -> Self {
         let mut list = Self {
             generated_at,
+            problems: Vec::new(),
             peers: HashMap::new(),
             by_domain: HashMap::with_capacity(entries.len()),
             domains: Vec::new(),
@@ -127,6 +153,11 @@ impl WhiteList {
     /// Every entry, in the list's order.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
+    }
+
+    /// The entries that could not be read, and so authorise nobody. One damaged entry does not cost the list.
+    pub fn problems(&self) -> &[EntryProblem] {
+        &self.problems
     }
 
     /// How many distinct domains are listed.
