@@ -10,3 +10,5 @@ pub mod layout;
 pub mod pki;
 
 pub use error::SandboxError;
+
+pub mod trust_list;

@@ -15,6 +15,7 @@ mod signer;
 mod verify;
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use thiserror::Error;
 
@@ -31,8 +32,8 @@ pub struct Entry {
     pub domain: Domain,
     /// `Description`: free text.
     pub description: String,
-    /// `DNCertificatOperateur`: the subject of the certificate that may speak for the domain.
-    pub dn: DistinguishedName,
+    /// `DNCertificatOperateur`: the subject of the certificate that may speak for the domain. Entries of one spelling share it.
+    pub dn: Arc<DistinguishedName>,
     /// `ResponsableContact`: free text.
     pub responsible: String,
     /// `SupportContact`: free text.
@@ -202,7 +203,7 @@ impl WhiteList {
         peer.normalised()
             .values("CN")
             .flat_map(|name| self.by_common_name.get(name).into_iter().flatten())
-            .map(|at| &self.entries[*at as usize].dn)
+            .map(|at| &*self.entries[*at as usize].dn)
             .min_by_key(|listed| peer.diff(listed).len())
     }
 }

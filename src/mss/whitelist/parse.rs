@@ -1,5 +1,8 @@
 //! The verified canonical bytes of a white list → its entries, read as a stream.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use quick_xml::events::{BytesRef, Event};
 use quick_xml::name::ResolveResult;
 use quick_xml::reader::NsReader;
@@ -159,6 +162,7 @@ impl<'x> ListReader<'x> {
     /// `ListeDomaines`: entries and what could not be read as one.
     fn domains(&mut self) -> Result<(Vec<Entry>, Vec<EntryProblem>), WhiteListError> {
         let (mut entries, mut problems) = (Vec::new(), Vec::new());
+        let mut names = Names::default();
         let mut number = 0;
         while let Some(name) = self.next_child()? {
             if name != "Domaine" {
@@ -166,7 +170,7 @@ impl<'x> ListReader<'x> {
                 continue;
             }
             number += 1;
-            match self.domain()?.into_entry() {
+            match self.domain()?.into_entry(&mut names) {
                 Ok(entry) => entries.push(entry),
                 Err(problem) => problems.push(EntryProblem { entry: number, problem }),
             }
@@ -213,6 +217,20 @@ fn resolve(reference: &BytesRef<'_>) -> Result<char, WhiteListError> {
     }
 }
 
+/// Names already read: thousands of entries name the same few hundred.
+#[derive(Default)]
+struct Names(HashMap<String, Arc<DistinguishedName>>);
+
+impl Names {
+    fn read(&mut self, text: String) -> Result<Arc<DistinguishedName>, String> {
+        if let Some(name) = self.0.get(&text) {
+            return Ok(Arc::clone(name));
+        }
+        let name = DistinguishedName::parse_text(&text).map_err(|error| format!("DNCertificatOperateur: {error}"))?;
+        Ok(Arc::clone(self.0.entry(text).or_insert(Arc::new(name))))
+    }
+}
+
 /// The texts of one `Domaine`.
 #[derive(Default)]
 struct Fields {
@@ -225,13 +243,13 @@ struct Fields {
 }
 
 impl Fields {
-    fn into_entry(self) -> Result<Entry, String> {
+    fn into_entry(self, names: &mut Names) -> Result<Entry, String> {
         let name = self.name.ok_or("it has no Nom")?;
         let dn = self.dn.ok_or("it has no DNCertificatOperateur")?;
         let tidy = |text: Option<String>| text.unwrap_or_default().trim().to_owned();
         Ok(Entry {
             domain: Domain::parse(name.trim()).map_err(|error| format!("Nom '{}': {error}", name.trim()))?,
-            dn: DistinguishedName::parse_text(&dn).map_err(|error| format!("DNCertificatOperateur: {error}"))?,
+            dn: names.read(dn)?,
             description: tidy(self.description),
             responsible: tidy(self.responsible),
             support: tidy(self.support),
