@@ -2,6 +2,7 @@
 
 use super::connection::ConnectionIds;
 use super::shutdown::Shutdown;
+use super::tls::Contexts;
 use crate::config::Config;
 use crate::mss::trust::TrustHandle;
 use crate::telemetry::Metrics;
@@ -18,6 +19,8 @@ pub struct Shared {
     pub trust: TrustHandle,
     /// The figures.
     pub metrics: Metrics,
+    /// The TLS contexts in force.
+    pub tls: Contexts,
     /// Whether the server is stopping.
     pub shutdown: Shutdown,
     /// Gives connections their ids.

@@ -100,6 +100,15 @@ impl From<CertificateProblem> for Error {
     }
 }
 
+/// What a verifier's error says about the certificate.
+pub(super) fn problem_of(error: &Error) -> CertificateProblem {
+    match error {
+        Error::InvalidCertificate(error) => error.into(),
+        Error::NoCertificatesPresented => CertificateProblem::Missing,
+        other => CertificateProblem::Other(other.to_string()),
+    }
+}
+
 /// Why a TLS handshake did not succeed.
 #[derive(Debug, thiserror::Error)]
 pub enum HandshakeRefusal {

@@ -1,0 +1,180 @@
+//! The contexts, built together and swapped together.
+
+use super::crl::CrlSet;
+use super::material::{Identity, Material, TlsError};
+use super::verify::{OperatorServer, PeerVerifier, UnjudgedClient};
+use super::{CertificateProblem, PeerIdentity};
+use arc_swap::ArcSwap;
+use rustls::client::Resumption;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::server::{NoServerSessionStorage, danger::ClientCertVerifier};
+use rustls::version::{TLS12, TLS13};
+use rustls::{ClientConfig, ServerConfig};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The TLS contexts in force. Read one per handshake; a reload swaps all of them, open connections keep theirs.
+#[derive(Debug)]
+pub struct Contexts(ArcSwap<Set>);
+
+/// Contexts that belong together: made of the same files and lists.
+#[derive(Debug)]
+struct Set {
+    inbound: Arc<ServerConfig>,
+    mailbox: Arc<ServerConfig>,
+    outbound: Arc<ClientConfig>,
+    mailbox_clients: PeerVerifier,
+    crl_grace: Duration,
+}
+
+/// The CRLs that the two sides are verified with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Revocation {
+    /// Of the authorities of other operators.
+    pub operators: CrlSet,
+    /// Of the authorities of applications' client certificates.
+    pub mailboxes: CrlSet,
+    /// How long past `nextUpdate` a list still serves for logins. (For other operators `mss::admission` says it, with
+    /// a temporary reply in place of a broken handshake.)
+    pub grace: Duration,
+}
+
+impl Contexts {
+    /// Builds the contexts.
+    ///
+    /// # Errors
+    /// Certificate and key do not match, or anchors or CRLs cannot be used.
+    pub fn new(material: Material, revocation: &Revocation) -> Result<Self, TlsError> {
+        Ok(Self(ArcSwap::from_pointee(Set::new(material, revocation)?)))
+    }
+
+    /// Builds new contexts and puts them in force; on an error the old ones stay.
+    ///
+    /// # Errors
+    /// As [`Contexts::new`].
+    pub fn replace(&self, material: Material, revocation: &Revocation) -> Result<(), TlsError> {
+        self.0.store(Arc::new(Set::new(material, revocation)?));
+        Ok(())
+    }
+
+    /// For the operators' door: a client certificate is required, and verified within the handshake.
+    pub fn inbound(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.0.load().inbound)
+    }
+
+    /// For the mailbox doors: a client certificate may be shown, and is judged at login by [`Contexts::verify_client`].
+    pub fn mailbox(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.0.load().mailbox)
+    }
+
+    /// For our own connections to other operators: shows our certificate, verifies theirs but for its name.
+    pub fn outbound(&self) -> Arc<ClientConfig> {
+        Arc::clone(&self.0.load().outbound)
+    }
+
+    /// Judges the chain that a client of a mailbox door showed: at each login, with the lists now in force, so that a
+    /// resumed TLS session gets no further than a new one.
+    ///
+    /// # Errors
+    /// What is wrong with the chain; [`CertificateProblem::Missing`] when none was shown.
+    pub fn verify_client(&self, chain: &[CertificateDer<'_>]) -> Result<PeerIdentity, CertificateProblem> {
+        let set = self.0.load();
+        let now = UnixTime::now();
+        set.mailbox_clients.verify(chain, now)?;
+        set.mailbox_clients.check_lists_age(chain, now, set.crl_grace)?;
+        PeerIdentity::of_verified(chain)
+    }
+}
+
+impl Set {
+    fn new(material: Material, revocation: &Revocation) -> Result<Self, TlsError> {
+        let provider = Arc::new(provider());
+        let Material { operators, mailboxes } = material;
+        let peers = PeerVerifier::new(Arc::clone(&operators.roots), &revocation.operators, Arc::clone(&provider))?;
+        let mailbox_clients =
+            PeerVerifier::new(Arc::clone(&mailboxes.roots), &revocation.mailboxes, Arc::clone(&provider))?;
+        let servers = OperatorServer::new(Arc::clone(&operators.roots), &revocation.operators, Arc::clone(&provider))?;
+        let unjudged = UnjudgedClient::new(&mailboxes.roots, &provider);
+        Ok(Self {
+            inbound: Arc::new(without_resumption(server(&provider, Arc::new(peers), &operators.identity)?)),
+            mailbox: Arc::new(server(&provider, Arc::new(unjudged), &mailboxes.identity)?),
+            outbound: Arc::new(client(&provider, servers, operators.identity)?),
+            mailbox_clients,
+            crl_grace: revocation.grace,
+        })
+    }
+}
+
+/// Whether a certificate and key belong together and can serve.
+///
+/// # Errors
+/// They do not match, or the key is of an unknown kind.
+pub fn check_identity(identity: &Identity) -> Result<(), TlsError> {
+    let builder = ServerConfig::builder_with_provider(Arc::new(provider()))
+        .with_protocol_versions(&[&TLS13, &TLS12])
+        .map_err(TlsError::Settings)?
+        .with_no_client_auth();
+    let (chain, key) = (identity.chain.clone(), identity.private_key.clone_key());
+    builder.with_single_cert(chain, key).map(drop).map_err(|error| identity.mismatch(error))
+}
+
+/// aws-lc-rs with its suites spelled out: ECDHE with AES-GCM or ChaCha20 only, on TLS 1.2 too (MSSanté §3).
+fn provider() -> CryptoProvider {
+    use aws_lc_rs::cipher_suite::{
+        TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+        TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+        TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384, TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256, TLS13_AES_128_GCM_SHA256,
+        TLS13_AES_256_GCM_SHA384, TLS13_CHACHA20_POLY1305_SHA256,
+    };
+    CryptoProvider {
+        cipher_suites: vec![
+            TLS13_AES_256_GCM_SHA384,
+            TLS13_AES_128_GCM_SHA256,
+            TLS13_CHACHA20_POLY1305_SHA256,
+            TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+            TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+            TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+            TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+            TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+            TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+        ],
+        ..aws_lc_rs::default_provider()
+    }
+}
+
+fn server(
+    provider: &Arc<CryptoProvider>,
+    verifier: Arc<dyn ClientCertVerifier>,
+    identity: &Identity,
+) -> Result<ServerConfig, TlsError> {
+    ServerConfig::builder_with_provider(Arc::clone(provider))
+        .with_protocol_versions(&[&TLS13, &TLS12])
+        .map_err(TlsError::Settings)?
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(identity.chain.clone(), identity.private_key.clone_key())
+        .map_err(|error| identity.mismatch(error))
+}
+
+/// A resumed session does not run the verifier again: where the verifier decides, there is none.
+fn without_resumption(mut config: ServerConfig) -> ServerConfig {
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    config
+}
+
+fn client(
+    provider: &Arc<CryptoProvider>,
+    verifier: OperatorServer,
+    identity: Identity,
+) -> Result<ClientConfig, TlsError> {
+    let mut config = ClientConfig::builder_with_provider(Arc::clone(provider))
+        .with_protocol_versions(&[&TLS13, &TLS12])
+        .map_err(TlsError::Settings)?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_client_auth_cert(identity.chain.clone(), identity.private_key.clone_key())
+        .map_err(|error| identity.mismatch(error))?;
+    config.resumption = Resumption::disabled();
+    Ok(config)
+}
