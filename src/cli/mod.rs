@@ -17,6 +17,7 @@
 
 mod check;
 pub mod client;
+pub mod import;
 pub mod output;
 
 use clap::{Parser, Subcommand};

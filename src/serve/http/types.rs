@@ -16,9 +16,6 @@ pub const MESSAGE_TYPE: &str = "message/rfc822";
 /// exactly as many bytes as the line said.
 pub const BATCH_TYPE: &str = "application/vnd.caducee.messages";
 
-/// The media type of a list of JSON values, one a line: what a run of messages is answered with ([`BatchResult`]).
-pub const LINES_TYPE: &str = "application/x-ndjson";
-
 /// The media type of a refusal (RFC 9457 §3).
 pub const PROBLEM_TYPE: &str = "application/problem+json";
 
@@ -62,7 +59,9 @@ pub struct Status {
     /// When the white list in force was generated, if there is one.
     #[serde(default)]
     pub white_list_generated_at: Option<String>,
-    /// Whether the server takes mail at present, and if not, why.
+    /// How large one message may be, in bytes.
+    pub message_limit: u64,
+    /// Why the server takes no mail at present, if it does not.
     #[serde(default)]
     pub trouble: Option<String>,
 }
@@ -82,6 +81,9 @@ pub struct Reloaded {
 pub struct Domain {
     /// Its name, in lower case.
     pub name: String,
+    /// What it is for, as the operator wrote it.
+    #[serde(default)]
+    pub description: String,
     /// When it was added.
     #[serde(default)]
     pub created_at: Option<String>,
@@ -105,6 +107,9 @@ pub struct Domains {
 pub struct NewDomain {
     /// Its name.
     pub name: String,
+    /// What it is for.
+    #[serde(default)]
+    pub description: String,
 }
 
 /// Who holds a mailbox. For a `PER` the person, for the others the structure and the person responsible for it.
@@ -132,6 +137,38 @@ pub struct Holder {
     /// Service or unit within the structure.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service: Option<String>,
+    /// The functional label of an `ORG` or `APP` mailbox.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// Profession, as a label.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profession: Option<String>,
+    /// Speciality, as a label.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub speciality: Option<String>,
+    /// National id of the responsible person (`ORG`, `APP`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub responsible: Option<String>,
+}
+
+/// A person who may open a mailbox besides its holder (delegation, MSSanté §4).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AccessGrant {
+    /// National id of the person.
+    pub person: String,
+    /// Name, for people.
+    #[serde(default)]
+    pub name: String,
+    /// `read`, `write` or `send`; each includes the one before. `write` where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub right: Option<String>,
+    /// Since when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// Until when; absent: until it is taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
 }
 
 /// A mailbox to create: `POST /v1/mailboxes`.
@@ -151,12 +188,21 @@ pub struct NewMailbox {
     /// Who holds it.
     #[serde(default)]
     pub holder: Holder,
-    /// National ids of the persons who may open it besides its holder (`ORG`, `CAB`).
+    /// The persons who may open it besides its holder (`ORG`, `CAB`).
     #[serde(default)]
-    pub access_list: Vec<String>,
+    pub access_list: Vec<AccessGrant>,
     /// Whether it stays out of the directory (liste rouge).
     #[serde(default)]
     pub red_list: bool,
+    /// Whether the holder accepts electronic delivery in place of paper (dématérialisation).
+    #[serde(default)]
+    pub zero_paper: bool,
+    /// Whether the server files a copy of what the mailbox sends.
+    #[serde(default)]
+    pub save_sent: bool,
+    /// The operator's own notes.
+    #[serde(default)]
+    pub comment: Option<String>,
     /// What it may hold, in bytes; the server's default where absent.
     #[serde(default)]
     pub quota: Option<u64>,
@@ -208,12 +254,24 @@ pub struct Mailbox {
     /// Who holds it.
     #[serde(default)]
     pub holder: Holder,
-    /// National ids of the persons who may open it besides its holder.
+    /// The persons who may open it besides its holder.
     #[serde(default)]
-    pub access_list: Vec<String>,
+    pub access_list: Vec<AccessGrant>,
     /// Whether it stays out of the directory.
     pub red_list: bool,
-    /// What it may hold, in bytes; 0 for no bound.
+    /// Whether the holder accepts electronic delivery in place of paper.
+    #[serde(default)]
+    pub zero_paper: bool,
+    /// Whether the server files a copy of what the mailbox sends.
+    #[serde(default)]
+    pub save_sent: bool,
+    /// The operator's own notes.
+    #[serde(default)]
+    pub comment: Option<String>,
+    /// Why the state is what it is, as the operator wrote it.
+    #[serde(default)]
+    pub state_reason: Option<String>,
+    /// What it may hold, in bytes.
     pub quota: u64,
     /// Bytes that it holds.
     pub used_bytes: u64,
@@ -232,9 +290,12 @@ pub struct Mailbox {
     /// When it was created.
     #[serde(default)]
     pub created_at: Option<String>,
-    /// When it was closed.
+    /// When its state last changed.
     #[serde(default)]
-    pub closed_at: Option<String>,
+    pub state_changed_at: Option<String>,
+    /// The day of the last successful authentication.
+    #[serde(default)]
+    pub last_login_at: Option<String>,
 }
 
 /// A mailbox just created, with the password that the server made, if it was asked to.
@@ -300,10 +361,19 @@ pub struct MailboxChange {
     pub holder: HolderChange,
     /// The whole new access list.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub access_list: Option<Vec<String>>,
+    pub access_list: Option<Vec<AccessGrant>>,
     /// Whether it stays out of the directory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub red_list: Option<bool>,
+    /// Whether the holder accepts electronic delivery in place of paper.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zero_paper: Option<bool>,
+    /// Whether the server files a copy of what the mailbox sends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub save_sent: Option<bool>,
+    /// The operator's own notes; `null` clears them.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    pub comment: Option<Option<String>>,
     /// What it may hold, in bytes; `null` for the server's default.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
     pub quota: Option<Option<u64>>,
@@ -340,6 +410,18 @@ pub struct HolderChange {
     /// Service or unit within the structure.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
     pub service: Option<Option<String>>,
+    /// The functional label.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    pub label: Option<Option<String>>,
+    /// Profession.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    pub profession: Option<Option<String>>,
+    /// Speciality.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    pub speciality: Option<Option<String>>,
+    /// National id of the responsible person.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    pub responsible: Option<Option<String>>,
 }
 
 impl HolderChange {
@@ -358,12 +440,24 @@ where
     Option::<T>::deserialize(deserializer).map(Some)
 }
 
+/// Why a mailbox is suspended or reopened: `POST /v1/mailboxes/{address}/suspend` and `…/reopen`; the body may be left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StateRequest {
+    /// In the operator's words; kept with the mailbox.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
 /// Proof that the caller means it: `POST /v1/mailboxes/{address}/close`. Closing erases the content for good.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CloseRequest {
     /// The mailbox's address, once more.
     pub confirm: String,
+    /// Why, in the operator's words; kept with the mailbox.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// A password to set: `PUT /v1/mailboxes/{address}/password`.
@@ -386,7 +480,7 @@ pub struct PasswordAnswer {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NewCertificate {
-    /// The certificate itself, PEM. Either this or one of the next two.
+    /// The certificate itself, PEM. Either this, or one of the others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pem: Option<String>,
     /// The SHA-256 fingerprint of its DER form, hexadecimal, with or without colons.
@@ -398,6 +492,9 @@ pub struct NewCertificate {
     /// With `pem`: bind its subject in place of its fingerprint.
     #[serde(default)]
     pub by_subject: bool,
+    /// A structure id: every certificate whose `OU` is this opens the mailbox (MSSanté §4, `APP`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub structure_id: Option<String>,
     /// A word to remember it by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
@@ -414,6 +511,9 @@ pub struct Certificate {
     /// The subject, if bound by it.
     #[serde(default)]
     pub subject: Option<String>,
+    /// The structure id, if bound by it.
+    #[serde(default)]
+    pub structure_id: Option<String>,
     /// A word to remember it by.
     #[serde(default)]
     pub label: Option<String>,
@@ -542,7 +642,7 @@ pub struct BatchEntry {
     pub date: Option<String>,
 }
 
-/// One line of the answer to a [`BATCH_TYPE`] request: the messages' fates in the order in which they came.
+/// What became of one message of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BatchResult {
@@ -550,8 +650,13 @@ pub enum BatchResult {
     Filed(Filed),
     /// It was refused; the messages after it are not touched by that.
     Refused(ProblemBody),
-    /// The run ended here for good: whatever comes after this point was not filed.
-    Ended(ProblemBody),
+}
+
+/// What became of a run of messages, in the order in which they came.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BatchResults {
+    /// One result a message.
+    pub results: Vec<BatchResult>,
 }
 
 #[cfg(test)]

@@ -1,0 +1,7 @@
+//! `caducee import`.
+
+mod asctime;
+mod flags;
+pub mod mbox;
+pub mod plan;
+pub mod reader;
