@@ -18,6 +18,7 @@
 //! 3. The same bytes give the same result in whatever pieces they arrive.
 
 pub mod command;
+pub mod content;
 pub mod params;
 pub mod path;
 pub mod reply;
