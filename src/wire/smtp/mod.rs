@@ -21,5 +21,6 @@ pub mod command;
 pub mod content;
 pub mod params;
 pub mod path;
+pub mod receiver;
 pub mod reply;
 pub mod sender;

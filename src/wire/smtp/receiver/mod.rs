@@ -1,0 +1,509 @@
+//! The server's side of an SMTP connection, as an engine.
+//!
+//! # What goes in, what comes out
+//!
+//! ```text
+//!   bytes    ─▶ step()   ─▶ NeedBytes · Ask(question) · Header(piece) · Body(piece) · Refused · Discard · StartTls · Close
+//!   answers  ─▶ answer() ─▶
+//!   time     ─▶ step(), tick()          output(): what to write to the peer, all replies of a pipeline at once
+//! ```
+//!
+//! The driver calls [`Receiver::step`] until it says [`Step::NeedBytes`], then writes [`Receiver::take_output`] and reads.
+//! A [`Step::Ask`] is answered by [`Receiver::answer`] before anything else happens. Pieces of a message are parts of the
+//! input: they are to be used before the next step.
+//!
+//! # Three levels
+//!
+//! * The *session* lasts as long as the connection: who says hello, whether TLS is up, how many errors were made.
+//! * A *transaction* begins with an accepted `MAIL`. Exactly one of two things ends it: the question
+//!   [`Question::Message`], or [`Step::Discard`] (`RSET`, `EHLO`, a refusal, the end of the connection).
+//! * The *intake* follows one message's bytes ([`super::content`]), whether `DATA` or `BDAT` brings them.
+//!
+//! What is known of each verb stands in one table ([`table`]): when it may come, how long its line may be, what is checked,
+//! what it does. Submission will add to that table (`AUTH`, with a question of its own before `MAIL` is allowed) and leave
+//! the rest as it is.
+//!
+//! # Time
+//!
+//! Is what the driver says it is: a duration since the connection was accepted. [`Receiver::deadline`] says when
+//! [`Receiver::tick`] wants to be called.
+
+mod intake;
+mod line;
+mod refusal;
+mod table;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::command::{MailFrom, RcptTo};
+use super::params::BodyKind;
+use super::reply::Reply;
+use intake::Intake;
+use line::{Line, LineReader};
+pub use refusal::{Refusal, Then};
+
+/// Time since the connection was accepted.
+pub type Tick = Duration;
+
+/// The bounds of a connection.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Biggest message in octets; announced by SIZE.
+    pub message: u64,
+    /// Longest header section in octets.
+    pub header: u64,
+    /// Longest line of a message in octets, CRLF included. RFC 5321 §4.5.3.1.6 has 1000.
+    pub text_line: usize,
+    /// Longest line of `MAIL`, `RCPT` and `VRFY` in octets, CRLF included; other commands have 512 (RFC 5321 §4.5.3.1.4).
+    pub command_line: usize,
+    /// Most recipients of a transaction.
+    pub recipients: usize,
+    /// Errors after which the connection is closed. All refused recipients of a transaction count as one; a message that
+    /// is taken sets the count to zero.
+    pub errors: u32,
+    /// Commands without effect (`NOOP`, `RSET`, `HELP` …) between two messages, after which each counts as an error.
+    pub idle_commands: u32,
+    /// Most transactions.
+    pub transactions: u32,
+    /// Longest wait for a command. RFC 5321 §4.5.3.2.7.
+    pub command_timeout: Duration,
+    /// Longest wait for the next piece of a message. RFC 5321 §4.5.3.2.5.
+    pub data_timeout: Duration,
+    /// Longest time for one message.
+    pub message_timeout: Duration,
+    /// Longest time without TLS.
+    pub plaintext_timeout: Duration,
+    /// Age from which no new transaction begins.
+    pub session_timeout: Duration,
+}
+
+/// What the engine is told at its start.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Our host name.
+    pub host: String,
+    /// What the operator can search in the logs; stands in every refusal.
+    pub reference: String,
+    /// The bounds.
+    pub limits: Limits,
+}
+
+/// How the peer greeted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hello {
+    /// The name it gave. Not verified; safe to write into a header field.
+    pub name: String,
+    /// `EHLO`, not `HELO`.
+    pub extended: bool,
+}
+
+/// What the engine asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// May TLS start?
+    StartTls,
+    /// May this sender begin a transaction?
+    Mail(MailFrom),
+    /// May this recipient be part of it?
+    Rcpt(RcptTo),
+    /// A message is about to come: where does it go?
+    Open,
+    /// The header section is complete: may the message go on?
+    HeaderEnd,
+    /// The message is complete: is it taken? A yes is [`Answer::Reply`] with a 2xx reply.
+    Message {
+        /// Its size in octets, as it was given out.
+        size: u64,
+    },
+}
+
+/// What is answered to a question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Yes, in the engine's words. No answer to [`Question::Message`], where only words made from a commit are a yes.
+    Accept,
+    /// Yes (2xx) or no (4xx, 5xx), in these words. 421 ends the connection too (RFC 5321 §3.8).
+    Reply(Reply),
+    /// No, and the connection ends.
+    Close(Reply),
+}
+
+/// What is to be done next.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Step<'i> {
+    /// Write the output, read bytes.
+    NeedBytes,
+    /// Answer the question that was asked.
+    NeedAnswer,
+    /// Answer this.
+    Ask(Question),
+    /// A piece of the message's header section, up to and with the empty line.
+    Header(&'i [u8]),
+    /// A piece of the message's body.
+    Body(&'i [u8]),
+    /// For counters and logs: the engine refused something; the reply is in the output, or follows when the message ends.
+    Refused(Refusal),
+    /// The transaction is over without a message: drop what belongs to it.
+    Discard,
+    /// Write the output, start TLS, call [`Receiver::tls_started`].
+    StartTls,
+    /// Write the output, close the connection.
+    Close {
+        /// The peer may be in the middle of sending: read and throw away for a moment, or it never sees the reply.
+        linger: bool,
+    },
+}
+
+#[derive(Debug, Default)]
+struct Session {
+    hello: Option<Hello>,
+    tls: bool,
+    errors: u32,
+    idle_commands: u32,
+    transactions: u32,
+    draining: bool,
+}
+
+#[derive(Debug)]
+struct Transaction {
+    utf8: bool,
+    eight_bit: bool,
+    accepted: usize,
+    refused: usize,
+    intake: Option<Intake>,
+}
+
+/// What was asked and not yet answered, with what is needed to go on.
+#[derive(Debug)]
+enum Asked {
+    StartTls,
+    Mail { utf8: bool, eight_bit: bool },
+    Rcpt,
+    Open,
+    HeaderEnd,
+    Message,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Command,
+    Message,
+    /// Octets of a chunk that belongs to no transaction, and what is answered when they are gone.
+    Swallow {
+        left: u64,
+        refusal: Refusal,
+    },
+    Tls,
+    Ended {
+        linger: bool,
+    },
+}
+
+/// The engine. See the module's text.
+#[derive(Debug)]
+pub struct Receiver {
+    settings: Settings,
+    session: Session,
+    transaction: Option<Transaction>,
+    phase: Phase,
+    asked: Option<Asked>,
+    line: LineReader,
+    due: VecDeque<Step<'static>>,
+    output: Vec<u8>,
+    now: Tick,
+    /// When the peer last finished a command, or sent a piece of message.
+    heard: Tick,
+}
+
+impl Receiver {
+    /// A new connection; the greeting is in the output.
+    pub fn new(settings: Settings) -> Receiver {
+        let line = LineReader::new(settings.limits.command_line.max(table::SHORT_LINE));
+        let mut receiver = Receiver {
+            settings,
+            session: Session::default(),
+            transaction: None,
+            phase: Phase::Command,
+            asked: None,
+            line,
+            due: VecDeque::new(),
+            output: Vec::new(),
+            now: Tick::ZERO,
+            heard: Tick::ZERO,
+        };
+        let greeting = format!("{} ESMTP Caducee", receiver.settings.host);
+        receiver.say(&Reply::plain(220, greeting));
+        receiver
+    }
+
+    /// How the peer greeted, since TLS came up.
+    pub fn hello(&self) -> Option<&Hello> {
+        self.session.hello.as_ref()
+    }
+
+    /// Whether nothing is going on: no transaction, no question, no half-read command.
+    pub fn is_idle(&self) -> bool {
+        matches!(self.phase, Phase::Command) && self.transaction.is_none() && self.asked.is_none()
+    }
+
+    /// What is to be written to the peer.
+    pub fn take_output(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.output)
+    }
+
+    /// Takes bytes off the front of `input` and says what is to be done.
+    pub fn step<'i>(&mut self, input: &mut &'i [u8], now: Tick) -> Step<'i> {
+        self.now = now;
+        loop {
+            if let Some(step) = self.due.pop_front() {
+                return step;
+            }
+            if self.asked.is_some() {
+                return Step::NeedAnswer;
+            }
+            match self.phase {
+                Phase::Ended { linger } => return Step::Close { linger },
+                Phase::Tls => return Step::StartTls,
+                Phase::Command => {
+                    if self.session.draining && self.transaction.is_none() {
+                        self.refuse(Refusal::draining());
+                    } else if !self.command_line(input) {
+                        return Step::NeedBytes;
+                    }
+                }
+                Phase::Message => {
+                    if let Some(step) = self.message(input) {
+                        return step;
+                    }
+                }
+                Phase::Swallow { .. } => {
+                    if !self.swallow(input) {
+                        return Step::NeedBytes;
+                    }
+                }
+            }
+        }
+    }
+
+    /// When [`Receiver::tick`] wants to be called, if the peer stays silent. `None` while it is not the peer's turn.
+    pub fn deadline(&self) -> Option<Tick> {
+        let limits = &self.settings.limits;
+        let patience = match self.phase {
+            _ if self.asked.is_some() => return None,
+            Phase::Ended { .. } | Phase::Tls => return None,
+            Phase::Command => limits.command_timeout,
+            Phase::Message | Phase::Swallow { .. } => limits.data_timeout,
+        };
+        let intake = self.transaction.as_ref().and_then(|transaction| transaction.intake.as_ref());
+        let message = intake.map(|intake| intake.since + limits.message_timeout);
+        let plaintext = (!self.session.tls).then_some(limits.plaintext_timeout);
+        [message, plaintext].into_iter().flatten().fold(Some(self.heard + patience), |least, at| least.min(Some(at)))
+    }
+
+    /// Time passes. Past the deadline the peer is told so, and the connection ends.
+    pub fn tick(&mut self, now: Tick) {
+        self.now = now;
+        if self.deadline().is_some_and(|deadline| now >= deadline) {
+            self.refuse(Refusal::too_slow());
+        }
+    }
+
+    /// The server is stopping: end at the next moment without a transaction.
+    pub fn drain(&mut self) {
+        self.session.draining = true;
+    }
+
+    /// TLS is up. What was said before counts no more (RFC 3207 §4.2).
+    pub fn tls_started(&mut self, now: Tick) {
+        self.session.tls = true;
+        self.session.hello = None;
+        self.phase = Phase::Command;
+        self.heard = now;
+    }
+
+    /// The message that is coming in cannot be kept (the store failed, say): follow it to its end and answer this.
+    pub fn fail_message(&mut self, reply: Reply) {
+        let Some(intake) = self.transaction.as_mut().and_then(|transaction| transaction.intake.as_mut()) else { return };
+        if !intake.has_failed() {
+            intake.fail(reply);
+            self.due.push_back(Step::Discard);
+        }
+    }
+
+    /// Ends the connection with these words, whatever is going on.
+    pub fn end(&mut self, reply: &Reply) {
+        self.say(reply);
+        self.drop_transaction();
+        self.close();
+    }
+
+    /// The answer to the question that was asked. Without a question it is ignored.
+    pub fn answer(&mut self, answer: Answer) {
+        let Some(asked) = self.asked.take() else { return };
+        // The time that an answer took is not the peer's.
+        self.heard = self.now;
+        match answer {
+            Answer::Accept => self.granted(asked, None),
+            Answer::Reply(reply) if reply.is_positive() => self.granted(asked, Some(reply)),
+            Answer::Reply(reply) if reply.code != 421 => self.denied(asked, reply),
+            Answer::Reply(reply) | Answer::Close(reply) => self.denied_for_good(asked, &reply),
+        }
+    }
+
+    fn granted(&mut self, asked: Asked, reply: Option<Reply>) {
+        let words = |code, enhanced, text: &'static str| reply.clone().unwrap_or(Reply::new(code, enhanced, text));
+        match asked {
+            Asked::StartTls => {
+                self.say(&words(220, (2, 0, 0), "Ready to start TLS"));
+                self.phase = Phase::Tls;
+            }
+            Asked::Mail { utf8, eight_bit } => {
+                self.say(&words(250, (2, 1, 0), "Sender ok"));
+                self.session.transactions += 1;
+                self.transaction = Some(Transaction { utf8, eight_bit, accepted: 0, refused: 0, intake: None });
+            }
+            Asked::Rcpt => {
+                self.say(&words(250, (2, 1, 5), "Recipient ok"));
+                if let Some(transaction) = &mut self.transaction {
+                    transaction.accepted += 1;
+                }
+            }
+            Asked::Open => self.opened(),
+            Asked::HeaderEnd => {}
+            Asked::Message => {
+                self.transaction = None;
+                self.phase = Phase::Command;
+                match reply {
+                    Some(reply) => self.message_taken(&reply),
+                    None => self.say(&Reply::new(451, (4, 3, 0), "The message could not be kept")),
+                }
+            }
+        }
+    }
+
+    fn message_taken(&mut self, reply: &Reply) {
+        self.say(reply);
+        self.session.errors = 0;
+        self.session.idle_commands = 0;
+    }
+
+    fn denied(&mut self, asked: Asked, reply: Reply) {
+        match asked {
+            Asked::StartTls => self.say(&reply),
+            Asked::Mail { .. } => self.denied_and_counted(&reply, true),
+            Asked::Rcpt => {
+                let Some(transaction) = &mut self.transaction else { return };
+                transaction.refused += 1;
+                let first = transaction.refused == 1;
+                self.denied_and_counted(&reply, first);
+            }
+            Asked::Open => self.not_opened(reply),
+            Asked::HeaderEnd => self.fail_message(reply),
+            Asked::Message => {
+                self.transaction = None;
+                self.phase = Phase::Command;
+                self.say(&reply);
+            }
+        }
+    }
+
+    /// A refusal that the driver decided: it is counted here, and named in logs there.
+    fn denied_and_counted(&mut self, reply: &Reply, counts: bool) {
+        self.say(reply);
+        if counts && reply.is_permanent_failure() && self.one_error_more() {
+            self.refuse(Refusal::too_many_errors());
+        }
+    }
+
+    fn denied_for_good(&mut self, asked: Asked, reply: &Reply) {
+        if matches!(asked, Asked::Message) {
+            self.transaction = None;
+        }
+        self.end(reply);
+    }
+
+    /// Reads a command and follows it. False: more bytes are needed.
+    fn command_line(&mut self, input: &mut &[u8]) -> bool {
+        let Some(line) = self.line.read(input) else { return false };
+        self.heard = self.now;
+        match line {
+            Line::Complete(line) => self.command(&line),
+            Line::TooLong => self.refuse(Refusal::long_command()),
+            Line::Endless => self.refuse(Refusal::endless_command()),
+            Line::BadEnd(fault) => self.refuse(Refusal::bad_line_end(fault)),
+        }
+        // RFC 3207 §4.2: nothing may be pipelined behind STARTTLS. Whoever put it there wants it read as if TLS protected it.
+        if matches!(self.asked, Some(Asked::StartTls)) && !input.is_empty() {
+            *input = &[];
+            self.refuse(Refusal::plaintext_injection());
+        }
+        true
+    }
+
+    fn ask(&mut self, asked: Asked, question: Question) {
+        self.asked = Some(asked);
+        self.due.push_back(Step::Ask(question));
+    }
+
+    fn say(&mut self, reply: &Reply) {
+        reply.write_to(&mut self.output);
+    }
+
+    /// Says no, and does what follows from it.
+    fn refuse(&mut self, refusal: Refusal) {
+        let refusal = match refusal.then {
+            Then::Count if self.one_error_more() => {
+                self.due.push_back(Step::Refused(refusal));
+                Refusal::too_many_errors()
+            }
+            _ => refusal,
+        };
+        let reply = self.referenced(&refusal);
+        self.say(&reply);
+        let then = refusal.then;
+        self.due.push_back(Step::Refused(refusal));
+        if then == Then::Close {
+            self.drop_transaction();
+            self.close();
+        }
+    }
+
+    /// True when it was one too many.
+    fn one_error_more(&mut self) -> bool {
+        self.session.errors = self.session.errors.saturating_add(1);
+        self.session.errors > self.settings.limits.errors
+    }
+
+    /// The reply with the rule's name and the connection's reference, so that the operator can be asked about it.
+    fn referenced(&self, refusal: &Refusal) -> Reply {
+        let mut reply = refusal.reply.clone();
+        if let Some(last) = reply.lines.last_mut() {
+            *last = format!("{last} [rule {}, ref {}]", refusal.rule, self.settings.reference).into();
+        }
+        reply
+    }
+
+    /// Ends a transaction without a message, if there is one and its end has not been told.
+    fn drop_transaction(&mut self) {
+        let Some(transaction) = self.transaction.take() else { return };
+        if !transaction.intake.is_some_and(|intake| intake.has_failed()) {
+            self.due.push_back(Step::Discard);
+        }
+    }
+
+    fn close(&mut self) {
+        self.asked = None;
+        self.due.retain(|step| !matches!(step, Step::Ask(_)));
+        self.phase = Phase::Ended { linger: true };
+    }
+}
+
+impl BodyKind {
+    fn is_eight_bit(self) -> bool {
+        matches!(self, BodyKind::EightBitMime)
+    }
+}
