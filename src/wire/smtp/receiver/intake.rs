@@ -111,7 +111,9 @@ impl Receiver {
 
     /// The driver has a place for the message.
     pub(super) fn opened(&mut self) {
-        let Some(intake) = self.transaction.as_ref().and_then(|transaction| transaction.intake.as_ref()) else { return };
+        let Some(intake) = self.transaction.as_ref().and_then(|transaction| transaction.intake.as_ref()) else {
+            return;
+        };
         self.phase = Phase::Message;
         let limit = self.settings.limits.message;
         match &intake.chunk {
@@ -179,7 +181,9 @@ impl Receiver {
     }
 
     fn chunk_end(&mut self) {
-        let Some(intake) = self.transaction.as_mut().and_then(|transaction| transaction.intake.as_mut()) else { return };
+        let Some(intake) = self.transaction.as_mut().and_then(|transaction| transaction.intake.as_mut()) else {
+            return;
+        };
         let Some(chunk) = &intake.chunk else { return };
         if chunk.last {
             match intake.content.finish() {
@@ -196,7 +200,9 @@ impl Receiver {
     }
 
     fn message_end(&mut self) {
-        let Some(intake) = self.transaction.as_mut().and_then(|transaction| transaction.intake.as_mut()) else { return };
+        let Some(intake) = self.transaction.as_mut().and_then(|transaction| transaction.intake.as_mut()) else {
+            return;
+        };
         match intake.failure.take() {
             Some(reply) => {
                 self.transaction = None;

@@ -33,9 +33,6 @@ mod line;
 mod refusal;
 mod table;
 
-#[cfg(test)]
-mod tests;
-
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -317,6 +314,13 @@ impl Receiver {
         self.session.draining = true;
     }
 
+    /// Bytes came in plain text behind `STARTTLS`, before it was answered. Nothing may be pipelined behind it (RFC 3207
+    /// §4.2); whoever put it there wants it read as if TLS protected it. [`Receiver::step`] finds those that it is given;
+    /// a driver that is asked [`Question::StartTls`] looks whether the socket holds more.
+    pub fn plaintext_behind_starttls(&mut self) {
+        self.refuse(Refusal::plaintext_injection());
+    }
+
     /// TLS is up. What was said before counts no more (RFC 3207 §4.2).
     pub fn tls_started(&mut self, now: Tick) {
         self.session.tls = true;
@@ -327,7 +331,9 @@ impl Receiver {
 
     /// The message that is coming in cannot be kept (the store failed, say): follow it to its end and answer this.
     pub fn fail_message(&mut self, reply: Reply) {
-        let Some(intake) = self.transaction.as_mut().and_then(|transaction| transaction.intake.as_mut()) else { return };
+        let Some(intake) = self.transaction.as_mut().and_then(|transaction| transaction.intake.as_mut()) else {
+            return;
+        };
         if !intake.has_failed() {
             intake.fail(reply);
             self.due.push_back(Step::Discard);
@@ -436,10 +442,9 @@ impl Receiver {
             Line::Endless => self.refuse(Refusal::endless_command()),
             Line::BadEnd(fault) => self.refuse(Refusal::bad_line_end(fault)),
         }
-        // RFC 3207 §4.2: nothing may be pipelined behind STARTTLS. Whoever put it there wants it read as if TLS protected it.
-        if matches!(self.asked, Some(Asked::StartTls)) && !input.is_empty() {
+        if !input.is_empty() && matches!(self.asked, Some(Asked::StartTls)) {
             *input = &[];
-            self.refuse(Refusal::plaintext_injection());
+            self.plaintext_behind_starttls();
         }
         true
     }

@@ -139,7 +139,13 @@ impl Refusal {
     }
 
     pub(super) fn session_over() -> Refusal {
-        Refusal::new("session-over", 421, (4, 3, 2), "This connection has served long enough, open another", Then::Close)
+        Refusal::new(
+            "session-over",
+            421,
+            (4, 3, 2),
+            "This connection has served long enough, open another",
+            Then::Close,
+        )
     }
 
     /// RFC 5321 §3.8: a server that must shut down.

@@ -205,7 +205,9 @@ fn mail(receiver: &mut Receiver, command: Command) {
 }
 
 fn check_rcpt(receiver: &Receiver, command: &Command) -> Result<(), Refusal> {
-    let (Command::Rcpt(RcptTo { path, .. }), Some(transaction)) = (command, &receiver.transaction) else { return Ok(()) };
+    let (Command::Rcpt(RcptTo { path, .. }), Some(transaction)) = (command, &receiver.transaction) else {
+        return Ok(());
+    };
     if transaction.intake.is_some() {
         return Err(Refusal::bad_sequence("The message has begun"));
     }
