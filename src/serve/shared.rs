@@ -1,12 +1,15 @@
 //! What all doors share.
 
 use super::connection::ConnectionIds;
+use super::limits::DoorLimits;
 use super::shutdown::Shutdown;
-use super::tls::Contexts;
+use super::tls::{self, CertificateProblem, Contexts, HandshakeRefusal, PeerIdentity};
 use crate::config::Config;
 use crate::mss::trust::TrustHandle;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Door, Metrics, TlsLabel};
 use arc_swap::ArcSwap;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::server::TlsStream;
 
 /// What the doors, the administration API and the jobs share: one per process, behind an `Arc`.
 ///
@@ -25,4 +28,90 @@ pub struct Shared {
     pub shutdown: Shutdown,
     /// Gives connections their ids.
     pub connection_ids: ConnectionIds,
+    /// Connections of the operators' door.
+    pub smtp_connections: DoorLimits,
+    /// Connections of the mailbox doors.
+    pub imap_connections: DoorLimits,
+}
+
+impl Shared {
+    /// The counts of a door, its limit, and its limit for one address.
+    pub(super) fn connection_limits(&self, door: Door) -> (&DoorLimits, usize, usize) {
+        let config = self.config.load();
+        match door {
+            Door::Smtp => {
+                (&self.smtp_connections, config.smtp.max_connections, config.smtp.max_connections_per_address)
+            }
+            Door::Imap | Door::Imaps => {
+                (&self.imap_connections, config.imap.max_connections, config.imap.max_connections_per_address)
+            }
+        }
+    }
+
+    /// TLS with another operator's server: its certificate is verified when this returns. Logged and counted.
+    ///
+    /// # Errors
+    /// Why there is no TLS; the peer has been sent the fitting alert.
+    pub async fn accept_operator<S>(&self, stream: S) -> Result<(TlsStream<S>, PeerIdentity), HandshakeRefusal>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let longest = self.config.load().tls.handshake_timeout;
+        let accepted = tls::accept(self.tls.inbound(), stream, longest).await.and_then(|stream| {
+            let peer = tls::verified_peer(&stream)?;
+            Ok((stream, peer))
+        });
+        self.note_handshake(Door::Smtp, accepted.as_ref().map(|(stream, peer)| (stream, Some(peer))));
+        accepted
+    }
+
+    /// TLS with a mail client; a certificate may have been shown, see [`Shared::login_certificate`]. Logged and counted.
+    ///
+    /// # Errors
+    /// Why there is no TLS.
+    pub async fn accept_client<S>(&self, door: Door, stream: S) -> Result<TlsStream<S>, HandshakeRefusal>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let longest = self.config.load().tls.handshake_timeout;
+        let accepted = tls::accept(self.tls.mailbox(), stream, longest).await;
+        self.note_handshake(door, accepted.as_ref().map(|stream| (stream, None)));
+        accepted
+    }
+
+    /// Judges the certificate that a mail client showed, for SASL EXTERNAL. Call it at each login. Counted.
+    ///
+    /// # Errors
+    /// What is wrong with it, or that there is none.
+    pub fn login_certificate<S>(&self, door: Door, stream: &TlsStream<S>) -> Result<PeerIdentity, CertificateProblem> {
+        let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+        let verified = self.tls.verify_client(chain);
+        if let Err(problem) = &verified {
+            self.metrics.tls_handshakes.get_or_create(&TlsLabel { door, result: problem.name() }).inc();
+            tracing::info!(reason = problem.name(), "client certificate refused at login: {problem}");
+        }
+        verified
+    }
+
+    fn note_handshake<S>(
+        &self,
+        door: Door,
+        outcome: Result<(&TlsStream<S>, Option<&PeerIdentity>), &HandshakeRefusal>,
+    ) {
+        let result = outcome.as_ref().map_or_else(|refusal| refusal.name(), |_| "ok");
+        self.metrics.tls_handshakes.get_or_create(&TlsLabel { door, result }).inc();
+        match outcome {
+            Ok((stream, peer)) => {
+                let connection = stream.get_ref().1;
+                tracing::info!(
+                    version = ?connection.protocol_version(),
+                    suite = ?connection.negotiated_cipher_suite().map(|suite| suite.suite()),
+                    subject = peer.map(|peer| peer.subject.to_string()),
+                    serial = peer.map(|peer| peer.serial.as_str()),
+                    "tls established"
+                );
+            }
+            Err(refusal) => tracing::warn!(reason = refusal.name(), "tls refused: {refusal}"),
+        }
+    }
 }
