@@ -17,8 +17,13 @@
 
 mod check;
 pub mod client;
+mod domain;
+pub mod files;
 pub mod import;
+mod mailbox;
 pub mod output;
+mod reload;
+mod secret;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -38,11 +43,30 @@ struct CommandLine {
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(check::Check),
+    Domain(domain::DomainCommand),
+    Mailbox(mailbox::MailboxCommand),
+    Reload(reload::Reload),
+    Status(reload::StatusCommand),
 }
 
 /// Runs what the process's arguments ask for.
 pub fn run() -> ExitCode {
     match CommandLine::parse().command {
         Command::Check(check) => check.run(),
+        Command::Domain(domain) => domain.run(),
+        Command::Mailbox(mailbox) => mailbox.run(),
+        Command::Reload(reload) => reload.run(),
+        Command::Status(status) => status.run(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_makes_sense() {
+        CommandLine::command().debug_assert();
     }
 }

@@ -12,8 +12,8 @@ use std::time::UNIX_EPOCH;
 
 use serde::{Deserialize, Serialize};
 
-use super::flags;
-use super::mbox::looks_like_a_header;
+use crate::cli::files::flags;
+use crate::cli::files::mbox::looks_like_a_header;
 use crate::wire::imap::utf7;
 
 /// The file beside exported `.eml` files that keeps what they cannot: flags and dates, one line of JSON a message.

@@ -5,9 +5,9 @@ use std::io::{self, BufReader};
 
 use aws_lc_rs::digest::{SHA256, digest};
 
-use super::asctime;
-use super::mbox::{Item, MboxReader};
 use super::plan::{Format, Plan, Source};
+use crate::cli::files::asctime;
+use crate::cli::files::mbox::{Item, MboxReader};
 use crate::serve::http::line_ends::LineEnds;
 
 /// A message found in a file.

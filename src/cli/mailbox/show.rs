@@ -1,0 +1,92 @@
+//! How mailboxes are shown to people.
+
+use crate::cli::output::{pairs, size, table, tick};
+use crate::serve::http::types::{AccessGrant, Mailbox};
+
+/// A table of mailboxes.
+pub(super) fn listing(mailboxes: &[Mailbox]) -> String {
+    if mailboxes.is_empty() {
+        return "No mailbox.".into();
+    }
+    let row = |mailbox: &Mailbox| {
+        [
+            mailbox.address.clone(),
+            mailbox.kind.clone(),
+            mailbox.state.clone(),
+            tick(mailbox.test),
+            holder_name(mailbox),
+            mailbox.used_messages.to_string(),
+            size(mailbox.used_bytes),
+            size(mailbox.quota),
+        ]
+    };
+    table(["address", "kind", "state", "test", "holder", "messages", "used", "quota"], mailboxes.iter().map(row))
+}
+
+/// Everything about one mailbox.
+pub(super) fn details(mailbox: &Mailbox) -> String {
+    let holder = &mailbox.holder;
+    let text = |value: &Option<String>| value.clone().unwrap_or_default();
+    pairs([
+        ("address", mailbox.address.clone()),
+        ("id", mailbox.id.to_string()),
+        ("kind", mailbox.kind.clone()),
+        ("state", mailbox.state.clone()),
+        ("state since", text(&mailbox.state_changed_at)),
+        ("reason", text(&mailbox.state_reason)),
+        ("test", tick(mailbox.test)),
+        ("restricted", tick(mailbox.restricted)),
+        ("red list", tick(mailbox.red_list)),
+        ("zero paper", tick(mailbox.zero_paper)),
+        ("files what it sends", tick(mailbox.save_sent)),
+        ("holder", holder_name(mailbox)),
+        ("national id", text(&holder.national_id)),
+        ("structure id", text(&holder.structure_id)),
+        ("entity", text(&holder.entity)),
+        ("service", text(&holder.service)),
+        ("label", text(&holder.label)),
+        ("profession", text(&holder.profession)),
+        ("speciality", text(&holder.speciality)),
+        ("responsible", text(&holder.responsible)),
+        ("access list", mailbox.access_list.iter().map(grant).collect::<Vec<_>>().join("; ")),
+        ("messages", mailbox.used_messages.to_string()),
+        ("used", format!("{} of {}", size(mailbox.used_bytes), size(mailbox.quota))),
+        ("password", password_state(mailbox).into()),
+        ("certificates", mailbox.certificates.to_string()),
+        ("notices to", text(&mailbox.notification_address)),
+        ("created", text(&mailbox.created_at)),
+        ("last login", text(&mailbox.last_login_at)),
+        ("comment", text(&mailbox.comment)),
+    ])
+}
+
+fn password_state(mailbox: &Mailbox) -> &'static str {
+    match (mailbox.has_password, mailbox.allow_password) {
+        (true, true) => "set",
+        (true, false) => "set, but not allowed to open the mailbox",
+        (false, true) => "allowed, none set",
+        (false, false) => "not allowed",
+    }
+}
+
+fn grant(grant: &AccessGrant) -> String {
+    let name = if grant.name.is_empty() { String::new() } else { format!(" ({})", grant.name) };
+    format!("{}{name} {}", grant.person, grant.right.as_deref().unwrap_or("write"))
+}
+
+/// Who holds it, in the order of a display name (MSSanté §4).
+fn holder_name(mailbox: &Mailbox) -> String {
+    let holder = &mailbox.holder;
+    let person = [&holder.title, &holder.first_name, &holder.last_name];
+    let person: Vec<&str> = person.into_iter().filter_map(|part| part.as_deref()).collect();
+    if person.is_empty() {
+        [&holder.label, &holder.entity].into_iter().find_map(Clone::clone).unwrap_or_default()
+    } else {
+        person.join(" ")
+    }
+}
+
+/// A generated password, shown for the only time.
+pub(super) fn password_once(password: &str) -> String {
+    format!("Password: {password}\nIt is shown this once and kept nowhere in clear.")
+}
