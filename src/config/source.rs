@@ -57,7 +57,9 @@ impl<'t> Source<'t> {
             key: String::new(),
             message: format!("not TOML: {}", error.message()),
         };
-        Err(errors.into_iter().map(problem).collect())
+        let mut problems: Vec<Problem> = errors.into_iter().map(problem).collect();
+        problems.sort_by_key(|problem| problem.line);
+        Err(problems)
     }
 
     /// The typed values, and every value that could not be typed (its default stands in).

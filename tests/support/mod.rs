@@ -12,7 +12,7 @@
 //! stops, restarts or fills a server takes one of its own ([`Sandbox::start`]). A sandbox ends when its test binary ends,
 //! however that happens: it watches a pipe that only we hold. A missing program skips a test aloud, never in silence.
 
-#![allow(dead_code, unused_imports, reason = "each test binary uses the part it needs")]
+#![allow(dead_code, unused_imports, unreachable_pub, reason = "each test binary uses the part it needs")]
 
 mod description;
 mod sandbox;

@@ -29,7 +29,13 @@ impl Ran {
     /// Panics with everything the program said unless it ended with 0.
     #[track_caller]
     pub fn expect_ok(self, doing: &str) -> Self {
-        assert!(self.ok(), "{doing}: {:?}{}\n{}", self.code, if self.timed_out { ", timed out" } else { "" }, self.all());
+        assert!(
+            self.ok(),
+            "{doing}: {:?}{}\n{}",
+            self.code,
+            if self.timed_out { ", timed out" } else { "" },
+            self.all()
+        );
         self
     }
 }

@@ -57,7 +57,8 @@ impl Crl {
     /// # Errors
     /// One of them cannot serve.
     pub fn read_all(content: &[u8]) -> Result<Vec<Self>, CrlProblem> {
-        if !content.starts_with(b"-----") && !memchr::memmem::find(content, b"-----BEGIN").is_some_and(|at| at < 4096) {
+        // DER begins with a SEQUENCE tag; PEM may have words before its first section.
+        if content.first() == Some(&0x30) && memchr::memmem::find(content, b"-----BEGIN").is_none() {
             return Ok(vec![Self::read(content.to_vec().into())?]);
         }
         let mut found = Vec::new();

@@ -1,0 +1,249 @@
+//! The configuration file: complete, and refused with file, line, key and what was expected.
+
+use crate::support::ScratchDir;
+use caducee::config::{Config, Problem};
+use std::path::Path;
+
+const CONF: &str = include_str!("../../conf/caducee.toml");
+
+/// The keys without a default, as the example file gives them.
+const REQUIRED: &str = r#"
+    [server]
+    name = "mx.example.mssante.fr"
+    [tls]
+    certificate = "/etc/caducee/tls/certificate.pem"
+    key = "/etc/caducee/tls/key.pem"
+    anchors = ["/etc/caducee/tls/igc-sante.pem"]
+    crls = ["http://igc-sante.esante.gouv.fr/CRL/ACI-EL-ORG.crl"]
+    [trust]
+    source = "https://espacedeconfiance.mssante.fr/listeblanchemssante.xml"
+    anchors = ["/etc/caducee/tls/igc-sante.pem"]
+"#;
+
+fn parse(text: &str) -> Result<Config, Vec<Problem>> {
+    Config::parse(Path::new("caducee.toml"), text)
+}
+
+/// The example file with each line that begins like one of `changes` replaced by it; every line must be found.
+fn changed(changes: &[(&str, &str)]) -> String {
+    let mut text = CONF.to_owned();
+    for (old, new) in changes {
+        assert_eq!(text.matches(&format!("\n{old}\n")).count(), 1, "`{old}` is not one line of conf/caducee.toml");
+        text = text.replacen(&format!("\n{old}\n"), &format!("\n{new}\n"), 1);
+    }
+    text
+}
+
+/// The problems of the example file with these changes, printed.
+fn problems(changes: &[(&str, &str)]) -> Vec<String> {
+    let problems = parse(&changed(changes)).expect_err("the configuration should be refused");
+    problems.iter().map(ToString::to_string).collect()
+}
+
+fn line_of(needle: &str) -> usize {
+    1 + CONF.lines().position(|line| line == needle).unwrap_or_else(|| panic!("no line `{needle}`"))
+}
+
+fn keys_of(table: &toml::Table, prefix: &str) -> Vec<String> {
+    let mut keys = Vec::new();
+    for (name, value) in table {
+        match value {
+            toml::Value::Table(inner) => keys.extend(keys_of(inner, &format!("{prefix}{name}."))),
+            _ => keys.push(format!("{prefix}{name}")),
+        }
+    }
+    keys.sort();
+    keys
+}
+
+#[test]
+fn the_example_file_is_the_defaults_and_the_required_keys() {
+    let example = parse(CONF).expect("conf/caducee.toml");
+    let bare = parse(REQUIRED).expect("the required keys alone");
+    assert_eq!(example, bare);
+}
+
+#[test]
+fn every_key_stands_in_the_example_file_under_a_comment() {
+    let documented: toml::Table = CONF.parse().expect("TOML");
+    let known = toml::Table::try_from(Config::default()).expect("the defaults as TOML");
+    assert_eq!(keys_of(&documented, ""), keys_of(&known, ""));
+
+    let mut under_comment = false;
+    for line in CONF.lines() {
+        let is_key = line.contains(" = ");
+        assert!(!is_key || line.starts_with('#') || under_comment, "no comment above: {line}");
+        // A comment serves the keys that follow it without a gap.
+        under_comment = line.starts_with('#') || (is_key && under_comment);
+    }
+}
+
+#[test]
+fn required_keys_are_all_asked_for_at_once() {
+    let problems = parse("").expect_err("nothing is configured");
+    let keys: Vec<&str> = problems.iter().map(|problem| problem.key.as_str()).collect();
+    let expected =
+        ["server.name", "tls.certificate", "tls.key", "tls.anchors", "tls.crls", "trust.source", "trust.anchors"];
+    assert_eq!(keys, expected);
+    assert!(problems.iter().all(|problem| problem.message.starts_with("required; expected ")));
+}
+
+#[test]
+fn unknown_keys_and_wrong_values_are_told_together_each_with_its_line() {
+    let found = problems(&[
+        ("drain = \"30s\"", "drain = 30"),
+        ("cache = \"64 MiB\"", "cash = \"64 MiB\""),
+        ("refresh = \"15m\"", "refresh = \"15 minutes\""),
+        ("listen = [\"127.0.0.1:9125\"]", "listen = [\"localhost\", \"127.0.0.1:70000\"]"),
+        ("format = \"auto\"", "format = \"xml\""),
+        ("[accounts]", "[account]"),
+    ]);
+    let expected = [
+        format!(
+            "caducee.toml:{}: server.drain: invalid type: integer `30`, expected a string",
+            line_of("drain = \"30s\"")
+        ),
+        format!(
+            "caducee.toml:{}: store.cash: unknown field `cash`, expected one of `path`, `cache`",
+            line_of("cache = \"64 MiB\"")
+        ),
+        format!("caducee.toml:{}: trust.refresh: `15 minutes` is not a duration", line_of("refresh = \"15m\"")),
+        format!("caducee.toml:{}: account: unknown field `account`, expected one of `server`", line_of("[accounts]")),
+        format!("caducee.toml:{}: metrics.listen: ", line_of("listen = [\"127.0.0.1:9125\"]")),
+        format!("caducee.toml:{}: metrics.listen: ", line_of("listen = [\"127.0.0.1:9125\"]")),
+        format!(
+            "caducee.toml:{}: log.format: unknown variant `xml`, expected one of `auto`, `pretty`, `json`",
+            line_of("format = \"auto\"")
+        ),
+    ];
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+    for (found, expected) in found.iter().zip(&expected) {
+        assert!(found.starts_with(expected), "{found}\nshould begin with\n{expected}");
+    }
+}
+
+#[test]
+fn text_that_is_not_toml_is_told_with_its_lines() {
+    let problems = parse("[server]\nname = \n[store\n").expect_err("not TOML");
+    assert_eq!(problems.first().and_then(|problem| problem.line), Some(2), "{problems:?}");
+    assert!(problems.iter().all(|problem| problem.message.starts_with("not TOML: ")));
+}
+
+/// One contradiction: the change, the key it is told at, and a part of what is said.
+fn contradiction(old: &str, new: &str, key: &str, says: &str) {
+    let found = problems(&[(old, new)]);
+    let place = format!("caducee.toml:{}: {key}: ", line_of(old));
+    assert!(found.iter().any(|line| line.starts_with(&place) && line.contains(says)), "{new}: {found:#?}");
+}
+
+#[test]
+fn contradictions_are_errors_that_name_both_sides() {
+    contradiction(
+        "listen_tls = [\"0.0.0.0:993\", \"[::]:993\"]",
+        "listen_tls = [\"127.0.0.1:143\"]",
+        "imap.listen_tls",
+        "127.0.0.1:143 is also taken by imap.listen (0.0.0.0:143)",
+    );
+    contradiction(
+        "crl_grace = \"24h\"",
+        "crl_grace = \"30m\"",
+        "tls.crl_grace",
+        "30m is shorter than tls.crl_refresh (1h)",
+    );
+    contradiction("max_age = \"24h\"", "max_age = \"10m\"", "trust.max_age", "10m is shorter than trust.refresh (15m)");
+    contradiction(
+        "message = \"25 MiB\"",
+        "message = \"65 MiB\"",
+        "limits.message",
+        "65 MiB; expected 64 KiB to 64 MiB",
+    );
+    contradiction("header = \"256 KiB\"", "header = \"26 MiB\"", "limits.header", "26 MiB; expected 4 KiB to 4 MiB");
+    contradiction("recipients = 100", "recipients = 99", "limits.recipients", "99; expected 100 to 10000");
+    contradiction(
+        "certificate = \"\"",
+        "certificate = \"imap.pem\"",
+        "tls.mailbox.certificate",
+        "expected both or neither",
+    );
+    contradiction("listen = [\"127.0.0.1:9125\"]", "listen = [\"192.0.2.1:9125\"]", "metrics.listen", "not loopback");
+    contradiction(
+        "max_connections_per_peer = 50",
+        "max_connections_per_peer = 1001",
+        "smtp.max_connections_per_peer",
+        "1001; expected 1 to 1000 (smtp.max_connections)",
+    );
+    contradiction(
+        "message_timeout = \"15m\"",
+        "message_timeout = \"2m\"",
+        "smtp.message_timeout",
+        "2m; expected 3m to 1d",
+    );
+    contradiction("max_shrink = 20", "max_shrink = 0", "trust.max_shrink", "0 percent; expected 1 to 100");
+    contradiction("level = \"info\"", "level = \"caducee=loud\"", "log.level", "expected error, warn");
+    contradiction("name = \"mx.example.mssante.fr\"", "name = \"mx_1..fr\"", "server.name", "is not a host name");
+    contradiction("quota = \"5 GiB\"", "quota = \"1 MiB\"", "accounts.quota", "1 MiB; expected 25 MiB to");
+    contradiction(
+        "local_parts = [\"test\", \"test-*\", \"*-test\", \"test.*\", \"*.test\"]",
+        "local_parts = [\"*\"]",
+        "trust.test_addresses.local_parts",
+        "not `*` alone",
+    );
+    contradiction(
+        "source = \"https://espacedeconfiance.mssante.fr/listeblanchemssante.xml\"",
+        "source = \"http://example.org/l.xml\"",
+        "trust.source",
+        "expected https:// or a file",
+    );
+    contradiction(
+        "socket = \"/run/caducee/admin.sock\"",
+        &format!("socket = \"/{}\"", "s".repeat(120)),
+        "admin.socket",
+        "121 bytes long; expected at most 107",
+    );
+}
+
+#[test]
+fn a_server_without_any_door_is_a_contradiction() {
+    let found = problems(&[
+        ("listen = [\"0.0.0.0:25\", \"[::]:25\"]", "listen = []"),
+        ("listen = [\"0.0.0.0:143\", \"[::]:143\"]", "listen = []"),
+        ("listen_tls = [\"0.0.0.0:993\", \"[::]:993\"]", "listen_tls = []"),
+    ]);
+    assert!(found.len() == 1 && found[0].contains("no door is open"), "{found:?}");
+}
+
+#[test]
+fn ports_of_zero_and_other_addresses_do_not_collide() {
+    let text = changed(&[
+        ("listen = [\"0.0.0.0:25\", \"[::]:25\"]", "listen = [\"127.0.0.1:0\"]"),
+        ("listen = [\"0.0.0.0:143\", \"[::]:143\"]", "listen = [\"127.0.0.1:0\", \"192.0.2.1:993\"]"),
+        ("listen_tls = [\"0.0.0.0:993\", \"[::]:993\"]", "listen_tls = [\"192.0.2.2:993\"]"),
+    ]);
+    parse(&text).expect("no two doors on one port");
+}
+
+#[test]
+fn relative_paths_start_from_the_files_directory() {
+    let directory = ScratchDir::new();
+    let file = directory.path().join("caducee.toml");
+    let text = changed(&[
+        ("path = \"/var/lib/caducee/store\"", "path = \"store\""),
+        ("master_key = \"credential:master-key\"", "master_key = \"master.key\""),
+        ("key = \"/etc/caducee/tls/key.pem\"", "key = \"pki/key.pem\""),
+        (
+            "crls = [\"http://igc-sante.esante.gouv.fr/CRL/ACI-EL-ORG.crl\"]",
+            "crls = [\"crl.pem\", \"http://example.org/a.crl\"]",
+        ),
+        ("source = \"https://espacedeconfiance.mssante.fr/listeblanchemssante.xml\"", "source = \"liste.xml\""),
+    ]);
+    std::fs::write(&file, text).expect("written");
+    let config = Config::load(&file).expect("loaded");
+    let inside = |name: &str| directory.path().join(name);
+    assert_eq!(config.store.path, inside("store"));
+    assert_eq!(Path::new(&config.seal.master_key), inside("master.key"));
+    assert_eq!(config.tls.key, inside("pki/key.pem"));
+    assert_eq!(config.tls.crls, [inside("crl.pem").to_string_lossy().as_ref(), "http://example.org/a.crl"]);
+    assert_eq!(Path::new(&config.trust.source), inside("liste.xml"));
+    assert_eq!(config.tls.certificate, Path::new("/etc/caducee/tls/certificate.pem"), "absolute paths stay");
+    assert!(config.tls.mailbox.certificate.as_os_str().is_empty(), "an empty key stays empty");
+}
