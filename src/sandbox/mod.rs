@@ -7,6 +7,7 @@
 pub mod cast;
 mod error;
 pub mod layout;
+pub mod messages;
 pub mod pki;
 
 pub use error::SandboxError;
