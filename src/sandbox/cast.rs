@@ -124,7 +124,7 @@ pub struct Peer {
 }
 
 /// The password of every sandbox mailbox that has one. It opens nothing but loopback.
-pub const PASSWORD: &str = "bac-a-sable";
+pub const PASSWORD: &str = "bac-a-sable-ouvert";
 
 /// The two operators that are served.
 pub fn operators() -> [Operator; 2] {

@@ -67,6 +67,26 @@ pub enum SandboxError {
     /// The system gives no random bytes.
     #[error("the system gives no random bytes")]
     Random,
+    /// A port of the sandbox is taken.
+    #[error("port {port} on 127.0.0.1: {error}; choose other ports with --base-port (0 takes free ones)")]
+    Port {
+        /// Which.
+        port: u16,
+        /// The system's reason.
+        #[source]
+        error: io::Error,
+    },
+    /// The base port leaves no room for the ports counted from it.
+    #[error("--base-port {base} is too high: at most {max}")]
+    BasePort {
+        /// What was asked for.
+        base: u16,
+        /// The highest possible.
+        max: u16,
+    },
+    /// There are not enough free ports.
+    #[error("127.0.0.1 has not enough free ports")]
+    NoFreePorts,
     /// Something of ours could not be written down.
     #[error("writing {what}: {error}")]
     Internal {

@@ -46,6 +46,11 @@ impl Layout {
         self.dir.join(below)
     }
 
+    /// The signed white list.
+    pub fn white_list(&self) -> PathBuf {
+        self.path("trust/liste.xml")
+    }
+
     /// The contract that tests and tools start from.
     pub fn description(&self) -> PathBuf {
         self.path("sandbox.json")

@@ -5,10 +5,12 @@
 //! ordinary configuration files, so what works here works outside.
 
 pub mod cast;
+mod describe;
 mod error;
 pub mod layout;
 pub mod messages;
 pub mod pki;
+mod ports;
 
 pub use error::SandboxError;
 

@@ -1,0 +1,98 @@
+//! Which ports the two operators listen on.
+
+use super::SandboxError;
+use std::net::{Ipv4Addr, TcpListener};
+
+/// The default of `--base-port`: below the range that Linux hands out to outgoing connections (32768 and up), and such that the
+/// well-known port stays readable: 10025 is SMTP, 10143 IMAP, 10993 IMAP over TLS; the second operator has 11025 …
+pub const DEFAULT_BASE: u16 = 10_000;
+/// From the first operator's ports to the second's.
+const STRIDE: u16 = 1000;
+/// What each operator listens on: SMTP, IMAP, IMAP over TLS, metrics.
+const SERVED: [u16; 4] = [25, 143, 993, 912];
+/// Where free ports are looked for: not where the system takes the ports of outgoing connections from.
+const FREE_FROM: u16 = 15_000;
+const FREE_UNTIL: u16 = 32_000;
+
+/// The ports of one operator on 127.0.0.1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ports {
+    /// Other operators' door.
+    pub smtp: u16,
+    /// IMAP with STARTTLS.
+    pub imap: u16,
+    /// IMAP over TLS.
+    pub imaps: u16,
+    /// Metrics and health.
+    pub metrics: u16,
+}
+
+/// The ports of operator `index` from a base port, or free ones for base 0.
+///
+/// # Errors
+/// A port that is taken, by its number; or a base so high that there are no such ports.
+pub fn choose(base: u16, operators: u16) -> Result<Vec<Ports>, SandboxError> {
+    if base == 0 {
+        return free(operators);
+    }
+    let top = operators.saturating_sub(1).saturating_mul(STRIDE).saturating_add(993);
+    if base.checked_add(top).is_none() {
+        return Err(SandboxError::BasePort { base, max: u16::MAX - top });
+    }
+    (0..operators)
+        .map(|index| {
+            let [smtp, imap, imaps, metrics] = SERVED.map(|port| base + index * STRIDE + port);
+            for port in [smtp, imap, imaps, metrics] {
+                TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(|error| SandboxError::Port { port, error })?;
+            }
+            Ok(Ports { smtp, imap, imaps, metrics })
+        })
+        .collect()
+}
+
+/// Ports that are free at this moment, from a random place on, so that sandboxes that start together do not meet.
+fn free(operators: u16) -> Result<Vec<Ports>, SandboxError> {
+    let mut seed = [0u8; 2];
+    aws_lc_rs::rand::fill(&mut seed).map_err(|_| SandboxError::Random)?;
+    let span = FREE_UNTIL - FREE_FROM;
+    let start = u16::from_be_bytes(seed) % span;
+    let candidates = (0..span).map(|n| FREE_FROM + (start + n) % span);
+    let wanted = usize::from(operators) * SERVED.len();
+    let found: Vec<u16> =
+        candidates.filter(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok()).take(wanted).collect();
+    let ports = found.chunks_exact(SERVED.len()).map(|four| Ports {
+        smtp: four[0],
+        imap: four[1],
+        imaps: four[2],
+        metrics: four[3],
+    });
+    let ports: Vec<Ports> = ports.collect();
+    if ports.len() == usize::from(operators) { Ok(ports) } else { Err(SandboxError::NoFreePorts) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_base_port_leaves_room_for_both_operators() {
+        assert!(matches!(choose(65_000, 2), Err(SandboxError::BasePort { max: 63_542, .. })));
+    }
+
+    #[test]
+    fn free_ports_are_all_different() {
+        let ports = choose(0, 2).unwrap();
+        let mut all: Vec<u16> = ports.iter().flat_map(|p| [p.smtp, p.imap, p.imaps, p.metrics]).collect();
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), 8);
+    }
+
+    #[test]
+    fn a_taken_port_is_named() {
+        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let refused = choose(port - 25, 1);
+        assert!(matches!(refused, Err(SandboxError::Port { port: p, .. }) if p == port), "{refused:?}");
+    }
+}
