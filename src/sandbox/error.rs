@@ -64,6 +64,12 @@ pub enum SandboxError {
         /// Which.
         name: String,
     },
+    /// The white list could not be signed.
+    #[error("signing the white list: {0}")]
+    List(#[from] super::trust_list::SignError),
+    /// A name in the cast follows no rule of the trust space: a mistake in the sandbox itself.
+    #[error("the sandbox's cast: {0}")]
+    Cast(String),
     /// The system gives no random bytes.
     #[error("the system gives no random bytes")]
     Random,

@@ -11,7 +11,7 @@ pub mod layout;
 pub mod messages;
 pub mod pki;
 mod ports;
+pub mod trust_list;
+mod white_list;
 
 pub use error::SandboxError;
-
-pub mod trust_list;
