@@ -1,7 +1,11 @@
 //! Why a sandbox could not be had.
 
+use super::post::PostError;
+use crate::cli::client::ClientError;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::time::Duration;
 
 /// Everything that stops a sandbox; each text says what to do where something can be done.
 #[derive(Debug, thiserror::Error)]
@@ -93,6 +97,63 @@ pub enum SandboxError {
     /// There are not enough free ports.
     #[error("127.0.0.1 has not enough free ports")]
     NoFreePorts,
+    /// A server could not be started or watched.
+    #[error("{name}, {doing}: {error}")]
+    Operator {
+        /// The operator.
+        name: &'static str,
+        /// What was being done.
+        doing: &'static str,
+        /// The system's reason.
+        #[source]
+        error: io::Error,
+    },
+    /// A server ended by itself.
+    #[error("{name}: its server ended ({status}){}", quoted(log))]
+    Died {
+        /// The operator.
+        name: &'static str,
+        /// How.
+        status: ExitStatus,
+        /// The end of its log.
+        log: String,
+    },
+    /// A server did not become ready.
+    #[error("{name}: its server was not ready after {after:?}{}", quoted(log))]
+    NotReady {
+        /// The operator.
+        name: &'static str,
+        /// How long we waited.
+        after: Duration,
+        /// The end of its log.
+        log: String,
+    },
+    /// A server did not stop and was killed.
+    #[error("{name}: its server did not stop within {after:?} and was killed")]
+    NotStopped {
+        /// The operator.
+        name: &'static str,
+        /// How long we waited.
+        after: Duration,
+    },
+    /// The administration API refused something.
+    #[error("{name}, making its mailboxes: {error}")]
+    Admin {
+        /// The operator.
+        name: &'static str,
+        /// The refusal.
+        #[source]
+        error: ClientError,
+    },
+    /// A sample message was not delivered.
+    #[error("{name}, sending its messages: {error}")]
+    Post {
+        /// The sending operator.
+        name: &'static str,
+        /// The reason.
+        #[source]
+        error: PostError,
+    },
     /// Something of ours could not be written down.
     #[error("writing {what}: {error}")]
     Internal {
@@ -117,8 +178,23 @@ impl SandboxError {
         move |error| Self::Pki { what: what.clone(), error }
     }
 
+    /// For `map_err`: a refusal of an operator's administration API.
+    pub(super) fn admin(name: &'static str) -> impl Fn(ClientError) -> Self {
+        move |error| Self::Admin { name, error }
+    }
+
     /// For `map_err`: a serialisation error.
     pub(super) fn internal(what: &'static str) -> impl Fn(serde_json::Error) -> Self {
         move |error| Self::Internal { what, error }
     }
+}
+
+/// For `map_err`: an I/O error about an operator's server.
+pub(super) fn operator_error(name: &'static str, doing: &'static str) -> impl Fn(io::Error) -> SandboxError {
+    move |error| SandboxError::Operator { name, doing, error }
+}
+
+/// A log's end below a message, or nothing.
+fn quoted(log: &str) -> String {
+    if log.is_empty() { String::new() } else { format!("; the end of its log:\n{log}") }
 }

@@ -1,0 +1,128 @@
+//! Domains and mailboxes of an operator, made through its administration API as an administrator would make them.
+
+use super::SandboxError;
+use super::cast::{Holder, Operator, PASSWORD, Resident, Special, TINY_QUOTA};
+use super::layout::{Layout, write_whole};
+use super::pki::Pki;
+use crate::cli::client::{Client, path, query};
+use crate::serve::http::types::{
+    AccessGrant, Certificate, CloseRequest, CreatedMailbox, Domain, Domains, Mailbox, MailboxQuery, Mailboxes, NewCertificate,
+    NewDomain, NewMailbox, PasswordChoice,
+};
+use hyper::Method;
+use std::collections::BTreeSet;
+
+/// Makes what is missing. What the sandbox's user has changed since the first start is left alone.
+pub(super) async fn furnish(layout: &Layout, pki: &Pki, operator: &Operator) -> Result<(), SandboxError> {
+    let failed = SandboxError::admin(operator.name);
+    let mut client = Client::connect(&layout.path(operator.id).join("admin.sock")).await.map_err(&failed)?;
+    let domains: Domains = client.get(&path(&["domains"])).await.map_err(&failed)?;
+    if !domains.domains.iter().any(|domain| domain.name == operator.domain) {
+        let new = NewDomain { name: operator.domain.to_owned(), description: operator.name.to_owned() };
+        let _: Domain = client.send(Method::POST, &path(&["domains"]), &new).await.map_err(&failed)?;
+    }
+    let asked = MailboxQuery { limit: Some(1000), ..MailboxQuery::default() };
+    let asked = path(&["mailboxes"]) + &query(&asked).map_err(&failed)?;
+    let there: Mailboxes = client.get(&asked).await.map_err(&failed)?;
+    let there: BTreeSet<String> = there.mailboxes.into_iter().map(|mailbox| mailbox.address).collect();
+    // Left by a first start that was cut short: a mailbox may be there and not yet in its state.
+    let mark = layout.path(operator.id).join("furnished");
+    let first = !mark.exists();
+    for resident in &operator.residents {
+        let address = operator.address(resident);
+        let new = !there.contains(&address);
+        if new {
+            let wanted = wanted(pki, operator, resident);
+            let _: CreatedMailbox =
+                client.send(Method::POST, &path(&["mailboxes"]), &wanted).await.map_err(&failed)?;
+            bind_certificate(pki, &mut client, resident, &address).await?;
+        }
+        if new || first {
+            put_in_state(&mut client, resident, &address).await.map_err(&failed)?;
+        }
+    }
+    write_whole(&mark, b"", 0o600)
+}
+
+fn wanted(pki: &Pki, operator: &Operator, resident: &Resident) -> NewMailbox {
+    let owned = |text: &str| Some(text.to_owned());
+    let mut holder = crate::serve::http::types::Holder {
+        // An application's certificate carries the structure that the mailbox is bound to (MSSanté §4).
+        structure_id: resident
+            .certificate
+            .and_then(|name| pki.leaf(name))
+            .map_or(owned(operator.subject.structure), |leaf| owned(leaf.subject().structure)),
+        entity: owned(operator.name),
+        ..Default::default()
+    };
+    match resident.holder {
+        Holder::Person { title, first, last, person } => {
+            (holder.title, holder.first_name) = (owned(title), owned(first));
+            (holder.last_name, holder.national_id) = (owned(last), owned(person));
+        }
+        Holder::Structure { label } => holder.service = owned(label),
+    }
+    let grant = |r: &Resident| match r.holder {
+        Holder::Person { person, .. } if r.special == Special::No && r.test == resident.test => {
+            Some(AccessGrant { person: person.to_owned(), name: r.holder.display(), ..AccessGrant::default() })
+        }
+        _ => None,
+    };
+    let shared = matches!(resident.kind, "ORG" | "CAB");
+    NewMailbox {
+        address: operator.address(resident),
+        kind: resident.kind.to_owned(),
+        test: resident.test,
+        restricted: resident.special == Special::Restricted,
+        holder,
+        access_list: if shared { operator.residents.iter().filter_map(grant).collect() } else { Vec::new() },
+        quota: (resident.special == Special::TinyQuota).then_some(TINY_QUOTA),
+        allow_password: resident.password,
+        password: resident.password.then(|| PasswordChoice::Set(PASSWORD.to_owned())),
+        notification_address: Some(format!("{}@courriel.example", resident.local)),
+        ..NewMailbox::default()
+    }
+}
+
+async fn bind_certificate(
+    pki: &Pki,
+    client: &mut Client,
+    resident: &Resident,
+    address: &str,
+) -> Result<(), SandboxError> {
+    let Some(name) = resident.certificate else { return Ok(()) };
+    let file = pki.identity(name).cert;
+    let pem = std::fs::read_to_string(&file).map_err(SandboxError::file(&file))?;
+    // By subject: the sandbox renews certificates and keeps names.
+    let new = NewCertificate {
+        pem: Some(pem),
+        by_subject: true,
+        label: Some(resident.holder.display()),
+        ..NewCertificate::default()
+    };
+    let _: Certificate = client
+        .send(Method::POST, &path(&["mailboxes", address, "certificates"]), &new)
+        .await
+        .map_err(SandboxError::admin("the sandbox"))?;
+    Ok(())
+}
+
+async fn put_in_state(
+    client: &mut Client,
+    resident: &Resident,
+    address: &str,
+) -> Result<(), crate::cli::client::ClientError> {
+    let mailbox: Mailbox = client.get(&path(&["mailboxes", address])).await?;
+    match resident.special {
+        Special::Suspended if mailbox.state == "open" => {
+            client.order(Method::POST, &path(&["mailboxes", address, "suspend"])).await
+        }
+        Special::Closed if mailbox.state != "closed" => {
+            let close = CloseRequest { confirm: address.to_owned(), reason: Some("bac à sable".to_owned()) };
+            let _: serde_json::Value =
+                client.send(Method::POST, &path(&["mailboxes", address, "close"]), &close).await?;
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
