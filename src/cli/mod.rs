@@ -23,7 +23,9 @@ pub mod import;
 mod mailbox;
 pub mod output;
 mod reload;
+mod sandbox;
 mod secret;
+mod tie;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -46,6 +48,7 @@ enum Command {
     Domain(domain::DomainCommand),
     Mailbox(mailbox::MailboxCommand),
     Reload(reload::Reload),
+    Sandbox(sandbox::Sandbox),
     Status(reload::StatusCommand),
 }
 
@@ -56,6 +59,7 @@ pub fn run() -> ExitCode {
         Command::Domain(domain) => domain.run(),
         Command::Mailbox(mailbox) => mailbox.run(),
         Command::Reload(reload) => reload.run(),
+        Command::Sandbox(sandbox) => sandbox.run(),
         Command::Status(status) => status.run(),
     }
 }

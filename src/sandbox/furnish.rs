@@ -6,8 +6,8 @@ use super::layout::{Layout, write_whole};
 use super::pki::Pki;
 use crate::cli::client::{Client, path, query};
 use crate::serve::http::types::{
-    AccessGrant, Certificate, CloseRequest, CreatedMailbox, Domain, Domains, Mailbox, MailboxQuery, Mailboxes, NewCertificate,
-    NewDomain, NewMailbox, PasswordChoice,
+    AccessGrant, Certificate, CloseRequest, CreatedMailbox, Domain, Domains, Mailbox, MailboxQuery, Mailboxes,
+    NewCertificate, NewDomain, NewMailbox, PasswordChoice,
 };
 use hyper::Method;
 use std::collections::BTreeSet;
@@ -33,8 +33,7 @@ pub(super) async fn furnish(layout: &Layout, pki: &Pki, operator: &Operator) -> 
         let new = !there.contains(&address);
         if new {
             let wanted = wanted(pki, operator, resident);
-            let _: CreatedMailbox =
-                client.send(Method::POST, &path(&["mailboxes"]), &wanted).await.map_err(&failed)?;
+            let _: CreatedMailbox = client.send(Method::POST, &path(&["mailboxes"]), &wanted).await.map_err(&failed)?;
             bind_certificate(pki, &mut client, resident, &address).await?;
         }
         if new || first {

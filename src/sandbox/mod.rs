@@ -35,6 +35,7 @@ use pki::Pki;
 use ports::Ports;
 use process::Process;
 use std::fs;
+use std::io::Write;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
@@ -112,7 +113,8 @@ impl Sandbox {
             .map(|((operator, ports), process)| Running { operator, ports, pid: process.pid() })
             .collect();
         describe::write(&self.layout, &self.pki, &running)?;
-        println!("{}", welcome::text(&self.layout, &self.pki, &running));
+        // Whoever is not interested in the text may have closed standard output.
+        let _ = writeln!(std::io::stdout(), "{}", welcome::text(&self.layout, &self.pki, &running));
         Ok(())
     }
 

@@ -16,7 +16,7 @@ const FREE_UNTIL: u16 = 32_000;
 
 /// The ports of one operator on 127.0.0.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ports {
+pub(super) struct Ports {
     /// Other operators' door.
     pub smtp: u16,
     /// IMAP with STARTTLS.
@@ -31,7 +31,7 @@ pub struct Ports {
 ///
 /// # Errors
 /// A port that is taken, by its number; or a base so high that there are no such ports.
-pub fn choose(base: u16, operators: u16) -> Result<Vec<Ports>, SandboxError> {
+pub(super) fn choose(base: u16, operators: u16) -> Result<Vec<Ports>, SandboxError> {
     if base == 0 {
         return free(operators);
     }

@@ -64,7 +64,8 @@ pub(super) async fn send(
     let record = layout.path(from.id).join("sent.json");
     let mut sent: BTreeSet<String> = read_record(&record)?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()) as i64;
-    let samples = samples(from, to, now).map_err(|error| SandboxError::Post { name: from.name, error: error.into() })?;
+    let samples =
+        samples(from, to, now).map_err(|error| SandboxError::Post { name: from.name, error: error.into() })?;
     let waiting: Vec<Sample> = samples.into_iter().filter(|sample| !sent.contains(&sample.key)).collect();
     if waiting.is_empty() {
         return Ok(());
@@ -194,9 +195,7 @@ fn unexpected(step: &Step) -> PostError {
 fn connector(pki: &Pki, from: &Operator) -> Result<TlsConnector, PostError> {
     let files = pki.identity(from.id);
     let pem = |path: PathBuf| {
-        move |error: rustls::pki_types::pem::Error| {
-            std::io::Error::other(format!("{}: {error}", path.display()))
-        }
+        move |error: rustls::pki_types::pem::Error| std::io::Error::other(format!("{}: {error}", path.display()))
     };
     let mut roots = rustls::RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(pki.root()).map_err(pem(pki.root()))?)?;

@@ -16,7 +16,9 @@ pub(super) fn text(layout: &Layout, pki: &Pki, running: &[Running<'_>]) -> Strin
     if let [a, b] = running {
         text.push_str(&commands(layout, pki, a, b));
     }
-    text.push_str("\n  Everything a program wants to know is in sandbox.json. Ctrl-C stops the sandbox; the mail stays.\n");
+    text.push_str(
+        "\n  Everything a program wants to know is in sandbox.json. Ctrl-C stops the sandbox; the mail stays.\n",
+    );
     text
 }
 
@@ -76,7 +78,11 @@ fn commands(layout: &Layout, pki: &Pki, a: &Running<'_>, b: &Running<'_>) -> Str
 /// A word of a shell command.
 fn shell_quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@".contains(c);
-    if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
 }
 
 #[cfg(test)]

@@ -37,12 +37,7 @@ const LABORATORY: Subject = Subject {
 ///
 /// # Errors
 /// The signer's key or certificate cannot be read, or the file cannot be written.
-pub(super) fn write(
-    layout: &Layout,
-    pki: &Pki,
-    operators: &[Operator],
-    now: SystemTime,
-) -> Result<(), SandboxError> {
+pub(super) fn write(layout: &Layout, pki: &Pki, operators: &[Operator], now: SystemTime) -> Result<(), SandboxError> {
     let generated_at = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()) as i64;
     let files = pki.identity("liste");
     let unreadable = |path: &std::path::Path| SandboxError::Certificate { path: path.to_owned() };
