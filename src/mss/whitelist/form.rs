@@ -117,7 +117,8 @@ fn children<const N: usize>(
 ) -> Result<[NodeId; N], WhiteListError> {
     let found = element_children(tree, parent)?;
     let fits = |nodes: &[NodeId; N]| nodes.iter().zip(names).all(|(node, name)| is(tree, *node, ns::DSIG, name));
-    let problem = || form(format!("{} must hold exactly {}", name_of(tree, parent), names.join(", ")));
+    let expected = if N == 0 { "nothing".to_owned() } else { names.join(", ") };
+    let problem = || form(format!("{} must hold exactly {expected}", name_of(tree, parent)));
     <[NodeId; N]>::try_from(found).ok().filter(fits).ok_or_else(problem)
 }
 
