@@ -100,7 +100,8 @@ fn unlisted_peer(list: &WhiteList, peer: &DistinguishedName) -> Decision {
     };
     let mut attributes: Vec<_> = peer.diff(listed).iter().map(|difference| difference.attribute.clone()).collect();
     attributes.dedup();
-    let attributes = attributes.join(", ");
-    let reason = format!("your certificate's CN is listed, but with another subject: {attributes} differs");
+    let differ = if attributes.len() == 1 { "differs" } else { "differ" };
+    let reason =
+        format!("your certificate's CN is listed, but with another subject: {} {differ}", attributes.join(", "));
     Decision::permanent(Rule::PeerDnDiffers, "5.7.1", reason)
 }

@@ -115,8 +115,10 @@ fn bare_value(text: &str) -> (String, &str) {
 /// Spaces around a bare value do not belong to it (RFC 4514 §2.4 has them escaped if they do).
 fn trim_bare(text: &str) -> &str {
     let trimmed = text.trim();
-    // `value\ ` ends in an escaped space: give it back.
-    if trimmed.ends_with('\\') && trimmed.len() < text.len() { &text[..trimmed.len() + 1] } else { trimmed }
+    let backslashes = trimmed.len() - trimmed.trim_end_matches('\\').len();
+    // `value\ ` ends in an escaped space, which belongs to it.
+    let escaped_space = backslashes % 2 == 1 && text.trim_start()[trimmed.len()..].starts_with(' ');
+    if escaped_space { &text.trim_start()[..trimmed.len() + 1] } else { trimmed }
 }
 
 /// If the text is at the end or at a divider with an attribute behind it: what follows the divider.
