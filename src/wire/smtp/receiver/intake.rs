@@ -20,19 +20,19 @@ pub(super) struct Intake {
     chunk: Option<Chunk>,
     /// Why the message is refused, said when it (or the chunk) has come to its end.
     failure: Option<Reply>,
-    /// Octets read since then.
-    wasted: u64,
+    /// Octets read so far.
+    read: u64,
     /// When it began.
     pub(super) since: Tick,
 }
 
 impl Intake {
     pub(super) fn dotted(rules: ContentRules, since: Tick) -> Intake {
-        Intake { content: Content::dotted(rules), chunk: None, failure: None, wasted: 0, since }
+        Intake { content: Content::dotted(rules), chunk: None, failure: None, read: 0, since }
     }
 
     fn counted(rules: ContentRules, since: Tick) -> Intake {
-        Intake { content: Content::counted(rules), chunk: None, failure: None, wasted: 0, since }
+        Intake { content: Content::counted(rules), chunk: None, failure: None, read: 0, since }
     }
 
     /// The message is refused; the first reason stays.
@@ -45,13 +45,13 @@ impl Intake {
         self.failure.is_some()
     }
 
-    /// Takes bytes off the front of `input`, but not beyond the chunk, and of a refused message not more than
-    /// `allowance` in all.
+    /// Takes bytes off the front of `input`, but not beyond the chunk, and of a refused message not beyond `allowance`
+    /// in all.
     fn next<'i>(&mut self, input: &mut &'i [u8], allowance: u64) -> Event<'i> {
         let whole: &'i [u8] = input;
         let chunk = self.chunk.as_ref().map_or(u64::MAX, |chunk| chunk.left);
-        let wasteable = if self.has_failed() { allowance - self.wasted } else { u64::MAX };
-        let most = usize::try_from(chunk.min(wasteable)).unwrap_or(usize::MAX);
+        let patience = if self.has_failed() { allowance.saturating_sub(self.read) } else { u64::MAX };
+        let most = usize::try_from(chunk.min(patience)).unwrap_or(usize::MAX);
         let mine = &whole[..most.min(whole.len())];
         let mut rest = mine;
         let event = self.content.next(&mut rest);
@@ -60,15 +60,13 @@ impl Intake {
         if let Some(chunk) = &mut self.chunk {
             chunk.left -= used as u64;
         }
-        if self.has_failed() {
-            self.wasted += used as u64;
-        }
+        self.read += used as u64;
         event
     }
 
-    /// The message was refused, and the peer has sent as much again.
-    fn has_wasted(&self, allowance: u64) -> bool {
-        self.has_failed() && self.wasted >= allowance
+    /// The message was refused, and the peer does not come to its end.
+    fn is_endless(&self, allowance: u64) -> bool {
+        self.has_failed() && self.read >= allowance
     }
 
     fn chunk_is_complete(&self) -> bool {
@@ -89,6 +87,11 @@ impl Receiver {
             header: limits.header,
             size: limits.message,
         }
+    }
+
+    /// Octets of a refused message that are read, so that the peer can come to its end and see why.
+    fn allowance(&self) -> u64 {
+        self.settings.limits.message.saturating_mul(3)
     }
 
     /// `BDAT` was said in a transaction with recipients.
@@ -141,7 +144,7 @@ impl Receiver {
         if !input.is_empty() {
             self.heard = self.now;
         }
-        let allowance = self.settings.limits.message;
+        let allowance = self.allowance();
         let Some(intake) = self.transaction.as_mut().and_then(|transaction| transaction.intake.as_mut()) else {
             self.phase = Phase::Command;
             return None;
@@ -154,7 +157,7 @@ impl Receiver {
             Event::End => self.message_end(),
             Event::Fault(fault) => self.fault(fault),
             Event::More if intake.chunk_is_complete() => self.chunk_end(),
-            Event::More if intake.has_wasted(allowance) => self.refuse(Refusal::endless_message()),
+            Event::More if intake.is_endless(allowance) => self.refuse(Refusal::endless_message()),
             Event::More => return Some(Step::NeedBytes),
         }
         None
@@ -218,7 +221,7 @@ impl Receiver {
 
     /// Throws octets of a refused chunk away. False: more bytes are needed.
     pub(super) fn swallow(&mut self, input: &mut &[u8]) -> bool {
-        let allowance = self.settings.limits.message;
+        let allowance = self.allowance();
         let Phase::Swallow { left, refusal } = &mut self.phase else { return true };
         if *left > allowance {
             self.refuse(Refusal::endless_message());
