@@ -7,8 +7,15 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+#[path = "../fuzz/checks/imap.rs"]
+mod imap;
+#[path = "../fuzz/checks/sasl.rs"]
+mod sasl;
+#[path = "../fuzz/checks/smtp.rs"]
+mod smtp;
+
 /// Every check by its name.
-const CHECKS: &[(&str, fn(&[u8]))] = &[];
+const CHECKS: &[(&str, fn(&[u8]))] = &[("imap", imap::check), ("sasl", sasl::check), ("smtp", smtp::check)];
 
 fn fuzz_directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz")
