@@ -1,0 +1,174 @@
+//! A small PKI made in memory for each test: a root, an intermediate, and leaves with whatever is wrong with them.
+
+use crate::support::ScratchDir;
+use caducee::config::sections;
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber,
+};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+pub const DAY: Duration = Duration::from_secs(86_400);
+
+/// An authority.
+pub struct Authority {
+    pub pem: String,
+    params: CertificateParams,
+    key: KeyPair,
+}
+
+impl Authority {
+    fn issuer(&self) -> Issuer<'_, &KeyPair> {
+        Issuer::from_params(&self.params, &self.key)
+    }
+
+    /// A list of these serials, valid from a day ago until `until`.
+    pub fn crl(&self, number: u64, revoked: &[u64], until: SystemTime) -> String {
+        let params = CertificateRevocationListParams {
+            this_update: (SystemTime::now().min(until) - DAY).into(),
+            next_update: until.into(),
+            crl_number: SerialNumber::from(number),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.iter().map(|serial| revocation(*serial)).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        params.signed_by(&self.issuer()).and_then(|crl| crl.pem()).expect("a CRL")
+    }
+}
+
+fn revocation(serial: u64) -> RevokedCertParams {
+    RevokedCertParams {
+        serial_number: SerialNumber::from(serial),
+        revocation_time: (SystemTime::now() - DAY).into(),
+        reason_code: None,
+        invalidity_date: None,
+    }
+}
+
+/// What a leaf is like.
+pub struct Leaf {
+    pub name: &'static str,
+    pub serial: u64,
+    pub usages: Vec<ExtendedKeyUsagePurpose>,
+    pub key_usages: Vec<KeyUsagePurpose>,
+    pub from: SystemTime,
+    pub until: SystemTime,
+}
+
+impl Leaf {
+    /// One with which nothing is wrong.
+    pub fn good(name: &'static str, serial: u64) -> Self {
+        Self {
+            name,
+            serial,
+            usages: vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth],
+            key_usages: vec![KeyUsagePurpose::DigitalSignature],
+            from: SystemTime::now() - DAY,
+            until: SystemTime::now() + 90 * DAY,
+        }
+    }
+}
+
+/// Chain and key, on disk.
+#[derive(Clone)]
+pub struct Files {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+}
+
+/// A whole PKI and the directory that holds its files.
+pub struct Pki {
+    pub directory: ScratchDir,
+    pub root: Authority,
+    pub intermediate: Authority,
+}
+
+impl Pki {
+    pub fn new() -> Self {
+        Self::of("TEST")
+    }
+
+    /// With authorities called so.
+    pub fn of(whose: &str) -> Self {
+        let root = authority(&format!("AC RACINE {whose}"), None);
+        let intermediate = authority(&format!("AC ORGANISATIONS {whose}"), Some(&root));
+        let pki = Self { directory: ScratchDir::new(), root, intermediate };
+        pki.write("root.pem", &pki.root.pem);
+        pki.write_crls(1, &[]);
+        pki
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    pub fn write(&self, name: &str, content: &str) -> PathBuf {
+        let path = self.path(name);
+        std::fs::write(&path, content).expect("written");
+        path
+    }
+
+    /// Writes `crl.pem`: the intermediate's list with these serials, and the root's.
+    pub fn write_crls(&self, number: u64, revoked: &[u64]) -> PathBuf {
+        let until = SystemTime::now() + 7 * DAY;
+        self.write("crl.pem", &(self.intermediate.crl(number, revoked, until) + &self.root.crl(number, &[], until)))
+    }
+
+    /// Makes a leaf under the intermediate.
+    pub fn leaf(&self, leaf: &Leaf) -> Files {
+        self.leaf_of(&self.intermediate, leaf)
+    }
+
+    /// Makes a leaf under any authority; the chain holds the leaf and that authority.
+    pub fn leaf_of(&self, authority: &Authority, leaf: &Leaf) -> Files {
+        let mut params = CertificateParams::new(vec![format!("{}.example", leaf.name)]).expect("a name");
+        params.distinguished_name.push(DnType::CommonName, format!("{}.example", leaf.name));
+        params.distinguished_name.push(DnType::OrganizationName, "HOPITAL DE TEST");
+        params.distinguished_name.push(DnType::CountryName, "FR");
+        params.serial_number = Some(SerialNumber::from(leaf.serial));
+        params.extended_key_usages.clone_from(&leaf.usages);
+        params.key_usages.clone_from(&leaf.key_usages);
+        params.not_before = leaf.from.into();
+        params.not_after = leaf.until.into();
+        let key = KeyPair::generate().expect("a key");
+        let certificate = params.signed_by(&key, &authority.issuer()).expect("a certificate");
+        let chain = certificate.pem() + &authority.pem;
+        Files {
+            certificate: self.write(&format!("{}.pem", leaf.name), &chain),
+            key: self.write(&format!("{}.key", leaf.name), &key.serialize_pem()),
+        }
+    }
+
+    /// `[tls]` with this server certificate, and `crl.pem`.
+    pub fn settings(&self, server: &Files) -> sections::Tls {
+        sections::Tls {
+            certificate: server.certificate.clone(),
+            key: server.key.clone(),
+            anchors: vec![self.path("root.pem")],
+            crls: vec![text(&self.path("crl.pem"))],
+            ..sections::Tls::default()
+        }
+    }
+}
+
+pub fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+fn authority(name: &str, parent: Option<&Authority>) -> Authority {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.distinguished_name.push(DnType::CountryName, "FR");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params.not_before = (SystemTime::now() - 30 * DAY).into();
+    params.not_after = (SystemTime::now() + 3650 * DAY).into();
+    let key = KeyPair::generate().expect("a key");
+    let certificate = match parent {
+        None => params.self_signed(&key),
+        Some(parent) => params.signed_by(&key, &parent.issuer()),
+    };
+    Authority { pem: certificate.expect("a certificate").pem(), params, key }
+}
