@@ -1,33 +1,51 @@
 //! What happens to mail: delivery, folders, flags, changes.
 //!
-//! The signatures below are settled and land file by file:
+//! # The way through
 //!
 //! ```text
-//! MailRoom::new(Store, MasterKey, MailLimits) -> MailRoom                    cheap to clone
-//!   .open(AccountId) -> Result<Arc<Mailbox>, MailError>                      sync, quick; only state Open
-//!   .store() -> &Store       .limits() -> &MailLimits      .receive() -> Incoming          body sink + summary in one
-//!   .admit(AccountId, size: u64).await -> Result<Admission, MailError>       Accept | Temporary (452 4.2.2) | Permanent (552 5.2.2)
-//! Incoming (one for DATA, BDAT, APPEND, import): .write(&[u8]).await, .finish().await -> Result<ReceivedMessage, MailError>
-//!   ReceivedMessage { body: StagedBody, summary: Summary }                   .size()
-//! deliver(&MailRoom, Delivery{message: ReceivedMessage, recipients: Vec<AccountId>, internal_date: i64}).await
-//!   -> Result<Delivered{committed: Committed, ..}, DeliverError>             one commit; DeliverError::OverQuota{accounts, permanent} etc.
-//! Mailbox (Arc)
-//!   .account()  .folders() -> Result<Vec<FolderInfo>>  .subscriptions() -> Result<Vec<Subscription>>  .status(&str) -> Result<FolderStatus>
-//!   .create(&str, Option<SpecialUse>).await  .delete(&str).await  .rename(&str, &str).await  .subscribe(&str).await  .unsubscribe(&str).await
-//!   .append(&str, NewMessage{message: ReceivedMessage, flags: MessageFlags, internal_date: i64}).await -> Result<Appended{uid_validity, uid, committed}>
-//!   .quota() -> Result<QuotaUse{bytes, messages, limit: Option<u64>}>
-//!   .select(&str, read_only: bool).await -> Result<Selected>                 names: UTF-8, "/" between levels, INBOX in any case
-//! Selected
-//!   .exists() .recent() .uid_validity() .uid_next() .highest_modseq() .first_unseen() -> Option<u32 seq> .keywords() -> Arc<[String]> .is_read_only()
-//!   .entry(seq) -> Option<Entry{uid, flags, modseq, keywords}>  .seq_of(uid)  .iter() -> (seq, Entry)  .is_recent(uid)  .flags_of(&Entry) -> MessageFlags
-//!   .refresh(allow_expunge: bool) -> Vec<Update>   Update::{Expunge{seq, uid} | Exists(u32) | Recent(u32) | Flags{seq, uid} | Gone}
-//!   .changed().await (cancel-safe, no polling)
-//!   .store_flags(&[Uid], FlagOp::{Add,Remove,Replace}, &MessageFlags, unchanged_since: Option<u64>).await -> Result<StoredFlags{..}>
-//!   .expunge(Expunge::{AllDeleted | Uids(&[Uid])}).await   .copy(&[Uid], &str).await -> Result<Copied{uid_validity, source, dest}>   .move_to(..)
-//!   .summaries(Vec<Uid>).await -> Result<Vec<StoredMessage{uid, internal_date, size, summary}>>    (call in pages of ~1000 for large sets)
-//!   .body(uid).await -> Result<BodyReader{size, read(Range<u64>).await}>
-//! MessageFlags { system: u32 (store::flags bits), keywords: Vec<String> }
+//! bytes ──▶ Incoming (sink + summary) ──▶ ReceivedMessage ──▶ deliver / Mailbox::append ──▶ Work ──▶ store's commit
+//!                                                                                            │
+//! Selected (a session's view) ◀── refresh ◀── FolderState (shared list) ◀── Announcement ◀───┘  after the commit
 //! ```
+//!
+//! # Rules
+//!
+//! 1. Every change of a mailbox is made under its lock, from reading to announcing, and in one commit. [`work`] is the
+//!    only place where folders' counters, modification sequences, the quota and the change list are written.
+//! 2. Records are written over the version that was read: should another process come between, the change is made anew.
+//! 3. What a commit did is written in the same commit ([`crate::store::Change`]) and told to the sessions after it, under
+//!    the lock. Sessions wait for that, they never poll.
+//! 4. A mailbox that nobody has open costs a weak pointer. Sessions share one list per folder, copied in chunks.
+//! 5. Everything is keyed by ids that are never reused; content opens only with the mailbox's own key.
 
+mod changes;
+mod deliver;
+mod error;
+mod flags;
 pub mod folder_list;
+mod folders;
+mod incoming;
+mod mailbox;
+mod messages;
+mod names;
+mod operations;
+mod quota;
+mod room;
+mod selected;
 pub mod summary;
+mod work;
+
+pub use deliver::{Appended, DeliverError, Delivered, Delivery, NewMessage, deliver};
+pub use error::MailError;
+pub use flags::{FlagOp, MAX_KEYWORDS, MessageFlags, SYSTEM_FLAGS, is_keyword};
+pub use folder_list::Entry;
+pub use folders::FIRST_FOLDERS;
+pub(crate) use folders::new_folder;
+pub use incoming::{Incoming, ReceivedMessage};
+pub use mailbox::{FolderInfo, FolderStatus, Mailbox, QuotaUse, Subscription};
+pub use messages::{BodyReader, StoredMessage};
+pub use names::{FolderName, INBOX, NameError};
+pub use operations::{Copied, Expunge, Expunged, StoredFlags};
+pub use quota::Admission;
+pub use room::{MailLimits, MailRoom};
+pub use selected::{Selected, Update};

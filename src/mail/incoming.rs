@@ -1,0 +1,59 @@
+//! A message that comes in: one sink for DATA, BDAT, APPEND and imports.
+
+use crate::store::{BodySink, StagedBody};
+
+use super::MailError;
+use super::summary::{Summary, SummaryBuilder, SummaryLimits};
+
+/// Takes a message in, in pieces of any size: the bytes go sealed to the log, the summary is made on the way. Dropping
+/// it gives the message up.
+#[derive(Debug)]
+pub struct Incoming {
+    sink: BodySink,
+    summary: SummaryBuilder,
+}
+
+/// A whole message that waits for the commit that files it; dropped, it is given up.
+#[derive(Debug)]
+pub struct ReceivedMessage {
+    /// Its bytes.
+    pub body: StagedBody,
+    /// Its envelope and structure.
+    pub summary: Summary,
+}
+
+impl Incoming {
+    pub(super) fn new(sink: BodySink, limits: SummaryLimits) -> Self {
+        Self { sink, summary: SummaryBuilder::new(limits) }
+    }
+
+    /// Takes the next bytes. Waits when the disk does not keep up.
+    ///
+    /// # Errors
+    /// [`MailError::Full`], [`MailError::Unknown`] or [`MailError::Store`]: the message is lost, give it up.
+    pub async fn write(&mut self, bytes: &[u8]) -> Result<(), MailError> {
+        self.summary.push(bytes);
+        Ok(self.sink.write(bytes).await?)
+    }
+
+    /// Bytes taken so far.
+    pub fn size(&self) -> u64 {
+        self.sink.size()
+    }
+
+    /// The message is complete.
+    ///
+    /// # Errors
+    /// As [`Incoming::write`].
+    pub async fn finish(self) -> Result<ReceivedMessage, MailError> {
+        let summary = self.summary.finish();
+        Ok(ReceivedMessage { body: self.sink.finish().await?, summary })
+    }
+}
+
+impl ReceivedMessage {
+    /// Its size in bytes.
+    pub fn size(&self) -> u64 {
+        self.body.size
+    }
+}

@@ -1,0 +1,169 @@
+//! Reading messages: summaries in pages, bodies in ranges.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::store::{BodyId, BodyKey, Content, FolderId, MailboxKey, Message, MessageKey, SealError, Store, Uid};
+
+use super::selected::Selected;
+use super::summary::{Content as PartContent, Part, Summary};
+use super::{MailError, Mailbox};
+
+/// Where UIDs lie at least this close, a range is scanned; else each is looked up.
+const SCAN_DENSITY: usize = 4;
+
+/// What the server knows of a message without its body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredMessage {
+    /// Its number.
+    pub uid: Uid,
+    /// INTERNALDATE, Unix seconds.
+    pub internal_date: i64,
+    /// When it came into this folder, Unix seconds (RFC 8514).
+    pub saved_at: i64,
+    /// RFC822.SIZE in bytes.
+    pub size: u64,
+    /// Envelope and structure. Of a damaged record: empty, so that the rest of the folder can be listed.
+    pub summary: Summary,
+}
+
+/// Reads ranges of a message's bytes.
+#[derive(Clone, Debug)]
+pub struct BodyReader {
+    store: Store,
+    body: BodyId,
+    key: BodyKey,
+    /// Size in bytes.
+    pub size: u64,
+}
+
+impl BodyReader {
+    /// Reads a range; what lies beyond the end is left out. Ask for pieces of a bounded size (some hundred KiB).
+    ///
+    /// # Errors
+    /// [`MailError::MessageGone`] when it was expunged for good meanwhile, or what the store says.
+    pub async fn read(&self, range: Range<u64>) -> Result<Vec<u8>, MailError> {
+        match self.store.read_body(&self.body, &self.key, range).await {
+            Err(crate::store::StoreError::NoBody(_)) => Err(MailError::MessageGone),
+            read => Ok(read?),
+        }
+    }
+}
+
+impl Selected {
+    /// Dates, sizes, envelopes and structures of messages, by rising UID; messages that are gone are left out. Works off
+    /// the async threads; ask for pages of some thousand, so that memory stays bounded.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn summaries(&self, uids: Vec<Uid>) -> Result<Vec<StoredMessage>, MailError> {
+        self.mailbox().usable()?;
+        let (mailbox, folder) = (self.mailbox().clone(), self.folder());
+        tokio::task::spawn_blocking(move || read_summaries(&mailbox, folder, uids))
+            .await
+            .unwrap_or(Err(MailError::Unknown))
+    }
+
+    /// The way to a message's bytes.
+    ///
+    /// # Errors
+    /// [`MailError::MessageGone`], or what store and key say.
+    pub async fn body(&self, uid: Uid) -> Result<BodyReader, MailError> {
+        let mailbox = self.mailbox();
+        mailbox.usable()?;
+        let key = MessageKey { folder: self.folder(), uid };
+        let message = mailbox.store().get::<Message>(&key)?.ok_or(MailError::MessageGone)?;
+        let content = mailbox.store().get::<Content>(&key)?.ok_or(MailError::MessageGone)?;
+        let body_key = mailbox.key().open_body_key(message.body, &content.sealed_body_key)?;
+        Ok(BodyReader { store: mailbox.store().clone(), body: message.body, key: body_key, size: message.size })
+    }
+}
+
+fn read_summaries(
+    mailbox: &Arc<Mailbox>,
+    folder: FolderId,
+    mut uids: Vec<Uid>,
+) -> Result<Vec<StoredMessage>, MailError> {
+    uids.sort_unstable();
+    uids.dedup();
+    let (Some(&first), Some(&last)) = (uids.first(), uids.last()) else { return Ok(Vec::new()) };
+    let is_dense = ((last - first) as usize) < uids.len() * SCAN_DENSITY;
+    if is_dense {
+        return scan_summaries(mailbox, folder, &uids, first, last);
+    }
+    let store = mailbox.store();
+    let mut found = Vec::with_capacity(uids.len());
+    for uid in uids {
+        let key = MessageKey { folder, uid };
+        let Some(message) = store.get::<Message>(&key)? else { continue };
+        let content = store.get::<Content>(&key).ok().flatten().map(|content| content.record);
+        found.push(open(mailbox.key(), uid, &message.record, content.as_ref()));
+    }
+    Ok(found)
+}
+
+fn scan_summaries(
+    mailbox: &Mailbox,
+    folder: FolderId,
+    uids: &[Uid],
+    first: Uid,
+    last: Uid,
+) -> Result<Vec<StoredMessage>, MailError> {
+    let range = MessageKey { folder, uid: first }..=MessageKey { folder, uid: last };
+    let messages = mailbox.store().scan::<Message>(range.clone(), usize::MAX)?;
+    let contents = mailbox.store().scan::<Content>(range, usize::MAX)?;
+    let mut contents = contents.into_iter().peekable();
+    let mut found = Vec::with_capacity(uids.len());
+    for (key, message) in messages {
+        while contents.next_if(|(other, _)| other.uid < key.uid).is_some() {}
+        let content = contents.next_if(|(other, _)| other.uid == key.uid).map(|(_, content)| content.record);
+        if uids.binary_search(&key.uid).is_ok() {
+            found.push(open(mailbox.key(), key.uid, &message.record, content.as_ref()));
+        }
+    }
+    Ok(found)
+}
+
+/// One damaged record costs one message's envelope, never the list (design, promise 2).
+fn open(key: &MailboxKey, uid: Uid, message: &Message, content: Option<&Content>) -> StoredMessage {
+    let summary = content.and_then(|content| open_summary(key, message.body, &content.sealed_summary));
+    let summary = summary.unwrap_or_else(|| {
+        tracing::error!(uid, body = %message.body, "a message's summary cannot be read");
+        unreadable(message.size)
+    });
+    let Message { internal_date, saved_at, size, .. } = *message;
+    StoredMessage { uid, internal_date, saved_at, size, summary }
+}
+
+fn open_summary(key: &MailboxKey, body: BodyId, sealed: &[u8]) -> Option<Summary> {
+    let plain: Result<_, SealError> = key.open_bytes(&summary_place(body), sealed);
+    Summary::decode(&plain.ok()?).ok()
+}
+
+fn unreadable(size: u64) -> Summary {
+    let mut summary = Summary { size, ..Summary::default() };
+    summary.message.root = Part {
+        end: size,
+        content: PartContent {
+            media: Some((b"application".to_vec(), b"octet-stream".to_vec())),
+            ..PartContent::default()
+        },
+        ..Part::default()
+    };
+    summary
+}
+
+/// What a message's sealed part holds, for a mailbox.
+pub(super) fn seal_content(key: &MailboxKey, body: BodyId, body_key: &BodyKey, encoded_summary: &[u8]) -> Content {
+    Content {
+        sealed_body_key: key.seal_body_key(body, body_key),
+        sealed_summary: key.seal_bytes(&summary_place(body), encoded_summary),
+    }
+}
+
+/// What a sealed summary belongs to: the body, so that COPY and MOVE need not seal it again.
+fn summary_place(body: BodyId) -> [u8; 15] {
+    let mut place = *b"summary\0\0\0\0\0\0\0\0";
+    place[7..].copy_from_slice(&body.0.to_be_bytes());
+    place
+}

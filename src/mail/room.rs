@@ -1,0 +1,161 @@
+//! The mail room: the way to every mailbox.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::store::{Account, AccountId, AccountState, CommitError, MasterKey, MetaKey, Store, Versioned};
+
+use super::summary::SummaryLimits;
+use super::{Incoming, MailError, Mailbox};
+
+/// Bounds of the mail room.
+#[derive(Clone, Debug)]
+pub struct MailLimits {
+    /// Bytes that a mailbox may hold where its account says nothing; `None`: no bound.
+    pub quota: Option<u64>,
+    /// Folders of a mailbox, levels and subscriptions included.
+    pub folders: usize,
+    /// Changes of a mailbox that are kept.
+    pub changes: u64,
+    /// For so many seconds a full mailbox answers with a temporary error (MSSanté §5: the first day).
+    pub full_grace: i64,
+    /// Bounds of a message's summary.
+    pub summary: SummaryLimits,
+}
+
+impl Default for MailLimits {
+    fn default() -> Self {
+        Self {
+            quota: Some(2 << 30),
+            folders: 1_000,
+            changes: 1_000,
+            full_grace: 86_400,
+            summary: SummaryLimits::default(),
+        }
+    }
+}
+
+/// Numbers of folders taken from the store at a time: what a restart leaves unused is lost, and cheap.
+const FOLDER_IDS_AT_ONCE: u64 = 64;
+
+/// The way to every mailbox. Cheap to clone; all clones share the open mailboxes.
+#[derive(Clone, Debug)]
+pub struct MailRoom {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    store: Store,
+    master: MasterKey,
+    limits: MailLimits,
+    /// Mailboxes that somebody holds. Keyed by ids that are never reused.
+    open: Mutex<OpenMailboxes>,
+    folder_ids: tokio::sync::Mutex<std::ops::Range<u64>>,
+}
+
+#[derive(Debug, Default)]
+struct OpenMailboxes {
+    by_account: HashMap<AccountId, Weak<Mailbox>>,
+    /// Dead entries are swept when the map has grown to this.
+    sweep_at: usize,
+}
+
+impl MailRoom {
+    /// A room over a store, with the operator's master key.
+    pub fn new(store: Store, master: MasterKey, limits: MailLimits) -> Self {
+        let inner = Inner { store, master, limits, open: Mutex::default(), folder_ids: tokio::sync::Mutex::new(0..0) };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// The store below.
+    pub fn store(&self) -> &Store {
+        &self.inner.store
+    }
+
+    /// The room's bounds.
+    pub fn limits(&self) -> &MailLimits {
+        &self.inner.limits
+    }
+
+    /// The operator's key, for the registry, which makes and destroys mailboxes' keys.
+    pub(crate) fn master(&self) -> &MasterKey {
+        &self.inner.master
+    }
+
+    /// A sink for a message that comes in: its body goes to the log, its summary is made on the way.
+    pub fn receive(&self) -> Incoming {
+        Incoming::new(self.store().body_sink(), self.limits().summary)
+    }
+
+    /// Opens a mailbox. Quick: one record and one key. All that hold it share one lock and one list per folder.
+    ///
+    /// # Errors
+    /// [`MailError::NoMailbox`], [`MailError::Suspended`], [`MailError::Closed`], or what the store or key says.
+    pub fn open(&self, account: AccountId) -> Result<Arc<Mailbox>, MailError> {
+        let mailbox = self.open_any(account)?;
+        mailbox.usable()?;
+        Ok(mailbox)
+    }
+
+    /// As [`MailRoom::open`], for the operator: a suspended mailbox opens as well (nothing in it can be changed).
+    ///
+    /// # Errors
+    /// As [`MailRoom::open`] but for `Suspended`.
+    pub fn open_any(&self, account: AccountId) -> Result<Arc<Mailbox>, MailError> {
+        let mut open = self.inner.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(mailbox) = open.by_account.get(&account).and_then(Weak::upgrade)
+            && mailbox.usable().is_ok()
+        {
+            return Ok(mailbox);
+        }
+        let record = self.account(account)?;
+        let sealed = record.sealed_key.as_ref().ok_or(MailError::Closed)?;
+        let key = self.inner.master.open(account, sealed)?;
+        let mailbox = Arc::new(Mailbox::new(account, key, self.clone(), record.state));
+        open.insert(account, &mailbox);
+        Ok(mailbox)
+    }
+
+    /// The account's record as it is in the store.
+    pub(crate) fn account(&self, account: AccountId) -> Result<Versioned<Account>, MailError> {
+        self.store().get::<Account>(&account)?.ok_or(MailError::NoMailbox)
+    }
+
+    /// Takes the mailbox away from all that have it open: their sessions are woken and every further call fails.
+    /// The caller has changed the account's state, or is about to.
+    pub(crate) fn revoke(&self, account: AccountId, state: AccountState) {
+        let mut open = self.inner.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(mailbox) = open.by_account.remove(&account).and_then(|weak| weak.upgrade()) {
+            mailbox.revoke(state);
+        }
+    }
+
+    /// A number for a new folder; the UIDVALIDITY of the folder is the same number.
+    pub(crate) async fn next_folder_id(&self) -> Result<u64, CommitError> {
+        let mut ids = self.inner.folder_ids.lock().await;
+        if ids.is_empty() {
+            let first = self.store().allocate(MetaKey::NextFolder, FOLDER_IDS_AT_ONCE).await?;
+            *ids = first..first + FOLDER_IDS_AT_ONCE;
+        }
+        // The range has just been filled if it was empty.
+        Ok(ids.next().unwrap_or_default())
+    }
+}
+
+impl OpenMailboxes {
+    fn insert(&mut self, account: AccountId, mailbox: &Arc<Mailbox>) {
+        if self.by_account.len() >= self.sweep_at {
+            self.by_account.retain(|_, weak| weak.strong_count() > 0);
+            self.sweep_at = self.by_account.len() * 2 + 64;
+        }
+        self.by_account.insert(account, Arc::downgrade(mailbox));
+    }
+}
+
+/// Unix seconds now.
+pub(crate) fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
