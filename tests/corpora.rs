@@ -7,15 +7,25 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+#[path = "../fuzz/checks/dn.rs"]
+mod dn;
 #[path = "../fuzz/checks/imap.rs"]
 mod imap;
 #[path = "../fuzz/checks/sasl.rs"]
 mod sasl;
 #[path = "../fuzz/checks/smtp.rs"]
 mod smtp;
+#[path = "../fuzz/checks/whitelist.rs"]
+mod whitelist;
 
 /// Every check by its name.
-const CHECKS: &[(&str, fn(&[u8]))] = &[("imap", imap::check), ("sasl", sasl::check), ("smtp", smtp::check)];
+const CHECKS: &[(&str, fn(&[u8]))] = &[
+    ("dn", dn::check),
+    ("imap", imap::check),
+    ("sasl", sasl::check),
+    ("smtp", smtp::check),
+    ("whitelist", whitelist::check),
+];
 
 fn fuzz_directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz")

@@ -21,7 +21,7 @@ use thiserror::Error;
 
 pub use self::parse::{EntryProblem, NAMESPACE};
 pub use self::signer::SignerPolicy;
-pub use self::verify::{MAX_OCTETS, verify_and_parse};
+pub use self::verify::{MAX_OCTETS, dangerous_parse_unverified, verify_and_parse};
 use super::dn::NormalisedName;
 use super::{DistinguishedName, Domain};
 
