@@ -1,0 +1,11 @@
+//! What the sandbox promises, held against it from outside: OpenSSL judges its certificates, xmlsec1 its white list, curl its
+//! mailboxes.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod certificates;
+mod contract;
+mod life;
+mod mail;
+mod white_list;
