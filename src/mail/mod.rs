@@ -33,6 +33,7 @@ mod quota;
 mod room;
 mod selected;
 pub mod summary;
+pub mod trace_fields;
 mod work;
 
 pub use deliver::{Appended, DeliverError, Delivered, Delivery, NewMessage, deliver};
