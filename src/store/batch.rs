@@ -25,6 +25,13 @@ impl Op {
             Op::Put { key, .. } | Op::Delete { key } => key,
         }
     }
+
+    pub(super) fn value(&self) -> Option<&[u8]> {
+        match self {
+            Op::Put { value, .. } => Some(value),
+            Op::Delete { .. } => None,
+        }
+    }
 }
 
 /// A set of changes that become durable together or not at all.

@@ -3,7 +3,7 @@
 use std::io;
 use std::ops::Bound;
 
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
 use super::batch::{Batch, Expect, Op, table_of};
 use super::body::Chunk;
@@ -53,6 +53,9 @@ pub(super) trait Engine: Send + Sync {
 
     /// Bytes free for the store.
     fn free_space(&self) -> io::Result<u64>;
+
+    /// Turns true when the engine stopped after a failure.
+    fn stopped(&self) -> watch::Receiver<bool>;
 
     /// Writes what is worth writing and lets go of files. Later commits are `Unknown`.
     fn close(&self);

@@ -6,7 +6,7 @@ use std::ops::Bound;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
 use super::MAX_COMMIT;
 use super::batch::{Batch, Op};
@@ -20,6 +20,7 @@ use super::schema::{Body, BodyId, Place, Record, Table, raw_key};
 pub(super) struct Memory {
     state: Mutex<State>,
     bodies: AtomicU64,
+    stopped: watch::Sender<bool>,
 }
 
 #[derive(Default)]
@@ -139,6 +140,10 @@ impl Engine for Memory {
 
     fn free_space(&self) -> io::Result<u64> {
         Ok(u64::MAX)
+    }
+
+    fn stopped(&self) -> watch::Receiver<bool> {
+        self.stopped.subscribe()
     }
 
     fn close(&self) {

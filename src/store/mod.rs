@@ -12,15 +12,18 @@ pub mod seal;
 use std::future::Future;
 use std::io;
 use std::ops::{Bound, Range, RangeBounds};
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
+use embedded::Embedded;
 use engine::{Engine, Raw, RawRange};
 use memory::Memory;
 
 pub use batch::{Batch, Committed, Expect, Versioned};
 pub use body::{BodySink, CHUNK, StagedBody};
+pub use embedded::{Damage, Opening, Options};
 pub use error::{CommitError, OpenError, StoreError};
 pub use schema::*;
 pub use seal::{BodyKey, MailboxKey, MasterKey, SealError, SealedKey};
@@ -47,6 +50,17 @@ impl std::fmt::Debug for Store {
 impl Store {
     fn with_engine(engine: Arc<dyn Engine>) -> Self {
         Store { engine, budget: Arc::new(Semaphore::new(CHUNKS_IN_FLIGHT)) }
+    }
+
+    /// Opens the store in a directory, or makes one there if the directory is missing or empty. Replays what the log has and
+    /// the index has not; says in [`Opening`] what was found. Blocks: a start after a crash reads up to
+    /// [`Options::checkpoint_bytes`] of log, a rebuild of the index all of it.
+    ///
+    /// # Errors
+    /// See [`OpenError`]: in use, another master key, a newer format, not a store. Damage is no error.
+    pub fn open(path: &Path, master: &MasterKey, options: &Options) -> Result<(Self, Opening), OpenError> {
+        let (engine, opening) = Embedded::open(path, master, options)?;
+        Ok((Store::with_engine(Arc::new(engine)), opening))
     }
 
     /// A store in memory, for tests: the same meaning, nothing durable.
@@ -154,6 +168,23 @@ impl Store {
     /// What the system says.
     pub fn free_space(&self) -> io::Result<u64> {
         self.engine.free_space()
+    }
+
+    /// Whether the store stopped after a failed write: no commit succeeds any more, and the process should be restarted.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        *self.engine.stopped().borrow()
+    }
+
+    /// Resolves when the store has stopped (see [`Store::is_stopped`]).
+    pub fn stopped(&self) -> impl Future<Output = ()> + Send + 'static {
+        let mut stopped = self.engine.stopped();
+        async move {
+            if stopped.wait_for(|stopped| *stopped).await.is_err() {
+                // The store was closed in good order: it will never stop.
+                std::future::pending::<()>().await;
+            }
+        }
     }
 
     /// Notes the state for a quick next start and stops: later commits are [`CommitError::Unknown`]. Blocks for a moment.

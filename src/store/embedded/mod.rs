@@ -1,3 +1,290 @@
 //! The embedded engine: one log for bodies and records, sled behind it as its index.
 
+mod checkpoint;
+mod durable;
 pub mod frame;
+mod home;
+mod index;
+mod replay;
+mod segment;
+mod shared;
+mod syncer;
+mod writer;
+
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
+
+use super::batch::Batch;
+use super::body::{CHUNK, Chunk};
+use super::engine::{AppendReply, CommitReply, Engine, Raw, RawRange};
+use super::error::{OpenError, StoreError};
+use super::schema::{BodyId, Key, Meta, MetaKey, Place, Record, Table, raw_key};
+use super::seal::{MasterKey, TAG_LEN};
+use frame::{BODY_PREFIX, FRAME_HEADER, Header, Kind};
+use home::Home;
+use index::Position;
+use segment::{SEGMENT_HEADER, Segments};
+use shared::Shared;
+use writer::{Request, Space, Writer};
+
+pub use home::STORE_FORMAT;
+pub use replay::{Damage, Opening};
+
+/// How the embedded engine works.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// Bytes of memory for sled's cache.
+    pub cache: u64,
+    /// Bytes after which a segment is closed and a new one begun; 1 MiB to 1 GiB.
+    pub segment: u32,
+    /// A checkpoint is made after this time …
+    pub checkpoint_every: Duration,
+    /// … or after so many bytes of log, whichever comes first: it bounds what a start replays.
+    pub checkpoint_bytes: u64,
+    /// Free bytes on the disk below which no mail is taken in (and below a quarter of it, nothing).
+    pub reserve: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            cache: 64 * 1024 * 1024,
+            segment: 256 * 1024 * 1024,
+            checkpoint_every: Duration::from_secs(30),
+            checkpoint_bytes: 64 * 1024 * 1024,
+            reserve: 64 * 1024 * 1024,
+        }
+    }
+}
+
+impl Options {
+    fn check(&self) -> Result<(), OpenError> {
+        let allowed = 1024 * 1024..=1024 * 1024 * 1024;
+        if allowed.contains(&self.segment) {
+            return Ok(());
+        }
+        Err(OpenError::Setting(format!("a segment has 1 MiB to 1 GiB, not {} bytes", self.segment)))
+    }
+}
+
+/// Body numbers: the upper 24 bits are the number of the start, the lower 40 count.
+const START_SHIFT: u32 = 40;
+
+/// The embedded engine.
+pub(super) struct Embedded {
+    shared: Arc<Shared>,
+    requests: Mutex<Option<Sender<Request>>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    next_body: AtomicU64,
+    home: Home,
+}
+
+impl Embedded {
+    /// Opens a store, or makes one; replays the log. Blocks.
+    pub(super) fn open(path: &Path, master: &MasterKey, options: &Options) -> Result<(Self, Opening), OpenError> {
+        options.check()?;
+        let home = Home::open_or_create(path, master)?;
+        let segments = Arc::new(Segments::new(home.log()));
+        let (index, tail, opening) = replay::open_index(&home, options.cache, &segments)?;
+        let (file, position) = open_tail(&home, &tail)?;
+        let next_body =
+            first_body(&index).map_err(|error| OpenError::Index { path: home.index(), reason: error.to_string() })?;
+        let shared = Arc::new(Shared::new(
+            options.clone(),
+            home.salt,
+            home.log(),
+            home.checkpoint(),
+            segments,
+            index,
+            position.offset,
+            position,
+        ));
+        if opening.replayed > 0 || opening.rebuilt {
+            syncer::checkpoint_now(&shared)
+                .map_err(|error| OpenError::Index { path: home.index(), reason: error.to_string() })?;
+        }
+        let (requests, threads) = start_threads(&shared, file, position, Space::new(home.log(), options.reserve));
+        let engine = Embedded {
+            shared,
+            requests: Mutex::new(Some(requests)),
+            threads: Mutex::new(threads),
+            next_body: AtomicU64::new(next_body << START_SHIFT | 1),
+            home,
+        };
+        engine.note_start(next_body)?;
+        Ok((engine, opening))
+    }
+
+    /// Makes the number of this start durable, so that no later start gives a body's number again.
+    fn note_start(&self, number: u64) -> Result<(), OpenError> {
+        let mut batch = Batch::new();
+        batch.put(&MetaKey::Starts, &Meta { next: number + 1 });
+        let answer = self.submit(batch);
+        // On a thread of its own: the caller may be one that must not block on a tokio channel.
+        let answer = thread::scope(|scope| scope.spawn(|| answer.blocking_recv()).join());
+        let failed = |error: String| Err(OpenError::io("write to", self.home.log())(io::Error::other(error)));
+        match answer {
+            Ok(Ok(Ok(_))) => Ok(()),
+            Ok(Ok(Err(error))) => failed(error.to_string()),
+            _ => failed("the store stopped".to_owned()),
+        }
+    }
+
+    fn send(&self, request: Request) {
+        let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        // Without a receiver the request is dropped, and its waiter sees that the store stopped.
+        if let Some(requests) = requests.as_ref() {
+            let _ = requests.send(request);
+        }
+    }
+}
+
+/// The segment that is appended to: the last one, or a new one.
+fn open_tail(home: &Home, tail: &replay::Tail) -> Result<(std::fs::File, Position), OpenError> {
+    let sequence = tail.end.sequence;
+    if let Some(segment) = tail.segment {
+        let path = home.log().join(segment::file_name(segment));
+        let file = segment::open_for_append(&path).map_err(OpenError::io("open", &path))?;
+        let length = file.metadata().map_err(OpenError::io("read", &path))?.len();
+        // What was replayed need not be synced: the process may have been killed before it could.
+        file.sync_data().map_err(OpenError::io("sync", &path))?;
+        return Ok((file, Position { segment, offset: length as u32, sequence }));
+    }
+    let segment = tail.highest + 1;
+    let path = home.log().join(segment::file_name(segment));
+    let file = segment::create(&home.log(), segment, &home.salt, sequence).map_err(OpenError::io("create", &path))?;
+    Ok((file, Position { segment, offset: SEGMENT_HEADER, sequence }))
+}
+
+/// The number of this start: above that of every start before, even if its record was lost to damage.
+fn first_body(index: &index::Index) -> Result<u64, StoreError> {
+    let noted = index.get(&raw_key::<Meta>(&MetaKey::Starts))?.and_then(|raw| Meta::decode(&raw.value).ok());
+    let body_table = vec![Table::Body as u8]..vec![Table::Body as u8 + 1];
+    let range = (std::ops::Bound::Included(body_table.start), std::ops::Bound::Excluded(body_table.end));
+    let last = index.scan(range, 1, true)?;
+    let seen = last.first().and_then(|(key, _)| BodyId::decode(&key[1..])).map_or(0, |body| body.0 >> START_SHIFT);
+    Ok(noted.map_or(1, |meta| meta.next).max(seen + 1))
+}
+
+fn start_threads(
+    shared: &Arc<Shared>,
+    file: std::fs::File,
+    position: Position,
+    space: Space,
+) -> (Sender<Request>, Vec<JoinHandle<()>>) {
+    let (requests, receive_requests) = mpsc::channel();
+    let (written, receive_written) = mpsc::channel();
+    let writer =
+        Writer { shared: shared.clone(), requests: receive_requests, written, file: Arc::new(file), position, space };
+    let (for_syncer, for_checkpoints) = (shared.clone(), shared.clone());
+    let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
+        thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(work)
+            .expect("the system starts a thread at the store's opening")
+    };
+    let threads = vec![
+        spawn("store-writer", Box::new(move || writer.run())),
+        spawn("store-syncer", Box::new(move || syncer::run(&for_syncer, &receive_written))),
+        spawn("store-checkpoint", Box::new(move || syncer::run_checkpoints(&for_checkpoints))),
+    ];
+    (requests, threads)
+}
+
+impl Engine for Embedded {
+    fn get(&self, key: &[u8]) -> Result<Option<Raw>, StoreError> {
+        self.shared.index.get(key)
+    }
+
+    fn scan(&self, range: RawRange, limit: usize, backwards: bool) -> Result<Vec<(Vec<u8>, Raw)>, StoreError> {
+        self.shared.index.scan(range, limit, backwards)
+    }
+
+    fn submit(&self, batch: Batch) -> CommitReply {
+        let (reply, answer) = oneshot::channel();
+        self.send(Request::Commit { batch, reply });
+        answer
+    }
+
+    fn append(&self, chunk: Chunk, permit: OwnedSemaphorePermit) -> AppendReply {
+        let (reply, answer) = oneshot::channel();
+        self.send(Request::Append { chunk, permit, reply });
+        answer
+    }
+
+    fn chunk(&self, body: BodyId, index: u32, place: Place) -> Result<Vec<u8>, StoreError> {
+        let damaged = |reason| StoreError::DamagedChunk { body, index, place, reason };
+        let unreadable = |error: io::Error| match error.kind() {
+            io::ErrorKind::NotFound => damaged("its segment is missing"),
+            io::ErrorKind::UnexpectedEof => damaged("the segment ends before it"),
+            _ => StoreError::io("read a segment")(error),
+        };
+        let file = self.shared.segments.file(place.segment).map_err(unreadable)?;
+        let mut head = [0; FRAME_HEADER + BODY_PREFIX];
+        file.read_exact_at(&mut head, u64::from(place.offset)).map_err(unreadable)?;
+        let (header, prefix) = head.split_first_chunk::<FRAME_HEADER>().expect("the head is longer than a header");
+        let header = Header::decode(header, &self.shared.salt).map_err(|_| damaged("no frame begins there"))?;
+        let length = (header.length as usize).saturating_sub(BODY_PREFIX);
+        let ours = frame::read_body_prefix(prefix).is_some_and(|(id, number, _)| id == body && number == index);
+        if header.kind != Kind::Body || !ours || !(TAG_LEN..=CHUNK + TAG_LEN).contains(&length) {
+            return Err(damaged("another frame lies there"));
+        }
+        let mut sealed = vec![0; length];
+        file.read_exact_at(&mut sealed, u64::from(place.offset) + head.len() as u64).map_err(unreadable)?;
+        if crc32c::crc32c_append(crc32c::crc32c(prefix), &sealed) != header.payload_crc {
+            return Err(damaged("its checksum is wrong"));
+        }
+        Ok(sealed)
+    }
+
+    fn next_body(&self) -> BodyId {
+        BodyId(self.next_body.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn abandoned(&self, _places: &[Place]) {
+        // Living bytes are counted, not dead ones: frames that nobody names are simply not among them.
+    }
+
+    fn free_space(&self) -> io::Result<u64> {
+        free_space(&self.home.path)
+    }
+
+    fn stopped(&self) -> watch::Receiver<bool> {
+        self.shared.stopped_signal()
+    }
+
+    fn close(&self) {
+        self.send(Request::Close);
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        // Writer and syncer first: the last checkpoint holds all that they did.
+        for (number, thread) in threads.drain(..).enumerate() {
+            if number == 2 {
+                self.shared.applied.close();
+            }
+            if thread.join().is_err() {
+                self.shared.stop("a thread of the store panicked");
+            }
+        }
+    }
+}
+
+impl Drop for Embedded {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// Bytes that an unprivileged process may still write on the disk of a path.
+fn free_space(path: &Path) -> io::Result<u64> {
+    let stat = rustix::fs::statvfs(path)?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+}

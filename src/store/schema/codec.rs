@@ -112,12 +112,13 @@ impl<'a> Reader<'a> {
         if count > self.0.len() { Err(DecodeError::Malformed) } else { Ok(count) }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// Bytes not read yet.
+    pub(crate) fn left(&self) -> usize {
+        self.0.len()
     }
 
     /// Nothing may follow.
     pub(crate) fn end(&self) -> Result<(), DecodeError> {
-        if self.is_empty() { Ok(()) } else { Err(DecodeError::Malformed) }
+        if self.0.is_empty() { Ok(()) } else { Err(DecodeError::Malformed) }
     }
 }

@@ -1,0 +1,346 @@
+//! The writer: one thread that turns waiting requests into groups, and each group into one write.
+//!
+//! It checks expectations against what is on its way (`in_flight`) and the index, gives each commit its sequence and each
+//! frame its place, appends, and hands the group to the syncer. It does not wait for the sync: the next group is written
+//! meanwhile, so that all who come during a sync share the next one.
+
+use std::fs::File;
+use std::io::{self, IoSlice, Write};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, Sender};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use super::frame::{FRAME_HEADER, Header, Kind, commit_frame};
+use super::index::{IndexedCommit, Position};
+use super::replay::indexed_commit;
+use super::segment::{self, SEGMENT_HEADER};
+use super::shared::{InFlight, Shared};
+use crate::store::MAX_COMMIT;
+use crate::store::batch::{Batch, Op};
+use crate::store::body::Chunk;
+use crate::store::engine::{Found, check_expectations, resolve_references};
+use crate::store::error::{CommitError, StoreError};
+use crate::store::schema::{Body, Place, Record, Table, raw_key};
+
+/// A group is closed when it holds so many bytes …
+const GROUP_BYTES: usize = 4 * 1024 * 1024;
+/// … or so many frames: about what one `writev` takes.
+const GROUP_FRAMES: usize = 960;
+/// How often the free space is asked for.
+const SPACE_EVERY: Duration = Duration::from_millis(50);
+
+/// What the writer is asked to do.
+pub(super) enum Request {
+    Append { chunk: Chunk, permit: OwnedSemaphorePermit, reply: oneshot::Sender<Result<Place, StoreError>> },
+    Commit { batch: Batch, reply: oneshot::Sender<Result<u64, CommitError>> },
+    Close,
+}
+
+/// A group that was written, on its way to the syncer.
+pub(super) struct Written {
+    pub(super) file: Arc<File>,
+    pub(super) end: Position,
+    pub(super) bytes: u64,
+    pub(super) commits: Vec<WrittenCommit>,
+    /// Sync even if nobody waits.
+    pub(super) sync: bool,
+}
+
+/// A commit that was written and its waiter.
+pub(super) struct WrittenCommit {
+    pub(super) indexed: IndexedCommit,
+    pub(super) reply: oneshot::Sender<Result<u64, CommitError>>,
+}
+
+pub(super) struct Writer {
+    pub(super) shared: Arc<Shared>,
+    pub(super) requests: Receiver<Request>,
+    pub(super) written: Sender<Written>,
+    pub(super) file: Arc<File>,
+    pub(super) position: Position,
+    pub(super) space: Space,
+}
+
+/// A group being put together.
+#[derive(Default)]
+struct Group {
+    frames: Vec<Vec<u8>>,
+    bytes: usize,
+    commits: Vec<WrittenCommit>,
+    appended: Vec<(Place, oneshot::Sender<Result<Place, StoreError>>)>,
+    permits: Vec<OwnedSemaphorePermit>,
+}
+
+impl Writer {
+    /// Runs until it is told to close or all senders are gone.
+    pub(super) fn run(mut self) {
+        while let Ok(first) = self.requests.recv() {
+            let mut group = Group::default();
+            let mut open = self.take(first, &mut group);
+            while open && group.bytes < GROUP_BYTES && group.frames.len() < GROUP_FRAMES {
+                match self.requests.try_recv() {
+                    Ok(request) => open = self.take(request, &mut group),
+                    Err(_) => break,
+                }
+            }
+            self.write(group);
+            if !open {
+                return;
+            }
+        }
+    }
+
+    /// Puts a request into the group, or answers it; false: close.
+    fn take(&mut self, request: Request, group: &mut Group) -> bool {
+        match request {
+            Request::Append { chunk, permit, reply } => {
+                if let Err(error) = self.admit(Need::Mail) {
+                    let _ = reply.send(Err(match error {
+                        CommitError::Full => StoreError::Full,
+                        _ => StoreError::Stopped,
+                    }));
+                    return true;
+                }
+                let place = self.push_chunk(chunk, group);
+                group.appended.push((place, reply));
+                group.permits.push(permit);
+            }
+            Request::Commit { batch, reply } => match self.prepare(batch, group) {
+                Ok(indexed) => group.commits.push(WrittenCommit { indexed, reply }),
+                Err(error) => {
+                    let _ = reply.send(Err(error));
+                }
+            },
+            Request::Close => return false,
+        }
+        true
+    }
+
+    fn admit(&mut self, need: Need) -> Result<(), CommitError> {
+        if self.shared.is_stopped() {
+            return Err(CommitError::Unknown);
+        }
+        self.space.admit(need)
+    }
+
+    /// Checks a batch and lays its frames into the group.
+    fn prepare(&mut self, batch: Batch, group: &mut Group) -> Result<IndexedCommit, CommitError> {
+        self.admit(if batch.adopted.is_empty() { Need::Upkeep } else { Need::Mail })?;
+        let size = batch.size();
+        if size > MAX_COMMIT {
+            return Err(CommitError::TooLarge(size));
+        }
+        check_expectations(&batch.expectations, |key| self.look_up(key))?;
+        let references = resolve_references(&batch.references, |key| self.look_up(key))?;
+        let mut ops = batch.ops;
+        ops.extend(references);
+        for (staged, references) in batch.adopted {
+            let (id, size) = (staged.id, staged.size);
+            let (mut places, tail) = staged.take();
+            places.push(self.push_chunk(tail, group));
+            let mut value = Vec::new();
+            Body { size, references, places }.encode(&mut value);
+            ops.push(Op::Put { key: raw_key::<Body>(&id), value });
+        }
+        self.position.sequence += 1;
+        Ok(self.push_commit(&ops, group))
+    }
+
+    fn push_commit(&mut self, ops: &[Op], group: &mut Group) -> IndexedCommit {
+        let mut frame = commit_frame(ops);
+        let payload_crc = crc32c::crc32c(&frame[FRAME_HEADER..]);
+        let (place, header) = self.seal_header(&mut frame, Kind::Commit, payload_crc);
+        let indexed = indexed_commit(place.segment, place.offset, &header, &frame[FRAME_HEADER..])
+            .expect("a commit just encoded decodes");
+        self.shared.enter_in_flight(header.sequence, ops);
+        group.push(frame);
+        indexed
+    }
+
+    fn push_chunk(&mut self, chunk: Chunk, group: &mut Group) -> Place {
+        let Chunk { mut frame, payload_crc, .. } = chunk;
+        let (place, _) = self.seal_header(&mut frame, Kind::Body, payload_crc);
+        group.push(frame);
+        place
+    }
+
+    /// Fills in a frame's header and gives the frame its place.
+    fn seal_header(&mut self, frame: &mut [u8], kind: Kind, payload_crc: u32) -> (Place, Header) {
+        let header = Header {
+            kind,
+            length: (frame.len() - FRAME_HEADER) as u32,
+            synced: self.shared.synced.load(Ordering::Acquire),
+            sequence: self.position.sequence,
+            payload_crc,
+        };
+        frame[..FRAME_HEADER].copy_from_slice(&header.encode(&self.shared.salt));
+        let place = Place { segment: self.position.segment, offset: self.position.offset };
+        self.position.offset += frame.len() as u32;
+        (place, header)
+    }
+
+    /// The newest version of a key, on disk or on its way there.
+    fn look_up(&self, key: &[u8]) -> Result<Found, StoreError> {
+        match self.shared.in_flight(key) {
+            Some(InFlight { deleted: true, .. }) => Ok(None),
+            Some(InFlight { sequence, body, .. }) => Ok(Some((sequence, body.unwrap_or_default()))),
+            None if key.first() == Some(&(Table::Body as u8)) => {
+                Ok(self.shared.index.get(key)?.map(|raw| (raw.version, raw.value)))
+            }
+            None => Ok(self.shared.index.version(key)?.map(|version| (version, Vec::new()))),
+        }
+    }
+
+    /// Appends the group and passes it on.
+    fn write(&mut self, group: Group) {
+        if group.frames.is_empty() {
+            return;
+        }
+        if self.shared.is_stopped() {
+            return group.fail(|| CommitError::Unknown, || StoreError::Stopped);
+        }
+        if let Err(error) = write_all(&self.file, &group.frames) {
+            return self.take_back(group, &error);
+        }
+        let bytes = group.bytes as u64;
+        self.space.used(bytes);
+        let Group { commits, appended, .. } = group;
+        for (place, reply) in appended {
+            let _ = reply.send(Ok(place));
+        }
+        self.pass_on(bytes, commits, false);
+        self.shared.progress.wait_for_room();
+        if self.position.offset >= self.shared.options.segment && !self.shared.is_stopped() {
+            self.begin_segment();
+        }
+    }
+
+    fn pass_on(&self, bytes: u64, commits: Vec<WrittenCommit>, sync: bool) {
+        self.shared.progress.written(bytes);
+        let written = Written { file: self.file.clone(), end: self.position, bytes, commits, sync };
+        // The syncer ends only when it has failed; the commits in what it did not take are answered as unknown.
+        if self.written.send(written).is_err() {
+            self.shared.stop("the syncer is gone");
+        }
+    }
+
+    /// A write failed. What it left is cut off again, so that a full disk costs these requests only; if even that fails,
+    /// or the failure is of another kind, the store stops.
+    fn take_back(&mut self, group: Group, error: &io::Error) {
+        let start = self.position.offset - group.bytes as u32;
+        self.shared.progress.wait_for_all();
+        let full = matches!(
+            error.kind(),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge
+        );
+        if !full || self.shared.is_stopped() || self.file.set_len(u64::from(start)).is_err() {
+            self.shared.stop(&format!("a write to the log failed: {error}"));
+            return group.fail(|| CommitError::Unknown, || StoreError::Stopped);
+        }
+        tracing::error!(%error, "the store's disk is full");
+        self.position.offset = start;
+        // All earlier commits are applied by now: what is left are those of this group.
+        self.shared.clear_in_flight();
+        self.space.exhausted();
+        group.fail(|| CommitError::Full, || StoreError::Full);
+    }
+
+    /// Begins a new segment once the old one is wholly on disk: a torn tail can only be in the last.
+    fn begin_segment(&mut self) {
+        self.pass_on(0, Vec::new(), true);
+        self.shared.progress.wait_for_all();
+        if self.shared.is_stopped() {
+            return;
+        }
+        let number = self.position.segment + 1;
+        match segment::create(&self.shared.log, number, &self.shared.salt, self.position.sequence) {
+            Ok(file) => {
+                self.file = Arc::new(file);
+                self.position = Position { segment: number, offset: SEGMENT_HEADER, ..self.position };
+                self.shared.synced.store(SEGMENT_HEADER, Ordering::Release);
+            }
+            // The old segment can still grow: nothing is lost yet, and the next group tries again.
+            Err(error) if self.position.offset < self.shared.options.segment.saturating_mul(2) => {
+                tracing::error!(%error, "a new segment could not be begun");
+            }
+            Err(error) => self.shared.stop(&format!("a new segment could not be begun: {error}")),
+        }
+    }
+}
+
+impl Group {
+    fn push(&mut self, frame: Vec<u8>) {
+        self.bytes += frame.len();
+        self.frames.push(frame);
+    }
+
+    fn fail(self, commit: impl Fn() -> CommitError, append: impl Fn() -> StoreError) {
+        for WrittenCommit { reply, .. } in self.commits {
+            let _ = reply.send(Err(commit()));
+        }
+        for (_, reply) in self.appended {
+            let _ = reply.send(Err(append()));
+        }
+    }
+}
+
+/// Writes all frames with as few calls as the system allows.
+fn write_all(mut file: &File, frames: &[Vec<u8>]) -> io::Result<()> {
+    let mut slices: Vec<IoSlice<'_>> = frames.iter().map(|frame| IoSlice::new(frame)).collect();
+    let mut rest = slices.as_mut_slice();
+    while !rest.is_empty() {
+        match file.write_vectored(&rest[..rest.len().min(1024)]) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => IoSlice::advance_slices(&mut rest, written),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// What a request needs the disk for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Need {
+    /// Mail that comes in: refused first.
+    Mail,
+    /// Flags, deletions, accounts: they are what makes room, and small.
+    Upkeep,
+}
+
+/// Keeps an eye on free space, so that the log stops before the index has no room: mail is refused below the reserve,
+/// everything below a quarter of it.
+pub(super) struct Space {
+    directory: std::path::PathBuf,
+    reserve: u64,
+    free: u64,
+    asked: Option<Instant>,
+}
+
+impl Space {
+    pub(super) fn new(directory: std::path::PathBuf, reserve: u64) -> Self {
+        Space { directory, reserve, free: 0, asked: None }
+    }
+
+    fn admit(&mut self, need: Need) -> Result<(), CommitError> {
+        if self.asked.is_none_or(|asked| asked.elapsed() > SPACE_EVERY) {
+            // If the system does not say, the write itself will.
+            self.free = super::free_space(&self.directory).unwrap_or(u64::MAX);
+            self.asked = Some(Instant::now());
+        }
+        let floor = if need == Need::Mail { self.reserve } else { self.reserve / 4 };
+        if self.free < floor { Err(CommitError::Full) } else { Ok(()) }
+    }
+
+    fn used(&mut self, bytes: u64) {
+        self.free = self.free.saturating_sub(bytes);
+    }
+
+    fn exhausted(&mut self) {
+        self.free = 0;
+        self.asked = Some(Instant::now());
+    }
+}
