@@ -19,7 +19,7 @@ fn on_both<F: Future<Output = ()>>(case: impl Fn(Store) -> F) {
 }
 
 fn usage(bytes: u64) -> Usage {
-    Usage { bytes, messages: 1, last_change: 0 }
+    Usage { bytes, messages: 1, ..Usage::default() }
 }
 
 fn put(account: u64, bytes: u64) -> Batch {

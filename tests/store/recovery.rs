@@ -11,7 +11,7 @@ use crate::support::{Directory, master, noise, open, options, run, segments};
 
 fn put(account: u64, bytes: u64) -> Batch {
     let mut batch = Batch::new();
-    batch.put(&AccountId(account), &Usage { bytes, messages: 0, last_change: 0 });
+    batch.put(&AccountId(account), &Usage { bytes, ..Usage::default() });
     batch
 }
 
