@@ -31,13 +31,13 @@ const LARGEST_ANSWER: usize = 64 << 20;
 #[derive(Args, Clone, Debug)]
 pub struct ServerArguments {
     /// The administration socket of the running server [default: what --config says, or /run/caducee/admin.sock]
-    #[arg(long, value_name = "PATH", global = true)]
+    #[arg(long, value_name = "PATH", global = true, help_heading = "Server")]
     pub socket: Option<PathBuf>,
     /// The server's configuration, read only to find its socket
-    #[arg(long, value_name = "FILE", global = true)]
+    #[arg(long, value_name = "FILE", global = true, help_heading = "Server")]
     pub config: Option<PathBuf>,
     /// Answer in JSON, as the administration API gives it
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = "Server")]
     pub json: bool,
 }
 
@@ -271,7 +271,11 @@ async fn refusal(response: Response<Incoming>) -> ClientError {
     }
 }
 
-async fn collect(body: Incoming) -> Result<Bytes, ClientError> {
+/// A whole answer.
+///
+/// # Errors
+/// [`ClientError::Broken`] if it ends early or is larger than any answer is.
+pub async fn collect(body: Incoming) -> Result<Bytes, ClientError> {
     let limited = http_body_util::Limited::new(body, LARGEST_ANSWER);
     let collected = limited.collect().await.map_err(|problem| ClientError::Broken(chain(&*problem)))?;
     Ok(collected.to_bytes())

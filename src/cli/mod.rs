@@ -18,6 +18,7 @@
 mod check;
 pub mod client;
 mod domain;
+pub mod export;
 pub mod files;
 pub mod import;
 mod mailbox;
@@ -47,6 +48,8 @@ enum Command {
     Check(check::Check),
     Domain(domain::DomainCommand),
     Mailbox(mailbox::MailboxCommand),
+    Import(import::Import),
+    Export(export::Export),
     Reload(reload::Reload),
     Sandbox(sandbox::Sandbox),
     Status(reload::StatusCommand),
@@ -58,6 +61,8 @@ pub fn run() -> ExitCode {
         Command::Check(check) => check.run(),
         Command::Domain(domain) => domain.run(),
         Command::Mailbox(mailbox) => mailbox.run(),
+        Command::Import(import) => import.run(),
+        Command::Export(export) => export.run(),
         Command::Reload(reload) => reload.run(),
         Command::Sandbox(sandbox) => sandbox.run(),
         Command::Status(status) => status.run(),

@@ -3,3 +3,4 @@
 pub mod asctime;
 pub mod flags;
 pub mod mbox;
+pub mod names;

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cli::files::flags;
 use crate::cli::files::mbox::looks_like_a_header;
-use crate::wire::imap::utf7;
+use crate::cli::files::names::of_file;
 
 /// The file beside exported `.eml` files that keeps what they cannot: flags and dates, one line of JSON a message.
 pub const SIDECAR: &str = "messages.jsonl";
@@ -125,20 +125,23 @@ impl Plan {
                 self.unreadable.push((path, "its name is not UTF-8".into()));
                 continue;
             };
-            if is_beside_mail(&name) {
+            if name.starts_with('.') {
                 continue;
             }
             let look = |plan: &mut Self| -> io::Result<()> {
                 let metadata = fs::symlink_metadata(&path)?;
                 if metadata.is_dir() {
-                    return plan.add(&path, &place.below([decoded(name.strip_suffix(".sbd").unwrap_or(&name))]));
+                    return plan.add(&path, &place.below([of_file(name.strip_suffix(".sbd").unwrap_or(&name))]));
+                }
+                if is_beside_mail(&name) {
+                    return Ok(());
                 }
                 if !metadata.is_file() {
                     return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
                 }
                 // An mbox file among others is a folder of its own; an explicitly named one is not.
                 let inner = match sniff(&path)? {
-                    Sniffed::Mbox => place.below([decoded(name.strip_suffix(".mbox").unwrap_or(&name))]),
+                    Sniffed::Mbox => place.below([of_file(name.strip_suffix(".mbox").unwrap_or(&name))]),
                     _ => place.clone(),
                 };
                 plan.add_file(&path, metadata.len(), &inner, sidecar.get(&name))
@@ -169,11 +172,11 @@ impl Plan {
             }
             match name.strip_prefix('.') {
                 Some(levels) if is_maildir(&path) => {
-                    let inner = place.below(levels.split('.').map(decoded));
+                    let inner = place.below(levels.split('.').map(of_file));
                     self.note(&path, |plan| plan.add_maildir(&path, &inner));
                 }
                 None if is_maildir(&path) || has_maildir_below(&path) => {
-                    let inner = place.below([decoded(&name)]);
+                    let inner = place.below([of_file(&name)]);
                     self.note(&path, |plan| plan.add(&path, &inner));
                 }
                 _ => {}
@@ -234,12 +237,6 @@ impl Place {
     }
 }
 
-/// A level of a folder's name as files keep it: modified UTF-7 (Dovecot, mbsync) or plain, with `\2e` for a dot.
-fn decoded(name: &str) -> String {
-    let name = utf7::decode(name.as_bytes()).unwrap_or_else(|_| name.to_owned());
-    name.replace("\\2e", ".").replace("\\2f", "_")
-}
-
 enum Sniffed {
     Empty,
     Mbox,
@@ -271,15 +268,16 @@ fn has_maildir_below(path: &Path) -> bool {
     sorted_entries(path).unwrap_or_default().iter().any(|entry| is_maildir(entry))
 }
 
-/// Files that lie beside mail and hold none.
+/// Files that lie beside mail and hold none: indexes and lists of other programs, and our own sidecar.
 fn is_beside_mail(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
-    name.starts_with('.')
-        || name == SIDECAR
-        || lower.ends_with(".msf")
-        || lower.ends_with(".dat")
-        || lower.starts_with("dovecot")
-        || lower == "subscriptions"
+    let extension = lower.rsplit_once('.').map_or("", |(_, extension)| extension);
+    let mail = ["eml", "mbox"].contains(&extension);
+    !mail
+        && (lower == SIDECAR
+            || ["msf", "dat"].contains(&extension)
+            || lower.starts_with("dovecot")
+            || lower == "subscriptions")
 }
 
 fn sorted_entries(directory: &Path) -> io::Result<Vec<PathBuf>> {

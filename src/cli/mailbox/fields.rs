@@ -90,6 +90,7 @@ impl ChangeArguments {
 
 /// Options on who holds the mailbox.
 #[derive(Args, Debug, Default)]
+#[command(next_help_heading = "Holder")]
 struct HolderArguments {
     /// Title of practice (Dr, Mme …)
     #[arg(long, value_name = "TEXT")]
@@ -162,6 +163,7 @@ impl HolderArguments {
 
 /// Options that creation and change share.
 #[derive(Args, Debug, Default)]
+#[command(next_help_heading = "Mailbox")]
 struct CommonArguments {
     /// A test mailbox: it exchanges only with its operator's own and with other test mailboxes
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
