@@ -169,7 +169,7 @@ impl Filing {
         NewRow {
             flags,
             message: new_message(body.id, body.size, self.internal_date),
-            content: seal_content(mailbox.key(), body.id, &body.key, &self.encoded_summary),
+            content: seal_content(mailbox.key(), body, &self.encoded_summary),
         }
     }
 
@@ -195,7 +195,7 @@ impl Filing {
     }
 }
 
-fn new_message(body: BodyId, size: u64, internal_date: i64) -> Message {
+pub(super) fn new_message(body: BodyId, size: u64, internal_date: i64) -> Message {
     Message { modseq: 0, flags: 0, keywords: 0, internal_date, saved_at: internal_date, size, body }
 }
 

@@ -3,7 +3,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::store::{BodyId, BodyKey, Content, FolderId, MailboxKey, Message, MessageKey, SealError, Store, Uid};
+use zeroize::Zeroizing;
+
+use crate::store::{BodyId, BodyKey, Content, FolderId, MailboxKey, Message, MessageKey, StagedBody, Store, Uid};
 
 use super::selected::Selected;
 use super::summary::{Content as PartContent, Part, Summary};
@@ -11,6 +13,9 @@ use super::{MailError, Mailbox};
 
 /// Where UIDs lie at least this close, a range is scanned; else each is looked up.
 const SCAN_DENSITY: usize = 4;
+
+/// Octets of a SHA-256, which stands before the summary.
+const DIGEST: usize = 32;
 
 /// What the server knows of a message without its body.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,8 +141,17 @@ fn open(key: &MailboxKey, uid: Uid, message: &Message, content: Option<&Content>
 }
 
 fn open_summary(key: &MailboxKey, body: BodyId, sealed: &[u8]) -> Option<Summary> {
-    let plain: Result<_, SealError> = key.open_bytes(&summary_place(body), sealed);
-    Summary::decode(&plain.ok()?).ok()
+    let plain = open_sealed(key, body, sealed)?;
+    Summary::decode(plain.get(DIGEST..)?).ok()
+}
+
+/// SHA-256 of a message's bytes, from its sealed part.
+pub(super) fn open_digest(key: &MailboxKey, body: BodyId, sealed: &[u8]) -> Option<[u8; DIGEST]> {
+    open_sealed(key, body, sealed)?.first_chunk().copied()
+}
+
+fn open_sealed(key: &MailboxKey, body: BodyId, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    key.open_bytes(&summary_place(body), sealed).ok()
 }
 
 fn unreadable(size: u64) -> Summary {
@@ -153,11 +167,13 @@ fn unreadable(size: u64) -> Summary {
     summary
 }
 
-/// What a message's sealed part holds, for a mailbox.
-pub(super) fn seal_content(key: &MailboxKey, body: BodyId, body_key: &BodyKey, encoded_summary: &[u8]) -> Content {
+/// What a message's sealed part holds, for a mailbox: the body's key; its digest and summary. The digest is sealed as
+/// well: in clear it would tell who holds the same message, and who holds a known one.
+pub(super) fn seal_content(key: &MailboxKey, body: &StagedBody, encoded_summary: &[u8]) -> Content {
+    let plain = [&body.sha256[..], encoded_summary].concat();
     Content {
-        sealed_body_key: key.seal_body_key(body, body_key),
-        sealed_summary: key.seal_bytes(&summary_place(body), encoded_summary),
+        sealed_body_key: key.seal_body_key(body.id, &body.key),
+        sealed_summary: key.seal_bytes(&summary_place(body.id), &plain),
     }
 }
 

@@ -18,6 +18,7 @@
 //! 4. A mailbox that nobody has open costs a weak pointer. Sessions share one list per folder, copied in chunks.
 //! 5. Everything is keyed by ids that are never reused; content opens only with the mailbox's own key.
 
+mod administration;
 mod changes;
 mod deliver;
 mod error;
@@ -36,6 +37,7 @@ pub mod summary;
 pub mod trace_fields;
 mod work;
 
+pub use administration::MessageFacts;
 pub use deliver::{Appended, DeliverError, Delivered, Delivery, NewMessage, deliver};
 pub use error::MailError;
 pub use flags::{FlagOp, MAX_KEYWORDS, MessageFlags, SYSTEM_FLAGS, is_keyword};

@@ -137,7 +137,7 @@ impl Course<'_> {
             Err(problem) => Err(problem),
         };
         match bytes {
-            Ok(bytes) if sha256_hex(&bytes) == message.sha256 => Ok(Some(bytes.into())),
+            Ok(bytes) if Some(sha256_hex(&bytes)) == message.sha256 => Ok(Some(bytes.into())),
             Ok(_) => {
                 self.leave_out(message, "its bytes do not match its digest".into());
                 Ok(None)

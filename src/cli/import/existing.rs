@@ -48,8 +48,8 @@ async fn digests(client: &mut Client, address: &str, folder: &str) -> Result<Has
             Err(ClientError::Refused(problem)) if problem.rule == "no-such-folder" => return Ok(digests),
             other => other?,
         };
-        for message in page.messages {
-            *digests.entry(message.sha256).or_insert(0) += 1;
+        for sha256 in page.messages.into_iter().filter_map(|message| message.sha256) {
+            *digests.entry(sha256).or_insert(0) += 1;
         }
         filter.after = page.next_after;
         if page.next_after.is_none() {

@@ -9,7 +9,7 @@ use super::plan::Plan;
 use super::reader::{Found, Messages, Step};
 use super::{LeftOut, Report};
 use crate::cli::client::{Client, ClientError, collect, full, path};
-use crate::mail::flags::is_keyword;
+use crate::mail::is_keyword;
 use crate::serve::http::types::{BATCH_TYPE, BatchEntry, BatchResult, BatchResults};
 
 /// A run is sent once it has so many messages …

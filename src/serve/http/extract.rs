@@ -183,7 +183,8 @@ mod tests {
         assert_eq!(refused(json, r#"{"address":"a@b","kind":"PER"} x"#).await.rule(), Rule::BadJson);
         assert_eq!(refused(Some("text/plain"), "{}").await.rule(), Rule::BadMediaType);
         assert_eq!(refused(json, vec![b' '; JSON_LIMIT + 1]).await.rule(), Rule::BodyTooLarge);
-        assert_eq!(refused(json, "[".repeat(100_000)).await.rule(), Rule::BadJson);
+        let deep = format!("{{\"holder\":{}", "[".repeat(100_000));
+        assert_eq!(refused(json, deep).await.rule(), Rule::BadField);
     }
 
     #[tokio::test]

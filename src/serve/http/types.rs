@@ -561,8 +561,9 @@ pub struct Message {
     pub uid: u32,
     /// Its size in bytes, lines ending in CRLF.
     pub size: u64,
-    /// SHA-256 of its bytes, hexadecimal: tells whether a message is there already.
-    pub sha256: String,
+    /// SHA-256 of its bytes, hexadecimal: tells whether a message is there already. Absent if its record is damaged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
     /// Its flags and keywords, as IMAP writes them (`\Seen`, `$Forwarded`).
     #[serde(default)]
     pub flags: Vec<String>,

@@ -1,0 +1,111 @@
+//! What the administration does to a mailbox: filing runs of messages, and listing what is there without reading it.
+
+use std::sync::Arc;
+
+use crate::store::{Batch, Content, FolderId, Message, MessageKey, Uid};
+
+use super::deliver::{Appended, NewMessage, new_message};
+use super::flags::define;
+use super::mailbox::commit;
+use super::messages::{open_digest, seal_content};
+use super::names::FolderName;
+use super::selected::Selected;
+use super::work::{NewRow, Work};
+use super::{MailError, Mailbox};
+
+/// What the administration may know of a message: nothing of its content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MessageFacts {
+    /// Its number.
+    pub uid: Uid,
+    /// INTERNALDATE, Unix seconds.
+    pub internal_date: i64,
+    /// Its size in bytes.
+    pub size: u64,
+    /// SHA-256 of its bytes; none if the record that keeps it is damaged.
+    pub sha256: Option<[u8; 32]>,
+}
+
+impl Mailbox {
+    /// Files a run of messages, each in its folder, in their order and in one commit. A message that cannot be filed
+    /// costs only itself: the results stand in the order of the run.
+    ///
+    /// Keep a run within some hundred messages: it is built under the mailbox's lock, and a commit is bounded
+    /// ([`crate::store::MAX_COMMIT`]).
+    ///
+    /// # Errors
+    /// What keeps the whole run out: the mailbox's state, or the store; then nothing is filed.
+    pub async fn append_all(
+        self: &Arc<Self>,
+        run: Vec<(FolderName, NewMessage)>,
+    ) -> Result<Vec<Result<Appended, MailError>>, MailError> {
+        let guard = self.lock().await;
+        self.usable()?;
+        let mut work = Work::begin(self)?;
+        let mut batch = Batch::new();
+        let mut places = Vec::with_capacity(run.len());
+        for (folder, new) in run {
+            places.push(add(self, &mut work, &folder, new, &mut batch));
+        }
+        let announcement = work.finish(&mut batch);
+        if places.iter().all(Result::is_err) {
+            // At most a keyword of a refused message would have been written.
+            return Ok(places.into_iter().map(|place| place.and(Err(MailError::Unknown))).collect());
+        }
+        let committed = commit(self.store(), vec![guard], batch, vec![announcement]).await?;
+        let appended = |(uid_validity, uid)| Appended { uid_validity, uid, committed };
+        Ok(places.into_iter().map(|place| place.map(appended)).collect())
+    }
+}
+
+/// Adds one message of a run; gives its folder's UIDVALIDITY and its UID.
+fn add(
+    mailbox: &Arc<Mailbox>,
+    work: &mut Work,
+    folder: &FolderName,
+    new: NewMessage,
+    batch: &mut Batch,
+) -> Result<(u32, Uid), MailError> {
+    let index = work.selectable(folder)?;
+    if !work.has_room_for(new.message.size()) {
+        return Err(MailError::OverQuota);
+    }
+    let flags = define(work.record_mut(index), &new.flags)?;
+    let body = new.message.body;
+    let content = seal_content(mailbox.key(), &body, &new.message.summary.encode());
+    let row = NewRow { flags, message: new_message(body.id, body.size, new.internal_date), content };
+    let uid = work.add(index, row, batch)?;
+    batch.adopt(body, 1);
+    Ok((work.folder(index).record.uid_validity, uid))
+}
+
+impl Selected {
+    /// Dates, sizes and digests of messages, in the order asked for; those that are gone are left out. Works off the
+    /// async threads; ask for pages of some thousand.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn facts(&self, uids: Vec<Uid>) -> Result<Vec<MessageFacts>, MailError> {
+        let (mailbox, folder) = (self.mailbox().clone(), self.folder());
+        tokio::task::spawn_blocking(move || read_facts(&mailbox, folder, &uids))
+            .await
+            .unwrap_or(Err(MailError::Unknown))
+    }
+}
+
+fn read_facts(mailbox: &Mailbox, folder: FolderId, uids: &[Uid]) -> Result<Vec<MessageFacts>, MailError> {
+    mailbox.usable()?;
+    let mut found = Vec::with_capacity(uids.len());
+    for &uid in uids {
+        let key = MessageKey { folder, uid };
+        let Some(message) = mailbox.store().get::<Message>(&key)? else { continue };
+        // A damaged record costs its message's digest, not the list (design, promise 2).
+        let content = mailbox.store().get::<Content>(&key).ok().flatten();
+        let sha256 = content.and_then(|content| open_digest(mailbox.key(), message.body, &content.sealed_summary));
+        if sha256.is_none() {
+            tracing::error!(uid, body = %message.body, "a message's digest cannot be read");
+        }
+        found.push(MessageFacts { uid, internal_date: message.internal_date, size: message.size, sha256 });
+    }
+    Ok(found)
+}
