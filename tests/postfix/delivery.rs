@@ -1,33 +1,21 @@
 //! What Postfix delivers, and what it makes of our refusals.
 
 use crate::peer::Postfix;
-use crate::support::{Mailbox, Operator, Sandbox, Tool, wait_until};
-use std::path::Path;
+use crate::support::{Description, Mailbox, Operator, Sandbox, fetch, search, wait_until};
 use std::time::Duration;
 
 /// An address of Postfix's own domain.
 const SENDER: &str = "dr.postier@operateur-c.mssante.example";
 
 /// The text of the message whose subject has `word` in it, once it is in the mailbox's INBOX.
-fn read(ca: &Path, operator: &Operator, mailbox: &Mailbox, word: &str) -> String {
-    let (login, password) = mailbox.credentials();
-    let curl = |path: &str, command: Option<&str>| {
-        let tool = Tool::new("curl").args(["--silent", "--show-error", "--cacert"]).arg(ca);
-        let tool = tool.args(["--user", &format!("{login}:{password}")]);
-        let tool = tool.arg(format!("imaps://localhost:{}/{path}", operator.ports.imaps));
-        match command {
-            Some(command) => tool.args(["--request", command]).run().expect_ok(command).stdout,
-            None => tool.run().expect_ok("fetching a message").stdout,
-        }
-    };
-    let mut found = None;
+fn read(known: &Description, operator: &Operator, mailbox: &Mailbox, word: &str) -> String {
+    let mut found = Vec::new();
     let there = wait_until(Duration::from_secs(30), || {
-        let answer = curl("INBOX", Some(&format!("SEARCH SUBJECT \"{word}\"")));
-        found = answer.split_ascii_whitespace().nth(2).map(str::to_owned);
-        found.is_some()
+        found = search(known, operator, mailbox, &format!("SUBJECT \"{word}\""));
+        !found.is_empty()
     });
     assert!(there, "no message about {word} in {}", mailbox.address);
-    curl(&format!("INBOX;MAILINDEX={}", found.unwrap_or_default()), None)
+    fetch(known, operator, mailbox, found[0])
 }
 
 #[test]
@@ -45,7 +33,7 @@ fn postfix_delivers_over_mutual_tls_and_the_recipient_reads_it() {
     postfix.logged(&["Verified TLS connection established to 127.0.0.1"]);
     let sent = postfix.logged(&[&format!("to=<{}>", mailbox.address), "status="]);
     assert!(sent.contains("status=sent (250"), "{sent}");
-    let text = read(&known.ca, operator, mailbox, "Courrier-de-Postfix");
+    let text = read(known, operator, mailbox, "Courrier-de-Postfix");
     assert!(text.contains("\n.Une ligne qui commence par un point."), "{text}");
     assert!(text.starts_with(&format!("Return-Path: <{SENDER}>")), "{text}");
     assert!(text.contains("smtp.operateur-c.mssante.example"), "our Received: names the peer\n{text}");
@@ -75,7 +63,7 @@ fn a_sender_that_is_not_the_peers_is_refused_and_the_report_reaches_its_true_ope
     let bounced = postfix.logged(&[&format!("to=<{to}>"), "status="]);
     assert!(bounced.contains("status=bounced") && bounced.contains("550 5.7.1"), "{bounced}");
     // The report has a null sender, which a listed peer may use (MSSanté §3); it goes to the address that was misused.
-    let text = read(&known.ca, known.aquitaine(), pretended, "Undelivered");
+    let text = read(known, known.aquitaine(), pretended, "Undelivered");
     assert!(text.starts_with("Return-Path: <>"), "{text}");
     assert!(text.contains("5.7.1"), "{text}");
 }

@@ -1,7 +1,6 @@
 //! Starting, stopping, starting again, and dying.
 
-use crate::mail::messages;
-use crate::support::{Sandbox, ScratchDir, have, run, signal, wait_until};
+use crate::support::{Sandbox, ScratchDir, have, run, search, signal, wait_until};
 use std::net::TcpStream;
 use std::path::Path;
 use std::time::Duration;
@@ -41,7 +40,7 @@ fn a_second_start_keeps_mail_and_certificates_and_delivers_no_sample_twice() {
     let root = std::fs::read(&first.description.ca).unwrap();
     let count = |sandbox: &Sandbox| {
         let known = &sandbox.description;
-        known.operators.iter().map(|o| messages(&known.ca, o, o.mailbox("PER"))).collect::<Vec<_>>()
+        known.operators.iter().map(|o| search(known, o, o.mailbox("PER"), "ALL").len()).collect::<Vec<_>>()
     };
     let before = count(&first);
     assert!(before.iter().all(|n| *n > 0));

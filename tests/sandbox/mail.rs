@@ -1,26 +1,6 @@
 //! The mail that a new sandbox holds, and the lines that it tells its user to try.
 
-use crate::support::{Mailbox, Operator, Ran, Sandbox, Tool, have};
-use std::path::Path;
-
-/// What curl gets from an IMAP mailbox; `path` is what follows the host.
-pub(crate) fn imap(ca: &Path, operator: &Operator, mailbox: &Mailbox, path: &str, command: Option<&str>) -> Ran {
-    let (login, password) = mailbox.credentials();
-    let tool = Tool::new("curl").args(["--silent", "--show-error", "--cacert"]).arg(ca);
-    let tool = tool.args(["--user", &format!("{login}:{password}")]);
-    let tool = tool.arg(format!("imaps://localhost:{}/{path}", operator.ports.imaps));
-    match command {
-        Some(command) => tool.args(["--request", command]).run(),
-        None => tool.run(),
-    }
-}
-
-/// How many messages the mailbox's INBOX holds.
-pub(crate) fn messages(ca: &Path, operator: &Operator, mailbox: &Mailbox) -> usize {
-    let ran = imap(ca, operator, mailbox, "INBOX", Some("SEARCH ALL")).expect_ok("SEARCH ALL");
-    let line = ran.stdout.lines().find(|line| line.starts_with("* SEARCH")).unwrap_or_default();
-    line.split_ascii_whitespace().skip(2).count()
-}
+use crate::support::{Sandbox, Tool, fetch, have, search};
 
 #[test]
 fn a_practitioners_inbox_holds_a_message_of_every_shape() {
@@ -31,19 +11,14 @@ fn a_practitioners_inbox_holds_a_message_of_every_shape() {
     let known = &sandbox.description;
     for operator in &known.operators {
         let mailbox = operator.mailbox("PER");
-        assert_eq!(messages(&known.ca, operator, mailbox), 6, "{}", mailbox.address);
-        let all: String = (1..=6)
-            .map(|n| imap(&known.ca, operator, mailbox, &format!("INBOX;MAILINDEX={n}"), None))
-            .map(|ran| ran.expect_ok("fetching a message").stdout)
-            .collect();
+        let numbers = search(known, operator, mailbox, "ALL");
+        assert_eq!(numbers.len(), 6, "{}", mailbox.address);
+        let all: String = numbers.into_iter().map(|number| fetch(known, operator, mailbox, number)).collect();
         for part in ["IHE_XDM.zip", "application/pdf", "text/html", "message/rfc822", "X-MSS-CODECDA: 11488-4"] {
             assert!(all.contains(part), "{part} is in no message of {}", mailbox.address);
         }
-        assert_eq!(
-            messages(&known.ca, operator, operator.test_mailbox()),
-            1,
-            "the other operator's test mailbox wrote"
-        );
+        let test = search(known, operator, operator.test_mailbox(), "ALL");
+        assert_eq!(test.len(), 1, "the other operator's test mailbox wrote");
     }
 }
 
@@ -70,10 +45,10 @@ fn the_printed_swaks_and_curl_lines_work_as_they_stand() {
     let sandbox = Sandbox::start();
     let known = &sandbox.description;
     let (operator, mailbox) = (known.aura(), known.aura().mailbox("PER"));
-    let before = messages(&known.ca, operator, mailbox);
+    let before = search(known, operator, mailbox, "ALL").len();
     let sent = Tool::new("sh").arg("-c").arg(printed(&sandbox.said(), "swaks")).run();
     sent.expect_ok("the printed swaks line");
-    assert_eq!(messages(&known.ca, operator, mailbox), before + 1);
+    assert_eq!(search(known, operator, mailbox, "ALL").len(), before + 1);
     let read = Tool::new("sh").arg("-c").arg(printed(&sandbox.said(), "curl")).run();
     assert!(read.expect_ok("the printed curl line").stdout.contains("Bonjour"));
 }

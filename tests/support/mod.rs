@@ -14,10 +14,12 @@
 
 #![allow(dead_code, unused_imports, unreachable_pub, reason = "each test binary uses the part it needs")]
 
+mod clients;
 mod description;
 mod sandbox;
 mod tools;
 
+pub use clients::{fetch, imap, search, swaks};
 pub use description::{Description, Identity, Mailbox, Operator, Peer, Ports};
 pub use sandbox::{Sandbox, ScratchDir, free_port, signal};
 pub use tools::{Ran, Tool, have, run, run_with_input, wait_until};

@@ -1,0 +1,39 @@
+//! The clients that most tests want, with the options that all of them need.
+
+use super::{Description, Identity, Mailbox, Operator, Ran, Tool};
+
+/// swaks against the operators' door of `operator`, STARTTLS and the sandbox's root demanded; with `identity` as its client
+/// certificate. Add `--from`, `--to` and what else the test is about.
+pub fn swaks(known: &Description, operator: &Operator, identity: Option<&Identity>) -> Tool {
+    let tool = Tool::new("swaks").args(["--server", &operator.smtp(), "--tls", "--tls-verify", "--tls-ca-path"]);
+    let tool = tool.arg(&known.ca);
+    match identity {
+        Some(Identity { cert, key }) => tool.arg("--tls-cert").arg(cert).arg("--tls-key").arg(key),
+        None => tool,
+    }
+}
+
+/// What curl gets from a mailbox over IMAPS. `path` is what follows the host (`INBOX;MAILINDEX=1`), `command` an IMAP
+/// command in its place (`SEARCH ALL`).
+pub fn imap(known: &Description, operator: &Operator, mailbox: &Mailbox, path: &str, command: Option<&str>) -> Ran {
+    let (login, password) = mailbox.credentials();
+    let tool = Tool::new("curl").args(["--silent", "--show-error", "--cacert"]).arg(&known.ca);
+    let tool = tool.args(["--user", &format!("{login}:{password}")]);
+    let tool = tool.arg(format!("imaps://localhost:{}/{path}", operator.ports.imaps));
+    match command {
+        Some(command) => tool.args(["--request", command]).run(),
+        None => tool.run(),
+    }
+}
+
+/// The sequence numbers of the messages in INBOX that match (`ALL`, `SUBJECT "x"` …).
+pub fn search(known: &Description, operator: &Operator, mailbox: &Mailbox, criteria: &str) -> Vec<u32> {
+    let ran = imap(known, operator, mailbox, "INBOX", Some(&format!("SEARCH {criteria}"))).expect_ok("SEARCH");
+    let line = ran.stdout.lines().find(|line| line.starts_with("* SEARCH")).unwrap_or_default();
+    line.split_ascii_whitespace().skip(2).filter_map(|number| number.parse().ok()).collect()
+}
+
+/// The message with this sequence number in INBOX, whole.
+pub fn fetch(known: &Description, operator: &Operator, mailbox: &Mailbox, number: u32) -> String {
+    imap(known, operator, mailbox, &format!("INBOX;MAILINDEX={number}"), None).expect_ok("fetching a message").stdout
+}
