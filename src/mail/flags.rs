@@ -7,7 +7,7 @@ use super::MailError;
 /// A folder has at most so many user keywords (bits of a message's record).
 pub const MAX_KEYWORDS: usize = 60;
 /// Octets of a keyword.
-pub const MAX_KEYWORD_OCTETS: usize = 64;
+pub(super) const MAX_KEYWORD_OCTETS: usize = 64;
 
 /// Every system flag that a client may set.
 pub const SYSTEM_FLAGS: u32 = flags::SEEN | flags::ANSWERED | flags::FLAGGED | flags::DELETED | flags::DRAFT;

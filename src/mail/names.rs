@@ -3,11 +3,11 @@
 use std::fmt;
 
 /// Octets of a whole name.
-pub const MAX_NAME_OCTETS: usize = 1_000;
+pub(super) const MAX_NAME_OCTETS: usize = 1_000;
 /// Levels of a name.
-pub const MAX_LEVELS: usize = 20;
+pub(super) const MAX_LEVELS: usize = 20;
 /// Octets of one level.
-pub const MAX_LEVEL_OCTETS: usize = 255;
+pub(super) const MAX_LEVEL_OCTETS: usize = 255;
 
 /// Why a text is no folder name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,0 +1,174 @@
+//! An account as the other rooms see it.
+
+use crate::mss::exchange::OwnMailbox;
+use crate::mss::{Address, Kind, MailboxState};
+use crate::store::{self, AccountId, AccountKind, AccountState, Holder};
+
+use super::AccountError;
+
+/// A mailbox's account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Its number; never reused.
+    pub id: AccountId,
+    /// Its address, as it was created.
+    pub address: Address,
+    /// Its kind.
+    pub kind: Kind,
+    /// Where it is in its life.
+    pub state: MailboxState,
+    /// Everything else that is kept of it; its sealed key is left out.
+    pub data: store::Account,
+}
+
+/// What a new mailbox is created from.
+#[derive(Clone, Debug)]
+pub struct NewMailbox {
+    /// Its address, in one of the operator's domains.
+    pub address: Address,
+    /// Its kind.
+    pub kind: Kind,
+    /// A test mailbox never carries real patients' data.
+    pub test: bool,
+    /// Exchanges with the operator's own domains only.
+    pub restricted: bool,
+    /// Works, but is not shown in the directory (liste rouge).
+    pub red_list: bool,
+    /// Accepts electronic delivery in place of paper (dématérialisation).
+    pub zero_paper: bool,
+    /// Whom or what it is bound to; what must be there depends on the kind.
+    pub holder: Holder,
+    /// The unsecured address that gets notices.
+    pub notification_address: Option<String>,
+    /// Bytes that it may hold; `None`: the server's default.
+    pub quota: Option<u64>,
+    /// A password may open it.
+    pub allow_password: bool,
+    /// The operator's own notes.
+    pub comment: Option<String>,
+}
+
+impl NewMailbox {
+    /// A mailbox with nothing but what every kind needs.
+    pub fn new(address: Address, kind: Kind, holder: Holder) -> Self {
+        Self {
+            address,
+            kind,
+            test: false,
+            restricted: false,
+            red_list: false,
+            zero_paper: false,
+            holder,
+            notification_address: None,
+            quota: None,
+            allow_password: false,
+            comment: None,
+        }
+    }
+}
+
+/// What is to be changed of an account; `None` leaves a field as it is. Address and kind are not here: they never change.
+#[derive(Clone, Debug, Default)]
+pub struct AccountChange {
+    /// See [`NewMailbox::test`].
+    pub test: Option<bool>,
+    /// See [`NewMailbox::restricted`].
+    pub restricted: Option<bool>,
+    /// See [`NewMailbox::red_list`].
+    pub red_list: Option<bool>,
+    /// See [`NewMailbox::zero_paper`].
+    pub zero_paper: Option<bool>,
+    /// The whole holder anew.
+    pub holder: Option<Holder>,
+    /// `Some(None)` takes it away.
+    pub notification_address: Option<Option<String>>,
+    /// `Some(None)`: the server's default.
+    pub quota: Option<Option<u64>>,
+    /// See [`NewMailbox::allow_password`].
+    pub allow_password: Option<bool>,
+    /// The server files a copy of what the mailbox sends.
+    pub save_sent: Option<bool>,
+    /// `Some(None)` takes it away.
+    pub comment: Option<Option<String>>,
+}
+
+impl Account {
+    /// The account behind a record.
+    pub(super) fn from_record(id: AccountId, mut record: store::Account) -> Result<Self, AccountError> {
+        record.sealed_key = None;
+        Ok(Self {
+            id,
+            address: Address::parse(&record.address)?,
+            kind: kind_of(record.kind),
+            state: state_of(record.state),
+            data: record,
+        })
+    }
+
+    /// What the rules of exchange ask about it.
+    pub fn as_own(&self) -> OwnMailbox {
+        OwnMailbox {
+            address: self.address.clone(),
+            kind: self.kind,
+            test: self.data.test,
+            restricted: self.data.restricted,
+            state: self.state,
+        }
+    }
+
+    /// Whether it takes mail and opens.
+    pub fn is_open(&self) -> bool {
+        self.state == MailboxState::Open
+    }
+}
+
+impl AccountChange {
+    /// Puts the changes into a record.
+    pub(super) fn apply(&self, record: &mut store::Account) {
+        let set = |value: Option<bool>, field: &mut bool| *field = value.unwrap_or(*field);
+        set(self.test, &mut record.test);
+        set(self.restricted, &mut record.restricted);
+        set(self.red_list, &mut record.red_list);
+        set(self.zero_paper, &mut record.zero_paper);
+        set(self.allow_password, &mut record.allow_password);
+        set(self.save_sent, &mut record.save_sent);
+        if let Some(holder) = &self.holder {
+            record.holder = holder.clone();
+        }
+        if let Some(address) = &self.notification_address {
+            record.notification_address = address.clone();
+        }
+        if let Some(quota) = self.quota {
+            record.quota = quota;
+        }
+        if let Some(comment) = &self.comment {
+            record.comment = comment.clone();
+        }
+    }
+}
+
+pub(super) fn kind_of(kind: AccountKind) -> Kind {
+    match kind {
+        AccountKind::Per => Kind::Per,
+        AccountKind::Org => Kind::Org,
+        AccountKind::App => Kind::App,
+        AccountKind::Cab => Kind::Cab,
+    }
+}
+
+pub(super) fn kind_record(kind: Kind) -> AccountKind {
+    match kind {
+        Kind::Per => AccountKind::Per,
+        Kind::Org => AccountKind::Org,
+        Kind::App => AccountKind::App,
+        Kind::Cab => AccountKind::Cab,
+    }
+}
+
+fn state_of(state: AccountState) -> MailboxState {
+    match state {
+        AccountState::Open => MailboxState::Open,
+        AccountState::Suspended => MailboxState::Suspended,
+        AccountState::Closed => MailboxState::Closed,
+    }
+}

@@ -1,0 +1,113 @@
+//! What can go wrong with accounts and logins.
+
+use std::time::Duration;
+
+use crate::mail::MailError;
+use crate::mss::{AddressError, MailboxState};
+use crate::store::{CommitError, StoreError};
+
+use super::RuleBreach;
+
+/// Why something could not be done to an account.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum AccountError {
+    /// No account has this number or address.
+    #[error("there is no such mailbox")]
+    NoAccount,
+    /// The domain is none of the operator's.
+    #[error("{0} is not a domain of this operator")]
+    NotOwnDomain(String),
+    /// The domain is registered already.
+    #[error("{0} is a domain of this operator already")]
+    DomainExists(String),
+    /// Mailboxes of the domain are still there.
+    #[error("{0} still has mailboxes")]
+    DomainInUse(String),
+    /// The address is a mailbox's.
+    #[error("the address is a mailbox's already")]
+    AddressTaken,
+    /// The address was a closed mailbox's; it is never given again (MSSanté §5).
+    #[error("the address belonged to a mailbox that was closed and is never given again")]
+    AddressClosed,
+    /// The mailbox is closed: nothing of it can be changed.
+    #[error("the mailbox is closed")]
+    Closed,
+    /// The mailbox cannot go from its state to the wanted one.
+    #[error("the mailbox is {0}")]
+    WrongState(MailboxState),
+    /// Passwords are not allowed for this mailbox.
+    #[error("this mailbox is opened by strong means only: passwords are not allowed for it")]
+    PasswordNotAllowed,
+    /// The password is too short, or too long to be one.
+    #[error("a password has at least {0} characters and at most {1} octets")]
+    BadPassword(usize, usize),
+    /// The certificate binding cannot be.
+    #[error("{0}")]
+    BadBinding(&'static str),
+    /// There is no credential with this number.
+    #[error("there is no such credential")]
+    NoCredential,
+    /// A rule for mailboxes is broken.
+    #[error(transparent)]
+    Rule(#[from] RuleBreach),
+    /// A stored address cannot be read.
+    #[error("a stored address cannot be read: {0}")]
+    Address(#[from] AddressError),
+    /// Others kept changing the same record; trying again helps.
+    #[error("the account is being changed by others")]
+    Busy,
+    /// The mailbox cannot be reached.
+    #[error(transparent)]
+    Mail(#[from] MailError),
+    /// The store cannot read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The store cannot write.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+}
+
+/// Why a login was refused. What the client may be told is [`LoginError::is_secret`]'s to say.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum LoginError {
+    /// Unknown address, wrong password, or a mailbox that no password opens: one answer for all.
+    #[error("wrong address or password")]
+    Refused,
+    /// The certificate opens no mailbox, or not this one.
+    #[error("the certificate does not open this mailbox")]
+    CertificateRefused,
+    /// The certificate opens several mailboxes: an authorization id must say which.
+    #[error("the certificate opens several mailboxes: name one")]
+    Ambiguous,
+    /// The credential is right, and the mailbox is suspended or closed.
+    #[error("the mailbox is {0}")]
+    NotOpen(MailboxState),
+    /// Too many failures before: try again after this time.
+    #[error("too many failed logins; try again in {} s", .0.as_secs().max(1))]
+    Throttled(Duration),
+    /// More logins are waiting than the server can check.
+    #[error("the server is busy")]
+    Busy,
+    /// The server cannot check the login now.
+    #[error("the login cannot be checked now: {0}")]
+    Unavailable(#[from] AccountError),
+}
+
+impl LoginError {
+    /// Whether trying the same again later can succeed: `454 4.7.0`, `NO [UNAVAILABLE]`; else `535 5.7.8`,
+    /// `NO [AUTHENTICATIONFAILED]`.
+    pub fn is_temporary(&self) -> bool {
+        matches!(self, LoginError::Throttled(_) | LoginError::Busy | LoginError::Unavailable(_))
+    }
+
+    /// Whether the text is for the log only: then the client is told that the login cannot be checked now.
+    pub fn is_secret(&self) -> bool {
+        matches!(self, LoginError::Unavailable(_))
+    }
+}
+
+impl From<StoreError> for LoginError {
+    fn from(error: StoreError) -> Self {
+        LoginError::Unavailable(error.into())
+    }
+}

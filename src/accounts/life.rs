@@ -1,0 +1,199 @@
+//! Suspending, reopening and closing mailboxes (MSSanté §5).
+
+use std::future::Future;
+
+use crate::store::{
+    self, AccountId, AccountState, AddressEntry, Batch, Change, ChangeKey, CommitError, Content, Credential,
+    CredentialKey, Folder, FolderId, FolderKey, Message, MessageKey, Usage,
+};
+
+use super::registry::ATTEMPTS;
+use super::{Account, AccountError, Registry};
+use crate::mail::MailError;
+use crate::mss::Address;
+
+/// Records that erasing takes away in one commit.
+const ERASE_AT_ONCE: usize = 2_000;
+
+impl Registry {
+    /// Suspends a mailbox: it accepts nothing and opens for nobody, nothing is lost. Sessions lose it at once.
+    ///
+    /// # Errors
+    /// [`AccountError::NoAccount`], [`AccountError::Closed`], or what the store says.
+    pub async fn suspend(&self, id: AccountId, reason: &str) -> Result<Account, AccountError> {
+        self.change_state(id, AccountState::Suspended, reason).await
+    }
+
+    /// Opens a suspended mailbox again.
+    ///
+    /// # Errors
+    /// As [`Registry::suspend`].
+    pub async fn reopen(&self, id: AccountId, reason: &str) -> Result<Account, AccountError> {
+        self.change_state(id, AccountState::Open, reason).await
+    }
+
+    /// Closes a mailbox for good. One commit destroys its key, its credentials and its claim to the address, which is
+    /// never given again; its content cannot be read from then on. The records follow in bounded commits.
+    ///
+    /// # Errors
+    /// [`AccountError::NoAccount`], [`AccountError::Closed`], or what the store says.
+    pub async fn close(&self, id: AccountId, reason: &str) -> Result<Account, AccountError> {
+        let account = self.change_state(id, AccountState::Closed, reason).await?;
+        self.certificates().outdate();
+        let registry = self.clone();
+        run_to_its_end(async move { registry.erase(id).await }).await?;
+        Ok(account)
+    }
+
+    /// Goes on with what a stop of the server cut short: closed mailboxes that still have records, deleted folders that
+    /// still have messages. Called once after the start.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn finish_erasures(&self) -> Result<(), AccountError> {
+        let rows = self.store().scan::<Folder>(.., usize::MAX)?;
+        let mut accounts: Vec<AccountId> = Vec::new();
+        for (key, folder) in rows {
+            let is_erasing = folder.existence == store::FolderExistence::Erasing;
+            if accounts.last() != Some(&key.account) && (is_erasing || self.is_closed(key.account)?) {
+                accounts.push(key.account);
+            }
+        }
+        for id in accounts {
+            if self.is_closed(id)? {
+                self.erase(id).await?;
+                continue;
+            }
+            match self.room().open(id) {
+                Ok(mailbox) => mailbox.finish_erasures().await?,
+                Err(MailError::Suspended) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn is_closed(&self, id: AccountId) -> Result<bool, AccountError> {
+        let account = self.store().get::<store::Account>(&id)?;
+        Ok(account.is_none_or(|account| account.state == AccountState::Closed))
+    }
+
+    async fn change_state(&self, id: AccountId, state: AccountState, reason: &str) -> Result<Account, AccountError> {
+        let (registry, reason) = (self.clone(), reason.to_owned());
+        run_to_its_end(async move { registry.change_state_now(id, state, &reason).await }).await
+    }
+
+    /// Changes the state under the mailbox's lock, so that no delivery is under way, and tells its sessions.
+    async fn change_state_now(
+        &self,
+        id: AccountId,
+        state: AccountState,
+        reason: &str,
+    ) -> Result<Account, AccountError> {
+        let mailbox = match self.room().open_any(id) {
+            Ok(mailbox) => Some(mailbox),
+            Err(MailError::NoMailbox) => return Err(AccountError::NoAccount),
+            Err(MailError::Closed) => return Err(AccountError::Closed),
+            // A mailbox whose key does not open can still be closed.
+            Err(_) => None,
+        };
+        let _guard = match &mailbox {
+            Some(mailbox) => Some(mailbox.lock().await),
+            None => None,
+        };
+        for _ in 0..ATTEMPTS {
+            let read = self.store().get::<store::Account>(&id)?.ok_or(AccountError::NoAccount)?;
+            if read.state == AccountState::Closed {
+                return Err(AccountError::Closed);
+            }
+            if read.state == state {
+                return Account::from_record(id, read.record);
+            }
+            let mut record = read.record.clone();
+            set_state(&mut record, state, reason);
+            let mut batch = Batch::new();
+            batch.update(&id, read.version, &record);
+            if state == AccountState::Closed {
+                self.close_address(id, &record, &mut batch)?;
+            }
+            match self.store().commit(batch).await {
+                Ok(_) => {
+                    self.room().revoke(id, state);
+                    return Account::from_record(id, record);
+                }
+                Err(CommitError::Conflict(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(AccountError::Busy)
+    }
+
+    /// The address becomes a tombstone; what opened the mailbox goes.
+    fn close_address(&self, id: AccountId, record: &store::Account, batch: &mut Batch) -> Result<(), AccountError> {
+        let address = Address::parse(&record.address)?;
+        batch.put(&address.key(), &AddressEntry::Closed { account: id, closed_at: record.state_changed_at });
+        for (key, _) in self.store().scan::<Credential>(CredentialKey::of(id), usize::MAX)? {
+            batch.delete::<Credential>(&key);
+        }
+        Ok(())
+    }
+
+    /// Takes the records of a closed mailbox away, a bounded number a commit. Nobody can come between: it is closed.
+    async fn erase(&self, id: AccountId) -> Result<(), AccountError> {
+        for (key, _) in self.store().scan::<Folder>(FolderKey::of(id), usize::MAX)? {
+            self.erase_messages(key.folder).await?;
+            let mut batch = Batch::new();
+            batch.delete::<Folder>(&key);
+            self.store().commit(batch).await?;
+        }
+        loop {
+            let changes = self.store().scan::<Change>(ChangeKey::of(id), ERASE_AT_ONCE)?;
+            if changes.is_empty() {
+                break;
+            }
+            let mut batch = Batch::new();
+            for (key, _) in changes {
+                batch.delete::<Change>(&key);
+            }
+            self.store().commit(batch).await?;
+        }
+        let mut batch = Batch::new();
+        batch.delete::<Usage>(&id);
+        self.store().commit(batch).await?;
+        Ok(())
+    }
+
+    async fn erase_messages(&self, folder: FolderId) -> Result<(), AccountError> {
+        loop {
+            let messages = self.store().scan::<Message>(MessageKey::of(folder), ERASE_AT_ONCE)?;
+            if messages.is_empty() {
+                return Ok(());
+            }
+            let mut batch = Batch::new();
+            for (key, message) in messages {
+                batch.delete::<Message>(&key).delete::<Content>(&key).release_body(message.body, 1);
+            }
+            self.store().commit(batch).await?;
+        }
+    }
+}
+
+/// Runs as a task of its own: a caller that goes away does not cut a change of state in two.
+async fn run_to_its_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, AccountError>> + Send + 'static,
+) -> Result<T, AccountError> {
+    tokio::spawn(work).await.unwrap_or(Err(AccountError::Busy))
+}
+
+fn set_state(record: &mut store::Account, state: AccountState, reason: &str) {
+    let now = crate::mail::now();
+    record.state = state;
+    record.state_reason = Some(reason.to_owned()).filter(|reason| !reason.is_empty());
+    record.state_changed_at = now;
+    record.changed_at = now;
+    if state == AccountState::Closed {
+        // Without its key nothing of the mailbox's content can be read any more (design, promise 4).
+        record.sealed_key = None;
+        record.access_list.clear();
+    }
+}

@@ -1,0 +1,376 @@
+//! The registry: the operator's domains and accounts.
+
+use std::sync::Arc;
+
+use crate::mail::{FIRST_FOLDERS, MailRoom, new_folder};
+use crate::mss::{Address, Domain, Kind, MailboxState};
+use crate::store::{
+    self, AccessGrant, AccountId, AccountState, AddressEntry, Batch, CommitError, Committed, Expect, FolderExistence,
+    FolderId, FolderKey, MailboxKey, MetaKey, Store, Usage, Versioned,
+};
+
+use super::account::kind_record;
+use super::certificates::CertificateIndex;
+use super::hashing::{Hasher, HashingOptions};
+use super::throttle::{Throttle, ThrottleOptions};
+use super::{Account, AccountChange, AccountError, NewMailbox, rules};
+
+/// How often a change is tried again when another one came between.
+pub(super) const ATTEMPTS: usize = 8;
+
+/// Accounts read at a time.
+const PAGE: usize = 500;
+
+/// Settings of the registry.
+#[derive(Clone, Debug, Default)]
+pub struct AccountOptions {
+    /// How passwords are hashed.
+    pub hashing: HashingOptions,
+    /// How failed logins are slowed down.
+    pub throttle: ThrottleOptions,
+}
+
+/// Who people are. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Registry {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    room: MailRoom,
+    hasher: Hasher,
+    throttle: Throttle,
+    certificates: CertificateIndex,
+}
+
+/// Which accounts a list shows; `None` shows all.
+#[derive(Clone, Debug, Default)]
+pub struct ListFilter {
+    /// Of one domain.
+    pub domain: Option<Domain>,
+    /// Of one kind.
+    pub kind: Option<Kind>,
+    /// In one state.
+    pub state: Option<MailboxState>,
+    /// Test mailboxes only, or none of them.
+    pub test: Option<bool>,
+    /// Addresses and names that hold this text, without case.
+    pub text: Option<String>,
+}
+
+impl Registry {
+    /// A registry over the mail room's store.
+    pub fn new(room: MailRoom, options: AccountOptions) -> Self {
+        let inner = Inner {
+            room,
+            hasher: Hasher::new(options.hashing),
+            throttle: Throttle::new(options.throttle),
+            certificates: CertificateIndex::default(),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// The mail room of these accounts.
+    pub fn room(&self) -> &MailRoom {
+        &self.inner.room
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        self.inner.room.store()
+    }
+
+    pub(super) fn hasher(&self) -> &Hasher {
+        &self.inner.hasher
+    }
+
+    pub(super) fn throttle(&self) -> &Throttle {
+        &self.inner.throttle
+    }
+
+    pub(super) fn certificates(&self) -> &CertificateIndex {
+        &self.inner.certificates
+    }
+
+    // ---- domains ----
+
+    /// Makes a domain one of the operator's.
+    ///
+    /// # Errors
+    /// [`AccountError::DomainExists`], or what the store says.
+    pub async fn add_domain(&self, domain: &Domain, description: &str) -> Result<Committed, AccountError> {
+        let record = store::Domain {
+            name: domain.as_str().to_owned(),
+            description: description.to_owned(),
+            created_at: crate::mail::now(),
+        };
+        let mut batch = Batch::new();
+        batch.insert(&record.name.clone(), &record);
+        match self.store().commit(batch).await {
+            Err(CommitError::Conflict(_)) => Err(AccountError::DomainExists(record.name)),
+            outcome => Ok(outcome?),
+        }
+    }
+
+    /// Takes a domain away that has no mailboxes but closed ones. Their addresses stay closed for good.
+    ///
+    /// # Errors
+    /// [`AccountError::NotOwnDomain`], [`AccountError::DomainInUse`], or what the store says.
+    pub async fn remove_domain(&self, domain: &Domain) -> Result<Committed, AccountError> {
+        for _ in 0..ATTEMPTS {
+            let record = self.domain_record(domain)?;
+            let filter = ListFilter { domain: Some(domain.clone()), ..ListFilter::default() };
+            let is_used =
+                self.list(&filter, None, usize::MAX)?.iter().any(|account| account.state != MailboxState::Closed);
+            if is_used {
+                return Err(AccountError::DomainInUse(domain.to_string()));
+            }
+            let key = domain.as_str().to_owned();
+            let mut batch = Batch::new();
+            // A mailbox that is being created writes the domain's record anew, so one of the two gives way.
+            batch.expect::<store::Domain>(&key, Expect::Version(record.version)).delete::<store::Domain>(&key);
+            match self.store().commit(batch).await {
+                Err(CommitError::Conflict(_)) => {}
+                outcome => return Ok(outcome?),
+            }
+        }
+        Err(AccountError::Busy)
+    }
+
+    /// The operator's domains, by name.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub fn domains(&self) -> Result<Vec<store::Domain>, AccountError> {
+        let rows = self.store().scan::<store::Domain>(.., usize::MAX)?;
+        Ok(rows.into_iter().map(|(_, domain)| domain.record).collect())
+    }
+
+    /// Whether a domain is one of the operator's.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub fn is_own(&self, domain: &Domain) -> Result<bool, AccountError> {
+        Ok(self.store().get::<store::Domain>(&domain.as_str().to_owned())?.is_some())
+    }
+
+    fn domain_record(&self, domain: &Domain) -> Result<Versioned<store::Domain>, AccountError> {
+        let record = self.store().get::<store::Domain>(&domain.as_str().to_owned())?;
+        record.ok_or_else(|| AccountError::NotOwnDomain(domain.to_string()))
+    }
+
+    // ---- accounts ----
+
+    /// Creates a mailbox: account, key and first folders in one commit.
+    ///
+    /// # Errors
+    /// [`AccountError::NotOwnDomain`], [`AccountError::AddressTaken`], [`AccountError::AddressClosed`],
+    /// [`AccountError::Rule`], or what the store says.
+    pub async fn create(&self, new: NewMailbox) -> Result<Account, AccountError> {
+        rules::check_local_part(&new.address)?;
+        let mut record = new_record(&new);
+        rules::check(&record)?;
+        self.address_is_free(&new.address)?;
+        self.domain_record(new.address.domain())?;
+        let id = AccountId(self.store().allocate(MetaKey::NextAccount, 1).await?);
+        record.sealed_key = Some(self.room().master().seal(id, &MailboxKey::generate()));
+        let mut numbers = Vec::with_capacity(FIRST_FOLDERS.len());
+        for _ in FIRST_FOLDERS {
+            numbers.push(self.room().next_folder_id().await?);
+        }
+        for _ in 0..ATTEMPTS {
+            self.address_is_free(&new.address)?;
+            let domain = self.domain_record(new.address.domain())?;
+            let batch = creation(id, &new.address, &record, &domain, &numbers);
+            match self.store().commit(batch).await {
+                Ok(_) => return Account::from_record(id, record),
+                Err(CommitError::Conflict(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(AccountError::Busy)
+    }
+
+    fn address_is_free(&self, address: &Address) -> Result<(), AccountError> {
+        match self.store().get::<AddressEntry>(&address.key())?.map(|entry| entry.record) {
+            None => Ok(()),
+            Some(AddressEntry::Account(_)) => Err(AccountError::AddressTaken),
+            Some(AddressEntry::Closed { .. }) => Err(AccountError::AddressClosed),
+        }
+    }
+
+    /// The account with an address, in any case; also a closed one, so that a refusal can say what it is.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub fn by_address(&self, address: &Address) -> Result<Option<Account>, AccountError> {
+        match self.store().get::<AddressEntry>(&address.key())?.map(|entry| entry.record) {
+            None => Ok(None),
+            Some(AddressEntry::Account(id) | AddressEntry::Closed { account: id, .. }) => self.by_id(id),
+        }
+    }
+
+    /// The account with a number.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub fn by_id(&self, id: AccountId) -> Result<Option<Account>, AccountError> {
+        let record = self.store().get::<store::Account>(&id)?;
+        record.map(|record| Account::from_record(id, record.record)).transpose()
+    }
+
+    /// Up to `limit` accounts that the filter lets through, by number, after the one given: pages of a list.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub fn list(
+        &self,
+        filter: &ListFilter,
+        after: Option<AccountId>,
+        limit: usize,
+    ) -> Result<Vec<Account>, AccountError> {
+        let mut found = Vec::new();
+        let mut from = AccountId(after.map_or(0, |id| id.0.saturating_add(1)));
+        loop {
+            let page = self.store().scan::<store::Account>(from.., PAGE)?;
+            let Some((last, _)) = page.last() else { return Ok(found) };
+            from = AccountId(last.0.saturating_add(1));
+            for (id, record) in page {
+                let Ok(account) = Account::from_record(id, record.record) else { continue };
+                if filter.lets_through(&account) {
+                    found.push(account);
+                }
+                if found.len() >= limit {
+                    return Ok(found);
+                }
+            }
+        }
+    }
+
+    /// Changes data of an account.
+    ///
+    /// # Errors
+    /// [`AccountError::NoAccount`], [`AccountError::Closed`], [`AccountError::Rule`], or what the store says.
+    pub async fn set(&self, id: AccountId, change: &AccountChange) -> Result<Account, AccountError> {
+        self.update(id, |record| {
+            change.apply(record);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Puts a person on the access list, or changes what the person may do.
+    ///
+    /// # Errors
+    /// As [`Registry::set`].
+    pub async fn grant(&self, id: AccountId, grant: AccessGrant) -> Result<Account, AccountError> {
+        self.update(id, |record| {
+            record.access_list.retain(|other| other.person != grant.person);
+            record.access_list.push(grant.clone());
+            Ok(())
+        })
+        .await
+    }
+
+    /// Takes a person off the access list.
+    ///
+    /// # Errors
+    /// As [`Registry::set`].
+    pub async fn take_grant(&self, id: AccountId, person: &str) -> Result<Account, AccountError> {
+        self.update(id, |record| {
+            record.access_list.retain(|grant| grant.person != person);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Changes an account's record, checks the rules and commits; again when another change came between.
+    pub(super) async fn update(
+        &self,
+        id: AccountId,
+        change: impl Fn(&mut store::Account) -> Result<(), AccountError>,
+    ) -> Result<Account, AccountError> {
+        for _ in 0..ATTEMPTS {
+            let read = self.store().get::<store::Account>(&id)?.ok_or(AccountError::NoAccount)?;
+            if read.state == AccountState::Closed {
+                return Err(AccountError::Closed);
+            }
+            let mut record = read.record.clone();
+            change(&mut record)?;
+            rules::check(&record)?;
+            if record == read.record {
+                return Account::from_record(id, record);
+            }
+            record.changed_at = crate::mail::now();
+            let mut batch = Batch::new();
+            batch.update(&id, read.version, &record);
+            match self.store().commit(batch).await {
+                Ok(_) => return Account::from_record(id, record),
+                Err(CommitError::Conflict(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(AccountError::Busy)
+    }
+}
+
+impl ListFilter {
+    fn lets_through(&self, account: &Account) -> bool {
+        let holder = &account.data.holder;
+        let holds =
+            |text: &str, within: Option<&str>| within.is_some_and(|within| within.to_lowercase().contains(text));
+        let text_fits = self.text.as_ref().is_none_or(|text| {
+            let text = text.to_lowercase();
+            let names = [&holder.first_name, &holder.last_name, &holder.label, &holder.entity];
+            holds(&text, Some(&account.data.address)) || names.into_iter().any(|name| holds(&text, name.as_deref()))
+        });
+        self.domain.as_ref().is_none_or(|domain| domain == account.address.domain())
+            && self.kind.is_none_or(|kind| kind == account.kind)
+            && self.state.is_none_or(|state| state == account.state)
+            && self.test.is_none_or(|test| test == account.data.test)
+            && text_fits
+    }
+}
+
+fn new_record(new: &NewMailbox) -> store::Account {
+    let now = crate::mail::now();
+    store::Account {
+        address: new.address.to_string(),
+        kind: kind_record(new.kind),
+        state: AccountState::Open,
+        test: new.test,
+        restricted: new.restricted,
+        red_list: new.red_list,
+        zero_paper: new.zero_paper,
+        holder: new.holder.clone(),
+        notification_address: new.notification_address.clone(),
+        quota: new.quota,
+        allow_password: new.allow_password,
+        comment: new.comment.clone(),
+        created_at: now,
+        changed_at: now,
+        state_changed_at: now,
+        ..store::Account::default()
+    }
+}
+
+fn creation(
+    id: AccountId,
+    address: &Address,
+    record: &store::Account,
+    domain: &Versioned<store::Domain>,
+    numbers: &[u64],
+) -> Batch {
+    let mut batch = Batch::new();
+    batch.insert(&address.key(), &AddressEntry::Account(id));
+    batch.insert(&id, record);
+    batch.insert(&id, &Usage::default());
+    // Written anew, so that it cannot be removed at the same moment.
+    batch.update(&domain.name, domain.version, &domain.record);
+    for ((name, special_use), number) in FIRST_FOLDERS.into_iter().zip(numbers) {
+        let key = FolderKey { account: id, folder: FolderId(*number) };
+        let folder = new_folder(*number, name, FolderExistence::Selectable, record.created_at);
+        batch.insert(&key, &store::Folder { special_use, subscribed: true, ..folder });
+    }
+    batch
+}
