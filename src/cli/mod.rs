@@ -26,6 +26,7 @@ pub mod output;
 mod reload;
 mod sandbox;
 mod secret;
+mod serve;
 mod tie;
 
 use clap::{Parser, Subcommand};
@@ -52,6 +53,7 @@ enum Command {
     Export(export::Export),
     Reload(reload::Reload),
     Sandbox(sandbox::Sandbox),
+    Serve(serve::Serve),
     Status(reload::StatusCommand),
 }
 
@@ -65,6 +67,7 @@ pub fn run() -> ExitCode {
         Command::Export(export) => export.run(),
         Command::Reload(reload) => reload.run(),
         Command::Sandbox(sandbox) => sandbox.run(),
+        Command::Serve(serve) => serve.run(),
         Command::Status(status) => status.run(),
     }
 }

@@ -4,7 +4,7 @@ use super::Config;
 use toml::{Table, Value};
 
 /// Keys that are only read at start. A section's name stands for all its keys.
-const NEED_RESTART: [&str; 13] = [
+pub const NEED_RESTART: [&str; 14] = [
     "server.name",
     "server.workers",
     "store",
@@ -13,9 +13,10 @@ const NEED_RESTART: [&str; 13] = [
     "smtp.listen",
     "imap.listen",
     "imap.listen_tls",
-    "accounts.password_checks",
-    "accounts.password_memory",
-    "admin.socket",
+    "limits.mime_depth",
+    "limits.mime_parts",
+    "accounts",
+    "admin",
     "metrics.listen",
     "log.format",
 ];
@@ -33,30 +34,34 @@ pub struct Changes {
 pub fn changes(old: &Config, new: &Config) -> Changes {
     let mut found = Changes::default();
     for key in differing_keys(&as_table(old), &as_table(new), "") {
-        let restart = NEED_RESTART.iter().any(|k| key == *k || key.starts_with(&format!("{k}.")));
-        if restart { found.need_restart.push(key) } else { found.applied.push(key) }
+        if needs_restart(&key) { found.need_restart.push(key) } else { found.applied.push(key) }
     }
     found
+}
+
+/// Whether `key` is only read at start.
+pub fn needs_restart(key: &str) -> bool {
+    NEED_RESTART.iter().any(|k| key == *k || key.strip_prefix(k).is_some_and(|rest| rest.starts_with('.')))
 }
 
 impl Config {
     /// This configuration with the values of `running` for all keys that only count at start: what is in force after
     /// a reload.
-    pub fn keeping_start_keys_of(mut self, running: &Config) -> Config {
-        self.server.name.clone_from(&running.server.name);
-        self.server.workers = running.server.workers;
-        self.store.clone_from(&running.store);
-        self.seal.clone_from(&running.seal);
-        self.trust.cache.clone_from(&running.trust.cache);
-        self.smtp.listen.clone_from(&running.smtp.listen);
-        self.imap.listen.clone_from(&running.imap.listen);
-        self.imap.listen_tls.clone_from(&running.imap.listen_tls);
-        self.accounts.password_checks = running.accounts.password_checks;
-        self.accounts.password_memory = running.accounts.password_memory;
-        self.admin.socket.clone_from(&running.admin.socket);
-        self.metrics.listen.clone_from(&running.metrics.listen);
-        self.log.format = running.log.format;
-        self
+    pub fn keeping_start_keys_of(self, running: &Config) -> Config {
+        let (mut table, running) = (as_table(&self), as_table(running));
+        for key in NEED_RESTART {
+            match key.split_once('.') {
+                Some((section, name)) => {
+                    let value = running.get(section).and_then(|section| section.get(name)).cloned();
+                    if let (Some(Value::Table(section)), Some(value)) = (table.get_mut(section), value) {
+                        section.insert(name.to_owned(), value);
+                    }
+                }
+                None => drop(running.get(key).map(|section| table.insert(key.to_owned(), section.clone()))),
+            }
+        }
+        // Both tables were made from configurations, so their mixture is one.
+        table.try_into().unwrap_or(self)
     }
 }
 

@@ -17,7 +17,7 @@ pub mod sections;
 mod source;
 mod validate;
 
-pub use changes::{Changes, changes};
+pub use changes::{Changes, changes, needs_restart};
 pub use source::Problem;
 
 use serde::{Deserialize, Serialize};

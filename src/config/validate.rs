@@ -191,7 +191,7 @@ fn limits(config: &Config, found: &mut Found<'_, '_>) {
         ("imap.max_line", config.imap.max_line, 8 << 10, 1 << 20),
         ("imap.max_literals", config.imap.max_literals, 8 << 10, 16 << 20),
         ("store.cache", store.cache, 1 << 20, 1 << 40),
-        ("store.segment", store.segment, 1 << 20, 16 << 30),
+        ("store.segment", store.segment, 1 << 20, 1 << 30),
         ("store.checkpoint_bytes", store.checkpoint_bytes, 1 << 20, 16 << 30),
         ("accounts.quota", accounts.quota, limits.message, 1 << 50),
         ("accounts.password_memory", accounts.password_memory, 8 << 20, 1 << 30),

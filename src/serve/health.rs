@@ -3,7 +3,7 @@
 //! *Live* means that the process answers: a supervisor restarts it when it does not. *Ready* means that mail can be
 //! taken: a load balancer sends none when it cannot. Both tell why not.
 
-use super::Shared;
+use super::{Shared, facts};
 use crate::telemetry;
 use axum::Router;
 use axum::extract::State;
@@ -13,7 +13,7 @@ use axum::routing::get;
 use prometheus_client::registry::Registry;
 use serde::Serialize;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::net::TcpListener;
 
 /// The media type of OpenMetrics, as prometheus-client writes it.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -34,6 +34,16 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .with_state(Arc::new(Health { shared, registry }))
 }
 
+/// Answers on one listener until the process ends: metrics and liveness are of use while it drains, too.
+pub(super) async fn serve(shared: Arc<Shared>, listener: TcpListener) {
+    if let Ok(address) = listener.local_addr() {
+        tracing::info!(%address, "metrics and health");
+    }
+    if let Err(error) = axum::serve(listener, router(shared)).await {
+        tracing::error!(%error, "metrics and health have ended");
+    }
+}
+
 async fn metrics(State(health): State<Arc<Health>>) -> Response {
     match telemetry::render(&health.registry) {
         Ok(text) => ([(header::CONTENT_TYPE, OPENMETRICS)], text).into_response(),
@@ -41,8 +51,11 @@ async fn metrics(State(health): State<Arc<Health>>) -> Response {
     }
 }
 
-async fn live() -> &'static str {
-    "live\n"
+async fn live(State(health): State<Arc<Health>>) -> Response {
+    if health.shared.store.is_stopped() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "the store has stopped: restart the server\n").into_response();
+    }
+    "live\n".into_response()
 }
 
 async fn ready(State(health): State<Arc<Health>>) -> Response {
@@ -64,11 +77,13 @@ impl Readiness {
     /// How it is now.
     pub fn of(shared: &Shared) -> Self {
         let trust = shared.trust.load();
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let now = i64::try_from(since_epoch.as_secs()).unwrap_or(i64::MAX);
+        let now = facts::now();
         let mut reasons = Vec::new();
         if shared.shutdown.has_begun() {
             reasons.push("the server is stopping");
+        }
+        if shared.store.is_stopped() {
+            reasons.push("the store has stopped");
         }
         if trust.list.is_none() {
             reasons.push("there is no white list");

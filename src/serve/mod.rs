@@ -1,17 +1,23 @@
 //! The doors: listeners, TLS, limits, and the running process around them.
 
 mod connection;
+pub mod facts;
 pub mod health;
 pub mod http;
 pub mod imap;
 pub mod inbound;
 pub mod limits;
 pub mod listen;
+pub mod reload;
+pub mod runtime;
+mod secrets;
 mod shared;
 mod shutdown;
 pub mod systemd;
 pub mod tls;
+mod watch;
 
 pub use connection::{Connection, ConnectionId, ConnectionIds};
+pub use secrets::{MasterKeyError, master_key_path, read_master_key};
 pub use shared::Shared;
 pub use shutdown::{Shutdown, ShutdownSwitch, shutdown};

@@ -2,10 +2,13 @@
 
 use super::connection::ConnectionIds;
 use super::limits::DoorLimits;
+use super::reload::Reloader;
 use super::shutdown::Shutdown;
 use super::tls::{self, CertificateProblem, Contexts, HandshakeRefusal, PeerIdentity};
 use crate::config::Config;
+use crate::mail::MailRoom;
 use crate::mss::trust::TrustHandle;
+use crate::store::Store;
 use crate::telemetry::{Door, Metrics, TlsLabel};
 use arc_swap::ArcSwap;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -20,12 +23,18 @@ pub struct Shared {
     pub config: ArcSwap<Config>,
     /// What is known about the trust space.
     pub trust: TrustHandle,
+    /// The store.
+    pub store: Store,
+    /// Mailboxes and deliveries.
+    pub mail: MailRoom,
     /// The figures.
     pub metrics: Metrics,
     /// The TLS contexts in force.
     pub tls: Contexts,
     /// Whether the server is stopping.
     pub shutdown: Shutdown,
+    /// How everything is read again.
+    pub reloader: Reloader,
     /// Gives connections their ids.
     pub connection_ids: ConnectionIds,
     /// Connections of the operators' door.

@@ -29,6 +29,11 @@ impl Shutdown {
         *self.0.borrow()
     }
 
+    /// For those that wait on a watch: becomes true when the stop begins.
+    pub fn receiver(&self) -> watch::Receiver<bool> {
+        self.0.clone()
+    }
+
     /// Resolves when the stop begins (at once if it has). Cancel-safe.
     pub async fn begun(&self) {
         let mut receiver = self.0.clone();

@@ -1,7 +1,7 @@
 //! The configuration file: complete, and refused with file, line, key and what was expected.
 
 use crate::support::ScratchDir;
-use caducee::config::{Config, Problem};
+use caducee::config::{Config, Problem, needs_restart};
 use std::path::Path;
 
 const CONF: &str = include_str!("../../conf/caducee.toml");
@@ -75,6 +75,30 @@ fn every_key_stands_in_the_example_file_under_a_comment() {
         assert!(!is_key || line.starts_with('#') || under_comment, "no comment above: {line}");
         // A comment serves the keys that follow it without a gap.
         under_comment = line.starts_with('#') || (is_key && under_comment);
+    }
+}
+
+#[test]
+fn the_example_file_marks_exactly_the_keys_that_need_a_restart() {
+    let (mut section, mut comment) = (String::new(), String::new());
+    for line in CONF.lines() {
+        if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+            section = name.to_owned();
+        }
+        if let Some(text) = line.strip_prefix("# ") {
+            comment.push_str(text);
+        } else if let Some((name, _)) = line.split_once(" = ") {
+            let key = format!("{section}.{name}");
+            assert_eq!(comment.contains("(restart)"), needs_restart(&key), "{key}");
+        } else {
+            comment.clear();
+        }
+        // A key's comment ends where the next comment begins.
+        if line.contains(" = ") && !line.starts_with('#') {
+            comment.push('\n');
+        } else if line.starts_with("# ") && comment.contains('\n') {
+            comment = comment.rsplit('\n').next().unwrap_or_default().to_owned();
+        }
     }
 }
 

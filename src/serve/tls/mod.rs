@@ -31,5 +31,5 @@ pub use context::{Contexts, Revocation, check_identity};
 pub use crl::{Crl, CrlProblem, CrlSet};
 pub use handshake::{accept, connect, verified_peer};
 pub use identity::{PeerIdentity, fingerprint};
-pub use material::{Identity, Material, Side, TlsError, read_anchors, read_certificates, read_crls};
+pub use material::{Identity, Material, Side, TlsError, crl_file, read_anchors, read_certificates, read_crls};
 pub use problem::{CertificateProblem, HandshakeRefusal};

@@ -1,0 +1,290 @@
+//! The running process: from the configuration file to the last connection's end.
+//!
+//! ```text
+//! configuration ─▶ logging ─▶ master key ─▶ store ─▶ TLS contexts ─▶ doors bound ─▶ jobs ─▶ READY=1
+//!       ▲                                                                                  │
+//!       └──────────── SIGHUP, `caducee reload` (nothing is dropped) ◀──────────────────────┤
+//!                     SIGTERM, SIGINT: accept no more, drain within `server.drain`, exit 0 ┘  a second one: at once
+//! ```
+//!
+//! Memory: glibc gives each thread its own arena and keeps what it freed there. The service unit sets
+//! `MALLOC_ARENA_MAX=2`; nothing here depends on it.
+
+use super::connection::ConnectionIds;
+use super::limits::DoorLimits;
+use super::listen::{ListenError, Listener, TaskToken, accept_loop};
+use super::reload::Reloader;
+use super::secrets::{MasterKeyError, read_master_key};
+use super::shutdown::{ShutdownSwitch, shutdown};
+use super::tls::{Contexts, Material, Revocation, TlsError};
+use super::{Shared, facts, health, listen, systemd, watch};
+use crate::config::{Config, ConfigError};
+use crate::mail::summary::SummaryLimits;
+use crate::mail::{MailLimits, MailRoom};
+use crate::mss::trust::TrustSpace;
+use crate::store::{self, OpenError, Store};
+use crate::telemetry::logging::{self, LoggingError};
+use crate::telemetry::{Door, Metrics};
+use arc_swap::ArcSwap;
+use std::future::Future;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+use tracing::{info, warn};
+
+/// Why the server does not start, or did not stop well.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The configuration is refused.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Logging.
+    #[error(transparent)]
+    Logging(#[from] LoggingError),
+    /// The master key.
+    #[error(transparent)]
+    MasterKey(#[from] MasterKeyError),
+    /// The store does not open.
+    #[error("store.path: {0}")]
+    Store(#[from] OpenError),
+    /// Certificates, keys, anchors, CRLs.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// A door does not open.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The runtime or its signals.
+    #[error("the runtime cannot start: {0}")]
+    Runtime(#[source] io::Error),
+    /// A part of the start was interrupted by a panic.
+    #[error("the start was interrupted: {0}")]
+    Interrupted(#[from] tokio::task::JoinError),
+}
+
+/// Runs the server that `path` configures until a signal, or `until`, ends it.
+///
+/// # Errors
+/// Why it does not start. Once started it ends well, or the process does not end here.
+pub fn run(path: &Path, until: impl Future<Output = ()>) -> Result<(), ServeError> {
+    let config = Config::load(path)?;
+    let level = logging::install(config.log.format, &config.log.level)?;
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if config.server.workers > 0 {
+        builder.worker_threads(config.server.workers);
+    }
+    let runtime = builder.thread_name("caducee").enable_all().build().map_err(ServeError::Runtime)?;
+    let outcome = runtime.block_on(async {
+        let server = Server::start(config, Reloader::new(path, Some(level))).await?;
+        server.run(until).await
+    });
+    // What is still running was cut off by the drain's end; it must not hold up the exit.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    outcome
+}
+
+/// A started server.
+struct Server {
+    shared: Arc<Shared>,
+    switch: ShutdownSwitch,
+    /// Closed when the last connection's task has ended.
+    tasks: mpsc::Receiver<std::convert::Infallible>,
+    signals: Signals,
+}
+
+/// The signals that are listened to.
+struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+/// What a signal asks for.
+enum Asked {
+    Reload,
+    Stop(&'static str),
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// The next one. Cancel-safe.
+    async fn next(&mut self) -> Asked {
+        tokio::select! {
+            _ = self.terminate.recv() => Asked::Stop("SIGTERM"),
+            _ = self.interrupt.recv() => Asked::Stop("SIGINT"),
+            _ = self.hangup.recv() => Asked::Reload,
+        }
+    }
+
+    /// The next that asks for the end. Cancel-safe.
+    async fn stop(&mut self) -> &'static str {
+        loop {
+            if let Asked::Stop(signal) = self.next().await {
+                return signal;
+            }
+        }
+    }
+}
+
+impl Server {
+    async fn start(config: Config, reloader: Reloader) -> Result<Self, ServeError> {
+        // Before anything slow, so that a signal during the start is not lost.
+        let signals = Signals::new().map_err(ServeError::Runtime)?;
+        systemd::status("opening the store");
+        let (switch, shutdown) = shutdown();
+        let metrics = Metrics::default();
+        let opening = config.clone();
+        let (store, mail, tls) = tokio::task::spawn_blocking({
+            let metrics = metrics.clone();
+            move || open_rooms(&opening, &metrics)
+        })
+        .await??;
+        let listeners = listen::open(&config)?;
+        let health = health_listeners(&config).await?;
+        let shared = Arc::new(Shared {
+            config: ArcSwap::from_pointee(config),
+            trust: TrustSpace::default().into_handle(),
+            store,
+            mail,
+            metrics,
+            tls,
+            shutdown,
+            reloader,
+            connection_ids: ConnectionIds::default(),
+            smtp_connections: DoorLimits::default(),
+            imap_connections: DoorLimits::default(),
+        });
+        let (token, tasks) = mpsc::channel(1);
+        open_doors(&shared, listeners, &token);
+        for listener in health {
+            tokio::spawn(health::serve(Arc::clone(&shared), listener));
+        }
+        tokio::spawn(watch::run(Arc::clone(&shared)));
+        Ok(Self { shared, switch, tasks, signals })
+    }
+
+    /// Serves until told to stop; then drains.
+    async fn run(mut self, until: impl Future<Output = ()>) -> Result<(), ServeError> {
+        systemd::ready();
+        let name = self.shared.config.load().server.name.clone();
+        systemd::status(&format!("serving as {name}"));
+        info!(%name, version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), "ready");
+        let mut until = std::pin::pin!(until);
+        let cause = loop {
+            let asked = tokio::select! {
+                asked = self.signals.next() => asked,
+                () = &mut until => Asked::Stop("the starter's end"),
+            };
+            match asked {
+                Asked::Stop(cause) => break cause,
+                // The outcome has been logged; a refused reload changes nothing.
+                Asked::Reload => drop(self.shared.reload().await),
+            }
+        };
+        info!(cause, "stopping");
+        self.drain().await;
+        Ok(())
+    }
+
+    /// Lets sessions end within `server.drain`, then closes the store. A second signal ends the process at once.
+    async fn drain(mut self) {
+        systemd::stopping();
+        self.switch.begin();
+        let longest = self.shared.config.load().server.drain;
+        let drained = tokio::select! {
+            drained = tokio::time::timeout(longest, self.tasks.recv()) => drained.is_ok(),
+            signal = self.signals.stop() => {
+                warn!(signal, "second signal: ending at once");
+                std::process::exit(1);
+            }
+        };
+        if !drained {
+            let (smtp, imap) = (self.shared.smtp_connections.open(), self.shared.imap_connections.open());
+            warn!(smtp, imap, "sessions still open at the end of server.drain are cut off");
+        }
+        let store = self.shared.store.clone();
+        let closing = tokio::task::spawn_blocking(move || store.close());
+        tokio::select! {
+            _ = closing => info!("stopped"),
+            signal = self.signals.stop() => {
+                // Every acknowledged message is in the log: the next start replays what was not checkpointed.
+                warn!(signal, "second signal: not waiting for the store's last checkpoint");
+                std::process::exit(1);
+            }
+        }
+    }
+}
+
+/// The parts of the start that read files and wait for disks.
+fn open_rooms(config: &Config, metrics: &Metrics) -> Result<(Store, MailRoom, Contexts), ServeError> {
+    // TLS first: a mistake there should not have to wait for a log's replay.
+    let material = Material::read(&config.tls)?;
+    let revocation = Revocation::read(&config.tls, &config.trust.cache)?;
+    let facts = facts::of(&material, &revocation);
+    let tls = Contexts::new(material, &revocation)?;
+    facts.note(metrics);
+    let master = read_master_key(&config.seal.master_key)?;
+    let (store, opening) = Store::open(&config.store.path, &master, &store_options(config))?;
+    info!(?opening, path = %config.store.path.display(), "store open");
+    let mail = MailRoom::new(store.clone(), master, mail_limits(config));
+    Ok((store, mail, tls))
+}
+
+fn open_doors(shared: &Arc<Shared>, listeners: Vec<Listener>, token: &TaskToken) {
+    for listener in listeners {
+        info!(door = %listener.door, address = %listener.address, "listening");
+        let (shared, token) = (Arc::clone(shared), token.clone());
+        match listener.door {
+            Door::Smtp | Door::Imap | Door::Imaps => {
+                tokio::spawn(accept_loop(shared, listener, token, |_, _| async {}))
+            }
+        };
+    }
+}
+
+fn store_options(config: &Config) -> store::Options {
+    let settings = &config.store;
+    store::Options {
+        cache: settings.cache,
+        segment: u32::try_from(settings.segment).unwrap_or(u32::MAX),
+        checkpoint_every: settings.checkpoint,
+        checkpoint_bytes: settings.checkpoint_bytes,
+        reserve: settings.min_free,
+    }
+}
+
+fn mail_limits(config: &Config) -> MailLimits {
+    MailLimits {
+        quota: Some(config.accounts.quota),
+        folders: config.accounts.max_folders as usize,
+        summary: SummaryLimits {
+            depth: config.limits.mime_depth as usize,
+            parts: config.limits.mime_parts as usize,
+            ..SummaryLimits::default()
+        },
+        ..MailLimits::default()
+    }
+}
+
+async fn health_listeners(config: &Config) -> Result<Vec<TcpListener>, ListenError> {
+    let mut listeners = Vec::new();
+    for address in &config.metrics.listen {
+        let bound = TcpListener::bind(address).await;
+        listeners.push(bound.map_err(|source| ListenError::Bind {
+            key: "metrics.listen",
+            address: *address,
+            source,
+        })?);
+    }
+    Ok(listeners)
+}

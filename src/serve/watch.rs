@@ -1,0 +1,44 @@
+//! The watchdog, and what is looked at from time to time.
+
+use super::{Shared, systemd};
+use crate::store::{Batch, CommitError, Expect, Meta, MetaKey, Store};
+use std::sync::Arc;
+use std::time::Duration;
+use tracing::error;
+
+/// How often figures are taken and the watchdog is fed where systemd asks for no shorter time.
+const PERIOD: Duration = Duration::from_secs(15);
+
+/// Takes figures and feeds the watchdog, which is a promise that mail is served: only while the runtime runs this task
+/// and the store answers.
+pub(super) async fn run(shared: Arc<Shared>) {
+    // Half of what systemd allows, as sd_watchdog_enabled(3) advises.
+    let period = systemd::watchdog_interval().map_or(PERIOD, |longest| (longest / 2).min(PERIOD));
+    let mut ticks = tokio::time::interval(period);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let answering = answers(&shared.store, period).await;
+        shared.metrics.store_ready.set(i64::from(answering));
+        if let Ok(free) = shared.store.free_space() {
+            shared.metrics.store_free.set(i64::try_from(free).unwrap_or(i64::MAX));
+        }
+        if answering {
+            systemd::feed_watchdog();
+        } else {
+            error!("the store does not answer: the watchdog is not fed");
+        }
+    }
+}
+
+/// Whether the store's writer answers within `longest`: it is asked for a commit that expects what cannot be (that the
+/// count of starts is absent), so that it has to answer and has nothing to write.
+async fn answers(store: &Store, longest: Duration) -> bool {
+    if store.is_stopped() {
+        return false;
+    }
+    let mut question = Batch::new();
+    question.expect::<Meta>(&MetaKey::Starts, Expect::Absent);
+    let answer = tokio::time::timeout(longest, store.commit(question)).await;
+    matches!(answer, Ok(Ok(_) | Err(CommitError::Conflict(_) | CommitError::Full)))
+}
