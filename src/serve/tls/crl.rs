@@ -106,6 +106,11 @@ impl Crl {
         Ok(read)
     }
 
+    /// The list in DER.
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
     /// Whether `self` was made after `other`: by number, where both have one (RFC 5280 §5.2.3), then by time.
     fn is_newer_than(&self, other: &Self) -> bool {
         let rank = |crl: &Self| (crl.number.len(), crl.number.clone(), crl.this_update);
@@ -147,7 +152,7 @@ impl CrlSet {
     }
 
     /// The lists in DER, for a verifier.
-    pub(super) fn der(&self) -> Vec<CertificateRevocationListDer<'static>> {
+    pub fn der(&self) -> Vec<CertificateRevocationListDer<'static>> {
         self.lists.iter().map(|crl| crl.der.clone()).collect()
     }
 
