@@ -245,6 +245,8 @@ pub struct Smtp {
     pub max_transactions: u32,
     /// `Received:` lines from which a message is taken for a loop (RFC 5321 §6.3).
     pub max_received: u32,
+    /// The mailbox that gets mail for `postmaster` of an own domain that has no such mailbox (RFC 5321 §4.5.1); empty: none.
+    pub postmaster: String,
 }
 
 impl Default for Smtp {
@@ -262,6 +264,7 @@ impl Default for Smtp {
             max_errors: 20,
             max_transactions: 1000,
             max_received: 50,
+            postmaster: String::new(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::source::{Problem, Source};
 use super::{Config, human, is_address};
+use crate::mss::Address;
 use crate::telemetry::logging::check_level;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -153,6 +154,10 @@ fn doors(config: &Config, found: &mut Found<'_, '_>) {
     });
 
     let (smtp, imap) = (&config.smtp, &config.imap);
+    let is_mailbox = smtp.postmaster.is_empty() || Address::parse(&smtp.postmaster).is_ok();
+    found.check(is_mailbox, "smtp.postmaster", || {
+        format!("`{}` is no mail address; expected one of yours, or \"\"", smtp.postmaster)
+    });
     let counts = [
         (
             "smtp.max_connections_per_address",
