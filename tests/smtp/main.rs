@@ -6,3 +6,4 @@ mod conversation;
 mod engine;
 mod engine_limits;
 mod engine_properties;
+mod two_engines;
