@@ -11,13 +11,14 @@
 //! `MALLOC_ARENA_MAX=2`; nothing here depends on it.
 
 use super::connection::ConnectionIds;
-use super::limits::DoorLimits;
+use super::limits::{Counts, DoorLimits};
 use super::listen::{ListenError, Listener, TaskToken, accept_loop};
 use super::reload::Reloader;
 use super::secrets::{MasterKeyError, read_master_key};
 use super::shutdown::{ShutdownSwitch, shutdown};
 use super::tls::{Contexts, Material, Revocation, TlsError};
 use super::{Shared, facts, health, listen, systemd, watch};
+use crate::accounts::{AccountOptions, HashingOptions, Registry};
 use crate::config::{Config, ConfigError};
 use crate::mail::summary::SummaryLimits;
 use crate::mail::{MailLimits, MailRoom};
@@ -152,6 +153,7 @@ impl Server {
         let listeners = listen::open(&config)?;
         let health = health_listeners(&config).await?;
         let shared = Arc::new(Shared {
+            registry: Registry::new(mail.clone(), account_options(&config)),
             config: ArcSwap::from_pointee(config),
             trust: TrustSpace::default().into_handle(),
             store,
@@ -163,6 +165,8 @@ impl Server {
             connection_ids: ConnectionIds::default(),
             smtp_connections: DoorLimits::default(),
             imap_connections: DoorLimits::default(),
+            smtp_peers: Counts::default(),
+            imap_sessions: Counts::default(),
         });
         let (token, tasks) = mpsc::channel(1);
         open_doors(&shared, listeners, &token);
@@ -245,9 +249,8 @@ fn open_doors(shared: &Arc<Shared>, listeners: Vec<Listener>, token: &TaskToken)
         info!(door = %listener.door, address = %listener.address, "listening");
         let (shared, token) = (Arc::clone(shared), token.clone());
         match listener.door {
-            Door::Smtp | Door::Imap | Door::Imaps => {
-                tokio::spawn(accept_loop(shared, listener, token, |_, _| async {}))
-            }
+            Door::Smtp => tokio::spawn(accept_loop(shared, listener, token, |_, _| async {})),
+            Door::Imap | Door::Imaps => tokio::spawn(accept_loop(shared, listener, token, |_, _| async {})),
         };
     }
 }
@@ -261,6 +264,16 @@ fn store_options(config: &Config) -> store::Options {
         checkpoint_bytes: settings.checkpoint_bytes,
         reserve: settings.min_free,
     }
+}
+
+fn account_options(config: &Config) -> AccountOptions {
+    let settings = &config.accounts;
+    let hashing = HashingOptions {
+        memory: u32::try_from(settings.password_memory / 1024).unwrap_or(u32::MAX),
+        at_once: settings.password_checks,
+        ..HashingOptions::default()
+    };
+    AccountOptions { hashing, ..AccountOptions::default() }
 }
 
 fn mail_limits(config: &Config) -> MailLimits {

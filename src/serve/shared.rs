@@ -1,16 +1,19 @@
 //! What all doors share.
 
 use super::connection::ConnectionIds;
-use super::limits::DoorLimits;
+use super::limits::{Counts, DoorLimits};
 use super::reload::Reloader;
 use super::shutdown::Shutdown;
 use super::tls::{self, CertificateProblem, Contexts, HandshakeRefusal, PeerIdentity};
+use crate::accounts::Registry;
 use crate::config::Config;
 use crate::mail::MailRoom;
+use crate::mss::dn::NormalisedName;
 use crate::mss::trust::TrustHandle;
-use crate::store::Store;
+use crate::store::{AccountId, Store};
 use crate::telemetry::{Door, Metrics, TlsLabel};
 use arc_swap::ArcSwap;
+use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::server::TlsStream;
 
@@ -27,6 +30,8 @@ pub struct Shared {
     pub store: Store,
     /// Mailboxes and deliveries.
     pub mail: MailRoom,
+    /// Domains, mailboxes, credentials.
+    pub registry: Registry,
     /// The figures.
     pub metrics: Metrics,
     /// The TLS contexts in force.
@@ -41,6 +46,10 @@ pub struct Shared {
     pub smtp_connections: DoorLimits,
     /// Connections of the mailbox doors.
     pub imap_connections: DoorLimits,
+    /// Connections of other operators, by certificate subject.
+    pub smtp_peers: Counts<NormalisedName>,
+    /// IMAP sessions by mailbox.
+    pub imap_sessions: Counts<AccountId>,
 }
 
 impl Shared {
@@ -74,7 +83,7 @@ impl Shared {
         accepted
     }
 
-    /// TLS with a mail client; a certificate may have been shown, see [`Shared::login_certificate`]. Logged and counted.
+    /// TLS with a mail client; a certificate may have been shown, see [`Shared::judge_certificate`]. Logged and counted.
     ///
     /// # Errors
     /// Why there is no TLS.
@@ -88,12 +97,15 @@ impl Shared {
         accepted
     }
 
-    /// Judges the certificate that a mail client showed, for SASL EXTERNAL. Call it at each login. Counted.
+    /// Judges the chain that a mail client showed in its handshake, for SASL EXTERNAL. Call it at each login. Counted.
     ///
     /// # Errors
     /// What is wrong with it, or that there is none.
-    pub fn login_certificate<S>(&self, door: Door, stream: &TlsStream<S>) -> Result<PeerIdentity, CertificateProblem> {
-        let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+    pub fn judge_certificate(
+        &self,
+        door: Door,
+        chain: &[CertificateDer<'_>],
+    ) -> Result<PeerIdentity, CertificateProblem> {
         let verified = self.tls.verify_client(chain);
         if let Err(problem) = &verified {
             self.metrics.tls_handshakes.get_or_create(&TlsLabel { door, result: problem.name() }).inc();
