@@ -2,7 +2,7 @@
 
 use crate::mss::exchange::OwnMailbox;
 use crate::mss::{Address, Kind, MailboxState};
-use crate::store::{self, AccountId, AccountKind, AccountState, Holder};
+use crate::store::{self, AccessGrant, AccountId, AccountKind, AccountState, Holder};
 
 use super::AccountError;
 
@@ -36,8 +36,12 @@ pub struct NewMailbox {
     pub red_list: bool,
     /// Accepts electronic delivery in place of paper (dématérialisation).
     pub zero_paper: bool,
+    /// The server files a copy of what the mailbox sends.
+    pub save_sent: bool,
     /// Whom or what it is bound to; what must be there depends on the kind.
     pub holder: Holder,
+    /// Who else opens it (ORG, CAB).
+    pub access_list: Vec<AccessGrant>,
     /// The unsecured address that gets notices.
     pub notification_address: Option<String>,
     /// Bytes that it may hold; `None`: the server's default.
@@ -58,7 +62,9 @@ impl NewMailbox {
             restricted: false,
             red_list: false,
             zero_paper: false,
+            save_sent: false,
             holder,
+            access_list: Vec::new(),
             notification_address: None,
             quota: None,
             allow_password: false,
@@ -80,6 +86,8 @@ pub struct AccountChange {
     pub zero_paper: Option<bool>,
     /// The whole holder anew.
     pub holder: Option<Holder>,
+    /// The whole access list anew.
+    pub access_list: Option<Vec<AccessGrant>>,
     /// `Some(None)` takes it away.
     pub notification_address: Option<Option<String>>,
     /// `Some(None)`: the server's default.
@@ -134,6 +142,9 @@ impl AccountChange {
         set(self.save_sent, &mut record.save_sent);
         if let Some(holder) = &self.holder {
             record.holder = holder.clone();
+        }
+        if let Some(list) = &self.access_list {
+            record.access_list = list.clone();
         }
         if let Some(address) = &self.notification_address {
             record.notification_address = address.clone();

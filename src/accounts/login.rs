@@ -44,15 +44,24 @@ pub enum Means {
 const SECONDS_A_DAY: i64 = 86_400;
 
 impl Registry {
+    /// Whether a text can be a password here.
+    ///
+    /// # Errors
+    /// [`AccountError::BadPassword`].
+    pub fn accepts_password(&self, password: &str) -> Result<(), AccountError> {
+        let least = self.hasher().options().least_characters;
+        if password.chars().count() < least || password.len() > LONGEST_PASSWORD {
+            return Err(AccountError::BadPassword(least, LONGEST_PASSWORD));
+        }
+        Ok(())
+    }
+
     /// Sets the mailbox's password; the one before is gone.
     ///
     /// # Errors
     /// [`AccountError::PasswordNotAllowed`], [`AccountError::BadPassword`], or what the store says.
     pub async fn set_password(&self, id: AccountId, password: &str, label: &str) -> Result<Committed, AccountError> {
-        let least = self.hasher().options().least_characters;
-        if password.chars().count() < least || password.len() > LONGEST_PASSWORD {
-            return Err(AccountError::BadPassword(least, LONGEST_PASSWORD));
-        }
+        self.accepts_password(password)?;
         let account = self.by_id(id)?.ok_or(AccountError::NoAccount)?;
         if !account.data.allow_password {
             return Err(AccountError::PasswordNotAllowed);

@@ -30,7 +30,7 @@ pub(super) enum CertificateVerb {
 
 /// Which certificate.
 #[derive(Args, Debug)]
-#[group(id = "which", required = true, multiple = false, args = ["file", "fingerprint", "subject", "structure_id"])]
+#[group(id = "which", required = true, multiple = false, args = ["file", "fingerprint", "subject", "structure"])]
 pub(super) struct BindArguments {
     /// The mailbox's address
     address: String,
@@ -46,9 +46,9 @@ pub(super) struct BindArguments {
     /// The subject, as CN=…,OU=…,O=…,C=FR
     #[arg(long, value_name = "DN")]
     subject: Option<String>,
-    /// Every certificate whose OU is this structure id (APP)
-    #[arg(long, value_name = "ID")]
-    structure_id: Option<String>,
+    /// Every certificate whose OU is the mailbox's own structure id (APP only)
+    #[arg(long)]
+    structure: bool,
     /// A word to remember it by
     #[arg(long, value_name = "TEXT")]
     label: Option<String>,
@@ -65,7 +65,7 @@ impl BindArguments {
             by_subject: self.by_subject,
             fingerprint: self.fingerprint,
             subject: self.subject,
-            structure_id: self.structure_id,
+            structure: self.structure,
             label: self.label,
         };
         Ok((self.address, request))

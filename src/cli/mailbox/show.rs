@@ -17,7 +17,7 @@ pub(super) fn listing(mailboxes: &[Mailbox]) -> String {
             holder_name(mailbox),
             mailbox.used_messages.to_string(),
             size(mailbox.used_bytes),
-            size(mailbox.quota),
+            mailbox.quota.map_or_else(|| "none".into(), size),
         ]
     };
     table(["address", "kind", "state", "test", "holder", "messages", "used", "quota"], mailboxes.iter().map(row))
@@ -50,7 +50,7 @@ pub(super) fn details(mailbox: &Mailbox) -> String {
         ("responsible", text(&holder.responsible)),
         ("access list", mailbox.access_list.iter().map(grant).collect::<Vec<_>>().join("; ")),
         ("messages", mailbox.used_messages.to_string()),
-        ("used", format!("{} of {}", size(mailbox.used_bytes), size(mailbox.quota))),
+        ("used", used(mailbox)),
         ("password", password_state(mailbox).into()),
         ("certificates", mailbox.certificates.to_string()),
         ("notices to", text(&mailbox.notification_address)),
@@ -58,6 +58,13 @@ pub(super) fn details(mailbox: &Mailbox) -> String {
         ("last login", text(&mailbox.last_login_at)),
         ("comment", text(&mailbox.comment)),
     ])
+}
+
+fn used(mailbox: &Mailbox) -> String {
+    match mailbox.quota {
+        Some(quota) => format!("{} of {}", size(mailbox.used_bytes), size(quota)),
+        None => size(mailbox.used_bytes),
+    }
 }
 
 fn password_state(mailbox: &Mailbox) -> &'static str {

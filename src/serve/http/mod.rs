@@ -1,9 +1,119 @@
-//! The administration API on the Unix socket.
+//! The administration API: JSON over HTTP on a Unix socket of the running server.
+//!
+//! ```text
+//! socket (its file) ─▶ connection (who is there? how long?) ─▶ router ─▶ extract ─▶ handler ─▶ accounts, mail
+//!                                                                                   │
+//!                                           log ◀── problem (rule, field, text) ◀───┘ errors (one total function)
+//! ```
+//!
+//! Rules: who may come in is told by the kernel, on every connection ([`peer`]). A success means on disk and synced, as
+//! everywhere in the house. A refusal is an RFC 9457 problem whose rule never changes its name ([`problem`]); what only the
+//! operator should know is in the log, under the problem's reference. Every body is bounded in size and time ([`extract`]).
+//! No log line holds an address: mailboxes are named by their numbers.
+//!
+//! `docs/admin-api.md` describes every endpoint; [`types`] is what travels.
 
 pub mod connection;
+mod convert;
+mod credentials;
+mod domains;
+mod errors;
 pub mod extract;
+mod filing;
+mod frames;
 pub mod line_ends;
+mod mailboxes;
+mod message_flags;
 pub mod peer;
 pub mod problem;
+mod process;
+mod reading;
 pub mod socket;
 pub mod types;
+mod view;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{delete, get, post, put};
+
+pub use self::process::Process;
+
+use self::errors::{of_account, of_mail};
+use self::problem::{Problem, Rule};
+use crate::accounts::{Account, Registry};
+use crate::mail::{MailRoom, Mailbox};
+use crate::mss::trust::TrustHandle;
+
+/// What the handlers work with.
+pub struct Administration {
+    registry: Registry,
+    mail: MailRoom,
+    trust: TrustHandle,
+    process: Arc<dyn Process>,
+    started_at: i64,
+}
+
+impl Administration {
+    /// The administration of a server that starts now.
+    pub fn new(registry: Registry, trust: TrustHandle, process: Arc<dyn Process>) -> Self {
+        let mail = registry.room().clone();
+        Self { registry, mail, trust, process, started_at: jiff::Timestamp::now().as_second() }
+    }
+
+    /// The account with an address, closed ones included.
+    fn account(&self, address: &str) -> Result<Account, Problem> {
+        let address = mailboxes::parse_address(address)?;
+        let account = self.registry.by_address(&address).map_err(of_account)?;
+        account.ok_or_else(|| Problem::new(Rule::NoSuchMailbox, "No mailbox has this address."))
+    }
+
+    /// The open mailbox with an address.
+    fn open(&self, address: &str) -> Result<Arc<Mailbox>, Problem> {
+        self.mail.open(self.account(address)?.id).map_err(of_mail)
+    }
+
+    fn message_limit(&self) -> u64 {
+        self.process.message_limit()
+    }
+}
+
+/// The API's endpoints. More can be merged in, under the same prefix.
+pub fn router(administration: Arc<Administration>) -> Router {
+    let messages = get(reading::messages).post(filing::file_one);
+    Router::new()
+        .route("/v1/status", get(process::status))
+        .route("/v1/reload", post(process::reload))
+        .route("/v1/domains", get(domains::list).post(domains::add))
+        .route("/v1/domains/{name}", get(domains::show).delete(domains::remove))
+        .route("/v1/mailboxes", get(mailboxes::list).post(mailboxes::create))
+        .route("/v1/mailboxes/{address}", get(mailboxes::show).patch(mailboxes::change))
+        .route("/v1/mailboxes/{address}/suspend", post(mailboxes::suspend))
+        .route("/v1/mailboxes/{address}/reopen", post(mailboxes::reopen))
+        .route("/v1/mailboxes/{address}/close", post(mailboxes::close))
+        .route("/v1/mailboxes/{address}/password", put(credentials::set_password).delete(credentials::remove_password))
+        .route("/v1/mailboxes/{address}/certificates", get(credentials::certificates).post(credentials::bind))
+        .route("/v1/mailboxes/{address}/certificates/{id}", delete(credentials::unbind))
+        .route("/v1/mailboxes/{address}/folders", get(reading::folders))
+        .route("/v1/mailboxes/{address}/messages", messages)
+        .route("/v1/mailboxes/{address}/messages/batch", post(filing::file_run))
+        .route("/v1/mailboxes/{address}/messages/{uid}", get(reading::message))
+        .with_state(administration)
+}
+
+/// Adds what holds for all endpoints: the answers for paths and methods that are not there. Every body is bounded where
+/// it is read, so axum's own bound is off.
+pub fn complete(router: Router) -> Router {
+    router
+        .fallback(async || Problem::new(Rule::NoSuchEndpoint, "There is no such path; see docs/admin-api.md."))
+        .method_not_allowed_fallback(async || Problem::new(Rule::MethodNotAllowed, "This path takes other methods."))
+        .layer(DefaultBodyLimit::disable())
+}
+
+/// Runs what waits for the disk off the async threads.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Problem> + Send + 'static) -> Result<T, Problem> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|problem| {
+        Err(Problem::new(Rule::Internal, "The server failed; its log says how.").because(problem))
+    })
+}

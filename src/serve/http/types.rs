@@ -271,8 +271,9 @@ pub struct Mailbox {
     /// Why the state is what it is, as the operator wrote it.
     #[serde(default)]
     pub state_reason: Option<String>,
-    /// What it may hold, in bytes.
-    pub quota: u64,
+    /// What it may hold, in bytes; absent where there is no bound.
+    #[serde(default)]
+    pub quota: Option<u64>,
     /// Bytes that it holds.
     pub used_bytes: u64,
     /// Messages that it holds.
@@ -492,9 +493,9 @@ pub struct NewCertificate {
     /// With `pem`: bind its subject in place of its fingerprint.
     #[serde(default)]
     pub by_subject: bool,
-    /// A structure id: every certificate whose `OU` is this opens the mailbox (MSSanté §4, `APP`).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub structure_id: Option<String>,
+    /// Every certificate whose `OU` is the mailbox's own structure id opens it (MSSanté §4; `APP` only).
+    #[serde(default)]
+    pub structure: bool,
     /// A word to remember it by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,

@@ -1,0 +1,152 @@
+//! From requests to what the accounts room takes.
+
+use super::errors::sentence;
+use super::mailboxes::{parse_address, parse_kind};
+use super::message_flags::{date, parse_date};
+use super::problem::Problem;
+use super::types;
+use crate::accounts::{Account, AccountChange, NewMailbox};
+use crate::mss::Address;
+use crate::store::{AccessGrant, AccessRight, Holder};
+
+pub(super) fn new_mailbox(new: types::NewMailbox) -> Result<NewMailbox, Problem> {
+    let address = parse_address(&new.address)?;
+    let kind = parse_kind(&new.kind, "kind")?;
+    if let Some(notices) = &new.notification_address {
+        check_notices(notices)?;
+    }
+    Ok(NewMailbox {
+        test: new.test,
+        restricted: new.restricted,
+        red_list: new.red_list,
+        zero_paper: new.zero_paper,
+        save_sent: new.save_sent,
+        access_list: grants(new.access_list)?,
+        notification_address: new.notification_address,
+        quota: new.quota,
+        allow_password: new.allow_password,
+        comment: new.comment,
+        ..NewMailbox::new(address, kind, holder(new.holder))
+    })
+}
+
+pub(super) fn change(change: types::MailboxChange, account: &Account) -> Result<AccountChange, Problem> {
+    if let Some(Some(notices)) = &change.notification_address {
+        check_notices(notices)?;
+    }
+    Ok(AccountChange {
+        test: change.test,
+        restricted: change.restricted,
+        red_list: change.red_list,
+        zero_paper: change.zero_paper,
+        holder: (!change.holder.is_empty()).then(|| changed_holder(account.data.holder.clone(), change.holder)),
+        access_list: change.access_list.map(grants).transpose()?,
+        notification_address: change.notification_address,
+        quota: change.quota,
+        allow_password: change.allow_password,
+        save_sent: change.save_sent,
+        comment: change.comment,
+    })
+}
+
+fn check_notices(address: &str) -> Result<(), Problem> {
+    let checked = Address::parse(address).map_err(|problem| Problem::field("notification_address", sentence(&problem)));
+    checked.map(drop)
+}
+
+fn holder(holder: types::Holder) -> Holder {
+    Holder {
+        title: holder.title,
+        first_name: holder.first_name,
+        last_name: holder.last_name,
+        national_id: holder.national_id,
+        structure_id: holder.structure_id,
+        entity: holder.entity,
+        service: holder.service,
+        label: holder.label,
+        profession: holder.profession,
+        speciality: holder.speciality,
+        responsible: holder.responsible,
+    }
+}
+
+fn changed_holder(mut holder: Holder, change: types::HolderChange) -> Holder {
+    let fields = [
+        (&mut holder.title, change.title),
+        (&mut holder.first_name, change.first_name),
+        (&mut holder.last_name, change.last_name),
+        (&mut holder.national_id, change.national_id),
+        (&mut holder.structure_id, change.structure_id),
+        (&mut holder.entity, change.entity),
+        (&mut holder.service, change.service),
+        (&mut holder.label, change.label),
+        (&mut holder.profession, change.profession),
+        (&mut holder.speciality, change.speciality),
+        (&mut holder.responsible, change.responsible),
+    ];
+    for (field, change) in fields {
+        if let Some(value) = change {
+            *field = value;
+        }
+    }
+    holder
+}
+
+fn grants(list: Vec<types::AccessGrant>) -> Result<Vec<AccessGrant>, Problem> {
+    let now = jiff::Timestamp::now().as_second();
+    let mut grants: Vec<AccessGrant> = Vec::with_capacity(list.len());
+    for (index, grant) in list.into_iter().enumerate() {
+        let field = |name: &str| format!("access_list[{index}].{name}");
+        let right = match grant.right.as_deref() {
+            None | Some("write") => AccessRight::Write,
+            Some("read") => AccessRight::Read,
+            Some("send") => AccessRight::Send,
+            Some(_) => return Err(Problem::field(&field("right"), "Expected read, write or send.")),
+        };
+        if grants.iter().any(|other| other.person == grant.person) {
+            return Err(Problem::field(&field("person"), "This person is on the list already."));
+        }
+        let instant = |text: Option<String>, name| text.map(|text| parse_date(&text, &field(name))).transpose();
+        grants.push(AccessGrant {
+            since: instant(grant.since, "since")?.unwrap_or(now),
+            until: instant(grant.until, "until")?,
+            person: grant.person,
+            name: grant.name,
+            right,
+        });
+    }
+    Ok(grants)
+}
+
+/// A record's holder as the API shows it.
+pub(super) fn shown_holder(holder: Holder) -> types::Holder {
+    types::Holder {
+        title: holder.title,
+        first_name: holder.first_name,
+        last_name: holder.last_name,
+        national_id: holder.national_id,
+        structure_id: holder.structure_id,
+        entity: holder.entity,
+        service: holder.service,
+        label: holder.label,
+        profession: holder.profession,
+        speciality: holder.speciality,
+        responsible: holder.responsible,
+    }
+}
+
+/// A record's grant as the API shows it.
+pub(super) fn shown_grant(grant: AccessGrant) -> types::AccessGrant {
+    let right = match grant.right {
+        AccessRight::Read => "read",
+        AccessRight::Write => "write",
+        AccessRight::Send => "send",
+    };
+    types::AccessGrant {
+        person: grant.person,
+        name: grant.name,
+        right: Some(right.into()),
+        since: Some(date(grant.since)),
+        until: grant.until.map(date),
+    }
+}

@@ -1,0 +1,56 @@
+//! The running server itself: how it is, and a reload.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use axum::extract::State;
+
+use super::message_flags::date;
+use super::problem::{Problem, Rule};
+use super::types::{Reloaded, Status};
+use super::{Administration, blocking, domains};
+use crate::accounts::ListFilter;
+
+/// What the API asks of the process around it. The running server implements it; tests have their own.
+pub trait Process: Send + Sync + 'static {
+    /// The server's own name.
+    fn name(&self) -> String;
+
+    /// How large one message may be, in bytes.
+    fn message_limit(&self) -> u64;
+
+    /// Why the server takes no mail at present, if it does not.
+    fn trouble(&self) -> Option<String>;
+
+    /// Reads everything that can be read again; the error is for the caller.
+    fn reload(&self) -> Pin<Box<dyn Future<Output = Result<Reloaded, String>> + Send + '_>>;
+}
+
+/// `GET /v1/status`.
+pub(super) async fn status(State(administration): State<Arc<Administration>>) -> Result<axum::Json<Status>, Problem> {
+    let registry = administration.registry.clone();
+    let (domains, mailboxes) = blocking(move || {
+        let mailboxes = domains::count(&registry, &ListFilter::default(), |_| {})?;
+        Ok((registry.domains().map_err(super::errors::of_account)?.len() as u64, mailboxes))
+    })
+    .await?;
+    let list = administration.trust.load().list.clone();
+    Ok(axum::Json(Status {
+        name: administration.process.name(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        started_at: date(administration.started_at),
+        pid: std::process::id(),
+        domains,
+        mailboxes,
+        message_limit: administration.message_limit(),
+        white_list_generated_at: list.map(|list| date(list.generated_at())),
+        trouble: administration.process.trouble(),
+    }))
+}
+
+/// `POST /v1/reload`.
+pub(super) async fn reload(State(administration): State<Arc<Administration>>) -> Result<axum::Json<Reloaded>, Problem> {
+    let outcome = administration.process.reload().await;
+    outcome.map(axum::Json).map_err(|problem| Problem::new(Rule::ReloadRefused, problem))
+}

@@ -1,0 +1,48 @@
+//! A mailbox as the API shows it.
+
+use super::convert::{shown_grant, shown_holder};
+use super::errors::{of_account, of_mail};
+use super::message_flags::date;
+use super::problem::Problem;
+use super::types::Mailbox;
+use crate::accounts::{Account, Registry};
+use crate::mail::{MailError, MailRoom, QuotaUse};
+use crate::store::CredentialKind;
+
+/// Puts together what the registry and the mail room know of a mailbox. Reads some records: not for an async thread.
+pub(super) fn mailbox(registry: &Registry, room: &MailRoom, account: Account) -> Result<Mailbox, Problem> {
+    let quota = match room.open_any(account.id).and_then(|mailbox| mailbox.quota()) {
+        Ok(quota) => quota,
+        // Of a closed mailbox there is nothing left; of one whose key is damaged the rest is shown all the same.
+        Err(MailError::Closed | MailError::Sealed(_)) => QuotaUse { bytes: 0, messages: 0, limit: account.data.quota },
+        Err(problem) => return Err(of_mail(problem)),
+    };
+    let credentials = registry.credentials(account.id).map_err(of_account)?;
+    let passwords = credentials.iter().filter(|(_, each)| matches!(each.kind, CredentialKind::Password { .. })).count();
+    let data = account.data;
+    Ok(Mailbox {
+        id: account.id.0,
+        address: account.address.to_string(),
+        kind: account.kind.code().to_owned(),
+        state: account.state.name().to_owned(),
+        test: data.test,
+        restricted: data.restricted,
+        holder: shown_holder(data.holder),
+        access_list: data.access_list.into_iter().map(shown_grant).collect(),
+        red_list: data.red_list,
+        zero_paper: data.zero_paper,
+        save_sent: data.save_sent,
+        comment: data.comment,
+        state_reason: data.state_reason,
+        quota: quota.limit,
+        used_bytes: quota.bytes,
+        used_messages: quota.messages,
+        allow_password: data.allow_password,
+        has_password: passwords > 0,
+        certificates: (credentials.len() - passwords) as u64,
+        notification_address: data.notification_address,
+        created_at: Some(date(data.created_at)),
+        state_changed_at: Some(date(data.state_changed_at)),
+        last_login_at: data.last_login_at.map(date),
+    })
+}
