@@ -2,8 +2,11 @@
 
 mod admission;
 mod exchange;
+mod https;
 mod mutations;
 mod names;
 mod real_list;
+mod refresh;
+mod revocation;
 mod signers;
 mod support;
