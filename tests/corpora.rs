@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 mod dn;
 #[path = "../fuzz/checks/imap.rs"]
 mod imap;
+#[path = "../fuzz/checks/mime.rs"]
+mod mime;
 #[path = "../fuzz/checks/sasl.rs"]
 mod sasl;
 #[path = "../fuzz/checks/smtp.rs"]
@@ -22,6 +24,7 @@ mod whitelist;
 const CHECKS: &[(&str, fn(&[u8]))] = &[
     ("dn", dn::check),
     ("imap", imap::check),
+    ("mime", mime::check),
     ("sasl", sasl::check),
     ("smtp", smtp::check),
     ("whitelist", whitelist::check),

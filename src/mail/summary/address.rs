@@ -53,8 +53,10 @@ struct Pending {
     phrase: RawText,
     /// Whether white space stands between the phrase and the next word.
     gap: bool,
-    /// Offset in `phrase` of the `@` of a bare address.
-    at_sign: Option<usize>,
+    /// Where the last word of the phrase begins.
+    last_word: usize,
+    /// In `phrase`, where a bare address begins and where its `@` stands.
+    at_sign: Option<(usize, usize)>,
     /// What stood in angle brackets.
     angle: Option<RawText>,
     /// The last comment: the name of a bare address in the old style, `user@host (Name)`.
@@ -202,22 +204,27 @@ impl ListReader<'_> {
 
 impl Pending {
     fn push_word(&mut self, word: &[u8]) {
-        self.space();
+        self.space(b'"');
         self.phrase.extend_from_slice(word);
     }
 
     fn push_byte(&mut self, byte: u8) {
-        self.space();
+        self.space(byte);
         if byte == b'@' {
-            self.at_sign = Some(self.phrase.len());
+            self.at_sign = Some((self.last_word, self.phrase.len()));
         }
         self.phrase.push(byte);
     }
 
-    /// White space between words is one space of the name.
-    fn space(&mut self) {
-        if std::mem::take(&mut self.gap) && !self.phrase.is_empty() {
+    /// White space between words is one space of the name; none stands around the signs of an address.
+    fn space(&mut self, next: u8) {
+        // A dot holds a domain's labels together, but not a name's words: `Dr. Martin`.
+        let in_domain = self.at_sign.is_some();
+        let is_sign = |byte: u8| byte == b'@' || (byte == b'.' && in_domain);
+        let in_address = is_sign(next) || self.phrase.last().copied().is_none_or(is_sign);
+        if std::mem::take(&mut self.gap) && !in_address {
             self.phrase.push(b' ');
+            self.last_word = self.phrase.len();
         }
     }
 
@@ -234,13 +241,24 @@ impl Pending {
         if self.phrase.is_empty() {
             return None;
         }
-        let (mailbox, host) = match self.at_sign {
-            Some(at) => (without_spaces(&self.phrase[..at]), without_spaces(&self.phrase[at + 1..])),
+        let comment = self.comment.filter(|comment| !comment.is_empty());
+        let Some((start, at)) = self.at_sign else {
             // No domain: shown as a local part with an empty host; NIL would mean group syntax.
-            None => (self.phrase, RawText::new()),
+            return Some(EnvelopeAddress {
+                name: comment,
+                route: None,
+                mailbox: Some(self.phrase),
+                host: Some(RawText::new()),
+            });
         };
-        let name = self.comment.filter(|n| !n.is_empty());
-        Some(EnvelopeAddress { name, route: None, mailbox: Some(mailbox), host: Some(host) })
+        // Words before a bare address (`Jean Martin jm@x.example`, without brackets) are meant as its name.
+        let words = trimmed(&self.phrase[..start]).to_vec();
+        Some(EnvelopeAddress {
+            name: comment.or(Some(words)).filter(|name| !name.is_empty()),
+            route: None,
+            mailbox: Some(self.phrase[start..at].to_vec()),
+            host: Some(self.phrase[at + 1..].to_vec()),
+        })
     }
 }
 
@@ -259,10 +277,6 @@ fn split_spec(spec: &[u8]) -> (RawText, RawText) {
         Some(at) => (spec[..at].to_vec(), spec[at + 1..].to_vec()),
         None => (spec.to_vec(), RawText::new()),
     }
-}
-
-fn without_spaces(text: &[u8]) -> RawText {
-    text.iter().copied().filter(|byte| *byte != b' ').collect()
 }
 
 pub(super) fn trimmed(text: &[u8]) -> &[u8] {
