@@ -1,6 +1,6 @@
-//! What there is to know about our certificates and CRLs: their ends, for the figures and for warnings ahead of time.
+//! The ends of our certificates, for the figures and for warnings ahead of time. (Those of the CRLs are told by their job.)
 
-use super::tls::{Material, Revocation};
+use super::tls::Material;
 use crate::telemetry::{Labelled, Metrics};
 use std::time::{SystemTime, UNIX_EPOCH};
 use x509_parser::prelude::{FromDer, X509Certificate};
@@ -10,63 +10,41 @@ pub const WARNING_DAYS: i64 = 30;
 
 const DAY: i64 = 86_400;
 
-/// Ends of validity, in Unix seconds, by what they are of.
+/// Our certificates' ends of validity, in Unix seconds, by subject; those of the chains included.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Facts {
-    /// Our certificates, each of the chains included.
-    pub certificates: Vec<(String, i64)>,
-    /// The CRLs' `nextUpdate`, by issuer.
-    pub crls: Vec<(String, i64)>,
-}
-
-/// Reads them off what the contexts are made of.
-pub fn of(material: &Material, revocation: &Revocation) -> Facts {
-    let mut facts = Facts::default();
-    for side in [&material.operators, &material.mailboxes] {
-        for der in &side.identity.chain {
-            let Ok((_, certificate)) = X509Certificate::from_der(der) else { continue };
-            let fact = (certificate.subject().to_string(), certificate.validity().not_after.timestamp());
-            if !facts.certificates.contains(&fact) {
-                facts.certificates.push(fact);
-            }
-        }
-    }
-    for crl in revocation.operators.iter().chain(revocation.mailboxes.iter()) {
-        let fact = (crl.issuer.clone(), crl.next_update);
-        if !facts.crls.contains(&fact) {
-            facts.crls.push(fact);
-        }
-    }
-    facts
-}
+pub struct Facts(Vec<(String, i64)>);
 
 impl Facts {
+    /// Reads them off what the contexts are made of.
+    pub fn of(material: &Material) -> Self {
+        let mut ends = Vec::new();
+        for der in material.operators.identity.chain.iter().chain(&material.mailboxes.identity.chain) {
+            let Ok((_, certificate)) = X509Certificate::from_der(der) else { continue };
+            let end = (certificate.subject().to_string(), certificate.validity().not_after.timestamp());
+            if !ends.contains(&end) {
+                ends.push(end);
+            }
+        }
+        Self(ends)
+    }
+
     /// Puts them into the figures, in place of what was there, and warns of what ends soon.
     pub fn note(&self, metrics: &Metrics) {
         metrics.certificate_expiry.clear();
-        for (name, end) in &self.certificates {
+        for (name, end) in &self.0 {
             metrics.certificate_expiry.get_or_create(&Labelled { name: name.clone() }).set(*end);
-        }
-        metrics.crl_next_update.clear();
-        for (name, end) in &self.crls {
-            metrics.crl_next_update.get_or_create(&Labelled { name: name.clone() }).set(*end);
         }
         self.warn(now());
     }
 
-    /// Warns of certificates that end soon and CRLs past their end, at `now` (Unix seconds).
+    /// Warns of certificates that end soon, at `now` (Unix seconds).
     pub fn warn(&self, now: i64) {
-        for (subject, end) in &self.certificates {
+        for (subject, end) in &self.0 {
             let days = (end - now).div_euclid(DAY);
             if *end <= now {
-                tracing::error!(%subject, "our certificate has expired: no other operator will take it");
+                tracing::error!(event = "certificate.expired", %subject, "our certificate has expired: nobody will take it");
             } else if days < WARNING_DAYS {
-                tracing::warn!(%subject, days, "our certificate expires soon");
-            }
-        }
-        for (issuer, next_update) in &self.crls {
-            if *next_update <= now {
-                tracing::error!(%issuer, "the CRL is past its nextUpdate: it serves for tls.crl_grace only");
+                tracing::warn!(event = "certificate.expires", %subject, days, "our certificate expires soon");
             }
         }
     }

@@ -6,6 +6,7 @@ pub mod health;
 pub mod http;
 pub mod imap;
 pub mod inbound;
+pub mod jobs;
 pub mod limits;
 pub mod listen;
 pub mod reload;

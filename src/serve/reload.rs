@@ -1,16 +1,20 @@
 //! Reading certificates, CRLs, white list and configuration again, without dropping a connection.
 //!
 //! All or nothing for what is read from files here: everything is read and built before anything is swapped, so that a
-//! mistake in one file leaves the server as it was. The white list is refreshed by its own job, which keeps the last good
-//! one by itself. Keys that only count at start are named, and keep their running values until then.
+//! mistake in one file leaves the server as it was. White list and CRLs are refreshed by their jobs, which keep the last
+//! good ones by themselves. Keys that only count at start are named, and keep their running values until then.
 
-use super::tls::{Material, Revocation, TlsError};
-use super::{Shared, facts, systemd};
+use super::facts::Facts;
+use super::jobs::{JobSettings, JobsRefreshed};
+use super::tls::{Material, TlsError};
+use super::{Shared, systemd};
 use crate::config::{Changes, Config, ConfigError, changes};
+use crate::jobs::trust::SetupError;
 use crate::telemetry::RuleLabel;
 use crate::telemetry::logging::{LevelHandle, LoggingError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Why a reload was refused; everything is as before.
 #[derive(Debug, thiserror::Error)]
@@ -24,16 +28,26 @@ pub enum ReloadError {
     /// The log level.
     #[error(transparent)]
     Logging(#[from] LoggingError),
+    /// What the jobs need.
+    #[error(transparent)]
+    Jobs(#[from] SetupError),
     /// A task of the reload failed to run.
     #[error("the reload was interrupted")]
     Interrupted,
 }
 
+/// How long a reload waits for white list and CRLs; a slow network's come when they come.
+const REFRESH_WAIT: Duration = Duration::from_secs(10);
+
 /// What a reload did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reloaded {
+    /// What was read again, in words.
+    pub read: Vec<String>,
     /// Keys whose change is in force, and those that need a restart.
     pub changes: Changes,
+    /// What could not be refreshed; what was in force stays, and its alarm has been raised.
+    pub problems: Vec<String>,
 }
 
 /// What a reload needs to know; part of [`Shared`].
@@ -67,7 +81,7 @@ impl Shared {
         self.metrics.reloads.get_or_create(&RuleLabel { rule: result }).inc();
         match &outcome {
             Ok(done) => {
-                tracing::info!(applied = ?done.changes.applied, "reloaded");
+                tracing::info!(read = ?done.read, applied = ?done.changes.applied, problems = ?done.problems, "reloaded");
                 if !done.changes.need_restart.is_empty() {
                     tracing::warn!(keys = ?done.changes.need_restart, "changed keys that count only after a restart");
                 }
@@ -85,17 +99,40 @@ impl Shared {
             let changes = changes(&running, &written);
             let config = written.keeping_start_keys_of(&running);
             let material = Material::read(&config.tls)?;
-            let revocation = Revocation::read(&config.tls, &config.trust.cache)?;
-            Ok::<_, ReloadError>((config, changes, material, revocation))
+            let settings = JobSettings::read(&config)?;
+            Ok::<_, ReloadError>((config, changes, material, settings))
         });
-        let (config, changes, material, revocation) = reading.await.map_err(|_| ReloadError::Interrupted)??;
+        let (config, changes, material, settings) = reading.await.map_err(|_| ReloadError::Interrupted)??;
+        let (facts, grace) = (Facts::of(&material), config.tls.crl_grace);
+        self.tls.replace_material(material)?;
+        facts.note(&self.metrics);
         if let Some(level) = &self.reloader.level {
             level.set(&config.log.level)?;
         }
-        let facts = facts::of(&material, &revocation);
-        self.tls.replace(material, &revocation)?;
-        facts.note(&self.metrics);
         self.config.store(Arc::new(config));
-        Ok(Reloaded { changes })
+        self.jobs.configure(settings);
+        let refreshed = tokio::time::timeout(REFRESH_WAIT, self.jobs.refresh()).await.ok();
+        // At once, so that who asked for the reload can rely on the lists; `jobs::follow_lists` would do it in a moment.
+        self.jobs.put_revocation(&self.tls, grace)?;
+        Ok(report(changes, refreshed))
     }
+}
+
+fn report(changes: Changes, refreshed: Option<JobsRefreshed>) -> Reloaded {
+    let mut done = Reloaded { changes, ..Reloaded::default() };
+    done.read = vec!["configuration".into(), "certificates".into()];
+    match refreshed {
+        None => done.problems.push("white list and CRLs: still being fetched".into()),
+        Some(JobsRefreshed { white_list, failed_crls }) => {
+            match failed_crls {
+                0 => done.read.push("CRLs".into()),
+                n => done.problems.push(format!("CRLs: {n} sources failed, see `caducee trust status`")),
+            }
+            match white_list {
+                Ok(_) => done.read.push("white list".into()),
+                Err(error) => done.problems.push(format!("white list: {error}")),
+            }
+        }
+    }
+    done
 }

@@ -11,18 +11,21 @@
 //! `MALLOC_ARENA_MAX=2`; nothing here depends on it.
 
 use super::connection::ConnectionIds;
+use super::facts::Facts;
+use super::jobs::{JobSettings, Jobs};
 use super::limits::{Counts, DoorLimits};
 use super::listen::{ListenError, Listener, TaskToken, accept_loop};
 use super::reload::Reloader;
 use super::secrets::{MasterKeyError, read_master_key};
 use super::shutdown::{ShutdownSwitch, shutdown};
-use super::tls::{Contexts, Material, Revocation, TlsError};
-use super::{Shared, facts, health, listen, systemd, watch};
+use super::tls::{Contexts, Material, TlsError};
+use super::{Shared, health, listen, systemd, watch};
 use crate::accounts::{AccountOptions, HashingOptions, Registry};
 use crate::config::{Config, ConfigError};
+use crate::jobs::trust::SetupError;
 use crate::mail::summary::SummaryLimits;
 use crate::mail::{MailLimits, MailRoom};
-use crate::mss::trust::TrustSpace;
+use crate::mss::trust::{TrustHandle, TrustSpace};
 use crate::store::{self, OpenError, Store};
 use crate::telemetry::logging::{self, LoggingError};
 use crate::telemetry::{Door, Metrics};
@@ -36,6 +39,9 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::{info, warn};
+
+/// How long the start waits for white list and CRLs.
+const FIRST_REFRESH: Duration = Duration::from_secs(5);
 
 /// Why the server does not start, or did not stop well.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +61,9 @@ pub enum ServeError {
     /// Certificates, keys, anchors, CRLs.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// What the jobs need.
+    #[error(transparent)]
+    Jobs(#[from] SetupError),
     /// A door does not open.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -144,18 +153,19 @@ impl Server {
         systemd::status("opening the store");
         let (switch, shutdown) = shutdown();
         let metrics = Metrics::default();
-        let opening = config.clone();
-        let (store, mail, tls) = tokio::task::spawn_blocking({
-            let metrics = metrics.clone();
-            move || open_rooms(&opening, &metrics)
-        })
-        .await??;
+        let trust = TrustSpace::default().into_handle();
+        let opening = {
+            let (config, metrics, trust) = (config.clone(), metrics.clone(), Arc::clone(&trust));
+            move || Rooms::open(&config, &metrics, trust)
+        };
+        let Rooms { store, mail, tls, jobs } = tokio::task::spawn_blocking(opening).await??;
         let listeners = listen::open(&config)?;
         let health = health_listeners(&config).await?;
         let shared = Arc::new(Shared {
             registry: Registry::new(mail.clone(), account_options(&config)),
             config: ArcSwap::from_pointee(config),
-            trust: TrustSpace::default().into_handle(),
+            trust,
+            jobs,
             store,
             mail,
             metrics,
@@ -168,6 +178,8 @@ impl Server {
             smtp_peers: Counts::default(),
             imap_sessions: Counts::default(),
         });
+        first_refresh(&shared).await?;
+        shared.jobs.start(&shared);
         let (token, tasks) = mpsc::channel(1);
         open_doors(&shared, listeners, &token);
         for listener in health {
@@ -230,18 +242,38 @@ impl Server {
 }
 
 /// The parts of the start that read files and wait for disks.
-fn open_rooms(config: &Config, metrics: &Metrics) -> Result<(Store, MailRoom, Contexts), ServeError> {
-    // TLS first: a mistake there should not have to wait for a log's replay.
-    let material = Material::read(&config.tls)?;
-    let revocation = Revocation::read(&config.tls, &config.trust.cache)?;
-    let facts = facts::of(&material, &revocation);
-    let tls = Contexts::new(material, &revocation)?;
-    facts.note(metrics);
-    let master = read_master_key(&config.seal.master_key)?;
-    let (store, opening) = Store::open(&config.store.path, &master, &store_options(config))?;
-    info!(?opening, path = %config.store.path.display(), "store open");
-    let mail = MailRoom::new(store.clone(), master, mail_limits(config));
-    Ok((store, mail, tls))
+struct Rooms {
+    store: Store,
+    mail: MailRoom,
+    tls: Contexts,
+    jobs: Jobs,
+}
+
+impl Rooms {
+    fn open(config: &Config, metrics: &Metrics, trust: TrustHandle) -> Result<Self, ServeError> {
+        // TLS first: a mistake there should not have to wait for a log's replay.
+        let material = Material::read(&config.tls)?;
+        let facts = Facts::of(&material);
+        let jobs = Jobs::new(JobSettings::read(config)?, trust, metrics);
+        let tls = Contexts::new(material, jobs.revocation(config.tls.crl_grace))?;
+        facts.note(metrics);
+        let master = read_master_key(&config.seal.master_key)?;
+        let (store, opening) = Store::open(&config.store.path, &master, &store_options(config))?;
+        info!(?opening, path = %config.store.path.display(), "store open");
+        let mail = MailRoom::new(store.clone(), master, mail_limits(config));
+        Ok(Self { store, mail, tls, jobs })
+    }
+}
+
+/// Gets white list and CRLs before the doors open, so that the first peers are not refused for want of them; but a network
+/// that is away does not keep the mailboxes closed.
+async fn first_refresh(shared: &Shared) -> Result<(), ServeError> {
+    systemd::status("getting the white list and the CRLs");
+    if tokio::time::timeout(FIRST_REFRESH, shared.jobs.refresh()).await.is_err() {
+        warn!("the white list and the CRLs are slow to come: starting with the last good ones");
+    }
+    let grace = shared.config.load().tls.crl_grace;
+    Ok(shared.jobs.put_revocation(&shared.tls, grace)?)
 }
 
 fn open_doors(shared: &Arc<Shared>, listeners: Vec<Listener>, token: &TaskToken) {

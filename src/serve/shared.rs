@@ -1,6 +1,7 @@
 //! What all doors share.
 
 use super::connection::ConnectionIds;
+use super::jobs::Jobs;
 use super::limits::{Counts, DoorLimits};
 use super::reload::Reloader;
 use super::shutdown::Shutdown;
@@ -26,6 +27,8 @@ pub struct Shared {
     pub config: ArcSwap<Config>,
     /// What is known about the trust space.
     pub trust: TrustHandle,
+    /// White list and CRLs, kept fresh.
+    pub jobs: Jobs,
     /// The store.
     pub store: Store,
     /// Mailboxes and deliveries.

@@ -25,7 +25,7 @@ fn revocation(settings: &sections::Tls) -> Revocation {
 }
 
 fn contexts(settings: &sections::Tls) -> Contexts {
-    Contexts::new(Material::read(settings).expect("files"), &revocation(settings)).expect("contexts")
+    Contexts::new(Material::read(settings).expect("files"), revocation(settings)).expect("contexts")
 }
 
 /// A server with its own good certificate, and its contexts.
@@ -185,7 +185,7 @@ async fn a_new_crl_counts_from_the_next_handshake_on() {
     assert_eq!(at_operators_door(&contexts, Some(&peer)).await, "ok");
     pki.write_crls(2, &[9]);
     assert_eq!(at_operators_door(&contexts, Some(&peer)).await, "ok", "nothing was reloaded yet");
-    contexts.replace(Material::read(&settings).expect("files"), &revocation(&settings)).expect("swapped");
+    contexts.replace_revocation(revocation(&settings)).expect("swapped");
     assert_eq!(at_operators_door(&contexts, Some(&peer)).await, "revoked");
 }
 
@@ -199,7 +199,7 @@ async fn a_list_past_its_grace_makes_the_status_unknown() {
     let root = pki.root.crl(1, &[], SystemTime::now() + DAY);
     for (ended, expected) in [(DAY / 2, Ok(())), (3 * DAY, Err(CertificateProblem::RevocationUnknown))] {
         pki.write("crl.pem", &(pki.intermediate.crl(5, &[], SystemTime::now() - ended) + &root));
-        contexts.replace(Material::read(&settings).expect("files"), &revocation(&settings)).expect("swapped");
+        contexts.replace_revocation(revocation(&settings)).expect("swapped");
         assert_eq!(contexts.verify_client(&seen.chain).map(drop), expected, "ended {ended:?} ago, grace of a day");
     }
 }
@@ -505,7 +505,7 @@ fn files_that_cannot_serve_are_named() {
 
     let crossed = sections::Tls { key: other.key.clone(), ..good.clone() };
     let problem =
-        Contexts::new(Material::read(&crossed).expect("readable"), &revocation(&crossed)).expect_err("mismatch");
+        Contexts::new(Material::read(&crossed).expect("readable"), revocation(&crossed)).expect_err("mismatch");
     let text = problem.to_string();
     assert!(text.contains("un.pem") && text.contains("autre.key"), "{text}");
 

@@ -11,12 +11,16 @@ use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::{NoServerSessionStorage, danger::ClientCertVerifier};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, ServerConfig};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// The TLS contexts in force. Read one per handshake; a reload swaps all of them, open connections keep theirs.
 #[derive(Debug)]
-pub struct Contexts(ArcSwap<Set>);
+pub struct Contexts {
+    set: ArcSwap<Set>,
+    /// What the contexts in force are made of: files and lists change at different times.
+    parts: Mutex<(Arc<Material>, Revocation)>,
+}
 
 /// Contexts that belong together: made of the same files and lists.
 #[derive(Debug)]
@@ -45,32 +49,48 @@ impl Contexts {
     ///
     /// # Errors
     /// Certificate and key do not match, or anchors or CRLs cannot be used.
-    pub fn new(material: Material, revocation: &Revocation) -> Result<Self, TlsError> {
-        Ok(Self(ArcSwap::from_pointee(Set::new(material, revocation)?)))
+    pub fn new(material: Material, revocation: Revocation) -> Result<Self, TlsError> {
+        let set = ArcSwap::from_pointee(Set::new(&material, &revocation)?);
+        Ok(Self { set, parts: Mutex::new((Arc::new(material), revocation)) })
     }
 
-    /// Builds new contexts and puts them in force; on an error the old ones stay.
+    /// Puts contexts of new files in force, with the lists at hand; on an error the old ones stay.
     ///
     /// # Errors
     /// As [`Contexts::new`].
-    pub fn replace(&self, material: Material, revocation: &Revocation) -> Result<(), TlsError> {
-        self.0.store(Arc::new(Set::new(material, revocation)?));
+    pub fn replace_material(&self, material: Material) -> Result<(), TlsError> {
+        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        self.set.store(Arc::new(Set::new(&material, &parts.1)?));
+        parts.0 = Arc::new(material);
+        Ok(())
+    }
+
+    /// Puts contexts with new lists in force; on an error the old ones stay. Nothing happens when they are the same.
+    ///
+    /// # Errors
+    /// As [`Contexts::new`].
+    pub fn replace_revocation(&self, revocation: Revocation) -> Result<(), TlsError> {
+        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        if parts.1 != revocation {
+            self.set.store(Arc::new(Set::new(&parts.0, &revocation)?));
+            parts.1 = revocation;
+        }
         Ok(())
     }
 
     /// For the operators' door: a client certificate is required, and verified within the handshake.
     pub fn inbound(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.0.load().inbound)
+        Arc::clone(&self.set.load().inbound)
     }
 
     /// For the mailbox doors: a client certificate may be shown, and is judged at login by [`Contexts::verify_client`].
     pub fn mailbox(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.0.load().mailbox)
+        Arc::clone(&self.set.load().mailbox)
     }
 
     /// For our own connections to other operators: shows our certificate, verifies theirs but for its name.
     pub fn outbound(&self) -> Arc<ClientConfig> {
-        Arc::clone(&self.0.load().outbound)
+        Arc::clone(&self.set.load().outbound)
     }
 
     /// Judges the chain that a client of a mailbox door showed: at each login, with the lists now in force, so that a
@@ -79,7 +99,7 @@ impl Contexts {
     /// # Errors
     /// What is wrong with the chain; [`CertificateProblem::Missing`] when none was shown.
     pub fn verify_client(&self, chain: &[CertificateDer<'_>]) -> Result<PeerIdentity, CertificateProblem> {
-        let set = self.0.load();
+        let set = self.set.load();
         let now = UnixTime::now();
         set.mailbox_clients.verify(chain, now)?;
         set.mailbox_clients.check_lists_age(chain, now, set.crl_grace)?;
@@ -88,7 +108,7 @@ impl Contexts {
 }
 
 impl Set {
-    fn new(material: Material, revocation: &Revocation) -> Result<Self, TlsError> {
+    fn new(material: &Material, revocation: &Revocation) -> Result<Self, TlsError> {
         let provider = Arc::new(provider());
         let Material { operators, mailboxes } = material;
         let peers = PeerVerifier::new(Arc::clone(&operators.roots), &revocation.operators, Arc::clone(&provider))?;
@@ -99,7 +119,7 @@ impl Set {
         Ok(Self {
             inbound: Arc::new(without_resumption(server(&provider, Arc::new(peers), &operators.identity)?)),
             mailbox: Arc::new(server(&provider, Arc::new(unjudged), &mailboxes.identity)?),
-            outbound: Arc::new(client(&provider, servers, operators.identity)?),
+            outbound: Arc::new(client(&provider, servers, &operators.identity)?),
             mailbox_clients,
             crl_grace: revocation.grace,
         })
@@ -166,7 +186,7 @@ fn without_resumption(mut config: ServerConfig) -> ServerConfig {
 fn client(
     provider: &Arc<CryptoProvider>,
     verifier: OperatorServer,
-    identity: Identity,
+    identity: &Identity,
 ) -> Result<ClientConfig, TlsError> {
     let mut config = ClientConfig::builder_with_provider(Arc::clone(provider))
         .with_protocol_versions(&[&TLS13, &TLS12])

@@ -1,8 +1,7 @@
 //! What the contexts are made of, read from files.
 
 use super::crl::{Crl, CrlProblem, CrlSet};
-use super::{Revocation, fingerprint};
-use crate::config::{is_address, sections};
+use crate::config::sections;
 use rustls::RootCertStore;
 use rustls::pki_types::pem::{Error as PemError, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -150,35 +149,6 @@ pub fn read_crls<'p>(paths: impl IntoIterator<Item = &'p Path>) -> Result<CrlSet
         all.extend(Crl::read_all(&content).map_err(|error: CrlProblem| TlsError::file(path, error))?);
     }
     Ok(CrlSet::newest_of_each_issuer(all))
-}
-
-/// The file of a CRL source (`tls.crls`): itself, or where the copy of a fetched one is kept under `cache`
-/// (`trust.cache`).
-pub fn crl_file(source: &str, cache: &Path) -> PathBuf {
-    if is_address(source) {
-        // Named by its address, so that two sources never share a copy.
-        cache.join(format!("crl-{}.der", &fingerprint(source.as_bytes())[..32]))
-    } else {
-        PathBuf::from(source)
-    }
-}
-
-impl Revocation {
-    /// Reads the lists that `[tls]` names: files, and the copies of those that are fetched. One that was never fetched
-    /// yet is left out, so that its issuer's certificates are refused until it is there.
-    ///
-    /// # Errors
-    /// A file is unreadable or holds no list that can serve.
-    pub fn read(tls: &sections::Tls, cache: &Path) -> Result<Self, TlsError> {
-        let read = |sources: &[String]| {
-            let fetched_once = |source: &&String| !is_address(source) || crl_file(source, cache).exists();
-            let files: Vec<PathBuf> = sources.iter().filter(fetched_once).map(|s| crl_file(s, cache)).collect();
-            read_crls(files.iter().map(PathBuf::as_path))
-        };
-        let operators = read(&tls.crls)?;
-        let mailboxes = if tls.mailbox.crls.is_empty() { operators.clone() } else { read(&tls.mailbox.crls)? };
-        Ok(Self { operators, mailboxes, grace: tls.crl_grace })
-    }
 }
 
 fn pem_problem(error: &PemError, expected: &str) -> String {

@@ -8,7 +8,7 @@
 //!
 //! | | trap (rustls-webpki 0.103) | here | test (`tests/house/tls.rs`) |
 //! |---|---|---|---|
-//! | 1 | CRLs are fixed when the verifier is built | [`Contexts::replace`] swaps all contexts | `a_new_crl_counts_from_the_next_handshake_on` |
+//! | 1 | CRLs are fixed when the verifier is built | [`Contexts::replace_revocation`] swaps all contexts, as soon as the job has a new list | `a_new_crl_counts_from_the_next_handshake_on` |
 //! | 2 | `nextUpdate` is ignored unless enforced | `PeerVerifier::check_lists_age`, and `mss::admission` for operators, both with the grace | `a_list_past_its_grace_makes_the_status_unknown` |
 //! | 3 | the first of several CRLs of one issuer wins, even if stale | [`CrlSet::newest_of_each_issuer`] | `the_newest_list_of_an_issuer_counts_whatever_the_order` |
 //! | 4 | unknown revocation status is refused only by default, and not at all without any CRL | defaults kept; `PeerVerifier` refuses when it has no list | `a_peer_whose_issuer_has_no_list_is_refused`, `without_any_list_every_peer_is_refused` |
@@ -31,5 +31,5 @@ pub use context::{Contexts, Revocation, check_identity};
 pub use crl::{Crl, CrlProblem, CrlSet};
 pub use handshake::{accept, connect, verified_peer};
 pub use identity::{PeerIdentity, fingerprint};
-pub use material::{Identity, Material, Side, TlsError, crl_file, read_anchors, read_certificates, read_crls};
+pub use material::{Identity, Material, Side, TlsError, read_anchors, read_certificates, read_crls};
 pub use problem::{CertificateProblem, HandshakeRefusal};
