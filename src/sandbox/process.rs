@@ -48,7 +48,11 @@ impl Process {
         let ready = UnixDatagram::bind(&notify).map_err(SandboxError::file(&notify))?;
         let mut process = Self::spawn(operator, &home, &config, &notify)?;
         process.wait_until_ready(&ready).await?;
-        let _ = fs::remove_file(&notify);
+        // The server goes on telling how it is; somebody has to read it, or it would complain to its log.
+        tokio::spawn(async move {
+            let mut said = [0u8; 1024];
+            while ready.recv(&mut said).await.is_ok() {}
+        });
         Ok(process)
     }
 
