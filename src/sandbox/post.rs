@@ -103,9 +103,8 @@ impl Session {
     async fn open(pki: &Pki, from: &Operator, to: &Operator, port: u16) -> Result<Self, PostError> {
         let connector = connector(pki, from)?;
         let name = ServerName::try_from(to.subject.cn).map_err(|_| PostError::Address(to.subject.cn.to_owned()))?;
-        let tcp = TcpStream::connect(("127.0.0.1", port)).await?;
+        let mut tcp = TcpStream::connect(("127.0.0.1", port)).await?;
         tcp.set_nodelay(true)?;
-        let mut tcp = tcp;
         let mut engine = Sender::new(from.subject.cn, Security::StartTls);
         match advance(&mut engine, &mut tcp).await? {
             Step::StartTls => {}
