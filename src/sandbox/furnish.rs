@@ -3,10 +3,10 @@
 use super::SandboxError;
 use super::cast::{Holder, Operator, PASSWORD, Resident, Special, TINY_QUOTA};
 use super::layout::{Layout, write_whole};
-use super::pki::Pki;
-use crate::cli::client::{Client, path, query};
+use super::pki::{Leaf, Pki};
+use crate::cli::client::{Client, ClientError, path, query};
 use crate::serve::http::types::{
-    AccessGrant, Certificate, CloseRequest, CreatedMailbox, Domain, Domains, Mailbox, MailboxQuery, Mailboxes,
+    self, AccessGrant, Certificate, CloseRequest, CreatedMailbox, Domain, Domains, Mailbox, MailboxQuery, Mailboxes,
     NewCertificate, NewDomain, NewMailbox, PasswordChoice,
 };
 use hyper::Method;
@@ -34,7 +34,7 @@ pub(super) async fn furnish(layout: &Layout, pki: &Pki, operator: &Operator) -> 
         if new {
             let wanted = wanted(pki, operator, resident);
             let _: CreatedMailbox = client.send(Method::POST, &path(&["mailboxes"]), &wanted).await.map_err(&failed)?;
-            bind_certificate(pki, &mut client, resident, &address).await?;
+            bind_certificate(&mut client, resident, &address).await.map_err(&failed)?;
         }
         if new || first {
             put_in_state(&mut client, resident, &address).await.map_err(&failed)?;
@@ -44,36 +44,19 @@ pub(super) async fn furnish(layout: &Layout, pki: &Pki, operator: &Operator) -> 
 }
 
 fn wanted(pki: &Pki, operator: &Operator, resident: &Resident) -> NewMailbox {
-    let owned = |text: &str| Some(text.to_owned());
-    let mut holder = crate::serve::http::types::Holder {
-        // An application's certificate carries the structure that the mailbox is bound to (MSSanté §4).
-        structure_id: resident
-            .certificate
-            .and_then(|name| pki.leaf(name))
-            .map_or(owned(operator.subject.structure), |leaf| owned(leaf.subject().structure)),
-        entity: owned(operator.name),
-        ..Default::default()
-    };
-    match resident.holder {
-        Holder::Person { title, first, last, person } => {
-            (holder.title, holder.first_name) = (owned(title), owned(first));
-            (holder.last_name, holder.national_id) = (owned(last), owned(person));
-        }
-        Holder::Structure { label } => holder.service = owned(label),
-    }
+    let shared = matches!(resident.kind, "ORG" | "CAB");
     let grant = |r: &Resident| match r.holder {
         Holder::Person { person, .. } if r.special == Special::No && r.test == resident.test => {
             Some(AccessGrant { person: person.to_owned(), name: r.holder.display(), ..AccessGrant::default() })
         }
         _ => None,
     };
-    let shared = matches!(resident.kind, "ORG" | "CAB");
     NewMailbox {
         address: operator.address(resident),
         kind: resident.kind.to_owned(),
         test: resident.test,
         restricted: resident.special == Special::Restricted,
-        holder,
+        holder: holder(pki, operator, resident),
         access_list: if shared { operator.residents.iter().filter_map(grant).collect() } else { Vec::new() },
         quota: (resident.special == Special::TinyQuota).then_some(TINY_QUOTA),
         allow_password: resident.password,
@@ -83,34 +66,45 @@ fn wanted(pki: &Pki, operator: &Operator, resident: &Resident) -> NewMailbox {
     }
 }
 
-async fn bind_certificate(
-    pki: &Pki,
-    client: &mut Client,
-    resident: &Resident,
-    address: &str,
-) -> Result<(), SandboxError> {
-    let Some(name) = resident.certificate else { return Ok(()) };
-    let file = pki.identity(name).cert;
-    let pem = std::fs::read_to_string(&file).map_err(SandboxError::file(&file))?;
-    // By subject: the sandbox renews certificates and keeps names.
-    let new = NewCertificate {
-        pem: Some(pem),
-        by_subject: true,
-        label: Some(resident.holder.display()),
-        ..NewCertificate::default()
+fn holder(pki: &Pki, operator: &Operator, resident: &Resident) -> types::Holder {
+    let owned = |text: &str| Some(text.to_owned());
+    // An application's certificate carries the structure that the mailbox is bound to (MSSanté §4).
+    let structure = resident.certificate.and_then(|name| pki.leaf(name)).map_or(&operator.subject, Leaf::subject);
+    let mut holder = types::Holder {
+        structure_id: owned(structure.structure),
+        entity: owned(operator.name),
+        ..types::Holder::default()
     };
-    let _: Certificate = client
-        .send(Method::POST, &path(&["mailboxes", address, "certificates"]), &new)
-        .await
-        .map_err(SandboxError::admin("the sandbox"))?;
+    // What a structure's mailbox is for, and the professional who answers for it.
+    let professional = match resident.holder {
+        Holder::Person { .. } => Some(resident),
+        Holder::Structure { label } => {
+            holder.label = owned(label);
+            operator.first("PER", resident.test)
+        }
+    };
+    if let Some(Resident { holder: Holder::Person { title, first, last, person }, .. }) = professional {
+        if matches!(resident.kind, "PER" | "CAB") {
+            (holder.title, holder.first_name) = (owned(title), owned(first));
+            (holder.last_name, holder.national_id) = (owned(last), owned(person));
+        } else {
+            holder.responsible = owned(person);
+        }
+    }
+    holder
+}
+
+/// Whatever certificate carries the mailbox's structure opens it: the sandbox renews certificates and keeps names.
+async fn bind_certificate(client: &mut Client, resident: &Resident, address: &str) -> Result<(), ClientError> {
+    if resident.certificate.is_none() {
+        return Ok(());
+    }
+    let new = NewCertificate { structure: true, label: Some(resident.holder.display()), ..NewCertificate::default() };
+    let _: Certificate = client.send(Method::POST, &path(&["mailboxes", address, "certificates"]), &new).await?;
     Ok(())
 }
 
-async fn put_in_state(
-    client: &mut Client,
-    resident: &Resident,
-    address: &str,
-) -> Result<(), crate::cli::client::ClientError> {
+async fn put_in_state(client: &mut Client, resident: &Resident, address: &str) -> Result<(), ClientError> {
     let mailbox: Mailbox = client.get(&path(&["mailboxes", address])).await?;
     match resident.special {
         Special::Suspended if mailbox.state == "open" => {
