@@ -13,6 +13,8 @@
 use super::connection::ConnectionIds;
 use super::facts::Facts;
 use super::jobs::{JobSettings, Jobs};
+use super::http::AdminDoor;
+use super::http::socket::SocketError;
 use super::limits::{Counts, DoorLimits};
 use super::listen::{ListenError, Listener, TaskToken, accept_loop};
 use super::reload::Reloader;
@@ -67,6 +69,9 @@ pub enum ServeError {
     /// A door does not open.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// The administration's socket.
+    #[error("admin.socket: {0}")]
+    Admin(#[from] SocketError),
     /// The runtime or its signals.
     #[error("the runtime cannot start: {0}")]
     Runtime(#[source] io::Error),
@@ -161,6 +166,7 @@ impl Server {
         let Rooms { store, mail, tls, jobs } = tokio::task::spawn_blocking(opening).await??;
         let listeners = listen::open(&config)?;
         let health = health_listeners(&config).await?;
+        let admin = AdminDoor::open(&config)?;
         let shared = Arc::new(Shared {
             registry: Registry::new(mail.clone(), account_options(&config)),
             config: ArcSwap::from_pointee(config),
@@ -182,6 +188,7 @@ impl Server {
         shared.jobs.start(&shared);
         let (token, tasks) = mpsc::channel(1);
         open_doors(&shared, listeners, &token);
+        tokio::spawn(admin.serve(Arc::clone(&shared), token.clone()));
         for listener in health {
             tokio::spawn(health::serve(Arc::clone(&shared), listener));
         }

@@ -17,12 +17,13 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::UnixStream;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::peer::{Allowed, Caller};
 use super::problem::{Problem, Rule, response_of};
 use super::socket::AdminSocket;
+use crate::serve::Shutdown;
 
 /// Bounds of a connection.
 #[derive(Clone, Copy, Debug)]
@@ -51,15 +52,9 @@ const REFUSAL_TIME: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub struct Reference(pub Arc<str>);
 
-/// Serves `router` on `socket` to those who are `allowed` until `stop` turns true; then lets running requests finish within
+/// Serves `router` on `socket` to those who are `allowed` until `stop` begins; then lets running requests finish within
 /// `limits.drain`.
-pub async fn serve(
-    socket: AdminSocket,
-    allowed: Allowed,
-    router: Router,
-    limits: ConnectionLimits,
-    mut stop: watch::Receiver<bool>,
-) {
+pub async fn serve(socket: AdminSocket, allowed: Allowed, router: Router, limits: ConnectionLimits, stop: Shutdown) {
     let slots = Arc::new(Semaphore::new(limits.connections.max(1)));
     let refusals = Arc::new(Semaphore::new(REFUSALS));
     let router = router.layer(from_fn(with_reference));
@@ -67,7 +62,7 @@ pub async fn serve(
     loop {
         let stream = tokio::select! {
             biased;
-            () = stopped(&mut stop) => break,
+            () = stop.begun() => break,
             Some(_ended) = connections.join_next(), if !connections.is_empty() => continue,
             stream = accept(&socket) => stream,
         };
@@ -119,13 +114,8 @@ async fn accept(socket: &AdminSocket) -> UnixStream {
     }
 }
 
-/// Resolves when the server stops, or when whoever could say so is gone.
-async fn stopped(stop: &mut watch::Receiver<bool>) {
-    let _gone = stop.wait_for(|stop| *stop).await;
-}
-
 /// One connection, request after request.
-async fn converse(stream: UnixStream, router: Router, limits: ConnectionLimits, mut stop: watch::Receiver<bool>) {
+async fn converse(stream: UnixStream, router: Router, limits: ConnectionLimits, stop: Shutdown) {
     let service = TowerToHyperService::new(router);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -135,7 +125,7 @@ async fn converse(stream: UnixStream, router: Router, limits: ConnectionLimits, 
     let mut connection = pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = stopped(&mut stop) => {
+        () = stop.begun() => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

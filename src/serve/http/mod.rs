@@ -17,6 +17,7 @@ pub mod connection;
 mod convert;
 mod credentials;
 mod domains;
+mod door;
 mod errors;
 pub mod extract;
 mod filing;
@@ -38,6 +39,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{delete, get, post, put};
 
+pub use self::door::AdminDoor;
 pub use self::process::Process;
 
 use self::errors::{of_account, of_mail};
