@@ -1,1 +1,76 @@
 //! The door of the other operators: SMTP over mutual TLS.
+//!
+//! # The way a message takes
+//!
+//! ```text
+//! socket ─▶ TLS (peer verified in the handshake) ─▶ wire::smtp::receiver
+//!             MAIL      ─▶ is there room on disk? may this peer speak for this sender?      (mss::admission)
+//!             RCPT      ─▶ whose mailbox is it? may the sender write to it? is it full?     (accounts, mss::exchange, mail)
+//!             header    ─▶ does it loop? is it from whom the peer may speak for?            (mss::admission)
+//!                          our lines go before it, foreign ones of ours go out              (mail::trace_fields)
+//!             body      ─▶ straight into the log, sealed; the summary is made on the way    (mail::Incoming)
+//!             end       ─▶ one commit for all recipients; 250 is made from its proof        (mail::deliver)
+//! ```
+//!
+//! # Rules
+//!
+//! 1. The engine decides what SMTP says, this door what we say. Every refusal is a [`refusal::Refused`]: it has a rule's
+//!    name, codes, a reference, a counter and a log line.
+//! 2. A 250 for a message is made from a [`Delivered`](crate::mail::Delivered) and from nothing else.
+//! 3. Nothing of a message is logged: no address but its domain, no header field, no body.
+//! 4. A connection that waits holds a small buffer and nothing else.
+//!
+//! # Lines in the log
+//!
+//! One vocabulary, in the field `event`: `link` (a connection came), `tls` (by [`Shared::accept_operator`]), `refused`,
+//! `tx-begin`, `tx-rcpt`, `tx-commit`, `tx-abort`, `unlink` (it went). `reference` is what refusals name.
+
+mod answers;
+mod envelope;
+mod header;
+mod refusal;
+mod session;
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::{Connection, Shared};
+use crate::wire::smtp::receiver::Limits;
+
+/// Serves one connection to its end.
+pub async fn serve(shared: Arc<Shared>, connection: Connection) {
+    let Connection { stream, peer, id, permit, .. } = connection;
+    tracing::info!(event = "link", "connection from {peer}");
+    let ended = session::Session::new(shared, id, peer.ip()).run(stream).await;
+    tracing::info!(event = "unlink", "connection ended: {ended}");
+    drop(permit);
+}
+
+/// The engine's bounds, as they are configured now.
+fn engine_limits(shared: &Shared) -> Limits {
+    /// Commands without effect that a connection may say between two messages: far above what a real peer says.
+    const IDLE_COMMANDS: u32 = 100;
+    let config = shared.config.load();
+    let (smtp, limits) = (&config.smtp, &config.limits);
+    Limits {
+        message: limits.message,
+        header: limits.header,
+        text_line: usize::try_from(limits.text_line).unwrap_or(usize::MAX),
+        command_line: usize::try_from(limits.command_line).unwrap_or(usize::MAX),
+        recipients: limits.recipients as usize,
+        errors: smtp.max_errors,
+        idle_commands: IDLE_COMMANDS,
+        transactions: smtp.max_transactions,
+        command_timeout: smtp.command_timeout,
+        data_timeout: smtp.data_timeout,
+        message_timeout: smtp.message_timeout,
+        plaintext_timeout: smtp.plaintext_timeout,
+        session_timeout: smtp.session_timeout,
+    }
+}
+
+/// Unix seconds.
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
