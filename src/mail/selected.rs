@@ -191,6 +191,11 @@ impl Selected {
         (number(from + 1)..).zip(self.view.iter_from(from)).take_while(move |(_, entry)| entry.uid <= last)
     }
 
+    /// The sequence number of the first message with this UID or a higher one; `exists() + 1` when there is none.
+    pub fn first_seq_from(&self, uid: Uid) -> u32 {
+        number(self.view.first_from(uid) + 1)
+    }
+
     /// Whether a message is `\Recent` in this session.
     pub fn is_recent(&self, uid: Uid) -> bool {
         self.recent.iter().any(|(first, last)| (*first..=*last).contains(&uid))

@@ -21,7 +21,7 @@ use super::reload::Reloader;
 use super::secrets::{MasterKeyError, read_master_key};
 use super::shutdown::{ShutdownSwitch, shutdown};
 use super::tls::{Contexts, Material, TlsError};
-use super::{Shared, health, inbound, listen, systemd, watch};
+use super::{Shared, health, imap, inbound, listen, systemd, watch};
 use crate::accounts::{AccountOptions, HashingOptions, Registry};
 use crate::config::{Config, ConfigError};
 use crate::jobs::trust::SetupError;
@@ -289,7 +289,7 @@ fn open_doors(shared: &Arc<Shared>, listeners: Vec<Listener>, token: &TaskToken)
         let (shared, token) = (Arc::clone(shared), token.clone());
         match listener.door {
             Door::Smtp => tokio::spawn(accept_loop(shared, listener, token, inbound::serve)),
-            Door::Imap | Door::Imaps => tokio::spawn(accept_loop(shared, listener, token, |_, _| async {})),
+            Door::Imap | Door::Imaps => tokio::spawn(accept_loop(shared, listener, token, imap::serve)),
         };
     }
 }

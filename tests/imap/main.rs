@@ -2,5 +2,7 @@
 
 mod commands;
 mod framing;
+mod harness;
+mod login;
 mod names;
 mod sasl;

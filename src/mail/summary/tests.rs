@@ -80,7 +80,8 @@ fn a_nested_message_has_its_envelope_and_every_part_its_place() {
 #[test]
 fn sections_are_numbered_as_imap_numbers_them() {
     let summary = read(NESTED);
-    let octets = |path: &[u32], text| summary.section(path, text).map(|range| &NESTED[range.start as usize..range.end as usize]);
+    let octets =
+        |path: &[u32], text| summary.section(path, text).map(|range| &NESTED[range.start as usize..range.end as usize]);
     assert_eq!(octets(&[], SectionText::Whole), Some(NESTED));
     assert!(octets(&[], SectionText::Header).unwrap().ends_with(b"\"=_outer\"\r\n\r\n"));
     assert!(octets(&[], SectionText::Text).unwrap().starts_with(b"preamble"));
@@ -116,7 +117,8 @@ fn a_digest_holds_messages_by_default() {
 
 #[test]
 fn bare_line_feeds_and_a_missing_end_are_read() {
-    let message = b"Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: text/plain\n\nun\n\n--b\n\ndeux\nreste";
+    let message =
+        b"Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: text/plain\n\nun\n\n--b\n\ndeux\nreste";
     let summary = read(message);
     let [first, second] = children(&summary.message.root) else { panic!("{summary:?}") };
     assert_eq!((body(message, first), first.lines), (&b"un\n"[..], 1));
@@ -203,7 +205,10 @@ fn a_multipart_without_parts_is_shown_as_text() {
         b"Content-Type: multipart/mixed; boundary=\"\"\r\n\r\n--\r\nx",
     ] {
         let summary = read(message);
-        assert_eq!((media(&summary.message.root).as_str(), &summary.message.root.kind), ("text/plain", &PartKind::Leaf));
+        assert_eq!(
+            (media(&summary.message.root).as_str(), &summary.message.root.kind),
+            ("text/plain", &PartKind::Leaf)
+        );
     }
 }
 
@@ -226,7 +231,8 @@ fn an_outer_boundary_closes_what_is_open_within() {
 
 #[test]
 fn a_boundary_is_the_whole_boundary() {
-    let message = b"Content-Type: multipart/mixed; boundary=a\r\n\r\n--a\r\n\r\n--ab\r\n--a \t\r\n\r\nB\r\n--a--x\r\n--a\r\n";
+    let message =
+        b"Content-Type: multipart/mixed; boundary=a\r\n\r\n--a\r\n\r\n--ab\r\n--a \t\r\n\r\nB\r\n--a--x\r\n--a\r\n";
     let summary = read(message);
     let [first, second] = children(&summary.message.root) else { panic!("{summary:?}") };
     assert_eq!(body(message, first), b"--ab");
@@ -234,7 +240,8 @@ fn a_boundary_is_the_whole_boundary() {
 }
 
 fn show(address: &EnvelopeAddress) -> String {
-    let field = |value: &Option<RawText>| value.as_ref().map_or("NIL".into(), |v| String::from_utf8_lossy(v).into_owned());
+    let field =
+        |value: &Option<RawText>| value.as_ref().map_or("NIL".into(), |v| String::from_utf8_lossy(v).into_owned());
     [&address.name, &address.route, &address.mailbox, &address.host].map(field).join("|")
 }
 

@@ -1,0 +1,244 @@
+//! Who the client is: CAPABILITY, STARTTLS, LOGIN, AUTHENTICATE, ENABLE, ID, LOGOUT.
+
+use std::sync::Arc;
+
+use super::reply::{End, Outcome, Reply, Stop};
+use super::session::Session;
+use super::user::User;
+use crate::accounts::{CertificateFacts, Login, LoginError};
+use crate::mail::Mailbox;
+use crate::serve::tls::{CertificateProblem, PeerIdentity};
+use crate::telemetry::AccountLabel;
+use crate::wire::imap::command::Tag;
+use crate::wire::imap::framer::{Framer, FramerLimits};
+use crate::wire::imap::response::{self, Code, Status};
+use crate::wire::sasl::{Credentials, Exchange, Mechanism, SaslError, Secret, Step};
+
+/// What the server can do whoever asks.
+const BEFORE_LOGIN: &str = "IMAP4rev1 LITERAL+ SASL-IR ID ENABLE";
+
+/// What it can do after login, beside that.
+const AFTER_LOGIN: &str = "IDLE NAMESPACE UIDPLUS MOVE CHILDREN SPECIAL-USE UNSELECT LIST-EXTENDED LIST-STATUS \
+                           STATUS=SIZE ESEARCH WITHIN CONDSTORE QUOTA QUOTA=RES-STORAGE";
+
+impl Session {
+    /// The greeting, RFC 3501 §7.1.1.
+    pub(super) fn greet(&mut self) {
+        let capabilities = Code::Capability(self.capabilities());
+        response::untagged(&mut self.channel.out, Status::Ok, Some(&capabilities), "Caducee at your service");
+    }
+
+    /// Only what is true now: a password can be sent only through TLS (RFC 3501 §6.2.3, LOGINDISABLED).
+    fn capabilities(&self) -> String {
+        match (&self.user, self.security.tls) {
+            (Some(_), _) => {
+                format!("{BEFORE_LOGIN} {AFTER_LOGIN} APPENDLIMIT={}", self.services.options.max_message)
+            }
+            (None, false) => format!("{BEFORE_LOGIN} STARTTLS LOGINDISABLED"),
+            (None, true) => {
+                let external = if self.security.chain.is_empty() { "" } else { " AUTH=EXTERNAL" };
+                format!("{BEFORE_LOGIN} AUTH=PLAIN AUTH=LOGIN{external}")
+            }
+        }
+    }
+
+    /// CAPABILITY, RFC 3501 §6.1.1.
+    pub(super) fn capability(&mut self) -> Outcome {
+        let line = format!("* CAPABILITY {}\r\n", self.capabilities());
+        self.channel.out.extend_from_slice(line.as_bytes());
+        Ok(Reply::ok("Told"))
+    }
+
+    /// LOGOUT, RFC 3501 §6.1.3.
+    pub(super) fn logout(&mut self, tag: &Tag) -> Outcome {
+        response::untagged(&mut self.channel.out, Status::Bye, None, "Goodbye");
+        self.answer(tag, &Reply::ok("Logged out"));
+        Err(End::Logout.into())
+    }
+
+    /// STARTTLS, RFC 3501 §6.2.1.
+    pub(super) async fn start_tls(&mut self, tag: &Tag) -> Outcome {
+        if self.security.tls {
+            return Err(Reply::bad("TLS is up already").into());
+        }
+        self.answer(tag, &Reply::ok("Begin TLS"));
+        self.channel.flush().await?;
+        // What came in plain text after the command is thrown away with the old channel and framer.
+        self.framer = Framer::new(FramerLimits::before_login());
+        let plain = self.channel.take_transport();
+        let (transport, security) = self.services.tls.accept(plain).await.map_err(|refusal| {
+            let refused = std::io::Error::other(refusal.to_string());
+            Stop::End(End::Lost(refused))
+        })?;
+        self.channel.put_transport(transport);
+        self.security = security;
+        Err(Stop::Answered)
+    }
+
+    /// LOGIN, RFC 3501 §6.2.3.
+    pub(super) async fn login(&mut self, user: String, password: Secret) -> Outcome {
+        self.private()?;
+        self.enter(Credentials::Password { authorisation: String::new(), user, password }).await
+    }
+
+    /// AUTHENTICATE, RFC 3501 §6.2.2, with an initial response, RFC 4959.
+    pub(super) async fn authenticate(&mut self, mechanism: &str, initial: Option<Secret>) -> Outcome {
+        self.private()?;
+        let Some(mechanism) = Mechanism::by_name(mechanism) else {
+            return Err(Reply::no(Some(Code::Cannot), "This mechanism is not offered").into());
+        };
+        if mechanism == Mechanism::External && self.security.chain.is_empty() {
+            let text = "No client certificate was shown in the TLS handshake";
+            return Err(Reply::no(Some(Code::AuthenticationFailed), text).into());
+        }
+        let begun = Exchange::begin(mechanism, initial.as_ref().map(Secret::expose));
+        let (mut exchange, mut step) = begun.map_err(syntax)?;
+        loop {
+            match step {
+                Step::Done(credentials) => return self.enter(credentials).await,
+                Step::Challenge(challenge) => {
+                    response::continuation(&mut self.channel.out, &challenge);
+                    let line = Secret::new(self.line().await?);
+                    step = exchange.response(line.expose()).map_err(syntax)?;
+                }
+            }
+        }
+    }
+
+    /// Refuses to hear a password in plain text.
+    fn private(&self) -> Result<(), Stop> {
+        if self.security.tls {
+            return Ok(());
+        }
+        Err(Reply::no(Some(Code::PrivacyRequired), "Begin TLS first").into())
+    }
+
+    /// ENABLE, RFC 5161: names that are not known are passed over.
+    pub(super) fn enable(&mut self, names: &[String]) -> Outcome {
+        let condstore = names.iter().any(|name| name == "CONDSTORE");
+        self.condstore |= condstore;
+        self.channel.out.extend_from_slice(if condstore { b"* ENABLED CONDSTORE\r\n" } else { b"* ENABLED\r\n" });
+        Ok(Reply::ok("Enabled"))
+    }
+
+    /// ID, RFC 2971. What the client says of itself helps the operator; it is noted with control characters escaped.
+    pub(super) fn id(&mut self, pairs: &[(String, Option<String>)]) -> Outcome {
+        let said = |wanted: &str| {
+            let pair = pairs.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted));
+            pair.and_then(|(_, value)| value.as_deref()).unwrap_or_default()
+        };
+        tracing::debug!(name = ?said("name"), version = ?said("version"), "the client says what it is");
+        self.channel.out.extend_from_slice(b"* ID (\"name\" \"Caducee\")\r\n");
+        Ok(Reply::ok("Told"))
+    }
+
+    /// The mailbox of who is logged in.
+    pub(super) fn mailbox(&self) -> Result<&Arc<Mailbox>, Stop> {
+        match &self.user {
+            Some(user) => Ok(&user.mailbox),
+            None => Err(Reply::bad("Log in first").into()),
+        }
+    }
+}
+
+/// Verifying who it is.
+impl Session {
+    /// Lets the client in, or not. A refusal keeps the connection; too many end it.
+    async fn enter(&mut self, credentials: Credentials) -> Outcome {
+        let means = match credentials {
+            Credentials::Password { .. } => "password",
+            Credentials::Certificate { .. } => "certificate",
+        };
+        let verified = self.verify(credentials).await;
+        let result = match &verified {
+            Ok(_) => "ok",
+            Err(refusal) if refusal.temporary => "unavailable",
+            Err(_) => "refused",
+        };
+        self.services.metrics.logins.get_or_create(&AccountLabel { means, result }).inc();
+        match verified {
+            Ok(login) => self.admit(&login, means),
+            Err(refusal) => {
+                tracing::info!(means, reason = %refusal.reason, "login refused");
+                self.login_failures += u32::from(!refusal.temporary);
+                if self.login_failures >= self.services.options.max_login_failures {
+                    return Err(End::Bye("Too many failed logins").into());
+                }
+                Err(refusal.reply.into())
+            }
+        }
+    }
+
+    async fn verify(&mut self, credentials: Credentials) -> Result<Login, Refused> {
+        let registry = &self.services.registry;
+        match credentials {
+            Credentials::Password { authorisation, user, password } => {
+                // A password that is no text is nobody's; the same work is done for it.
+                let password = password.expose_str().unwrap_or_default();
+                Ok(registry.verify_password(&user, Some(&authorisation), password, self.peer).await?)
+            }
+            Credentials::Certificate { authorisation } => {
+                // Judged now, with the lists in force now, whatever the handshake was (resumption runs no verifier).
+                let PeerIdentity { fingerprint, subject, .. } = self.services.tls.judge(&self.security.chain)?;
+                let facts = CertificateFacts { fingerprint, subject };
+                Ok(registry.verify_external(&facts, Some(&authorisation)).await?)
+            }
+        }
+    }
+
+    fn admit(&mut self, login: &Login, means: &'static str) -> Outcome {
+        let options = &self.services.options;
+        let Some(permit) = self.services.sessions.take(login.account, options.max_sessions) else {
+            tracing::info!(account = %login.account, "login refused: too many sessions of the mailbox");
+            return Err(Reply::no(Some(Code::Limit), "This mailbox has as many sessions as it may have").into());
+        };
+        let mailbox = self.services.room.open(login.account)?;
+        self.framer.set_limits(FramerLimits {
+            line: options.max_line,
+            literal: options.max_literals,
+            ..FramerLimits::after_login(options.max_message)
+        });
+        tracing::info!(account = %login.account, mailbox = %login.address, means, person = login.person, "login");
+        self.user = Some(User::new(mailbox, self.services.metrics.clone(), permit));
+        self.login_failures = 0;
+        // Judged and done with: it need not be kept for the session's life.
+        self.security.chain = Vec::new();
+        let capabilities = Code::Capability(self.capabilities());
+        Ok(Reply::ok("Logged in").with(capabilities))
+    }
+}
+
+/// A login that failed: the answer, and the reason for the log.
+struct Refused {
+    reply: Reply,
+    reason: String,
+    temporary: bool,
+}
+
+/// RFC 5530 §3.
+impl From<LoginError> for Refused {
+    fn from(error: LoginError) -> Self {
+        let reason = error.to_string();
+        let code = match &error {
+            error if error.is_temporary() => Code::Unavailable,
+            LoginError::NotOpen(_) => Code::ContactAdmin,
+            LoginError::Ambiguous => Code::AuthorizationFailed,
+            _ => Code::AuthenticationFailed,
+        };
+        let text =
+            if error.is_secret() { "The login cannot be checked now; try later".to_owned() } else { reason.clone() };
+        Refused { reply: Reply::no(Some(code), text), reason, temporary: error.is_temporary() }
+    }
+}
+
+impl From<CertificateProblem> for Refused {
+    fn from(problem: CertificateProblem) -> Self {
+        let reason = problem.to_string();
+        Refused { reply: Reply::no(Some(Code::AuthenticationFailed), reason.clone()), reason, temporary: false }
+    }
+}
+
+/// A response that breaks its mechanism's rules is BAD, and so is a cancelled exchange (RFC 3501 §6.2.2).
+fn syntax(error: SaslError) -> Stop {
+    Reply::bad(error.to_string()).into()
+}

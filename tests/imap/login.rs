@@ -1,0 +1,174 @@
+//! Sessions from their greeting to their end.
+
+use super::harness::{MAILBOX, PASSWORD, Server};
+
+#[tokio::test]
+async fn before_tls_a_password_is_neither_asked_for_nor_heard() {
+    let server = Server::start().await;
+    let mut client = server.connect(false).await;
+    let lines = client.ok("CAPABILITY").await;
+    assert!(lines[0].contains(" STARTTLS LOGINDISABLED") && !lines[0].contains("AUTH="), "{lines:?}");
+    client.refused(&format!("LOGIN {MAILBOX} \"{PASSWORD}\""), "NO [PRIVACYREQUIRED]").await;
+    client.refused("AUTHENTICATE PLAIN", "NO [PRIVACYREQUIRED]").await;
+    client.refused("SELECT INBOX", "BAD Log in first").await;
+}
+
+#[tokio::test]
+async fn starttls_throws_away_what_was_sent_in_plain_text() {
+    let server = Server::start().await;
+    let mut client = server.connect(false).await;
+    client.send("a STARTTLS\r\nb NOOP\r\n").await;
+    assert_eq!(client.until("a").await, ["OK Begin TLS"]);
+    let lines = client.ok("CAPABILITY").await;
+    assert!(lines[0].contains(" AUTH=PLAIN AUTH=LOGIN") && !lines[0].contains("STARTTLS"), "{lines:?}");
+    client.refused("STARTTLS", "BAD").await;
+    client.ok(&format!("LOGIN {MAILBOX} \"{PASSWORD}\"")).await;
+}
+
+#[tokio::test]
+async fn login_tells_the_capabilities_after_it() {
+    let server = Server::start().await;
+    let mut client = server.connect(true).await;
+    let lines = client.ok(&format!("LOGIN {MAILBOX} \"{PASSWORD}\"")).await;
+    for capability in ["IDLE", "UIDPLUS", "MOVE", "SPECIAL-USE", "CONDSTORE", "QUOTA", "APPENDLIMIT=4194304"] {
+        assert!(lines[0].contains(&format!(" {capability}")), "{capability}: {lines:?}");
+    }
+    client.refused(&format!("LOGIN {MAILBOX} \"{PASSWORD}\""), "BAD Already logged in").await;
+}
+
+#[tokio::test]
+async fn every_way_to_send_a_password_works() {
+    use base64::Engine as _;
+    let encode = |text: &str| base64::prelude::BASE64_STANDARD.encode(text);
+    let plain = encode(&format!("\0{MAILBOX}\0{PASSWORD}"));
+    let server = Server::start().await;
+    server.connect(true).await.ok(&format!("AUTHENTICATE PLAIN {plain}")).await;
+
+    let mut client = server.connect(true).await;
+    client.send("a AUTHENTICATE plain\r\n").await;
+    assert_eq!(client.line().await, "+ ");
+    client.send(format!("{plain}\r\n")).await;
+    assert!(client.line().await.starts_with("a OK "));
+
+    let mut client = server.connect(true).await;
+    client.send("a AUTHENTICATE LOGIN\r\n").await;
+    assert_eq!(client.line().await, "+ VXNlcm5hbWU6");
+    client.send(format!("{}\r\n", encode(MAILBOX))).await;
+    assert_eq!(client.line().await, "+ UGFzc3dvcmQ6");
+    client.send(format!("{}\r\n", encode(PASSWORD))).await;
+    assert!(client.line().await.starts_with("a OK "));
+
+    let mut client = server.connect(true).await;
+    client.send(format!("a LOGIN {{{}}}\r\n", MAILBOX.len())).await;
+    assert_eq!(client.line().await, "+ Go on");
+    client.send(format!("{MAILBOX} {{{}}}\r\n", PASSWORD.len())).await;
+    assert_eq!(client.line().await, "+ Go on");
+    client.send(format!("{PASSWORD}\r\n")).await;
+    assert!(client.line().await.starts_with("a OK "));
+}
+
+#[tokio::test]
+async fn a_failed_login_keeps_the_connection_and_many_end_it() {
+    let server = Server::start().await;
+    let mut client = server.connect(true).await;
+    client.refused(&format!("LOGIN {MAILBOX} wrong"), "NO [AUTHENTICATIONFAILED]").await;
+    client.refused("LOGIN nobody@aura.mssante.example wrong", "NO [AUTHENTICATIONFAILED]").await;
+    client.refused("AUTHENTICATE PLAIN !!!", "BAD").await;
+    client.refused("AUTHENTICATE PLAIN\r\n*", "BAD Authentication cancelled").await;
+    client.refused("AUTHENTICATE EXTERNAL =", "NO [AUTHENTICATIONFAILED]").await;
+    client.refused("AUTHENTICATE CRAM-MD5", "NO [CANNOT]").await;
+    let mut last = server.connect(true).await;
+    for _ in 1..server.options.max_login_failures {
+        last.refused("LOGIN a b", "NO [").await;
+    }
+    last.send("z LOGIN a b\r\n").await;
+    assert!(last.end().await.starts_with("* BYE Too many failed logins"));
+    client.ok(&format!("LOGIN {MAILBOX} \"{PASSWORD}\"")).await;
+}
+
+#[tokio::test]
+async fn a_suspended_mailbox_opens_for_nobody_and_ends_its_sessions() {
+    let server = Server::start().await;
+    let mut open = server.inbox().await;
+    open.send("i IDLE\r\n").await;
+    assert_eq!(open.line().await, "+ idling");
+    server.registry.suspend(server.account, "test").await.unwrap();
+    assert!(open.end().await.starts_with("* BYE "));
+    let mut client = server.connect(true).await;
+    client.refused(&format!("LOGIN {MAILBOX} \"{PASSWORD}\""), "NO [CONTACTADMIN]").await;
+}
+
+#[tokio::test]
+async fn a_mailbox_has_a_bounded_number_of_sessions() {
+    let mut server = Server::start().await;
+    server.options.max_sessions = 2;
+    let first = server.login().await;
+    let _second = server.login().await;
+    let mut third = server.connect(true).await;
+    third.refused(&format!("LOGIN {MAILBOX} \"{PASSWORD}\""), "NO [LIMIT]").await;
+    drop(first);
+    for _ in 0..100 {
+        let lines = third.command(&format!("LOGIN {MAILBOX} \"{PASSWORD}\"")).await;
+        if lines.last().unwrap().starts_with("OK") {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    panic!("the place of the first session was not given back");
+}
+
+#[tokio::test]
+async fn a_server_that_stops_says_goodbye() {
+    let server = Server::start().await;
+    let mut waiting = server.inbox().await;
+    let mut idling = server.inbox().await;
+    idling.send("i IDLE\r\n").await;
+    assert_eq!(idling.line().await, "+ idling");
+    server.switch.begin();
+    assert_eq!(waiting.end().await, "* BYE The server is stopping\r\n");
+    assert_eq!(idling.end().await, "* BYE The server is stopping\r\n");
+}
+
+#[tokio::test]
+async fn id_enable_namespace_and_logout_answer() {
+    let server = Server::start().await;
+    let mut client = server.login().await;
+    assert_eq!(client.ok("ID (\"name\" \"test\")").await[0], "* ID (\"name\" \"Caducee\")");
+    assert_eq!(client.ok("ENABLE CONDSTORE X-NOT").await[0], "* ENABLED CONDSTORE");
+    assert_eq!(client.ok("NAMESPACE").await[0], "* NAMESPACE ((\"\" \"/\")) NIL NIL");
+    client.send("q LOGOUT\r\n").await;
+    assert_eq!(client.end().await, "* BYE Goodbye\r\nq OK Logged out\r\n");
+}
+
+#[tokio::test]
+async fn bad_commands_are_explained_and_many_end_the_session() {
+    let server = Server::start().await;
+    let mut client = server.connect(true).await;
+    client.refused("FROB", "BAD Unknown command").await;
+    client.send("\r\n").await;
+    assert_eq!(client.line().await, "* BAD Empty command line");
+    client.send("x NOOP\n").await;
+    assert_eq!(client.line().await, "x BAD Lines end in CRLF");
+    client.refused("LOGIN {9000}", "NO [TOOBIG]").await;
+    for _ in 5..server.options.max_errors {
+        client.refused("FROB", "BAD").await;
+    }
+    client.send("z FROB\r\n").await;
+    assert!(client.end().await.contains("* BYE Too many bad commands"));
+}
+
+#[tokio::test]
+async fn who_does_not_log_in_in_time_is_shown_out() {
+    let mut server = Server::start().await;
+    server.options.login_timeout = std::time::Duration::from_millis(50);
+    let mut client = server.connect(true).await;
+    assert_eq!(client.end().await, "* BYE Too long without a login\r\n");
+}
+
+#[tokio::test]
+async fn an_external_login_is_judged_at_login() {
+    let server = Server::start().await;
+    let mut client = server.connect(true).await;
+    // Without a certificate in the handshake the mechanism is not offered.
+    assert!(!client.ok("CAPABILITY").await[0].contains("AUTH=EXTERNAL"));
+}
