@@ -27,9 +27,13 @@ impl Reload {
                     text.push_str(&reloaded.needs_restart.join(", "));
                     text.push('.');
                 }
+                for problem in &reloaded.problems {
+                    text.push_str("\nNot refreshed: ");
+                    text.push_str(problem);
+                }
                 text
             });
-            Ok(Exit::Done)
+            Ok(if reloaded.problems.is_empty() { Exit::Done } else { Exit::Partly })
         })
     }
 }

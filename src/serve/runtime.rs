@@ -12,9 +12,9 @@
 
 use super::connection::ConnectionIds;
 use super::facts::Facts;
-use super::jobs::{JobSettings, Jobs};
 use super::http::AdminDoor;
 use super::http::socket::SocketError;
+use super::jobs::{JobSettings, Jobs};
 use super::limits::{Counts, DoorLimits};
 use super::listen::{ListenError, Listener, TaskToken, accept_loop};
 use super::reload::Reloader;

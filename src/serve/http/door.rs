@@ -67,9 +67,7 @@ impl Process for Running {
     fn reload(&self) -> Pin<Box<dyn Future<Output = Result<Reloaded, String>> + Send + '_>> {
         Box::pin(async {
             let done = self.0.reload().await.map_err(|problem| problem.to_string())?;
-            let mut reloaded = vec!["configuration".to_owned(), "certificates".to_owned(), "CRLs".to_owned()];
-            reloaded.extend(done.changes.applied);
-            Ok(Reloaded { reloaded, needs_restart: done.changes.need_restart })
+            Ok(Reloaded { reloaded: done.read, needs_restart: done.changes.need_restart, problems: done.problems })
         })
     }
 }

@@ -74,6 +74,9 @@ pub struct Reloaded {
     /// What has changed in the configuration but needs a restart to take effect.
     #[serde(default)]
     pub needs_restart: Vec<String>,
+    /// What could not be refreshed; what was in force stays.
+    #[serde(default)]
+    pub problems: Vec<String>,
 }
 
 /// One of the operator's own domains.
