@@ -118,17 +118,23 @@ impl Mailbox {
 
     /// Copies a message into another folder, as COPY does: the body is shared.
     pub async fn copy(&self, from: FolderKey, uid: u32, to: FolderKey) -> Result<u32, CommitError> {
+        let mut usage = self.store.get::<Usage>(&self.account).unwrap().unwrap();
         let key = MessageKey { folder: from.folder, uid };
-        let message = self.store.get::<Message>(&key).unwrap().unwrap();
+        let mut message = self.store.get::<Message>(&key).unwrap().unwrap();
         let content = self.store.get::<Content>(&key).unwrap().unwrap();
         let mut at = self.store.get::<Folder>(&to).unwrap().unwrap();
         let new = MessageKey { folder: to.folder, uid: at.uid_next };
         at.record.uid_next += 1;
+        at.record.highest_modseq += 1;
+        message.record.modseq = at.highest_modseq;
         at.record.messages += 1;
         at.record.unseen += 1;
         at.record.bytes += message.size;
+        usage.record.messages += 1;
+        usage.record.bytes += message.size;
         let mut batch = Batch::new();
         batch.insert(&new, &message.record).insert(&new, &content.record).update(&to, at.version, &at.record);
+        batch.update(&self.account, usage.version, &usage.record);
         batch.retain_body(message.body, 1);
         self.store.commit(batch).await.map(|_| new.uid)
     }
