@@ -27,6 +27,7 @@ mod reload;
 mod sandbox;
 mod secret;
 mod serve;
+mod store;
 mod tie;
 
 use clap::{Parser, Subcommand};
@@ -55,6 +56,7 @@ enum Command {
     Sandbox(sandbox::Sandbox),
     Serve(serve::Serve),
     Status(reload::StatusCommand),
+    Store(store::StoreCommand),
 }
 
 /// Runs what the process's arguments ask for.
@@ -69,6 +71,7 @@ pub fn run() -> ExitCode {
         Command::Sandbox(sandbox) => sandbox.run(),
         Command::Serve(serve) => serve.run(),
         Command::Status(status) => status.run(),
+        Command::Store(store) => store.run(),
     }
 }
 

@@ -23,7 +23,7 @@ use memory::Memory;
 
 pub use batch::{Batch, Committed, Expect, Versioned};
 pub use body::{BodySink, CHUNK, StagedBody};
-pub use embedded::{Damage, Opening, Options};
+pub use embedded::{Damage, Opening, Options, check, stat, upgrade};
 pub use error::{CommitError, OpenError, StoreError};
 pub use schema::*;
 pub use seal::{BodyKey, MailboxKey, MasterKey, SealError, SealedKey};

@@ -1,5 +1,6 @@
 //! The embedded engine: one log for bodies and records, sled behind it as its index.
 
+mod check;
 mod checkpoint;
 mod durable;
 pub mod frame;
@@ -8,6 +9,7 @@ mod index;
 mod replay;
 mod segment;
 mod shared;
+mod stat;
 mod syncer;
 mod writer;
 
@@ -35,8 +37,10 @@ use segment::{SEGMENT_HEADER, Segments};
 use shared::Shared;
 use writer::{Request, Space, Writer};
 
+pub use check::{BadRecord, CheckReport, Miscounted, UnreadableBody, check};
 pub use home::STORE_FORMAT;
 pub use replay::{Damage, Opening};
+pub use stat::{SegmentStat, StoreStat, Upgrade, stat, upgrade};
 
 /// How the embedded engine works.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +78,9 @@ impl Options {
         Err(OpenError::Setting(format!("a segment has 1 MiB to 1 GiB, not {} bytes", self.segment)))
     }
 }
+
+/// Bytes of memory for sled's cache when a store is only looked at.
+const INSPECTION_CACHE: u64 = 64 * 1024 * 1024;
 
 /// Body numbers: the upper 24 bits are the number of the start, the lower 40 count.
 const START_SHIFT: u32 = 40;

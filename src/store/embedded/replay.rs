@@ -6,6 +6,8 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde::Serialize;
+
 use super::frame::{FRAME_HEADER, Header, LoggedOp, Salt, read_commit};
 use super::home::Home;
 use super::index::{Index, IndexedCommit, LoggedValue, Position, Replay};
@@ -19,7 +21,7 @@ const STEP: usize = 256;
 const ASIDE_MAX: u32 = 16 * 1024 * 1024;
 
 /// A damaged piece of the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Damage {
     /// The segment's file.
     pub path: PathBuf,
@@ -177,9 +179,9 @@ impl Replayer<'_> {
             self.end = Position { segment: number, offset: start, ..self.end };
         }
         loop {
-            match walk.step().map_err(|error| self.walk_error(&path, error))? {
+            match walk.step().map_err(|error| walk_error(&path, error))? {
                 None => return Ok(true),
-                Some(Piece::Body { offset, header, .. }) => self.advance(number, offset, &header),
+                Some(Piece::Body { offset, header }) => self.advance(number, offset, &header),
                 Some(Piece::Commit { offset, header, payload }) => self.commit(number, offset, &header, &payload)?,
                 Some(Piece::Damaged { from, to, resumed }) => {
                     let synced = from < known || (resumed && synced_after(&file, &salt, to, from));
@@ -247,16 +249,17 @@ impl Replayer<'_> {
         }
         self.opening.damaged.push(damage);
     }
+}
 
-    fn walk_error(&self, path: &Path, error: WalkError) -> OpenError {
-        match error {
-            WalkError::Io(source) => OpenError::Io { action: "read", path: path.to_owned(), source },
-            WalkError::Newer(version) => OpenError::Format {
-                path: path.to_owned(),
-                found: u32::from(version),
-                known: u32::from(frame::FRAME_VERSION),
-            },
-        }
+/// A walk's end as an error of the opening.
+pub(super) fn walk_error(path: &Path, error: WalkError) -> OpenError {
+    match error {
+        WalkError::Io(source) => OpenError::Io { action: "read", path: path.to_owned(), source },
+        WalkError::Newer(version) => OpenError::Format {
+            path: path.to_owned(),
+            found: u32::from(version),
+            known: u32::from(frame::FRAME_VERSION),
+        },
     }
 }
 
@@ -274,7 +277,7 @@ pub(super) fn indexed_commit(segment: u32, offset: u32, header: &Header, payload
 
 /// Whether a frame after `to` was written when `offset` was already on disk: then what lies at `offset` is not torn, it is
 /// damaged.
-fn synced_after(file: &fs::File, salt: &Salt, to: u32, offset: u32) -> bool {
+pub(super) fn synced_after(file: &fs::File, salt: &Salt, to: u32, offset: u32) -> bool {
     let Ok(mut walk) = Walk::new(file, salt, to, Bodies::Skip) else { return false };
     while let Ok(Some(piece)) = walk.step() {
         if let Piece::Body { header, .. } | Piece::Commit { header, .. } = piece

@@ -13,9 +13,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use memchr::memmem;
 
 use super::durable;
-use super::frame::{BODY_PREFIX, FRAME_HEADER, Header, Kind, MAGIC, NoHeader, Salt, read_body_prefix};
+use super::frame::{BODY_PREFIX, FRAME_HEADER, Header, Kind, MAGIC, NoHeader, Salt};
 use crate::store::error::OpenError;
-use crate::store::schema::BodyId;
 
 /// Length of a segment's header in bytes: the offset of its first frame.
 pub(super) const SEGMENT_HEADER: u32 = 64;
@@ -148,7 +147,7 @@ impl Segments {
 #[derive(Debug)]
 pub(super) enum Piece {
     /// A body's chunk.
-    Body { offset: u32, header: Header, body: BodyId, index: u32 },
+    Body { offset: u32, header: Header },
     /// A commit with its payload, checksum verified.
     Commit { offset: u32, header: Header, payload: Vec<u8> },
     /// Bytes that are no whole frame. `resumed`: a whole frame follows at `to`; else `to` is the segment's end.
@@ -233,10 +232,8 @@ impl<'a> Walk<'a> {
         }
         let piece = match header.kind {
             Kind::Commit => Piece::Commit { offset, header, payload: payload.to_vec() },
-            Kind::Body => match read_body_prefix(payload) {
-                Some((body, index, _)) => Piece::Body { offset, header, body, index },
-                None => return Ok(None),
-            },
+            Kind::Body if payload.len() < BODY_PREFIX => return Ok(None),
+            Kind::Body => Piece::Body { offset, header },
         };
         Ok(Some((header, piece)))
     }

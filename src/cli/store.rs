@@ -1,0 +1,192 @@
+//! `caducee store`: looks after a store while no server has it open.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::output::{Exit, Output, pairs, size, table};
+use crate::config::Config;
+use crate::store::OpenError;
+use crate::store::embedded::{self, CheckReport, StoreStat, Upgrade};
+
+/// Looks after the store while the server is stopped
+#[derive(Args, Debug)]
+pub(super) struct StoreCommand {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Reads every frame of the log, and holds bodies, index and counters against it
+    Check(Where),
+    /// Shows what the store holds
+    Stat(Where),
+    /// Brings the store to this version's format
+    Upgrade(Where),
+}
+
+/// Which store. Run these verbs as the user that the server runs as: they may write to the index.
+#[derive(Args, Debug)]
+struct Where {
+    /// The configuration file that names the store
+    #[arg(long, value_name = "FILE", default_value = "/etc/caducee/caducee.toml", conflicts_with = "dir")]
+    config: PathBuf,
+    /// The store's directory
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// Results as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl StoreCommand {
+    pub(super) fn run(self) -> ExitCode {
+        match self.verb {
+            Verb::Check(at) => at.with(check),
+            Verb::Stat(at) => at.with(stat),
+            Verb::Upgrade(at) => at.with(upgrade),
+        }
+    }
+}
+
+impl Where {
+    fn with(self, work: impl FnOnce(&Path, &Output) -> Result<Exit, OpenError>) -> ExitCode {
+        let output = Output::new(self.json);
+        let path = match self.dir {
+            Some(path) => path,
+            None => match Config::load(&self.config) {
+                Ok(config) => config.store.path,
+                Err(error) => return fail(&output, &error),
+            },
+        };
+        match work(&path, &output) {
+            Ok(exit) => exit.into(),
+            Err(error @ OpenError::InUse(_)) => {
+                let code = fail(&output, &error);
+                output.note("hint: stop the server first; while it runs, see its metrics and `caducee status`");
+                code
+            }
+            Err(error) => fail(&output, &error),
+        }
+    }
+}
+
+fn fail(output: &Output, error: &dyn std::error::Error) -> ExitCode {
+    if output.is_json() {
+        eprintln!("{}", serde_json::json!({ "rule": "store", "detail": error.to_string() }));
+    } else {
+        eprintln!("caducee: {error}");
+    }
+    Exit::Failed.into()
+}
+
+fn check(path: &Path, output: &Output) -> Result<Exit, OpenError> {
+    let bar = progress_bar(output);
+    let report = embedded::check(path, &mut |done, total| {
+        bar.set_length(total);
+        bar.set_position(done);
+    })?;
+    bar.finish_and_clear();
+    output.result(&report, show_check);
+    Ok(if report.is_sound() { Exit::Done } else { Exit::Failed })
+}
+
+fn progress_bar(output: &Output) -> ProgressBar {
+    if output.is_json() || !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{bar:40} {bytes} of {total_bytes}, {eta} left");
+    ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+fn show_check(report: &CheckReport) -> String {
+    let mut lines = vec![format!(
+        "read {} in {} segments: {} commits, {} chunks of bodies; {} bodies in use",
+        size(report.bytes),
+        report.segments,
+        report.commits,
+        report.chunks,
+        report.bodies
+    )];
+    if report.torn > 0 {
+        lines.push(format!(
+            "a torn tail of {}: the next start cuts it; nothing in it was acknowledged",
+            size(report.torn)
+        ));
+    }
+    if report.behind > 0 {
+        lines.push(format!("the index lacks {} commits: the next start replays them", report.behind));
+    }
+    if let Some(reason) = &report.index_unusable {
+        lines.push(format!("the index is unusable ({reason}): the next start rebuilds it from the log"));
+    }
+    for damage in &report.damaged {
+        let (path, from, to, reason) = (damage.path.display(), damage.from, damage.to, damage.reason);
+        lines.push(format!("damaged: {path}, bytes {from} to {to}: {reason}"));
+    }
+    for body in &report.unreadable {
+        let messages: Vec<_> = body.messages.iter().map(|(folder, uid)| format!("folder {folder} UID {uid}")).collect();
+        lines.push(format!(
+            "unreadable: body {}, chunk {}: {}; {}",
+            body.body,
+            body.chunk,
+            body.reason,
+            messages.join(", ")
+        ));
+    }
+    for record in &report.bad_records {
+        lines.push(format!("bad record: {} {}: {}", record.table, record.key, record.reason));
+    }
+    for folder in &report.miscounted {
+        let (id, recorded, counted) = (folder.folder, folder.recorded, folder.counted);
+        lines.push(format!("miscounted: folder {id}: (messages, unseen, bytes) {recorded:?}, counted {counted:?}"));
+    }
+    if report.not_listed > 0 {
+        lines.push(format!("and {} more findings", report.not_listed));
+    }
+    lines.push(if report.is_sound() { "sound".to_owned() } else { "NOT sound".to_owned() });
+    lines.join("\n")
+}
+
+fn stat(path: &Path, output: &Output) -> Result<Exit, OpenError> {
+    output.result(&embedded::stat(path)?, show_stat);
+    Ok(Exit::Done)
+}
+
+fn show_stat(stat: &StoreStat) -> String {
+    let summary = pairs([
+        ("format", stat.format.to_string()),
+        ("log", format!("{} in {} segments", size(stat.log_bytes), stat.segments.len())),
+        ("living bodies", size(stat.living_bytes)),
+        ("index", size(stat.index_bytes)),
+        ("last commit", stat.applied.to_string()),
+        ("last checkpoint", stat.checkpoint.to_string()),
+        ("free on the disk", size(stat.free_bytes)),
+    ]);
+    let records = table(
+        ["table", "records"],
+        stat.records.iter().map(|(table, number)| [(*table).to_owned(), number.to_string()]),
+    );
+    let segments = table(
+        ["segment", "size", "living bodies"],
+        stat.segments
+            .iter()
+            .map(|segment| [segment.number.to_string(), size(segment.bytes), size(segment.living_bytes)]),
+    );
+    [summary, records, segments].join("\n\n")
+}
+
+fn upgrade(path: &Path, output: &Output) -> Result<Exit, OpenError> {
+    output.result(&embedded::upgrade(path)?, |Upgrade { from, to }: &Upgrade| {
+        if from == to {
+            format!("nothing to do: the store has format {to}, which is this version's")
+        } else {
+            format!("upgraded from format {from} to {to}")
+        }
+    });
+    Ok(Exit::Done)
+}
