@@ -203,6 +203,10 @@ listen = ["127.0.0.1:{smtp}"]
 listen = ["127.0.0.1:{imap}"]
 listen_tls = ["127.0.0.1:{imaps}"]
 
+[accounts]
+# The sandbox's passwords are printed for everybody: what makes guessing dear would only make the start slow.
+password_memory = "8 MiB"
+
 [admin]
 socket = "admin.sock"
 
