@@ -101,7 +101,7 @@ impl Registry {
             Some(mailbox) => Some(mailbox.lock().await),
             None => None,
         };
-        for _ in 0..ATTEMPTS {
+        for attempt in 0..ATTEMPTS {
             let read = self.store().get::<store::Account>(&id)?.ok_or(AccountError::NoAccount)?;
             if read.state == AccountState::Closed {
                 return Err(AccountError::Closed);
@@ -121,7 +121,7 @@ impl Registry {
                     self.room().revoke(id, state);
                     return Account::from_record(id, record);
                 }
-                Err(CommitError::Conflict(_)) => {}
+                Err(CommitError::Conflict(_)) => crate::mail::pause(attempt).await,
                 Err(error) => return Err(error.into()),
             }
         }

@@ -77,7 +77,7 @@ impl Registry {
         kind: CredentialKind,
         label: &str,
     ) -> Result<Committed, AccountError> {
-        for _ in 0..ATTEMPTS {
+        for attempt in 0..ATTEMPTS {
             let read = self.store().get::<store::Account>(&id)?.ok_or(AccountError::NoAccount)?;
             if read.state == store::AccountState::Closed {
                 return Err(AccountError::Closed);
@@ -102,7 +102,7 @@ impl Registry {
             };
             batch.update(&id, read.version, &record).insert(&key, &credential);
             match self.store().commit(batch).await {
-                Err(CommitError::Conflict(_)) => {}
+                Err(CommitError::Conflict(_)) => crate::mail::pause(attempt).await,
                 outcome => return Ok(outcome?),
             }
         }

@@ -16,7 +16,7 @@ use super::throttle::{Throttle, ThrottleOptions};
 use super::{Account, AccountChange, AccountError, NewMailbox, rules};
 
 /// How often a change is tried again when another one came between.
-pub(super) const ATTEMPTS: usize = 8;
+pub(super) const ATTEMPTS: u32 = 8;
 
 /// Accounts read at a time.
 const PAGE: usize = 500;
@@ -42,6 +42,8 @@ struct Inner {
     hasher: Hasher,
     throttle: Throttle,
     certificates: CertificateIndex,
+    /// Read while a mailbox is created, written while a domain is taken away: neither comes between the other's steps.
+    domains: tokio::sync::RwLock<()>,
 }
 
 /// Which accounts a list shows; `None` shows all.
@@ -67,6 +69,7 @@ impl Registry {
             hasher: Hasher::new(options.hashing),
             throttle: Throttle::new(options.throttle),
             certificates: CertificateIndex::default(),
+            domains: tokio::sync::RwLock::default(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -117,7 +120,8 @@ impl Registry {
     /// # Errors
     /// [`AccountError::NotOwnDomain`], [`AccountError::DomainInUse`], or what the store says.
     pub async fn remove_domain(&self, domain: &Domain) -> Result<Committed, AccountError> {
-        for _ in 0..ATTEMPTS {
+        let _no_creation = self.inner.domains.write().await;
+        for attempt in 0..ATTEMPTS {
             let record = self.domain_record(domain)?;
             let filter = ListFilter { domain: Some(domain.clone()), ..ListFilter::default() };
             let is_used =
@@ -127,10 +131,9 @@ impl Registry {
             }
             let key = domain.as_str().to_owned();
             let mut batch = Batch::new();
-            // A mailbox that is being created writes the domain's record anew, so one of the two gives way.
             batch.expect::<store::Domain>(&key, Expect::Version(record.version)).delete::<store::Domain>(&key);
             match self.store().commit(batch).await {
-                Err(CommitError::Conflict(_)) => {}
+                Err(CommitError::Conflict(_)) => crate::mail::pause(attempt).await,
                 outcome => return Ok(outcome?),
             }
         }
@@ -170,6 +173,7 @@ impl Registry {
         rules::check_local_part(&new.address)?;
         let mut record = new_record(&new);
         rules::check(&record)?;
+        let _no_removal = self.inner.domains.read().await;
         self.address_is_free(&new.address)?;
         self.domain_record(new.address.domain())?;
         let id = AccountId(self.store().allocate(MetaKey::NextAccount, 1).await?);
@@ -178,13 +182,12 @@ impl Registry {
         for _ in FIRST_FOLDERS {
             numbers.push(self.room().next_folder_id().await?);
         }
-        for _ in 0..ATTEMPTS {
+        for attempt in 0..ATTEMPTS {
             self.address_is_free(&new.address)?;
-            let domain = self.domain_record(new.address.domain())?;
-            let batch = creation(id, &new.address, &record, &domain, &numbers);
+            let batch = creation(id, &new.address, &record, &numbers);
             match self.store().commit(batch).await {
                 Ok(_) => return Account::from_record(id, record),
-                Err(CommitError::Conflict(_)) => {}
+                Err(CommitError::Conflict(_)) => crate::mail::pause(attempt).await,
                 Err(error) => return Err(error.into()),
             }
         }
@@ -290,7 +293,7 @@ impl Registry {
         id: AccountId,
         change: impl Fn(&mut store::Account) -> Result<(), AccountError>,
     ) -> Result<Account, AccountError> {
-        for _ in 0..ATTEMPTS {
+        for attempt in 0..ATTEMPTS {
             let read = self.store().get::<store::Account>(&id)?.ok_or(AccountError::NoAccount)?;
             if read.state == AccountState::Closed {
                 return Err(AccountError::Closed);
@@ -306,7 +309,7 @@ impl Registry {
             batch.update(&id, read.version, &record);
             match self.store().commit(batch).await {
                 Ok(_) => return Account::from_record(id, record),
-                Err(CommitError::Conflict(_)) => {}
+                Err(CommitError::Conflict(_)) => crate::mail::pause(attempt).await,
                 Err(error) => return Err(error.into()),
             }
         }
@@ -356,19 +359,11 @@ fn new_record(new: &NewMailbox) -> store::Account {
     }
 }
 
-fn creation(
-    id: AccountId,
-    address: &Address,
-    record: &store::Account,
-    domain: &Versioned<store::Domain>,
-    numbers: &[u64],
-) -> Batch {
+fn creation(id: AccountId, address: &Address, record: &store::Account, numbers: &[u64]) -> Batch {
     let mut batch = Batch::new();
     batch.insert(&address.key(), &AddressEntry::Account(id));
     batch.insert(&id, record);
     batch.insert(&id, &Usage::default());
-    // Written anew, so that it cannot be removed at the same moment.
-    batch.update(&domain.name, domain.version, &domain.record);
     for ((name, special_use), number) in FIRST_FOLDERS.into_iter().zip(numbers) {
         let key = FolderKey { account: id, folder: FolderId(*number) };
         let folder = new_folder(*number, name, FolderExistence::Selectable, record.created_at);

@@ -14,11 +14,12 @@ use crate::store::{
 use super::changes::{Announcement, FolderState};
 use super::folder_list::FolderList;
 use super::names::FolderName;
+use super::room::pause;
 use super::work::{Work, entry};
 use super::{MailError, MailRoom};
 
 /// How often a change is tried again when another process came between.
-const ATTEMPTS: usize = 8;
+const ATTEMPTS: u32 = 8;
 
 /// Messages read from the store at a time while a folder's list is built.
 const PAGE: usize = 4_096;
@@ -164,7 +165,7 @@ impl Mailbox {
         self: &Arc<Self>,
         mut build: impl FnMut(&mut Work, &mut Batch) -> Result<T, MailError>,
     ) -> Result<(T, Option<Committed>), MailError> {
-        for _ in 0..ATTEMPTS {
+        for attempt in 0..ATTEMPTS {
             let guard = self.lock().await;
             self.usable()?;
             let mut work = Work::begin(self)?;
@@ -176,7 +177,7 @@ impl Mailbox {
             }
             match commit(self.store(), vec![guard], batch, vec![announcement]).await {
                 Ok(committed) => return Ok((outcome, Some(committed))),
-                Err(CommitError::Conflict(_)) => {}
+                Err(CommitError::Conflict(_)) => pause(attempt).await,
                 Err(error) => return Err(error.into()),
             }
         }
@@ -238,8 +239,8 @@ impl Mailbox {
     }
 
     fn count_recent(&self, id: FolderId, folder: &Folder) -> Result<u32, MailError> {
+        // Where sessions have the folder open, they know what none of them has taken yet.
         let from = self.live_state(id).map_or(folder.recent_from, |state| state.shared().recent_from);
-        let from = from.min(folder.recent_from);
         if from >= folder.uid_next {
             return Ok(0);
         }

@@ -50,6 +50,6 @@ pub use messages::{BodyReader, StoredMessage};
 pub use names::{FolderName, INBOX, NameError};
 pub use operations::{Copied, Expunge, Expunged, StoredFlags};
 pub use quota::Admission;
-pub(crate) use room::now;
 pub use room::{MailLimits, MailRoom};
+pub(crate) use room::{now, pause};
 pub use selected::{Selected, Update};

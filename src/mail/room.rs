@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::store::{Account, AccountId, AccountState, CommitError, MasterKey, MetaKey, Store, Versioned};
 
@@ -158,4 +158,10 @@ impl OpenMailboxes {
 pub(crate) fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// Waits before a change is tried again: the commit that came between may still be on its way to the disk, and what it
+/// writes is seen only once it is there.
+pub(crate) async fn pause(attempt: u32) {
+    tokio::time::sleep(Duration::from_millis(1 << attempt.min(7))).await;
 }

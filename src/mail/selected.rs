@@ -232,7 +232,6 @@ impl Selected {
             self.keywords = shared.keywords.clone();
             updates.push(Update::Keywords);
         }
-        let before = (self.exists(), self.recent());
         self.take_recent(shared.recent_from, shared.uid_next);
         let diff = self.view.diff(&shared.list);
         if allow_expunge {
@@ -257,8 +256,6 @@ impl Selected {
         self.highest_modseq = shared.highest_modseq;
         if !diff.arrived.is_empty() {
             updates.push(Update::Exists(self.exists()));
-        }
-        if !diff.arrived.is_empty() || before.1 != self.recent() {
             updates.push(Update::Recent(self.recent()));
         }
         for entry in &diff.changed {

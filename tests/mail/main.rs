@@ -1,0 +1,16 @@
+//! Mailboxes and accounts, over the in-memory engine and the embedded one: one file a capability.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod accounts_life;
+mod concurrency;
+mod copy_and_move;
+mod flags;
+mod folders;
+mod isolation;
+mod logins;
+mod quotas;
+mod second_opinion;
+mod sessions;
+mod support;
+mod uids;
