@@ -218,7 +218,8 @@ impl Client {
     /// Appends a message with LF line ends turned into CRLF.
     pub async fn append(&mut self, folder: &str, flags: &str, message: &str) -> String {
         let message = message.replace('\n', "\r\n");
-        let answer = self.ok(&format!("APPEND {folder} {flags} {{{}+}}\r\n{message}", message.len())).await;
+        let flags = if flags.is_empty() { String::new() } else { format!("{flags} ") };
+        let answer = self.ok(&format!("APPEND {folder} {flags}{{{}+}}\r\n{message}", message.len())).await;
         answer.last().unwrap().clone()
     }
 
