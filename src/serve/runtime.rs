@@ -40,7 +40,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 /// How long the start waits for white list and CRLs.
 const FIRST_REFRESH: Duration = Duration::from_secs(5);
@@ -72,6 +72,9 @@ pub enum ServeError {
     /// The administration's socket.
     #[error("admin.socket: {0}")]
     Admin(#[from] SocketError),
+    /// The store stopped after a failed write: only a new start finds out what is on the disk.
+    #[error("the store has stopped; start again: the log is replayed")]
+    StoreStopped,
     /// The runtime or its signals.
     #[error("the runtime cannot start: {0}")]
     Runtime(#[source] io::Error),
@@ -203,10 +206,16 @@ impl Server {
         systemd::status(&format!("serving as {name}"));
         info!(%name, version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), "ready");
         let mut until = std::pin::pin!(until);
+        let mut store_stopped = std::pin::pin!(self.shared.store.stopped());
         let cause = loop {
             let asked = tokio::select! {
                 asked = self.signals.next() => asked,
                 () = &mut until => Asked::Stop("the starter's end"),
+                () = &mut store_stopped => {
+                    error!(event = "store.stopped", "the store has stopped: ending, to be started again");
+                    self.drain().await;
+                    return Err(ServeError::StoreStopped);
+                }
             };
             match asked {
                 Asked::Stop(cause) => break cause,

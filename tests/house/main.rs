@@ -2,6 +2,8 @@
 
 mod configuration;
 mod pki;
+mod process;
+mod server;
 mod tls;
 
 #[path = "../support/mod.rs"]
