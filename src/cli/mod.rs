@@ -29,6 +29,7 @@ mod secret;
 mod serve;
 mod store;
 mod tie;
+mod trust;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -57,6 +58,7 @@ enum Command {
     Serve(serve::Serve),
     Status(reload::StatusCommand),
     Store(store::StoreCommand),
+    Trust(trust::TrustCommand),
 }
 
 /// Runs what the process's arguments ask for.
@@ -72,6 +74,7 @@ pub fn run() -> ExitCode {
         Command::Serve(serve) => serve.run(),
         Command::Status(status) => status.run(),
         Command::Store(store) => store.run(),
+        Command::Trust(trust) => trust.run(),
     }
 }
 

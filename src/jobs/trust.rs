@@ -23,6 +23,9 @@ use crate::mss::{Domain, DomainError, TrustSpace, WhiteList};
 use crate::serve::tls::{CrlSet, TlsError, read_anchors, read_certificates};
 use crate::telemetry::{Metrics, RuleLabel};
 
+/// The name of the last good copy in `trust.cache`.
+pub const WHITE_LIST_COPY: &str = "white-list.xml";
+
 /// How soon it is tried again while there is no list at all.
 const RETRY_WITHOUT_LIST: Duration = Duration::from_secs(30);
 
@@ -453,7 +456,7 @@ impl TrustJob {
 }
 
 fn cached(settings: &TrustSettings) -> CachedFile {
-    CachedFile::new(&settings.cache, "white-list.xml")
+    CachedFile::new(&settings.cache, WHITE_LIST_COPY)
 }
 
 fn document_digest(content: &[u8]) -> Vec<u8> {

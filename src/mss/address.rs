@@ -165,6 +165,11 @@ impl Address {
         Ok(Self { local, domain: Domain::parse(domain)? })
     }
 
+    /// `postmaster` of a domain, which every domain has (RFC 5321 §4.5.1).
+    pub fn of_postmaster(domain: &Domain) -> Self {
+        Self { local: "postmaster".into(), domain: domain.clone() }
+    }
+
     /// The part before the `@`, as written (quoted only where it must be).
     pub fn local(&self) -> &str {
         &self.local

@@ -3,6 +3,8 @@
 //! Doors that take mail ask at `RCPT TO`, the sending side asks before it queues. The order of the checks is the order
 //! of what an answer may give away: the sender's own standing first, then the recipient's.
 
+use std::fmt;
+
 use super::{Address, Decision, Kind, MailboxState, Rule, TrustSpace};
 
 /// One end of an exchange.
@@ -37,6 +39,23 @@ pub struct OwnMailbox {
     pub restricted: bool,
     /// The state of its life.
     pub state: MailboxState,
+}
+
+impl fmt::Display for Party {
+    /// In words, for `caducee trust explain`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Party::Own(own) => {
+                let test = if own.test { ", test" } else { "" };
+                let restricted = if own.restricted { ", own domains only" } else { "" };
+                write!(f, "{} (own mailbox: {}, {}{test}{restricted})", own.address, own.kind, own.state)
+            }
+            Party::Other { address } => write!(f, "{address} (another operator's)"),
+            Party::Unknown { address } => write!(f, "{address} (own domain, no such mailbox)"),
+            Party::Null(Origin::Own) => f.write_str("<> (null sender of this operator)"),
+            Party::Null(Origin::Other) => f.write_str("<> (null sender of another operator)"),
+        }
+    }
 }
 
 /// On which side a null sender's message came in.

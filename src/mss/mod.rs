@@ -20,6 +20,7 @@ pub mod admission;
 pub mod decision;
 pub mod dn;
 pub mod exchange;
+pub mod explain;
 pub mod kind;
 pub mod test_addresses;
 pub mod trust;

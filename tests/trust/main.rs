@@ -1,6 +1,7 @@
 //! The trust space: white list, names, admission, exchange, refresh.
 
 mod admission;
+mod command;
 mod exchange;
 mod https;
 mod mutations;

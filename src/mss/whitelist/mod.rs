@@ -199,11 +199,11 @@ impl WhiteList {
     }
 
     /// The listed DN that shares its CN with this one and differs from it in the fewest attributes, to explain a refusal.
-    pub fn nearest_by_common_name(&self, peer: &DistinguishedName) -> Option<&DistinguishedName> {
+    pub fn nearest_by_common_name(&self, peer: &DistinguishedName) -> Option<&Arc<DistinguishedName>> {
         peer.normalised()
             .values("CN")
             .flat_map(|name| self.by_common_name.get(name).into_iter().flatten())
-            .map(|at| &*self.entries[*at as usize].dn)
+            .map(|at| &self.entries[*at as usize].dn)
             .min_by_key(|listed| peer.diff(listed).len())
     }
 }

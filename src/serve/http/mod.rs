@@ -30,6 +30,7 @@ pub mod problem;
 mod process;
 mod reading;
 pub mod socket;
+pub mod trust;
 pub mod types;
 mod view;
 
