@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::connection::{self, ConnectionLimits};
 use super::peer::Allowed;
 use super::socket::{AdminSocket, SocketError};
+use super::trust::{self, TrustAdministration};
 use super::types::Reloaded;
 use super::{Administration, Process, complete, router};
 use crate::config::Config;
@@ -37,11 +38,11 @@ impl AdminDoor {
     /// Answers until the server stops.
     pub async fn serve(self, shared: Arc<Shared>, token: TaskToken) {
         tracing::info!(path = %shared.config.load().admin.socket.display(), "administration");
-        let (registry, trust) = (shared.registry.clone(), shared.trust.clone());
+        let (registry, space) = (shared.registry.clone(), shared.trust.clone());
         let process = Arc::new(Running(Arc::clone(&shared)));
-        let administration = Arc::new(Administration::new(registry, trust, process));
+        let administration = Arc::new(Administration::new(registry, space, process));
         let limits = ConnectionLimits { drain: shared.config.load().server.drain, ..ConnectionLimits::default() };
-        let router = complete(router(administration));
+        let router = complete(router(administration).merge(trust::router(TrustAdministration::of(&shared))));
         connection::serve(self.socket, self.allowed, router, limits, shared.shutdown.clone()).await;
         drop(token);
     }

@@ -22,6 +22,7 @@ use crate::jobs::trust::TrustJob;
 use crate::mss::exchange::{Origin, OwnMailbox, Party};
 use crate::mss::trust::TrustHandle;
 use crate::mss::{Address, Domain, WhiteList, exchange, whitelist};
+use crate::serve::Shared;
 
 /// The most entries in one answer.
 const MOST_ENTRIES: u64 = 20_000;
@@ -140,6 +141,17 @@ async fn explain_exchange(
 }
 
 impl TrustAdministration {
+    /// That of the running server.
+    pub fn of(shared: &Shared) -> Self {
+        Self {
+            space: Arc::clone(&shared.trust),
+            trust: Arc::clone(&shared.jobs.trust),
+            operator_crls: Arc::clone(&shared.jobs.operator_crls),
+            mailbox_crls: Arc::clone(&shared.jobs.mailbox_crls),
+            registry: shared.registry.clone(),
+        }
+    }
+
     fn list(&self) -> Result<Arc<WhiteList>, Problem> {
         let none = || Problem::new(Rule::Unavailable, "No white list is loaded.");
         self.space.load().list.clone().ok_or_else(none)
