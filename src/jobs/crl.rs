@@ -347,7 +347,7 @@ impl CrlJob {
     }
 
     fn note(&self, source: &Source, result: &Result<&'static str, CrlError>) {
-        let name = result.as_ref().map_or_else(CrlError::name, |name| name);
+        let name = result.as_ref().copied().unwrap_or_else(CrlError::name);
         self.metrics.crl_refreshes.get_or_create(&RuleLabel { rule: name }).inc();
         let mut state = self.state();
         let state = state.entry(source.clone()).or_default();

@@ -22,8 +22,11 @@ const PARTIES: [&str; 13] = [
     "null-own", "null-oth", "unknown",
 ];
 
-/// The rules by their short names in the tables, with what goes on the wire; None where it is accepted.
-const RULES: [(&str, Rule, Option<(u16, &str)>); 19] = [
+/// Reply code and enhanced code; None where it is accepted.
+type Wire = Option<(u16, &'static str)>;
+
+/// The rules by their short names in the tables, with what goes on the wire.
+const RULES: [(&str, Rule, Wire); 19] = [
     ("OK-oo", Rule::OwnToOwn, None),
     ("OK-ox", Rule::OwnToOther, None),
     ("OK-xo", Rule::OtherToOwn, None),

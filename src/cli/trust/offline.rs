@@ -11,9 +11,7 @@ use crate::jobs::fetch::Source;
 use crate::jobs::trust::{TrustSettings, WHITE_LIST_COPY};
 use crate::mss::exchange::{Origin, OwnMailbox, Party};
 use crate::mss::whitelist::{SignerPolicy, verify_and_parse};
-use crate::mss::{
-    Address, Domain, Kind, MailboxState, TestAddresses, TrustSpace, exchange,
-};
+use crate::mss::{Address, Domain, Kind, MailboxState, TestAddresses, TrustSpace, exchange};
 use crate::serve::http::trust::types::{
     Answer, CertificateAnswer, CertificateQuestion, ExchangeAnswer, ExchangeQuestion,
 };
