@@ -1,9 +1,14 @@
-//! SMTP: the engine by itself, the door in process, and foreign clients against a sandbox.
+//! SMTP: the engine by itself, and foreign clients at the door of a sandbox.
 
 #[path = "../../fuzz/checks/smtp.rs"]
 mod conversation;
+#[path = "../support/mod.rs"]
+mod support;
 
+mod delivered;
+mod door;
 mod engine;
 mod engine_limits;
 mod engine_properties;
-mod two_engines;
+mod reconfigured;
+mod refusals;
