@@ -3,10 +3,11 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::door::{figure, refused, talk};
-use crate::support::{Description, Identity, Operator, Sandbox, Tool, have, signal, wait_until};
+use crate::support::{Description, Identity, Operator, Sandbox, free_port, have, signal, wait_until};
 
 /// Puts other settings in force: lines for `[smtp]`, and whole other sections.
 fn reconfigure(operator: &Operator, changes: &[(&str, &str)]) {
@@ -29,14 +30,43 @@ fn peer(known: &Description) -> (Identity, String) {
     (identity, format!("anne.roux@{}", peer.domains[0]))
 }
 
-/// A peer that keeps its connection open until it is dropped: `s_client` with a pipe that nobody closes.
-fn holding(known: &Description, operator: &Operator, identity: &Identity) -> std::process::Child {
-    let mut command = std::process::Command::new("openssl");
-    command.args(["s_client", "-quiet", "-starttls", "smtp", "-connect", &operator.smtp(), "-CAfile"]).arg(&known.ca);
-    command.arg("-cert").arg(&identity.cert).arg("-cert_chain").arg(&identity.cert).arg("-key").arg(&identity.key);
-    let quiet = std::process::Stdio::null;
-    command.stdin(std::process::Stdio::piped()).stdout(quiet()).stderr(quiet());
-    command.spawn().expect("openssl can be started")
+/// A peer that says what it is told and keeps its connection open: `s_client` with a pipe that nobody closes.
+struct Held(Child);
+
+impl Held {
+    fn open(known: &Description, operator: &Operator, identity: &Identity) -> Held {
+        let mut command = Command::new("openssl");
+        command
+            .args(["s_client", "-quiet", "-starttls", "smtp", "-connect", &operator.smtp(), "-CAfile"])
+            .arg(&known.ca);
+        command.arg("-cert").arg(&identity.cert).arg("-cert_chain").arg(&identity.cert).arg("-key").arg(&identity.key);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        Held(command.spawn().expect("openssl can be started"))
+    }
+
+    fn say(&mut self, text: &str) {
+        self.0.stdin.as_mut().expect("a pipe").write_all(text.as_bytes()).expect("openssl reads");
+    }
+
+    /// The first bytes that the server says behind TLS have arrived: the connection has its place.
+    fn is_answered(&mut self) {
+        self.say("NOOP\r\n");
+        self.0.stdout.as_mut().expect("a pipe").read_exact(&mut [0; 3]).expect("the server answers");
+    }
+
+    /// Everything the server said until it closed the connection; the pipe to openssl stays open until then.
+    fn rest(&mut self) -> String {
+        let mut said = String::new();
+        self.0.stdout.as_mut().expect("a pipe").read_to_string(&mut said).expect("replies are text");
+        said
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 #[test]
@@ -48,8 +78,8 @@ fn a_server_that_is_short_of_something_says_what() {
     let known = &sandbox.description;
     let operator = known.aura();
     let (identity, from) = peer(known);
-    slow_clients(known, operator, &identity, &from);
     too_many_connections(known, operator, &identity);
+    slow_clients(known, operator, &identity, &from);
     disk_nearly_full(known, operator, &identity, &from);
     draining(operator);
 }
@@ -71,60 +101,52 @@ fn slow_clients(known: &Description, operator: &Operator, identity: &Identity, f
         format!("EHLO a\r\nMAIL FROM:<{from}>\r\nRCPT TO:<{}>\r\nDATA\r\nFrom: x", operator.mailbox("PER").address);
     for script in ["EHLO a\r\nNOO", open.as_str()] {
         refused(operator, "421 4.4.2", "too-slow", || {
-            let mut child = holding_with_output(known, operator, identity);
-            child.0.stdin.as_mut().expect("a pipe").write_all(script.as_bytes()).expect("openssl reads");
-            child.output()
+            let mut held = Held::open(known, operator, identity);
+            held.say(script);
+            held.rest()
         });
     }
 }
 
-struct Held(std::process::Child);
-
-impl Held {
-    /// Everything the server said until it closed the connection; the pipe to openssl stays open until then.
-    fn output(&mut self) -> String {
-        let mut said = String::new();
-        let stdout = self.0.stdout.as_mut().expect("a pipe");
-        stdout.read_to_string(&mut said).expect("replies are text");
-        let _ = self.0.wait();
-        said
-    }
-}
-
-fn holding_with_output(known: &Description, operator: &Operator, identity: &Identity) -> Held {
-    let mut command = std::process::Command::new("openssl");
-    command.args(["s_client", "-quiet", "-starttls", "smtp", "-connect", &operator.smtp(), "-CAfile"]).arg(&known.ca);
-    command.arg("-cert").arg(&identity.cert).arg("-cert_chain").arg(&identity.cert).arg("-key").arg(&identity.key);
-    command
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::null());
-    Held(command.spawn().expect("openssl can be started"))
-}
-
 fn too_many_connections(known: &Description, operator: &Operator, identity: &Identity) {
     reconfigure(operator, &[("smtp", "max_connections_per_peer = 2")]);
-    // The limit on waiting is short here; a held connection must outlive the third's attempt.
-    let mut held: Vec<_> = (0..2).map(|_| holding(known, operator, identity)).collect();
-    let handshakes = "caducee_connections_open{door=\"smtp\"}";
-    assert!(wait_until(Duration::from_secs(10), || figure(operator, handshakes) >= 2.0));
-    std::thread::sleep(Duration::from_millis(300));
+    let mut held: Vec<_> = (0..2).map(|_| Held::open(known, operator, identity)).collect();
+    held.iter_mut().for_each(Held::is_answered);
     refused(operator, "421 4.7.0", "too-many-of-peer", || talk(known, operator, identity, "EHLO a\r\nQUIT\r\n").all());
-    for child in &mut held {
-        let _ = child.kill();
-        let _ = child.wait();
-    }
+    let open = |operator| figure(operator, "caducee_connections_open{door=\"smtp\"}");
+    drop(held);
+    assert!(wait_until(Duration::from_secs(10), || open(operator) == 0.0), "places are given back");
 }
 
+/// `store.min_free` counts from a start on: a second server beside the first, with a store and ports of its own.
 fn disk_nearly_full(known: &Description, operator: &Operator, identity: &Identity, from: &str) {
     let text = fs::read_to_string(&operator.config).expect("the sandbox's configuration");
-    let text =
-        text.replace("min_free = \"64 MiB\"", "min_free = \"1000000 GiB\"").replace("max_connections_per_peer = 2", "");
-    fs::write(&operator.config, text).expect("the sandbox's configuration");
-    reconfigure(operator, &[]);
-    refused(operator, "452 4.3.1", "disk-nearly-full", || {
-        talk(known, operator, identity, format!("EHLO a\r\nMAIL FROM:<{from}>\r\nQUIT\r\n")).all()
+    let mut short = operator.clone();
+    let old = [operator.ports.smtp, operator.ports.imap, operator.ports.imaps, operator.ports.metrics];
+    let new = [free_port(), free_port(), free_port(), free_port()];
+    let port = |text: String, (old, new): (&u16, &u16)| text.replace(&format!(":{old}\""), &format!(":{new}\""));
+    let text = old.iter().zip(&new).fold(text, port);
+    let text = text.replace("\"store\"", "\"store-short\"").replace("\"admin.sock\"", "\"short.sock\"");
+    // Twice what is free: too little for mail, enough for the store's own records (a quarter of it is kept for them).
+    let least = figure(operator, "caducee_store_free_bytes") * 2.0 / f64::from(1 << 20);
+    let text = text.replace("min_free = \"64 MiB\"", &format!("min_free = \"{least:.0} MiB\""));
+    short.config = operator.config.with_file_name("short.toml");
+    (short.ports.smtp, short.ports.metrics) = (new[0], new[3]);
+    fs::write(&short.config, text).expect("the sandbox's directory");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_caducee"));
+    command.args(["serve", "--until-stdin-closes", "--config"]).arg(&short.config);
+    let log = operator.config.with_file_name("short.log");
+    let out = fs::File::create(&log).expect("the sandbox's directory");
+    command.stdin(Stdio::piped()).stderr(out.try_clone().expect("a file handle can be cloned")).stdout(out);
+    let server = Held(command.spawn().expect("the binary under test can be started"));
+    let up = wait_until(Duration::from_secs(20), || TcpStream::connect(short.smtp()).is_ok());
+    assert!(up, "the second server does not start:\n{}", fs::read_to_string(&log).unwrap_or_default());
+    let loaded = || figure(&short, "caducee_white_list_entries") > 0.0;
+    assert!(wait_until(Duration::from_secs(20), loaded), "the second server has no white list");
+    refused(&short, "452 4.3.1", "disk-nearly-full", || {
+        talk(known, &short, identity, format!("EHLO a\r\nMAIL FROM:<{from}>\r\nQUIT\r\n")).all()
     });
+    drop(server);
 }
 
 /// A server that stops says so to those who wait, between two transactions.
@@ -137,5 +159,4 @@ fn draining(operator: &Operator) {
     let mut said = String::new();
     stream.read_to_string(&mut said).expect("replies are text");
     assert!(said.contains("421 4.3.2") && said.contains("[rule draining, ref "), "{said}");
-    let _ = Tool::new("true").run();
 }
