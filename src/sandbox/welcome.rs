@@ -58,6 +58,7 @@ fn commands(layout: &Layout, pki: &Pki, a: &Running<'_>, b: &Running<'_>) -> Str
     let (from, to) = (first(b.operator), first(a.operator));
     let peer = pki.identity(b.operator.id);
     let quoted = |path: &Path| shell_quoted(&path.display().to_string());
+    let program = std::env::current_exe().map_or_else(|_| "caducee".to_owned(), |path| quoted(&path));
     let (cert, key, root) = (quoted(&peer.cert), quoted(&peer.key), quoted(&pki.root()));
     format!(
         "  Deliver as the other operator, over mutual TLS:\n\n\
@@ -68,7 +69,7 @@ fn commands(layout: &Layout, pki: &Pki, a: &Running<'_>, b: &Running<'_>) -> Str
          curl --cacert {root} --user '{to}:{PASSWORD}' \\\n      \
          'imaps://localhost:{imaps}/INBOX;MAILINDEX=*'\n\n  \
          Administer:\n\n\
-         caducee mailbox list --socket {socket}\n",
+         {program} mailbox list --socket {socket}\n",
         smtp = a.ports.smtp,
         imaps = a.ports.imaps,
         socket = quoted(&layout.path(a.operator.id).join("admin.sock")),
