@@ -8,4 +8,5 @@ mod certificates;
 mod contract;
 mod life;
 mod mail;
+mod mailboxes;
 mod white_list;
