@@ -168,18 +168,18 @@ const STATUS_FIELDS: [&str; 3] = ["status", "x-status", "x-keywords"];
 
 /// Takes the pseudo-headers out of the message and reads the flags in them.
 ///
-/// Where they open the message, as in what [`write`] makes, only that block is taken: a field of the same name further down then
-/// came with the message. Elsewhere they are taken wherever they stand, as other programs put them last.
+/// Where all three open the message, as in what [`write`] makes, just these are taken: a field of the same name further down then
+/// came with the message. Else they are taken wherever they stand, as other programs put them last.
 fn take_status(bytes: Vec<u8>) -> (Vec<u8>, Vec<String>) {
     let mut found = Vec::new();
     let mut kept = Vec::with_capacity(bytes.len());
     let mut rest = &bytes[..];
-    let leading = status_field(first_line(rest)).is_some();
-    loop {
+    let ours = begins_with_all(rest);
+    while !(ours && found.len() == STATUS_FIELDS.len()) {
         let line = first_line(rest);
         match status_field(line) {
             Some((name, value)) => found.push((name, value.to_owned())),
-            None if line.is_empty() || is_blank(line) || leading => break,
+            None if is_blank(line) => break,
             None => kept.extend_from_slice(line),
         }
         rest = &rest[line.len()..];
@@ -189,6 +189,15 @@ fn take_status(bytes: Vec<u8>) -> (Vec<u8>, Vec<String>) {
     }
     kept.extend_from_slice(rest);
     (kept, flags::of_status(&found))
+}
+
+/// Whether the three pseudo-headers stand first, in the order in which [`write`] puts them.
+fn begins_with_all(mut text: &[u8]) -> bool {
+    STATUS_FIELDS.into_iter().all(|wanted| {
+        let line = first_line(text);
+        text = &text[line.len()..];
+        status_field(line).is_some_and(|(name, _)| name == wanted)
+    })
 }
 
 fn first_line(text: &[u8]) -> &[u8] {
@@ -282,11 +291,13 @@ mod tests {
 
     #[test]
     fn a_status_field_that_came_with_the_message_survives_there_and_back() {
-        let message = b"Subject: x\r\nStatus: R\r\n\r\nbody\r\n";
-        let file = write(message, &["\\Flagged".into()], 0);
-        let back = &read(std::str::from_utf8(&file).unwrap())[0];
-        assert_eq!(&*LineEnds::whole(&back.bytes), message);
-        assert_eq!(back.flags, ["\\Flagged"]);
+        for message in ["Subject: x\r\nStatus: R\r\n\r\nbody\r\n", "Status: R\r\nX-Status: A\r\nX-Keywords: k\r\n\r\n"]
+        {
+            let file = write(message.as_bytes(), &["\\Flagged".into()], 0);
+            let back = &read(std::str::from_utf8(&file).unwrap())[0];
+            assert_eq!(&*LineEnds::whole(&back.bytes), message.as_bytes());
+            assert_eq!(back.flags, ["\\Flagged"]);
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use hyper::Method;
 
 use crate::cli::client::{Client, ClientError, path};
@@ -30,7 +30,7 @@ pub(super) enum CertificateVerb {
 
 /// Which certificate.
 #[derive(Args, Debug)]
-#[group(id = "which", required = true, multiple = false, args = ["file", "fingerprint", "subject", "structure"])]
+#[command(group = ArgGroup::new("which").required(true).args(["file", "fingerprint", "subject", "structure"]))]
 pub(super) struct BindArguments {
     /// The mailbox's address
     address: String,

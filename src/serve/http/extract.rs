@@ -33,7 +33,7 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
             .await
             .map_err(|_| Problem::new(Rule::BodyTooSlow, "The body did not come in time."))??;
         if bytes.is_empty() {
-            return parse(b"null");
+            return parse(b"null").map_err(|_| Problem::new(Rule::BadJson, "A body is needed."));
         }
         if kind.as_deref() != Some("application/json") {
             return Err(Problem::new(Rule::BadMediaType, "Send application/json."));
@@ -50,7 +50,6 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<Json<T>, Problem> {
         let (rule, text) = match problem.classify() {
             // Well-formed, but not what is expected here: that is about a field.
             serde_json::error::Category::Data => (Rule::BadField, problem.to_string()),
-            _ if bytes == b"null" => (Rule::BadJson, "A body is needed.".to_owned()),
             _ => (Rule::BadJson, problem.to_string()),
         };
         let refusal = Problem::new(rule, text);
