@@ -75,7 +75,7 @@ const CONTENT: &[Mutation] = &[
     ("an entry more", |t| {
         first(t, "</ListeDomaines>", &format!("{}</ListeDomaines>", inner(&evil_list(t), "ListeDomaines")))
     }),
-    ("another date", |t| first(t, "<DateDeGeneration>202", "<DateDeGeneration>201")),
+    ("another date", |t| first(t, "<DateDeGeneration>2025", "<DateDeGeneration>2026")),
     ("an attribute", |t| first(t, "<Domaine>", "<Domaine x=\"y\">")),
     ("xml:base on the root", |t| first(t, "<ListeBlancheMSSante ", "<ListeBlancheMSSante xml:base=\"x\" ")),
     ("a second ListeDomaines behind", |t| first(t, "</ListeDomaines>", &format!("</ListeDomaines>{}", evil_list(t)))),
