@@ -83,18 +83,41 @@ impl Config {
         Ok(config.with_paths_from(directory.parent().unwrap_or(Path::new("/"))))
     }
 
+    /// Reads a file for `caducee check`: its problems, and as much of the configuration as could be read, so that what it
+    /// names can be looked at too.
+    ///
+    /// # Errors
+    /// The file is unreadable.
+    pub fn examine(path: &Path) -> Result<Examined, ConfigError> {
+        let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
+        let text = std::fs::read_to_string(path).map_err(unreadable)?;
+        let directory = std::path::absolute(path).map_err(unreadable)?;
+        let (config, problems) = Self::read(path, &text);
+        let config = config.with_paths_from(directory.parent().unwrap_or(Path::new("/")));
+        Ok(Examined { config, problems, file: path.to_owned(), text })
+    }
+
     /// Parses and validates `text`, the content of `file` (named in problems, not opened); paths stay as written.
     ///
     /// # Errors
     /// Every problem of the text.
     pub fn parse(file: &Path, text: &str) -> Result<Self, Vec<Problem>> {
-        let source = Source::parse(file, text)?;
+        let (config, problems) = Self::read(file, text);
+        if problems.is_empty() { Ok(config) } else { Err(problems) }
+    }
+
+    /// What can be read of `text`, and all that is wrong with it.
+    fn read(file: &Path, text: &str) -> (Self, Vec<Problem>) {
+        let source = match Source::parse(file, text) {
+            Ok(source) => source,
+            Err(problems) => return (Self::default(), problems),
+        };
         let (config, mut problems) = source.read();
         let unread: Vec<String> = problems.iter().map(|p| p.key.clone()).collect();
         // A value that could not be read is told once, not again as a missing one.
         problems.extend(validate::problems(&config, &source).into_iter().filter(|p| !unread.contains(&p.key)));
         problems.sort_by_key(|p| p.line.unwrap_or(usize::MAX));
-        if problems.is_empty() { Ok(config) } else { Err(problems) }
+        (config, problems)
     }
 
     /// Makes relative paths start from `directory`.
@@ -122,6 +145,32 @@ impl Config {
         anchor_text(&mut trust.source);
         anchor_text(&mut self.seal.master_key);
         self
+    }
+}
+
+/// A configuration file as `caducee check` sees it.
+#[derive(Debug)]
+pub struct Examined {
+    /// What could be read of it, paths absolute; defaults for the rest.
+    pub config: Config,
+    /// What is wrong with the file itself.
+    pub problems: Vec<Problem>,
+    file: PathBuf,
+    text: String,
+}
+
+impl Examined {
+    /// A problem of what `key` names, at the key's line.
+    pub fn problem(&self, key: &str, message: impl Into<String>) -> Problem {
+        match Source::parse(&self.file, &self.text) {
+            Ok(source) => source.problem(key, message),
+            Err(_) => Problem { file: self.file.clone(), line: None, key: key.to_owned(), message: message.into() },
+        }
+    }
+
+    /// Whether a problem of `key`, or of its section as a whole, has been told.
+    pub fn is_wrong(&self, key: &str) -> bool {
+        self.problems.iter().any(|p| p.key == key || key.starts_with(&format!("{}.", p.key)) || p.key.is_empty())
     }
 }
 

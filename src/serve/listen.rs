@@ -74,7 +74,7 @@ pub fn open(config: &Config) -> Result<Vec<Listener>, ListenError> {
             continue;
         }
         for address in addresses {
-            match bind(*address) {
+            match bind(*address).and_then(TcpListener::from_std) {
                 Ok(socket) => {
                     listeners.push(Listener { door, address: socket.local_addr().unwrap_or(*address), socket })
                 }
@@ -101,7 +101,7 @@ pub fn doors(config: &Config) -> [(Door, &'static str, &[SocketAddr]); 3] {
 ///
 /// # Errors
 /// What the system said.
-pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+pub fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
     if address.is_ipv6() {
         // So that [::] and 0.0.0.0 can both be listened on, whatever net.ipv6.bindv6only says.
@@ -111,10 +111,11 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
+    Ok(socket.into())
 }
 
-fn is_no_such_family(error: &io::Error) -> bool {
+/// Whether an error of [`bind`] says that the machine has no such addresses (no IPv6).
+pub(super) fn is_no_such_family(error: &io::Error) -> bool {
     const EAFNOSUPPORT: i32 = 97;
     error.raw_os_error() == Some(EAFNOSUPPORT) || error.kind() == io::ErrorKind::AddrNotAvailable
 }

@@ -1,5 +1,6 @@
 //! The doors: listeners, TLS, limits, and the running process around them.
 
+pub mod check;
 mod connection;
 pub mod facts;
 pub mod health;

@@ -1,5 +1,6 @@
 //! The house around the rooms: configuration, TLS, the running process.
 
+mod check;
 mod configuration;
 mod pki;
 mod process;

@@ -2,11 +2,17 @@
 
 use crate::support::ScratchDir;
 use caducee::config::sections;
+use caducee::mss::whitelist::Entry;
+use caducee::mss::{DistinguishedName, Domain};
+use caducee::sandbox::trust_list;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber,
 };
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 pub const DAY: Duration = Duration::from_secs(86_400);
@@ -138,6 +144,37 @@ impl Pki {
             certificate: self.write(&format!("{}.pem", leaf.name), &chain),
             key: self.write(&format!("{}.key", leaf.name), &key.serialize_pem()),
         }
+    }
+
+    /// Writes `liste.xml`: a signed white list, made at `made_at`, that gives `domain` to the holder of `files`.
+    pub fn write_list(&self, made_at: SystemTime, domain: &str, files: &Files) {
+        let leaf = CertificateDer::from_pem_file(&files.certificate).expect("a certificate");
+        let entry = Entry {
+            domain: Domain::parse(domain).expect("a domain"),
+            description: "essai".into(),
+            dn: Arc::new(DistinguishedName::from_der(&leaf).expect("a name")),
+            responsible: "responsable@example.org".into(),
+            support: "support@example.org".into(),
+            updated_at: None,
+        };
+        let (key, signer) = self.list_signer();
+        let generated_at = made_at.duration_since(SystemTime::UNIX_EPOCH).expect("a time").as_secs() as i64;
+        let list = trust_list::write(generated_at, [&entry]);
+        let signed = trust_list::sign(list.as_bytes(), &key.serialize_der(), &[signer]).expect("signed");
+        self.write("liste.xml", &String::from_utf8(signed).expect("XML"));
+    }
+
+    /// A signer of lists, as the agency has one: RSA, under the intermediate.
+    fn list_signer(&self) -> (KeyPair, Vec<u8>) {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, "alb.mssante.fr");
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.not_before = (SystemTime::now() - 60 * DAY).into();
+        params.not_after = (SystemTime::now() + 60 * DAY).into();
+        let key = KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).expect("a key");
+        let certificate = params.signed_by(&key, &self.intermediate.issuer()).expect("a certificate");
+        (key, certificate.der().to_vec())
     }
 
     /// `[tls]` with this server certificate, and `crl.pem`.

@@ -1,13 +1,14 @@
 //! The real binary as a process: started with a configuration, watched through `NOTIFY_SOCKET` and its ports.
 
 use crate::pki::{Leaf, Pki, text};
-use crate::support::{free_port, wait_until};
+use crate::support::wait_until;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long anything may take that the server does at once.
@@ -29,7 +30,7 @@ impl Site {
         assert_eq!(files.certificate, pki.path("serveur.pem"));
         pki.write("anchors.pem", &(pki.root.pem.clone() + &pki.intermediate.pem));
         pki.write("master.key", &"0123456789abcdef".repeat(4));
-        let [smtp, imap, imaps, metrics] = [(); 4].map(|()| free_port());
+        let [smtp, imap, imaps, metrics] = [(); 4].map(|()| port_of_ours());
         let site = Self { pki, smtp, imap, imaps, metrics };
         site.configure(|text| text);
         site
@@ -120,6 +121,21 @@ level = "debug"
             .spawn()
             .expect("the server starts");
         Server { child, notify, told: Vec::new(), log: self.pki.path("log"), metrics: self.metrics }
+    }
+}
+
+/// A port that is free and that nobody takes by chance: below those that the system gives out, each one once.
+fn port_of_ours() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    const RANGE: u16 = 20_000;
+    loop {
+        let step = NEXT.fetch_add(1, Ordering::Relaxed);
+        // Test binaries that run side by side begin at different places.
+        let begin = (std::process::id() % 499) as u16 * 40;
+        let port = 11_000 + (begin + step) % RANGE;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::{NoServerSessionStorage, danger::ClientCertVerifier};
 use rustls::version::{TLS12, TLS13};
-use rustls::{ClientConfig, ServerConfig};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -137,6 +137,22 @@ pub fn check_identity(identity: &Identity) -> Result<(), TlsError> {
         .with_no_client_auth();
     let (chain, key) = (identity.chain.clone(), identity.private_key.clone_key());
     builder.with_single_cert(chain, key).map(drop).map_err(|error| identity.mismatch(error))
+}
+
+/// Judges our own chain as other operators will: as a client's and as a server's.
+///
+/// # Errors
+/// The anchors or lists do not make a verifier.
+pub fn check_own_chain(
+    identity: &Identity,
+    roots: RootCertStore,
+    crls: &CrlSet,
+) -> Result<Result<(), CertificateProblem>, TlsError> {
+    let (provider, roots) = (Arc::new(provider()), Arc::new(roots));
+    let client = PeerVerifier::new(Arc::clone(&roots), crls, Arc::clone(&provider))?;
+    let server = OperatorServer::new(roots, crls, provider)?;
+    let now = UnixTime::now();
+    Ok(client.verify(&identity.chain, now).and_then(|()| server.verify(&identity.chain, now)))
 }
 
 /// aws-lc-rs with its suites spelled out: ECDHE with AES-GCM or ChaCha20 only, on TLS 1.2 too (MSSanté §3).

@@ -62,8 +62,7 @@ impl Identity {
     /// One is unreadable, or holds no certificate or key.
     pub fn read(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
         let chain = read_certificates(certificate)?;
-        let private_key = PrivateKeyDer::from_pem_file(key)
-            .map_err(|error| TlsError::file(key, pem_problem(&error, "a private key")))?;
+        let private_key = read_key(key)?;
         Ok(Self { certificate: certificate.to_owned(), key: key.to_owned(), chain, private_key })
     }
 
@@ -122,6 +121,14 @@ pub fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Tl
         return Err(TlsError::file(path, "no certificate in it; expected PEM"));
     }
     Ok(found)
+}
+
+/// Reads a private key.
+///
+/// # Errors
+/// The file is unreadable, or holds none.
+pub fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    PrivateKeyDer::from_pem_file(path).map_err(|error| TlsError::file(path, pem_problem(&error, "a private key")))
 }
 
 /// Reads authorities' certificates.

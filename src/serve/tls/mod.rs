@@ -27,9 +27,9 @@ mod material;
 mod problem;
 mod verify;
 
-pub use context::{Contexts, Revocation, check_identity};
+pub use context::{Contexts, Revocation, check_identity, check_own_chain};
 pub use crl::{Crl, CrlProblem, CrlSet};
 pub use handshake::{accept, connect, verified_peer};
 pub use identity::{PeerIdentity, fingerprint};
-pub use material::{Identity, Material, Side, TlsError, read_anchors, read_certificates, read_crls};
+pub use material::{Identity, Material, Side, TlsError, read_anchors, read_certificates, read_crls, read_key};
 pub use problem::{CertificateProblem, HandshakeRefusal};
