@@ -2,25 +2,26 @@
 //!
 //! # The map
 //!
-//! | room | what it is for |
-//! |---|---|
-//! | [`config`] | one TOML file → typed, validated settings |
-//! | [`mss`] | the trust space's vocabulary and rules; pure: no I/O, no clock of its own |
-//! | [`wire`] | SMTP and IMAP as state machines: bytes in, actions out; pure: no sockets, no tasks |
-//! | [`store`] | the only room that touches disk: the log, its index, sealing |
-//! | [`mail`] | what happens to mail: delivery, folders, flags, changes |
-//! | [`accounts`] | who people are: domains, mailboxes, credentials |
-//! | [`telemetry`] | logging set-up and metrics |
-//! | [`jobs`] | what runs beside: white list and CRL refresh |
-//! | [`serve`] | the doors: listeners, TLS, limits; one folder a door |
-//! | [`cli`] | one file a subcommand; a client of the administration API |
-//! | [`sandbox`] | a whole trust space on loopback |
+//! | room | what it is for | may call |
+//! |---|---|---|
+//! | [`mss`] | the trust space's vocabulary and rules; pure: no I/O, no clock of its own | – |
+//! | [`wire`] | SMTP and IMAP as state machines: bytes in, actions out; pure: no sockets, no tasks | – |
+//! | [`telemetry`] | logging set-up and metrics | – |
+//! | [`store`] | the only room that touches the mail's disk: the log, its index, sealing | telemetry |
+//! | [`config`] | one TOML file → typed, validated settings | mss, telemetry |
+//! | [`mail`] | what happens to mail: delivery, folders, flags, changes | store, mss, wire, telemetry |
+//! | [`accounts`] | who people are: domains, mailboxes, credentials | mail, store, mss, wire, telemetry |
+//! | [`jobs`] | what runs beside: white list and CRL refresh | serve::tls, config, mss, telemetry |
+//! | [`serve`] | the doors: listeners, TLS, limits; one folder a door | jobs, accounts, mail, store, config, mss, wire, telemetry |
+//! | [`cli`] | one file a subcommand; a client of the administration API | sandbox, serve, jobs, mail, store, config, mss, wire |
+//! | [`sandbox`] | a whole trust space on loopback; a client of the administration API | cli::client, serve::http, store, config, mss, wire |
 //!
 //! # Who may call whom
 //!
-//! `cli`, `sandbox`, `serve`, `jobs` → `mail`, `accounts` → `store`. `mss` and `wire` call nobody and may be called by all.
-//! `telemetry` calls nobody and may be called by all but those two. Nothing calls upward. `tests/architecture.rs` walks
-//! the `use` lines and fails on a call against this rule.
+//! The last column is the rule: `tests/architecture.rs` reads it, walks the paths of every source file, and fails on a call
+//! that it does not name. Nothing calls upward: from the doors (`serve`, `jobs`, `cli`, `sandbox`) down to what happens
+//! (`mail`, `accounts`), down to what is kept (`store`); `mss` and `wire` know nobody and are known to all. The same test
+//! holds the purity of those two, and that only `store` knows its database.
 
 pub mod accounts;
 pub mod cli;
