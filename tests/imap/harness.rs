@@ -83,8 +83,14 @@ impl Server {
     }
 
     /// A session whose greeting is still to be read.
-    pub fn connect_silently(&self, tls: bool) -> Client {
+    fn connect_silently(&self, tls: bool) -> Client {
         let (ours, theirs) = tokio::io::duplex(64 * 1024);
+        tokio::spawn(self.session(Box::new(theirs), tls).run());
+        Client { stream: ours, buffer: Vec::new(), tags: 0 }
+    }
+
+    /// A session that is not running yet.
+    pub fn session(&self, transport: Box<dyn Transport>, tls: bool) -> Session {
         let services = Arc::new(Services {
             room: self.room.clone(),
             registry: self.registry.clone(),
@@ -96,8 +102,7 @@ impl Server {
         });
         let security = Security { tls, chain: Vec::new() };
         let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        tokio::spawn(Session::new(services, Box::new(theirs), security, peer).run());
-        Client { stream: ours, buffer: Vec::new(), tags: 0 }
+        Session::new(services, transport, security, peer)
     }
 
     /// A session that is logged in.

@@ -186,6 +186,8 @@ async fn search_finds_by_every_kind_of_key() {
         ("NEW", "* SEARCH 1 2 3"),
         ("OLD", "* SEARCH"),
         ("2:*", "* SEARCH 2 3"),
+        ("7:*", "* SEARCH 3"),
+        ("*:7", "* SEARCH 3"),
         ("UID 1,3", "* SEARCH 1 3"),
         ("FROM rené", "BAD"),
         ("CHARSET UTF-8 FROM {5+}\r\nRENÉ", "* SEARCH 1 2"),
@@ -240,6 +242,11 @@ async fn condstore_tells_and_holds_mod_sequences() {
         let at = line.find("MODSEQ (").unwrap() + 8;
         line[at..].split(')').next().unwrap().parse().unwrap()
     };
+    let mut other = server.inbox().await;
+    assert!(
+        other.ok("FETCH 1 (MODSEQ)").await[0].starts_with("* OK [HIGHESTMODSEQ "),
+        "told when it is first asked for"
+    );
     let lines = client.ok("FETCH 1:2 (MODSEQ)").await;
     let (one, two) = (modseq(&lines[0]), modseq(&lines[1]));
     assert!(one < two);
@@ -295,4 +302,50 @@ async fn a_huge_header_gives_its_fields() {
     let line = &client.ok("FETCH 1 BODY.PEEK[HEADER.FIELDS (Subject)]<9.8>").await[0];
     assert!(line.ends_with("<9> {8}\r\nfar down)"), "{line}");
     assert_eq!(client.ok("SEARCH SUBJECT down").await[0], "* SEARCH 1");
+}
+
+#[tokio::test]
+async fn parts_are_numbered_through_embedded_messages() {
+    let server = Server::start().await;
+    let text = "From: user@domain.org\nMIME-Version: 1.0\nContent-Type: message/rfc822\n\nFrom: sub@domain.org\n\
+        Content-Type: multipart/digest; boundary=\"foo\n bar\"\n\nprologue\n\n--foo bar \n\nSubject: m1\n\nm1 body\n\n\
+        --foo bar\nX-Mime: m2 header\n\nSubject: m2\n\nm2 body\n\n--foo bar--\nepilogue\n";
+    server.deliver(text).await;
+    let mut client = server.inbox().await;
+    for (section, wanted) in [
+        ("1.HEADER", "From: sub@domain.org\nContent-Type: multipart/digest; boundary=\"foo\n bar\"\n\n"),
+        ("1.1", "Subject: m1\n\nm1 body\n"),
+        ("1.1.MIME", "\n"),
+        ("1.1.HEADER", "Subject: m1\n\n"),
+        ("1.1.TEXT", "m1 body\n"),
+        ("1.2", "Subject: m2\n\nm2 body\n"),
+        ("1.2.MIME", "X-Mime: m2 header\n\n"),
+        ("1.2.HEADER.FIELDS (Subject)", "Subject: m2\n\n"),
+        ("1.2.1", "m2 body\n"),
+    ] {
+        let wanted = wanted.replace('\n', "\r\n");
+        let line = client.ok(&format!("FETCH 1 BODY.PEEK[{section}]")).await.remove(0);
+        assert_eq!(line, format!("* 1 FETCH (BODY[{section}] {{{}}}\r\n{wanted})", wanted.len()), "{section}");
+    }
+}
+
+#[tokio::test]
+async fn envelopes_show_groups_routes_and_comments() {
+    let server = Server::start().await;
+    server
+        .deliver("From: user@domain (Real Name)\nSender: \nTo: group: g1@d1.org, g2@d2.org;, other: g3@d3.org;\n\nx\n")
+        .await;
+    server.deliver("From: <@route:user@domain>\n\nx\n").await;
+    let mut client = server.inbox().await;
+    let lines = client.ok("FETCH 1:2 ENVELOPE").await;
+    let real = "((\"Real Name\" NIL \"user\" \"domain\"))";
+    assert_eq!(
+        lines[0],
+        format!(
+            "* 1 FETCH (ENVELOPE (NIL NIL {real} {real} {real} ((NIL NIL \"group\" NIL)(NIL NIL \"g1\" \"d1.org\")\
+             (NIL NIL \"g2\" \"d2.org\")(NIL NIL NIL NIL)(NIL NIL \"other\" NIL)(NIL NIL \"g3\" \"d3.org\")\
+             (NIL NIL NIL NIL)) NIL NIL NIL NIL))"
+        )
+    );
+    assert!(lines[1].contains("((NIL \"@route\" \"user\" \"domain\"))"), "{lines:?}");
 }

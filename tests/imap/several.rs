@@ -92,3 +92,11 @@ async fn a_deleted_folder_ends_the_sessions_in_it() {
     two.send("n NOOP\r\n").await;
     assert!(two.end().await.contains("* BYE The selected folder was deleted"));
 }
+
+#[tokio::test]
+async fn a_session_that_waits_is_small() {
+    let server = Server::start().await;
+    let session = server.session(Box::new(tokio::io::empty()), true);
+    let size = std::mem::size_of_val(&session.run());
+    assert!(size < 4096, "{size} bytes of task for each session");
+}

@@ -5,7 +5,7 @@
 
 use super::channel::Channel;
 use super::reply::{Outcome, Reply, Stop};
-use super::sections;
+use super::sections::{self, Written};
 use super::session::Session;
 use super::structure;
 use super::targets::Targets;
@@ -63,7 +63,9 @@ impl Session {
     /// FETCH and UID FETCH.
     pub(super) async fn fetch(&mut self, command: &FetchCommand) -> Outcome {
         let targets = self.targets(command.numbers, &command.set)?;
-        self.condstore |= command.changed_since.is_some() || command.items.contains(&FetchItem::ModSeq);
+        if command.changed_since.is_some() || command.items.contains(&FetchItem::ModSeq) {
+            self.enable_condstore();
+        }
         let needs = Needs::of(&command.items);
         let mut rest = Messages { targets, changed_since: command.changed_since };
         let mut trouble = Trouble::default();
@@ -146,7 +148,11 @@ impl Session {
                 Err(error) => return Err(error.into()),
             };
             let mut answer = Answer { channel, selected, items, target, message: Some(message) };
-            trouble.damaged |= !answer.write_with_body(&body).await?;
+            match answer.write_with_body(message, &body).await? {
+                Written::Whole => {}
+                Written::Gone => trouble.gone = true,
+                Written::Damaged => trouble.damaged = true,
+            }
         }
         Ok(())
     }
@@ -280,23 +286,22 @@ impl Answer<'_> {
         self.end();
     }
 
-    /// A response with sections. False when some of the body could not be read.
-    async fn write_with_body(&mut self, body: &BodyReader) -> Result<bool, Stop> {
-        let Some(message) = self.message else { return Ok(false) };
-        let mut whole = true;
+    /// A response with sections; how the worst of them went.
+    async fn write_with_body(&mut self, message: &StoredMessage, body: &BodyReader) -> Result<Written, Stop> {
+        let mut worst = Written::Whole;
         self.begin();
         for (index, item) in self.items.iter().enumerate() {
             if index > 0 {
                 self.channel.out.push(b' ');
             }
             match sections::Asked::of(item) {
-                Some(asked) => whole &= sections::write(self.channel, &asked, message, body).await?,
+                Some(asked) => worst = worst.max(sections::write(self.channel, &asked, message, body).await?),
                 None => self.item(item),
             }
         }
         self.end();
         self.channel.flush_if_full().await?;
-        Ok(whole)
+        Ok(worst)
     }
 
     fn item(&mut self, item: &FetchItem) {

@@ -44,7 +44,9 @@ impl Session {
 
     /// STATUS, RFC 3501 §6.3.10.
     pub(super) fn status(&mut self, folder: &FolderName, items: &[StatusItem]) -> Outcome {
-        self.condstore |= items.contains(&StatusItem::HighestModSeq);
+        if items.contains(&StatusItem::HighestModSeq) {
+            self.enable_condstore();
+        }
         let status = self.mailbox()?.status(folder.as_str())?;
         self.tell_status(folder.as_str(), &status, items);
         Ok(Reply::ok("Told"))

@@ -1,7 +1,7 @@
 //! IDLE, RFC 2177: the session waits for its client and its folder at once, and holds nothing else.
 
 use super::reply::{End, Reply, Stop};
-use super::session::Session;
+use super::session::{Session, arrived};
 use super::updates::Expunges;
 use crate::wire::imap::command::{Command, Tag};
 use crate::wire::imap::response;
@@ -68,11 +68,7 @@ impl Session {
             }
         };
         tokio::select! {
-            filled = channel.fill() => match filled {
-                Ok(0) => Err(End::Closed.into()),
-                Ok(_) => Ok(Woken::Client),
-                Err(error) => Err(error.into()),
-            },
+            filled = channel.fill() => Ok(arrived(filled).map(|()| Woken::Client)?),
             () = changed => Ok(Woken::Folder),
             () = services.shutdown.begun() => Err(End::Bye("The server is stopping").into()),
             () = tokio::time::sleep_until(until) => Err(End::Bye("Autologout: too long in IDLE").into()),

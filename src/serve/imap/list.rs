@@ -60,7 +60,9 @@ impl Session {
     }
 
     fn tell_listed_status(&mut self, name: &str, items: &[StatusItem]) -> Result<(), Stop> {
-        self.condstore |= items.contains(&StatusItem::HighestModSeq);
+        if items.contains(&StatusItem::HighestModSeq) {
+            self.enable_condstore();
+        }
         match self.mailbox()?.status(name) {
             Ok(status) => self.tell_status(name, &status, items),
             // RFC 5819 §2: deleted in between; it just has no STATUS.

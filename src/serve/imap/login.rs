@@ -116,7 +116,9 @@ impl Session {
     /// ENABLE, RFC 5161: names that are not known are passed over.
     pub(super) fn enable(&mut self, names: &[String]) -> Outcome {
         let condstore = names.iter().any(|name| name == "CONDSTORE");
-        self.condstore |= condstore;
+        if condstore {
+            self.enable_condstore();
+        }
         self.channel.out.extend_from_slice(if condstore { b"* ENABLED CONDSTORE\r\n" } else { b"* ENABLED\r\n" });
         Ok(Reply::ok("Enabled"))
     }

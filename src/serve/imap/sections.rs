@@ -53,18 +53,29 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// Writes the item. False when its bytes could not all be read: the answer is then well formed, but not true, and the
-/// command must end in NO.
+/// How an item was written. When its bytes could not all be read the answer is well formed, but not true, and the command
+/// must end in NO.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Written {
+    /// As it is.
+    Whole,
+    /// The message was expunged for good meanwhile.
+    Gone,
+    /// It is damaged on disk.
+    Damaged,
+}
+
+/// Writes the item.
 pub(super) async fn write(
     channel: &mut Channel,
     asked: &Asked<'_>,
     message: &StoredMessage,
     body: &BodyReader,
-) -> Result<bool, Stop> {
+) -> Result<Written, Stop> {
     name(&mut channel.out, asked);
     let Some(range) = message.summary.section(asked.part, asked.place) else {
         response::nstring(&mut channel.out, None);
-        return Ok(true);
+        return Ok(Written::Whole);
     };
     match asked.fields {
         None => stream(channel, body, cut(range, asked.partial)).await,
@@ -132,35 +143,39 @@ fn cut(range: Range<u64>, partial: Option<Partial>) -> Range<u64> {
 }
 
 /// Streams a range as a literal.
-async fn stream(channel: &mut Channel, body: &BodyReader, range: Range<u64>) -> Result<bool, Stop> {
+async fn stream(channel: &mut Channel, body: &BodyReader, range: Range<u64>) -> Result<Written, Stop> {
     literal_head(&mut channel.out, range.end - range.start);
     let mut at = range.start;
     while at < range.end {
         // Pieces end where the store's chunks do.
         let end = ((at / PIECE + 1) * PIECE).min(range.end);
-        let Some(piece) = read(body, at..end).await? else {
-            fill(channel, range.end - at).await?;
-            return Ok(false);
+        let piece = match read(body, at..end).await? {
+            Ok(piece) => piece,
+            Err(missing) => {
+                fill(channel, range.end - at).await?;
+                return Ok(missing);
+            }
         };
         push(&mut channel.out, &piece);
         channel.flush_if_full().await?;
         at = end;
     }
-    Ok(true)
+    Ok(Written::Whole)
 }
 
-/// A piece of the body; `None` when it is damaged, which costs this message and not the session.
-async fn read(body: &BodyReader, range: Range<u64>) -> Result<Option<Vec<u8>>, Stop> {
+/// A piece of the body, or why it is not there, which costs this message and not the session.
+async fn read(body: &BodyReader, range: Range<u64>) -> Result<Result<Vec<u8>, Written>, Stop> {
     let wanted = range.end - range.start;
     match body.read(range).await {
-        Ok(piece) if piece.len() as u64 == wanted => Ok(Some(piece)),
+        Ok(piece) if piece.len() as u64 == wanted => Ok(Ok(piece)),
         Ok(_) => {
             tracing::error!("a message is shorter than its record says");
-            Ok(None)
+            Ok(Err(Written::Damaged))
         }
-        Err(error @ (MailError::Store(_) | MailError::Sealed(_) | MailError::MessageGone)) => {
+        Err(MailError::MessageGone) => Ok(Err(Written::Gone)),
+        Err(error @ (MailError::Store(_) | MailError::Sealed(_))) => {
             tracing::error!(%error, "a message cannot be read");
-            Ok(None)
+            Ok(Err(Written::Damaged))
         }
         Err(error) => Err(error.into()),
     }
@@ -195,11 +210,11 @@ async fn fields(
     range: Range<u64>,
     filter: FieldFilter<'_>,
     partial: Option<Partial>,
-) -> Result<bool, Stop> {
+) -> Result<Written, Stop> {
     if range.end - range.start <= PIECE {
-        let Some(header) = read(body, range).await? else {
-            response::string(&mut channel.out, b"");
-            return Ok(false);
+        let header = match read(body, range).await? {
+            Ok(header) => header,
+            Err(missing) => return Ok(nothing(channel, missing)),
         };
         let mut kept = Vec::with_capacity(header.len());
         let mut filter = filter;
@@ -208,7 +223,7 @@ async fn fields(
         let part = cut(0..kept.len() as u64, partial);
         let part = usize::try_from(part.start).unwrap_or_default()..usize::try_from(part.end).unwrap_or_default();
         response::literal(&mut channel.out, &kept[part]);
-        return Ok(true);
+        return Ok(Written::Whole);
     }
     big_fields(channel, body, range, &filter, partial).await
 }
@@ -219,14 +234,14 @@ async fn big_fields(
     range: Range<u64>,
     filter: &FieldFilter<'_>,
     partial: Option<Partial>,
-) -> Result<bool, Stop> {
+) -> Result<Written, Stop> {
     let mut kept = Vec::new();
     let mut size = 0;
     let mut counting = filter.clone();
     for piece in pieces(&range) {
-        let Some(piece) = read(body, piece).await? else {
-            response::string(&mut channel.out, b"");
-            return Ok(false);
+        let piece = match read(body, piece).await? {
+            Ok(piece) => piece,
+            Err(missing) => return Ok(nothing(channel, missing)),
         };
         counting.push(&piece, &mut kept);
         size += kept.len() as u64;
@@ -240,10 +255,12 @@ async fn big_fields(
     let mut writing = filter.clone();
     let mut at = 0;
     for piece in pieces(&range) {
-        let Some(piece) = read(body, piece).await? else {
-            let written = at.clamp(wanted.start, wanted.end) - wanted.start;
-            fill(channel, wanted.end - wanted.start - written).await?;
-            return Ok(false);
+        let piece = match read(body, piece).await? {
+            Ok(piece) => piece,
+            Err(missing) => {
+                fill(channel, wanted.end - at.clamp(wanted.start, wanted.end)).await?;
+                return Ok(missing);
+            }
         };
         writing.push(&piece, &mut kept);
         at = push_within(&mut channel.out, &mut kept, at, &wanted);
@@ -251,7 +268,13 @@ async fn big_fields(
     }
     writing.finish(&mut kept);
     push_within(&mut channel.out, &mut kept, at, &wanted);
-    Ok(true)
+    Ok(Written::Whole)
+}
+
+/// An empty string in place of what is missing.
+fn nothing(channel: &mut Channel, missing: Written) -> Written {
+    response::string(&mut channel.out, b"");
+    missing
 }
 
 fn pieces(range: &Range<u64>) -> impl Iterator<Item = Range<u64>> + use<> {

@@ -13,6 +13,7 @@ impl Session {
     pub(super) async fn select(&mut self, command: SelectCommand) -> Outcome {
         // Whatever comes of it, the folder that was open is so no longer.
         self.leave();
+        // SELECT tells HIGHESTMODSEQ anyway.
         self.condstore |= command.condstore;
         let selected = self.mailbox()?.select(command.folder.as_str(), command.read_only).await?;
         tracing::info!(messages = selected.exists(), read_only = selected.is_read_only(), "folder selected");

@@ -4,6 +4,7 @@
 //! under way. While the session waits it holds neither buffers nor the state of a command: commands run in a future of
 //! their own on the heap.
 
+use std::io::{self, ErrorKind};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -170,11 +171,7 @@ impl Session {
         let (patience, farewell) = self.patience();
         let shutdown = self.services.shutdown.clone();
         tokio::select! {
-            filled = self.channel.fill() => match filled {
-                Ok(0) => Err(End::Closed.into()),
-                Ok(_) => Ok(()),
-                Err(error) => Err(error.into()),
-            },
+            filled = self.channel.fill() => Ok(arrived(filled)?),
             () = shutdown.begun() => Err(End::Bye("The server is stopping").into()),
             () = tokio::time::sleep(patience) => Err(End::Bye(farewell).into()),
         }
@@ -309,6 +306,17 @@ impl Session {
         if !matches!(end, End::Lost(_)) {
             self.channel.close().await;
         }
+    }
+}
+
+/// What became of a read.
+pub(super) fn arrived(filled: io::Result<usize>) -> Result<(), End> {
+    match filled {
+        Ok(0) => Err(End::Closed),
+        Ok(_) => Ok(()),
+        // Many clients just close: without TLS' goodbye, or with a reset. An IMAP command says its own end.
+        Err(error) if matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset) => Err(End::Closed),
+        Err(error) => Err(End::Lost(error)),
     }
 }
 

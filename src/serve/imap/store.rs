@@ -17,7 +17,9 @@ impl Session {
     pub(super) async fn store(&mut self, command: &StoreCommand) -> Outcome {
         self.writable()?;
         let targets = self.targets(command.numbers, &command.set)?;
-        self.condstore |= command.unchanged_since.is_some();
+        if command.unchanged_since.is_some() {
+            self.enable_condstore();
+        }
         let uids: Vec<u32> = self.entries(&targets).map(|(_, entry)| entry.uid).collect();
         let wanted = message_flags(&command.flags);
         let mut unchanged = Vec::new();

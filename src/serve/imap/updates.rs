@@ -41,6 +41,21 @@ impl Session {
     }
 }
 
+impl Session {
+    /// The client knows of CONDSTORE: from now on it is told mod-sequences, beginning with the folder's
+    /// (RFC 7162 §3.1).
+    pub(super) fn enable_condstore(&mut self) {
+        if self.condstore {
+            return;
+        }
+        self.condstore = true;
+        if let Some(selected) = &self.selected {
+            let code = Code::HighestModSeq(selected.highest_modseq());
+            response::untagged(&mut self.channel.out, Status::Ok, Some(&code), "The last change");
+        }
+    }
+}
+
 /// What a FETCH response of new flags shows beside them.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Shown {

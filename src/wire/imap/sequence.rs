@@ -67,9 +67,14 @@ impl SequenceSet {
         merged.into_iter().map(|(low, high)| low..=high).collect()
     }
 
-    /// The greatest number named, `*` left out.
+    /// The greatest number named. A range with `*` at one end does not count: it always names something, the last
+    /// message at least (RFC 3501 §9, `seq-range`).
     pub fn greatest(&self) -> u32 {
-        self.0.iter().flat_map(|&(one, other)| [one.resolve(0), other.resolve(0)]).max().unwrap_or(0)
+        let numbers = |&(one, other): &(SeqNumber, SeqNumber)| match (one, other) {
+            (SeqNumber::Number(one), SeqNumber::Number(other)) => one.max(other),
+            _ => 0,
+        };
+        self.0.iter().map(numbers).max().unwrap_or(0)
     }
 
     /// True when `*` is named.

@@ -35,7 +35,9 @@ impl Session {
     /// SEARCH and UID SEARCH.
     pub(super) async fn search(&mut self, tag: &Tag, command: &SearchCommand) -> Outcome {
         let with_modseq = command.keys.iter().any(|key| key.any(&|key| matches!(key, SearchKey::ModSeq(_))));
-        self.condstore |= with_modseq;
+        if with_modseq {
+            self.enable_condstore();
+        }
         let selected = self.selected()?;
         let plan = Arc::new(Plan::new(&command.keys, selected)?);
         let mut hits = Vec::new();
