@@ -1,5 +1,6 @@
 //! IMAP: framing and parsing, sessions in process, and foreign clients against a sandbox.
 
+mod blackbox;
 mod commands;
 mod folders;
 mod framing;
@@ -9,3 +10,5 @@ mod messages;
 mod names;
 mod sasl;
 mod several;
+#[path = "../support/mod.rs"]
+mod support;
