@@ -8,8 +8,11 @@ mod exchange;
 mod https;
 mod mutations;
 mod names;
+#[path = "../support/mod.rs"]
+mod outside;
 mod real_list;
 mod refresh;
 mod revocation;
+mod running;
 mod signers;
 mod support;
