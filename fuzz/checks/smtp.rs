@@ -9,7 +9,7 @@ use caducee::wire::smtp::reply::Reply;
 
 /// One input of the fuzzer. The first byte says how the bytes are cut in the second run and whether TLS is up at once.
 #[allow(dead_code, reason = "tests/smtp takes `converse` only")]
-pub fn check(data: &[u8]) {
+pub(crate) fn check(data: &[u8]) {
     let Some((&seed, wire)) = data.split_first() else { return };
     let opening: &[u8] = if seed & 1 == 0 { b"EHLO a\r\nSTARTTLS\r\n" } else { b"" };
     let segments: Vec<&[u8]> = if opening.is_empty() { vec![wire] } else { vec![opening, wire] };
@@ -19,7 +19,7 @@ pub fn check(data: &[u8]) {
 }
 
 /// Small bounds, so that small inputs reach them.
-pub const LIMITS: Limits = Limits {
+pub(crate) const LIMITS: Limits = Limits {
     message: 2000,
     header: 500,
     text_line: 100,
@@ -36,24 +36,24 @@ pub const LIMITS: Limits = Limits {
 };
 
 /// How the bytes of a segment are cut.
-pub struct Cut {
+pub(crate) struct Cut {
     state: u64,
     fixed: Option<usize>,
 }
 
 impl Cut {
     /// Not at all.
-    pub fn whole() -> Cut {
+    pub(crate) fn whole() -> Cut {
         Cut { state: 0, fixed: Some(usize::MAX) }
     }
 
     /// In pieces of this size.
-    pub fn every(size: usize) -> Cut {
+    pub(crate) fn every(size: usize) -> Cut {
         Cut { state: 0, fixed: Some(size) }
     }
 
     /// In pieces of random sizes from 1 to 16.
-    pub fn random(seed: u64) -> Cut {
+    pub(crate) fn random(seed: u64) -> Cut {
         Cut { state: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1, fixed: None }
     }
 
@@ -70,21 +70,21 @@ impl Cut {
 
 /// What a conversation came to.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Transcript {
+pub(crate) struct Transcript {
     /// Everything that was answered.
-    pub replies: String,
+    pub(crate) replies: String,
     /// The driver's side: questions, refusals, ends.
-    pub events: Vec<String>,
+    pub(crate) events: Vec<String>,
     /// The messages that were taken, each with its header section and body.
-    pub messages: Vec<(String, String)>,
+    pub(crate) messages: Vec<(String, String)>,
     /// The connection was closed by the engine.
-    pub closed: bool,
+    pub(crate) closed: bool,
 }
 
 impl Transcript {
     /// The codes of the replies, the enhanced ones too, without the greeting.
     #[allow(dead_code, reason = "the fuzzer takes `check` only")]
-    pub fn codes(&self) -> Vec<String> {
+    pub(crate) fn codes(&self) -> Vec<String> {
         let last_lines = self.replies.lines().skip(1).filter(|line| line.as_bytes().get(3) == Some(&b' '));
         last_lines
             .map(|line| {
@@ -104,7 +104,7 @@ impl Transcript {
 /// Answers are taken from the input: a sender or recipient whose local part holds `refuse`, `later` or `close` gets a 5xx,
 /// 4xx or 421; `full@` as sender has no place for a message; a header with `X-Refuse` and a message with `Unlucky` are
 /// refused.
-pub fn converse(segments: &[&[u8]], cut: &mut Cut) -> Transcript {
+pub(crate) fn converse(segments: &[&[u8]], cut: &mut Cut) -> Transcript {
     let settings = Settings { host: "mx.example".to_owned(), reference: "r1".to_owned(), limits: LIMITS };
     let mut driver = Driver { receiver: Receiver::new(settings), transcript: Transcript::default(), message: None };
     for segment in segments {

@@ -8,7 +8,7 @@ use crate::support::{Description, Identity, Operator, Ran, Tool};
 
 /// What the server answered to a script that a peer wrote without waiting: openssl's `s_client` does TLS, the bytes are the
 /// test's own. Begin with `EHLO`, end with `QUIT` or with what ends the connection.
-pub fn talk(known: &Description, operator: &Operator, identity: &Identity, script: impl AsRef<[u8]>) -> Ran {
+pub(crate) fn talk(known: &Description, operator: &Operator, identity: &Identity, script: impl AsRef<[u8]>) -> Ran {
     let tool = Tool::new("openssl").args(["s_client", "-quiet", "-starttls", "smtp", "-verify_return_error"]);
     let tool = tool.args(["-connect", &operator.smtp(), "-CAfile"]).arg(&known.ca);
     tool.arg("-cert")
@@ -22,7 +22,7 @@ pub fn talk(known: &Description, operator: &Operator, identity: &Identity, scrip
 }
 
 /// The same in plain text.
-pub fn talk_plain(operator: &Operator, script: impl AsRef<[u8]>) -> String {
+pub(crate) fn talk_plain(operator: &Operator, script: impl AsRef<[u8]>) -> String {
     let mut stream = TcpStream::connect(operator.smtp()).expect("the door is open");
     stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout can be set");
     stream.write_all(script.as_ref()).expect("the door reads");
@@ -32,7 +32,7 @@ pub fn talk_plain(operator: &Operator, script: impl AsRef<[u8]>) -> String {
 }
 
 /// A figure of the server's, by the text in front of its value.
-pub fn figure(operator: &Operator, name: &str) -> f64 {
+pub(crate) fn figure(operator: &Operator, name: &str) -> f64 {
     let mut stream = TcpStream::connect(("127.0.0.1", operator.ports.metrics)).expect("metrics are served");
     stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("metrics are served");
     let mut text = String::new();
@@ -42,13 +42,13 @@ pub fn figure(operator: &Operator, name: &str) -> f64 {
 }
 
 /// How often a rule has refused.
-pub fn refusals(operator: &Operator, rule: &str) -> f64 {
+pub(crate) fn refusals(operator: &Operator, rule: &str) -> f64 {
     figure(operator, &format!("caducee_smtp_refusals_total{{rule=\"{rule}\"}}"))
 }
 
 /// Does something that a rule refuses: the reply's codes must come, with the rule's name and a reference, and be counted.
 #[track_caller]
-pub fn refused(operator: &Operator, code: &str, rule: &str, doing: impl FnOnce() -> String) -> String {
+pub(crate) fn refused(operator: &Operator, code: &str, rule: &str, doing: impl FnOnce() -> String) -> String {
     let before = refusals(operator, rule);
     let said = doing();
     assert!(said.contains(code) && said.contains(&format!("[rule {rule}, ref ")), "no `{code}` by {rule} in:\n{said}");

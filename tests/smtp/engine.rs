@@ -5,11 +5,11 @@ use crate::conversation::{Cut, Transcript, converse};
 const OPENING: &str = "EHLO a\r\nSTARTTLS\r\n";
 
 /// The conversation behind TLS, after `EHLO`; the same in whatever pieces the bytes come.
-pub fn behind_tls(wire: &str) -> Transcript {
+pub(crate) fn behind_tls(wire: &str) -> Transcript {
     in_all_cuts(&[OPENING.as_bytes(), format!("EHLO a\r\n{wire}").as_bytes()])
 }
 
-pub fn in_all_cuts(segments: &[&[u8]]) -> Transcript {
+pub(crate) fn in_all_cuts(segments: &[&[u8]]) -> Transcript {
     let whole = converse(segments, &mut Cut::whole());
     for size in 1..40 {
         assert_eq!(converse(segments, &mut Cut::every(size)), whole, "in pieces of {size}");
@@ -21,7 +21,7 @@ pub fn in_all_cuts(segments: &[&[u8]]) -> Transcript {
 }
 
 /// The codes after the two `EHLO` and the `STARTTLS`.
-pub fn codes(wire: &str) -> Vec<String> {
+pub(crate) fn codes(wire: &str) -> Vec<String> {
     behind_tls(wire).codes().split_off(3)
 }
 

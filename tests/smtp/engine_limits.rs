@@ -145,7 +145,7 @@ impl Hand {
     }
 
     fn replies(&mut self) -> String {
-        String::from_utf8(self.receiver.take_output()).unwrap()
+        String::from_utf8(self.receiver.take_output()).expect("replies are ASCII")
     }
 
     fn deadline(&self) -> Option<u64> {

@@ -296,9 +296,9 @@ impl Receiver {
             Phase::Message | Phase::Swallow { .. } => limits.data_timeout,
         };
         let intake = self.transaction.as_ref().and_then(|transaction| transaction.intake.as_ref());
-        let message = intake.map(|intake| intake.since + limits.message_timeout);
-        let plaintext = (!self.session.tls).then_some(limits.plaintext_timeout);
-        [message, plaintext].into_iter().flatten().fold(Some(self.heard + patience), |least, at| least.min(Some(at)))
+        let message = intake.map_or(Tick::MAX, |intake| intake.since + limits.message_timeout);
+        let plaintext = if self.session.tls { Tick::MAX } else { limits.plaintext_timeout };
+        Some(message.min(plaintext).min(self.heard + patience))
     }
 
     /// Time passes. Past the deadline the peer is told so, and the connection ends.
