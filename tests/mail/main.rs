@@ -1,6 +1,6 @@
 //! Mailboxes and accounts, over the in-memory engine and the embedded one: one file a capability.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, unreachable_pub, reason = "a test fails by panicking, and is nobody's library")]
 
 mod accounts_life;
 mod concurrency;
