@@ -12,6 +12,7 @@
 //! another place does not open there. Destroying an account's sealed mailbox key makes its content unreadable.
 
 use std::fmt;
+use std::sync::Arc;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::{hmac, rand};
@@ -65,41 +66,50 @@ impl Key {
     }
 
     fn seal(&self, aad: &[u8], plain: &[u8]) -> Vec<u8> {
-        let mut nonce = [0; NONCE_LEN];
-        rand::fill(&mut nonce).expect("the operating system's random generator answers");
-        let mut out = Vec::with_capacity(plain.len() + SEALED_OVERHEAD);
-        out.push(SEALED_V1);
-        out.extend_from_slice(&nonce);
-        out.extend_from_slice(plain);
-        let (_, body) = out.split_at_mut(1 + NONCE_LEN);
-        let tag = self
-            .cipher()
-            .seal_in_place_separate_tag(Nonce::assume_unique_for_key(nonce), Aad::from(aad), body)
-            .expect("the value is shorter than the algorithm's limit of 64 GiB");
-        out.extend_from_slice(tag.as_ref());
-        out
+        seal_with(&self.cipher(), aad, plain)
     }
 
     fn open(&self, aad: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
-        let (&format, rest) = sealed.split_first().ok_or(SealError::DoesNotOpen)?;
-        if format != SEALED_V1 {
-            return Err(SealError::UnknownFormat(format));
-        }
-        let (nonce, body) = rest.split_first_chunk::<NONCE_LEN>().ok_or(SealError::DoesNotOpen)?;
-        let mut plain = Zeroizing::new(body.to_vec());
-        let length = self
-            .cipher()
-            .open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(aad), &mut plain)
-            .map_err(|_| SealError::DoesNotOpen)?
-            .len();
-        plain.truncate(length);
-        Ok(plain)
+        open_with(&self.cipher(), aad, sealed)
     }
 
     fn open_key(&self, aad: &[u8], sealed: &SealedKey) -> Result<Key, SealError> {
-        let plain = self.open(aad, &sealed.0)?;
-        Ok(Key(plain.as_slice().try_into().map_err(|_| SealError::DoesNotOpen)?))
+        key_from(&self.open(aad, &sealed.0)?)
     }
+}
+
+fn seal_with(cipher: &LessSafeKey, aad: &[u8], plain: &[u8]) -> Vec<u8> {
+    let mut nonce = [0; NONCE_LEN];
+    rand::fill(&mut nonce).expect("the operating system's random generator answers");
+    let mut out = Vec::with_capacity(plain.len() + SEALED_OVERHEAD);
+    out.push(SEALED_V1);
+    out.extend_from_slice(&nonce);
+    out.extend_from_slice(plain);
+    let (_, body) = out.split_at_mut(1 + NONCE_LEN);
+    let tag = cipher
+        .seal_in_place_separate_tag(Nonce::assume_unique_for_key(nonce), Aad::from(aad), body)
+        .expect("the value is shorter than the algorithm's limit of 64 GiB");
+    out.extend_from_slice(tag.as_ref());
+    out
+}
+
+fn open_with(cipher: &LessSafeKey, aad: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
+    let (&format, rest) = sealed.split_first().ok_or(SealError::DoesNotOpen)?;
+    if format != SEALED_V1 {
+        return Err(SealError::UnknownFormat(format));
+    }
+    let (nonce, body) = rest.split_first_chunk::<NONCE_LEN>().ok_or(SealError::DoesNotOpen)?;
+    let mut plain = Zeroizing::new(body.to_vec());
+    let length = cipher
+        .open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(aad), &mut plain)
+        .map_err(|_| SealError::DoesNotOpen)?
+        .len();
+    plain.truncate(length);
+    Ok(plain)
+}
+
+fn key_from(plain: &[u8]) -> Result<Key, SealError> {
+    Ok(Key(plain.try_into().map_err(|_| SealError::DoesNotOpen)?))
 }
 
 /// A key sealed under another key: safe to store and to show.
@@ -164,7 +174,7 @@ impl MasterKey {
     /// Seals a mailbox's key for the account's record.
     #[must_use]
     pub fn seal(&self, account: AccountId, key: &MailboxKey) -> SealedKey {
-        SealedKey(self.0.seal(&mailbox_aad(account), &key.0.0))
+        SealedKey(self.0.seal(&mailbox_aad(account), &key.key.0))
     }
 
     /// Opens an account's mailbox key.
@@ -172,7 +182,7 @@ impl MasterKey {
     /// # Errors
     /// [`SealError`] when it was sealed by another master key or for another account, or is damaged.
     pub fn open(&self, account: AccountId, sealed: &SealedKey) -> Result<MailboxKey, SealError> {
-        Ok(MailboxKey(self.0.open_key(&mailbox_aad(account), sealed)?))
+        Ok(MailboxKey::new(self.0.open_key(&mailbox_aad(account), sealed)?))
     }
 
     /// A value that tells this key from another without giving anything of it away; a store keeps it.
@@ -189,19 +199,28 @@ impl MasterKey {
 
 /// A mailbox's key: it seals the keys of the bodies that the mailbox holds, and their summaries.
 #[derive(Clone)]
-pub struct MailboxKey(Key);
+pub struct MailboxKey {
+    key: Key,
+    /// Its expanded form, kept: a list of 100,000 messages opens as many summaries.
+    cipher: Arc<LessSafeKey>,
+}
 
 impl MailboxKey {
+    fn new(key: Key) -> Self {
+        let cipher = Arc::new(key.cipher());
+        MailboxKey { key, cipher }
+    }
+
     /// A new random key.
     #[must_use]
     pub fn generate() -> Self {
-        MailboxKey(Key::generate())
+        MailboxKey::new(Key::generate())
     }
 
     /// Seals a body's key for this mailbox.
     #[must_use]
     pub fn seal_body_key(&self, body: BodyId, key: &BodyKey) -> SealedKey {
-        SealedKey(self.0.seal(&body_aad(body), &key.0.0))
+        SealedKey(seal_with(&self.cipher, &body_aad(body), &key.0.0))
     }
 
     /// Opens a body's key.
@@ -209,13 +228,13 @@ impl MailboxKey {
     /// # Errors
     /// [`SealError`] when it belongs to another mailbox or body, or is damaged.
     pub fn open_body_key(&self, body: BodyId, sealed: &SealedKey) -> Result<BodyKey, SealError> {
-        Ok(BodyKey(self.0.open_key(&body_aad(body), sealed)?))
+        Ok(BodyKey(key_from(&open_with(&self.cipher, &body_aad(body), &sealed.0)?)?))
     }
 
     /// Seals any bytes; `aad` says what they are and where they belong, and must be given again to open them.
     #[must_use]
     pub fn seal_bytes(&self, aad: &[u8], plain: &[u8]) -> Vec<u8> {
-        self.0.seal(&bytes_aad(aad), plain)
+        seal_with(&self.cipher, &bytes_aad(aad), plain)
     }
 
     /// Opens what [`MailboxKey::seal_bytes`] sealed with the same `aad`.
@@ -223,7 +242,7 @@ impl MailboxKey {
     /// # Errors
     /// [`SealError`] when key or `aad` differ, or the value is damaged.
     pub fn open_bytes(&self, aad: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
-        self.0.open(&bytes_aad(aad), sealed)
+        open_with(&self.cipher, &bytes_aad(aad), sealed)
     }
 }
 
@@ -348,7 +367,7 @@ mod tests {
     fn a_sealed_key_opens_only_with_its_key_and_for_its_owner() {
         let (master, mailbox) = (MasterKey::generate(), MailboxKey::generate());
         let sealed = master.seal(AccountId(7), &mailbox);
-        assert_eq!(master.open(AccountId(7), &sealed).unwrap().0, mailbox.0);
+        assert_eq!(master.open(AccountId(7), &sealed).unwrap().key, mailbox.key);
         assert_eq!(master.open(AccountId(8), &sealed).unwrap_err(), SealError::DoesNotOpen);
         assert_eq!(MasterKey::generate().open(AccountId(7), &sealed).unwrap_err(), SealError::DoesNotOpen);
     }
