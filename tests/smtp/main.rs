@@ -6,6 +6,7 @@ mod conversation;
 mod support;
 
 mod delivered;
+mod documentation;
 mod door;
 mod engine;
 mod engine_limits;
