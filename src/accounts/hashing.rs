@@ -1,12 +1,16 @@
 //! Password hashes: argon2id (RFC 9106) off the async threads, a bounded number at a time.
+//!
+//! The work has threads of its own rather than the runtime's blocking pool: the allocator keeps what a thread has freed
+//! for that thread's next hash, and over the pool's many threads that came to 300 MiB for nothing.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread;
 use std::time::Duration;
 
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use zeroize::Zeroizing;
 
 /// How passwords are hashed.
@@ -47,6 +51,7 @@ pub(super) struct Hasher {
     options: HashingOptions,
     turns: Arc<Semaphore>,
     places: Arc<Semaphore>,
+    threads: Threads,
     /// A hash of nobody's password: unknown users cost the same work.
     nobody: String,
 }
@@ -66,6 +71,7 @@ impl Hasher {
             options,
             turns: Arc::new(Semaphore::new(at_once)),
             places: Arc::new(Semaphore::new(at_once + options.waiting)),
+            threads: Threads::start(at_once),
             nobody,
         }
     }
@@ -78,11 +84,11 @@ impl Hasher {
     pub(super) async fn hash(&self, password: Zeroizing<String>) -> Result<String, TooBusy> {
         let permits = self.turn().await?;
         let argon2 = argon2(&self.options);
-        let hash = tokio::task::spawn_blocking(move || {
+        let hash = self.threads.run(move || {
             let _permits = permits;
             argon2.hash_password(password.as_bytes()).map(|hash| hash.to_string())
         });
-        hash.await.ok().and_then(Result::ok).ok_or(TooBusy)
+        hash.await?.map_err(|_| TooBusy)
     }
 
     /// Verifies a password against a stored hash, or against nobody's.
@@ -91,11 +97,11 @@ impl Hasher {
         let options = self.options;
         let is_somebody = hash.is_some();
         let hash = hash.unwrap_or_else(|| self.nobody.clone());
-        let verdict = tokio::task::spawn_blocking(move || {
+        let verdict = self.threads.run(move || {
             let _permits = permits;
             verify(&options, &hash, &password)
         });
-        let verdict = verdict.await.map_err(|_| TooBusy)?;
+        let verdict = verdict.await?;
         Ok(Verdict { fits: verdict.fits && is_somebody, ..verdict })
     }
 
@@ -104,6 +110,44 @@ impl Hasher {
         let turn = tokio::time::timeout(LONGEST_WAIT, self.turns.clone().acquire_owned());
         let turn = turn.await.map_err(|_| TooBusy)?.map_err(|_| TooBusy)?;
         Ok((place, turn))
+    }
+}
+
+type Work = Box<dyn FnOnce() + Send>;
+
+/// The threads that hash. They end when this is dropped.
+#[derive(Debug)]
+struct Threads(mpsc::Sender<Work>);
+
+impl Threads {
+    /// Starts `count` threads; those that the system refuses are missed only in speed, as long as one runs.
+    fn start(count: usize) -> Self {
+        let (sender, receiver) = mpsc::channel::<Work>();
+        let receiver = Arc::new(Mutex::new(receiver));
+        for number in 0..count {
+            let receiver = Arc::clone(&receiver);
+            let next = move || receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
+            let started = thread::Builder::new().name(format!("argon2-{number}")).spawn(move || {
+                while let Ok(work) = next() {
+                    work();
+                }
+            });
+            if let Err(error) = started {
+                tracing::error!(%error, "a thread for passwords cannot be started");
+            }
+        }
+        Threads(sender)
+    }
+
+    /// Runs `work` on one of the threads. What cannot be run is [`TooBusy`].
+    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, TooBusy> {
+        let (answer, answered) = oneshot::channel();
+        let work = Box::new(move || {
+            // Whoever asked may be gone: the work is done all the same, its result is nobody's.
+            let _ = answer.send(work());
+        });
+        self.0.send(work).map_err(|_| TooBusy)?;
+        answered.await.map_err(|_| TooBusy)
     }
 }
 
