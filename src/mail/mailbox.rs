@@ -214,6 +214,15 @@ impl Mailbox {
         Ok(names)
     }
 
+    /// Fails when no folder of this name can take messages.
+    ///
+    /// # Errors
+    /// [`MailError::NoFolder`], [`MailError::NotSelectable`], or what the store says.
+    pub fn check_selectable(&self, name: &str) -> Result<(), MailError> {
+        self.usable()?;
+        self.find(&FolderName::parse(name)?).map(drop)
+    }
+
     /// What STATUS shows of a folder.
     pub fn status(&self, name: &str) -> Result<FolderStatus, MailError> {
         self.usable()?;

@@ -1,5 +1,7 @@
 //! IMAP: framing and parsing, sessions in process, and foreign clients against a sandbox.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod blackbox;
 mod commands;
 mod folders;

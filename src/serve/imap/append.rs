@@ -73,7 +73,7 @@ impl Session {
             return Err(Reply::no(None, "The message is empty"));
         }
         let checked = self.mailbox().and_then(|mailbox| {
-            mailbox.status(command.folder.as_str()).map_err(destination)?;
+            mailbox.check_selectable(command.folder.as_str()).map_err(destination)?;
             let quota = mailbox.quota()?;
             match quota.limit {
                 Some(limit) if quota.bytes.saturating_add(size) > limit => {
