@@ -4,7 +4,7 @@ use super::Config;
 use toml::{Table, Value};
 
 /// Keys that are only read at start. A section's name stands for all its keys.
-pub const NEED_RESTART: [&str; 14] = [
+const NEED_RESTART: [&str; 14] = [
     "server.name",
     "server.workers",
     "store",
