@@ -77,7 +77,11 @@ impl Process for Surroundings {
         Box::pin(async move {
             match refused {
                 Some(problem) => Err(problem),
-                None => Ok(Reloaded { reloaded: vec!["certificates".into()], needs_restart: vec!["store".into()] }),
+                None => Ok(Reloaded {
+                    reloaded: vec!["certificates".into()],
+                    needs_restart: vec!["store".into()],
+                    problems: vec![],
+                }),
             }
         })
     }
