@@ -34,14 +34,46 @@ pub(super) fn senders(header: &[u8]) -> HeaderSenders {
 fn addresses(field: &Field<'_>) -> Option<Vec<Address>> {
     let addresses: Option<Vec<Address>> = parse_address_list(field.value).iter().map(address).collect();
     let addresses = addresses?;
+    if angle_brackets(field.value)? > addresses.len() {
+        return None;
+    }
     let ours = addresses.iter().map(|address| address.domain().as_str().to_owned());
     (ours.collect::<Vec<_>>() == second_opinion(field.value)?).then_some(addresses)
+}
+
+/// How many pairs of angle brackets stand outside of quoted strings and comments (RFC 5322 §3.2.2, §3.2.4). With more than
+/// one an address, programs differ in which they take. `None`: they do not pair.
+fn angle_brackets(value: &[u8]) -> Option<usize> {
+    let (mut pairs, mut open, mut quoted, mut comments, mut escaped) = (0, false, false, 0_usize, false);
+    for &byte in value {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted || comments > 0 => escaped = true,
+            b'"' if comments == 0 => quoted = !quoted,
+            b'(' if !quoted => comments += 1,
+            b')' if !quoted => comments = comments.saturating_sub(1),
+            _ if quoted || comments > 0 => {}
+            b'<' if open => return None,
+            b'<' => open = true,
+            b'>' if !open => return None,
+            b'>' => {
+                open = false;
+                pairs += 1;
+            }
+            _ => {}
+        }
+    }
+    (!open).then_some(pairs)
 }
 
 /// A group (`host` is missing) names nobody who could be held to account.
 fn address(envelope: &EnvelopeAddress) -> Option<Address> {
     let local = std::str::from_utf8(envelope.mailbox.as_deref()?).ok()?;
     let host = std::str::from_utf8(envelope.host.as_deref()?).ok()?;
+    // Two of them without quotes are no address; with quotes they are one that nobody has.
+    if local.contains('@') {
+        return None;
+    }
     let quoted = || format!("\"{}\"@{host}", local.replace('\\', "\\\\").replace('"', "\\\""));
     Address::parse(&format!("{local}@{host}")).or_else(|_| Address::parse(&quoted())).ok()
 }
@@ -77,6 +109,7 @@ mod tests {
             "anne.roux@aura.example (Anne Roux)",
             "Hôpital <anne.roux@aura.example>",
             "\"x@evil.example\" <anne.roux@aura.example>",
+            "\"Anne <x@evil.example>\" (<y@evil.example>) <anne.roux@aura.example>",
         ] {
             let senders = from(value);
             assert!(!senders.unreadable && senders.from_fields == 1, "{value}");
@@ -101,6 +134,9 @@ mod tests {
             "Friends: a@x.example, b@y.example;",
             "undisclosed-recipients:;",
             "a@[192.0.2.1]",
+            "<a@x.example",
+            "a@x.example>",
+            "<b@y.example> <c@z.example>",
             "a@x.example <b@y.example> <c@z.example>",
             "a@x.example@y.example",
             "=?utf-8?Q?a=40x.example?=",
