@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::store::{Batch, Content, FolderId, Message, MessageKey, Uid};
+use crate::store::{Batch, Content, Message, MessageKey, Uid};
 
 use super::deliver::{Appended, NewMessage, new_message};
-use super::flags::define;
+use super::flags::{MessageFlags, define, keyword_names};
 use super::mailbox::commit;
-use super::messages::{open_digest, seal_content};
+use super::messages::{BodyReader, open_digest, seal_content};
 use super::names::FolderName;
-use super::selected::Selected;
 use super::work::{NewRow, Work};
 use super::{MailError, Mailbox};
 
@@ -22,8 +21,21 @@ pub struct MessageFacts {
     pub internal_date: i64,
     /// Its size in bytes.
     pub size: u64,
+    /// Its flags and keywords.
+    pub flags: MessageFlags,
     /// SHA-256 of its bytes; none if the record that keeps it is damaged.
     pub sha256: Option<[u8; 32]>,
+}
+
+/// A page of a folder's messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FactsPage {
+    /// The folder's UIDVALIDITY.
+    pub uid_validity: u32,
+    /// The messages, by rising UID.
+    pub messages: Vec<MessageFacts>,
+    /// Whether there may be more after the last of them.
+    pub more: bool,
 }
 
 impl Mailbox {
@@ -79,33 +91,53 @@ fn add(
     Ok((work.folder(index).record.uid_validity, uid))
 }
 
-impl Selected {
-    /// Dates, sizes and digests of messages, in the order asked for; those that are gone are left out. Works off the
-    /// async threads; ask for pages of some thousand.
+impl Mailbox {
+    /// Up to `limit` messages of a folder above a UID, read from the store as they are: a look at a page of a large
+    /// folder costs that page, where a session's view would cost the folder. Works off the async threads.
     ///
     /// # Errors
-    /// What the store says.
-    pub async fn facts(&self, uids: Vec<Uid>) -> Result<Vec<MessageFacts>, MailError> {
-        let (mailbox, folder) = (self.mailbox().clone(), self.folder());
-        tokio::task::spawn_blocking(move || read_facts(&mailbox, folder, &uids))
+    /// [`MailError::NoFolder`], [`MailError::NotSelectable`], or what the store says.
+    pub async fn facts(
+        self: &Arc<Self>,
+        folder: &FolderName,
+        after: Uid,
+        limit: usize,
+    ) -> Result<FactsPage, MailError> {
+        let (mailbox, folder) = (self.clone(), folder.clone());
+        tokio::task::spawn_blocking(move || read_facts(&mailbox, &folder, after, limit))
             .await
             .unwrap_or(Err(MailError::Unknown))
     }
+
+    /// The way to a message's bytes, for who has not selected its folder.
+    ///
+    /// # Errors
+    /// [`MailError::NoFolder`], [`MailError::NotSelectable`], [`MailError::MessageGone`], or what store and key say.
+    pub fn body(&self, folder: &FolderName, uid: Uid) -> Result<BodyReader, MailError> {
+        self.usable()?;
+        let (folder, _) = self.find(folder)?;
+        self.open_body(MessageKey { folder, uid })
+    }
 }
 
-fn read_facts(mailbox: &Mailbox, folder: FolderId, uids: &[Uid]) -> Result<Vec<MessageFacts>, MailError> {
+fn read_facts(mailbox: &Mailbox, folder: &FolderName, after: Uid, limit: usize) -> Result<FactsPage, MailError> {
     mailbox.usable()?;
-    let mut found = Vec::with_capacity(uids.len());
-    for &uid in uids {
-        let key = MessageKey { folder, uid };
-        let Some(message) = mailbox.store().get::<Message>(&key)? else { continue };
+    let (id, folder) = mailbox.find(folder)?;
+    let mut page = FactsPage { uid_validity: folder.uid_validity, messages: Vec::new(), more: false };
+    let Some(first) = after.checked_add(1) else { return Ok(page) };
+    let range = MessageKey { folder: id, uid: first }..=MessageKey { folder: id, uid: Uid::MAX };
+    for (key, message) in mailbox.store().scan::<Message>(range, limit)? {
         // A damaged record costs its message's digest, not the list (design, promise 2).
         let content = mailbox.store().get::<Content>(&key).ok().flatten();
         let sha256 = content.and_then(|content| open_digest(mailbox.key(), message.body, &content.sealed_summary));
         if sha256.is_none() {
-            tracing::error!(uid, body = %message.body, "a message's digest cannot be read");
+            tracing::error!(uid = key.uid, body = %message.body, "a message's digest cannot be read");
         }
-        found.push(MessageFacts { uid, internal_date: message.internal_date, size: message.size, sha256 });
+        let keywords = keyword_names(message.keywords, &folder.keywords);
+        let flags = MessageFlags { system: message.flags, keywords };
+        let Message { internal_date, size, .. } = message.record;
+        page.messages.push(MessageFacts { uid: key.uid, internal_date, size, flags, sha256 });
     }
-    Ok(found)
+    page.more = page.messages.last().is_some_and(|last| last.uid.saturating_add(1) < folder.uid_next);
+    Ok(page)
 }

@@ -264,7 +264,7 @@ impl Mailbox {
     }
 
     /// The selectable folder with this name.
-    fn find(&self, name: &FolderName) -> Result<(FolderId, Folder), MailError> {
+    pub(super) fn find(&self, name: &FolderName) -> Result<(FolderId, Folder), MailError> {
         let mut found = Err(MailError::NoFolder);
         for (id, folder) in self.records()?.into_iter().filter(|(_, folder)| folder.name == name.as_str()) {
             match folder.existence {

@@ -74,13 +74,18 @@ impl Selected {
     /// # Errors
     /// [`MailError::MessageGone`], or what store and key say.
     pub async fn body(&self, uid: Uid) -> Result<BodyReader, MailError> {
-        let mailbox = self.mailbox();
-        mailbox.usable()?;
-        let key = MessageKey { folder: self.folder(), uid };
-        let message = mailbox.store().get::<Message>(&key)?.ok_or(MailError::MessageGone)?;
-        let content = mailbox.store().get::<Content>(&key)?.ok_or(MailError::MessageGone)?;
-        let body_key = mailbox.key().open_body_key(message.body, &content.sealed_body_key)?;
-        Ok(BodyReader { store: mailbox.store().clone(), body: message.body, key: body_key, size: message.size })
+        self.mailbox().usable()?;
+        self.mailbox().open_body(MessageKey { folder: self.folder(), uid })
+    }
+}
+
+impl Mailbox {
+    /// The way to the bytes of the message with this key.
+    pub(super) fn open_body(&self, key: MessageKey) -> Result<BodyReader, MailError> {
+        let message = self.store().get::<Message>(&key)?.ok_or(MailError::MessageGone)?;
+        let content = self.store().get::<Content>(&key)?.ok_or(MailError::MessageGone)?;
+        let body_key = self.key().open_body_key(message.body, &content.sealed_body_key)?;
+        Ok(BodyReader { store: self.store().clone(), body: message.body, key: body_key, size: message.size })
     }
 }
 

@@ -37,7 +37,7 @@ pub mod summary;
 pub mod trace_fields;
 mod work;
 
-pub use administration::MessageFacts;
+pub use administration::{FactsPage, MessageFacts};
 pub use deliver::{Appended, DeliverError, Delivered, Delivery, NewMessage, deliver};
 pub use error::MailError;
 pub use flags::{FlagOp, MAX_KEYWORDS, MessageFlags, SYSTEM_FLAGS, is_keyword};

@@ -53,8 +53,6 @@ pub enum Rule {
     PasswordTooWeak,
     /// No such client certificate is bound to the mailbox.
     NoSuchCertificate,
-    /// The certificate is bound already.
-    CertificateBound,
     /// The certificate cannot be read, or will not do.
     BadCertificate,
     /// No such folder.
@@ -108,7 +106,6 @@ impl Rule {
         Self::PasswordNotAllowed,
         Self::PasswordTooWeak,
         Self::NoSuchCertificate,
-        Self::CertificateBound,
         Self::BadCertificate,
         Self::NoSuchFolder,
         Self::BadFolderName,
@@ -153,7 +150,6 @@ impl Rule {
             }
             Self::PasswordTooWeak => ("password-too-weak", S::UNPROCESSABLE_ENTITY, "The password is too weak"),
             Self::NoSuchCertificate => ("no-such-certificate", S::NOT_FOUND, "No such certificate"),
-            Self::CertificateBound => ("certificate-bound", S::CONFLICT, "The certificate is bound already"),
             Self::BadCertificate => ("bad-certificate", S::UNPROCESSABLE_ENTITY, "The certificate cannot be accepted"),
             Self::NoSuchFolder => ("no-such-folder", S::NOT_FOUND, "No such folder"),
             Self::BadFolderName => ("bad-folder-name", S::UNPROCESSABLE_ENTITY, "The folder's name cannot be accepted"),

@@ -15,7 +15,7 @@ use super::filing::{folder_name, hex};
 use super::message_flags;
 use super::problem::{Problem, Rule};
 use super::types::{Folder, Folders, MESSAGE_TYPE, Message, MessageQuery, Messages};
-use crate::mail::{BodyReader, Entry, MailError, Selected};
+use crate::mail::{BodyReader, MailError, MessageFacts};
 use crate::store::SpecialUse;
 
 /// Messages on a page where the request does not say.
@@ -73,30 +73,19 @@ pub(super) async fn messages(
     if !(1..=LARGEST_PAGE).contains(&limit) {
         return Err(Problem::field("?limit", format!("Expected 1 to {LARGEST_PAGE}.")));
     }
-    let selected = select(&administration, &address, query.folder.as_deref()).await?;
-    let first = query.after.unwrap_or(0).checked_add(1);
-    let mut entries: Vec<Entry> = first.map_or_else(Vec::new, |first| {
-        selected.iter_uids(first, u32::MAX).map(|(_, entry)| *entry).take(limit as usize + 1).collect()
-    });
-    let more = entries.len() > limit as usize;
-    entries.truncate(limit as usize);
-    let facts = selected.facts(entries.iter().map(|entry| entry.uid).collect()).await.map_err(of_mail)?;
-    let mut facts = facts.into_iter().peekable();
-    let mut messages = Vec::with_capacity(entries.len());
-    for entry in &entries {
-        // The facts stand in the same order; what is gone since is not among them.
-        if let Some(facts) = facts.next_if(|facts| facts.uid == entry.uid) {
-            messages.push(Message {
-                uid: facts.uid,
-                size: facts.size,
-                sha256: facts.sha256.map(|digest| hex(&digest)),
-                flags: message_flags::names(selected.flags_of(entry)),
-                date: message_flags::date(facts.internal_date),
-            });
-        }
-    }
-    let next_after = entries.last().filter(|_| more).map(|entry| entry.uid);
-    Ok(axum::Json(Messages { uid_validity: selected.uid_validity(), messages, next_after }))
+    let mailbox = administration.open(&address)?;
+    let folder = folder_name(query.folder.as_deref())?;
+    let page = mailbox.facts(&folder, query.after.unwrap_or(0), limit as usize).await.map_err(of_folder)?;
+    let next_after = page.messages.last().filter(|_| page.more).map(|last| last.uid);
+    let shown = |facts: MessageFacts| Message {
+        uid: facts.uid,
+        size: facts.size,
+        sha256: facts.sha256.map(|digest| hex(&digest)),
+        flags: message_flags::names(facts.flags),
+        date: message_flags::date(facts.internal_date),
+    };
+    let messages = page.messages.into_iter().map(shown).collect();
+    Ok(axum::Json(Messages { uid_validity: page.uid_validity, messages, next_after }))
 }
 
 /// `GET /v1/mailboxes/{address}/messages/{uid}`: the message as it is stored.
@@ -105,8 +94,8 @@ pub(super) async fn message(
     Path((address, uid)): Path<(String, u32)>,
     Query(query): Query<MessageQuery>,
 ) -> Result<Response, Problem> {
-    let selected = select(&administration, &address, query.folder.as_deref()).await?;
-    let reader = selected.body(uid).await.map_err(of_mail)?;
+    let mailbox = administration.open(&address)?;
+    let reader = mailbox.body(&folder_name(query.folder.as_deref())?, uid).map_err(of_folder)?;
     // Read before the answer begins: what is damaged at its start is refused as a whole.
     let first = reader.read(0..PIECE).await.map_err(of_mail)?;
     let mut response = Response::new(stream(reader.clone(), first));
@@ -115,15 +104,10 @@ pub(super) async fn message(
     Ok(response)
 }
 
-async fn select(administration: &Administration, address: &str, folder: Option<&str>) -> Result<Selected, Problem> {
-    let mailbox = administration.open(address)?;
-    let folder = folder_name(folder)?;
-    match mailbox.select(folder.as_str(), true).await {
-        Err(MailError::NoFolder | MailError::NotSelectable) => {
-            Err(Problem::new(Rule::NoSuchFolder, "There is no such folder.").at("?folder"))
-        }
-        selected => selected.map_err(of_mail),
-    }
+/// A mailbox's error, where the folder was named in the query.
+fn of_folder(error: MailError) -> Problem {
+    let problem = of_mail(error);
+    if problem.rule() == Rule::NoSuchFolder { problem.at("?folder") } else { problem }
 }
 
 /// A message's bytes, read as fast as the peer takes them. Damage further on ends the connection before the announced
