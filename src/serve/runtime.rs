@@ -276,6 +276,7 @@ impl Rooms {
         let master = read_master_key(&config.seal.master_key)?;
         let (store, opening) = Store::open(&config.store.path, &master, &store_options(config))?;
         info!(?opening, path = %config.store.path.display(), "store open");
+        let store = store.counted_by(metrics);
         let mail = MailRoom::new(store.clone(), master, mail_limits(config));
         Ok(Self { store, mail, tls, jobs })
     }

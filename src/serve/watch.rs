@@ -1,13 +1,17 @@
 //! The watchdog, and what is looked at from time to time.
 
+use super::facts::{self, Facts};
 use super::{Shared, systemd};
 use crate::store::{Batch, CommitError, Expect, Meta, MetaKey, Store};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tracing::error;
 
 /// How often figures are taken and the watchdog is fed where systemd asks for no shorter time.
 const PERIOD: Duration = Duration::from_secs(15);
+
+/// How often it is warned of certificates that end soon.
+const DAY: Duration = Duration::from_secs(86_400);
 
 /// Takes figures and feeds the watchdog, which is a promise that mail is served: only while the runtime runs this task
 /// and the store answers.
@@ -16,8 +20,13 @@ pub(super) async fn run(shared: Arc<Shared>) {
     let period = systemd::watchdog_interval().map_or(PERIOD, |longest| (longest / 2).min(PERIOD));
     let mut ticks = tokio::time::interval(period);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut warned = Instant::now();
     loop {
         ticks.tick().await;
+        if warned.elapsed() >= DAY {
+            warned = Instant::now();
+            Facts::of(&shared.tls.material()).warn(facts::now());
+        }
         let answering = answers(&shared.store, period).await;
         shared.metrics.store_ready.set(i64::from(answering));
         if let Ok(free) = shared.store.free_space() {

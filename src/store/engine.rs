@@ -9,6 +9,7 @@ use super::batch::{Batch, Expect, Op, table_of};
 use super::body::Chunk;
 use super::error::{CommitError, StoreError};
 use super::schema::{Body, BodyId, Place, Record, raw_key};
+use crate::telemetry::Metrics;
 
 /// A record's bytes and version.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +54,9 @@ pub(super) trait Engine: Send + Sync {
 
     /// Bytes free for the store.
     fn free_space(&self) -> io::Result<u64>;
+
+    /// Counts what it writes and syncs from now on, where it does so.
+    fn count_into(&self, _metrics: &Metrics) {}
 
     /// Turns true when the engine stopped after a failure.
     fn stopped(&self) -> watch::Receiver<bool>;

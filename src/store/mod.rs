@@ -14,8 +14,11 @@ use std::io;
 use std::ops::{Bound, Range, RangeBounds};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::sync::Semaphore;
+
+use crate::telemetry::Metrics;
 
 use embedded::Embedded;
 use engine::{Engine, Raw, RawRange};
@@ -39,6 +42,7 @@ const CHUNKS_IN_FLIGHT: usize = 256;
 pub struct Store {
     engine: Arc<dyn Engine>,
     budget: Arc<Semaphore>,
+    metrics: Arc<Metrics>,
 }
 
 impl std::fmt::Debug for Store {
@@ -49,7 +53,7 @@ impl std::fmt::Debug for Store {
 
 impl Store {
     fn with_engine(engine: Arc<dyn Engine>) -> Self {
-        Store { engine, budget: Arc::new(Semaphore::new(CHUNKS_IN_FLIGHT)) }
+        Store { engine, budget: Arc::new(Semaphore::new(CHUNKS_IN_FLIGHT)), metrics: Arc::default() }
     }
 
     /// Opens the store in a directory, or makes one there if the directory is missing or empty. Replays what the log has and
@@ -61,6 +65,14 @@ impl Store {
     pub fn open(path: &Path, master: &MasterKey, options: &Options) -> Result<(Self, Opening), OpenError> {
         let (engine, opening) = Embedded::open(path, master, options)?;
         Ok((Store::with_engine(Arc::new(engine)), opening))
+    }
+
+    /// Counts commits, their duration, and what is written and synced, from now on and for handles cloned from this one.
+    #[must_use]
+    pub fn counted_by(mut self, metrics: &Metrics) -> Self {
+        self.engine.count_into(metrics);
+        self.metrics = Arc::new(metrics.clone());
+        self
     }
 
     /// A store in memory, for tests: the same meaning, nothing durable.
@@ -112,7 +124,13 @@ impl Store {
     /// See [`CommitError`]; only [`CommitError::Unknown`] leaves doubt.
     pub fn commit(&self, batch: Batch) -> impl Future<Output = Result<Committed, CommitError>> + Send + 'static {
         let reply = self.engine.submit(batch);
-        async move { reply.await.unwrap_or(Err(CommitError::Unknown)).map(Committed::new) }
+        let (metrics, begun) = (Arc::clone(&self.metrics), Instant::now());
+        async move {
+            let sequence = reply.await.unwrap_or(Err(CommitError::Unknown))?;
+            metrics.commits.inc();
+            metrics.commit_latency.0.observe(begun.elapsed().as_secs_f64());
+            Ok(Committed::new(sequence))
+        }
     }
 
     /// Takes `count` numbers from a counter, durably, and returns the first. Numbers start at 1 and are never given twice;

@@ -37,6 +37,8 @@ fn metrics_liveness_and_readiness_answer_on_loopback() {
         "caducee_crl_next_update_seconds{name=\"",
         "caducee_store_ready 1",
         "caducee_commit_duration_seconds_bucket{le=\"",
+        "caducee_log_syncs_total ",
+        "caducee_store_free_bytes ",
         "# EOF",
     ] {
         assert!(body.contains(figure), "no {figure} in\n{body}");

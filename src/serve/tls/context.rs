@@ -78,6 +78,11 @@ impl Contexts {
         Ok(())
     }
 
+    /// The files that the contexts in force are made of.
+    pub fn material(&self) -> Arc<Material> {
+        Arc::clone(&self.parts.lock().unwrap_or_else(PoisonError::into_inner).0)
+    }
+
     /// For the operators' door: a client certificate is required, and verified within the handshake.
     pub fn inbound(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.set.load().inbound)

@@ -30,6 +30,7 @@ use super::engine::{AppendReply, CommitReply, Engine, Raw, RawRange};
 use super::error::{OpenError, StoreError};
 use super::schema::{BodyId, Key, Meta, MetaKey, Place, Record, Table, raw_key};
 use super::seal::{MasterKey, TAG_LEN};
+use crate::telemetry::Metrics;
 use frame::{BODY_PREFIX, FRAME_HEADER, Header, Kind};
 use home::Home;
 use index::Position;
@@ -262,6 +263,10 @@ impl Engine for Embedded {
 
     fn free_space(&self) -> io::Result<u64> {
         free_space(&self.home.path)
+    }
+
+    fn count_into(&self, metrics: &Metrics) {
+        let _ = self.shared.metrics.set(metrics.clone());
     }
 
     fn stopped(&self) -> watch::Receiver<bool> {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -14,6 +14,7 @@ use super::index::{Index, Position};
 use super::segment::Segments;
 use crate::store::batch::Op;
 use crate::store::schema::Table;
+use crate::telemetry::Metrics;
 
 /// Bytes written and not yet synced and applied that the writer runs ahead at most: it bounds memory (the page cache) and
 /// how long a sync takes.
@@ -31,6 +32,8 @@ pub(super) struct Shared {
     pub(super) progress: Progress,
     pub(super) applied: Applied,
     in_flight: Mutex<HashMap<Vec<u8>, InFlight>>,
+    /// Where synced bytes are counted, once somebody wants to know.
+    pub(super) metrics: OnceLock<Metrics>,
     stopped: AtomicBool,
     stopped_signal: watch::Sender<bool>,
 }
@@ -66,6 +69,7 @@ impl Shared {
             progress: Progress::default(),
             applied: Applied::new(applied),
             in_flight: Mutex::default(),
+            metrics: OnceLock::new(),
             stopped: AtomicBool::new(false),
             stopped_signal: watch::Sender::new(false),
         }

@@ -44,6 +44,10 @@ fn sync_and_apply(shared: &Arc<Shared>, groups: Vec<Written>, bytes: u64) {
         return groups.into_iter().for_each(fail);
     }
     shared.synced.store(end.offset, Ordering::Release);
+    if let Some(metrics) = shared.metrics.get() {
+        metrics.log_syncs.inc();
+        metrics.log_bytes.inc_by(bytes);
+    }
     let mut commits = Vec::new();
     let mut replies = Vec::new();
     for WrittenCommit { indexed, reply } in groups.into_iter().flat_map(|group| group.commits) {
