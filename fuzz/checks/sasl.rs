@@ -17,8 +17,7 @@ pub fn check(data: &[u8]) {
 
 fn drive(mechanism: Mechanism, initial: Option<&[u8]>, lines: impl Iterator<Item = Vec<u8>>) {
     let Ok((mut exchange, mut step)) = Exchange::begin(mechanism, initial) else { return };
-    let mut rounds = 0;
-    for line in lines {
+    for (rounds, line) in lines.enumerate() {
         match &step {
             Step::Done(credentials) => {
                 assert!(rounds <= 2, "no mechanism needs more than two responses");
@@ -27,7 +26,6 @@ fn drive(mechanism: Mechanism, initial: Option<&[u8]>, lines: impl Iterator<Item
             }
             Step::Challenge(challenge) => assert!(BASE64_STANDARD.decode(challenge).is_ok()),
         }
-        rounds += 1;
         match exchange.response(&line) {
             Ok(next) => step = next,
             Err(_) => return,

@@ -1,6 +1,7 @@
 //! IMAP: framing and parsing, sessions in process, and foreign clients against a sandbox.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(unreachable_pub, reason = "modules of a test binary")]
 
 mod blackbox;
 mod commands;

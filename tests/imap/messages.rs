@@ -218,13 +218,11 @@ async fn search_finds_by_every_kind_of_key() {
     ] {
         let tag = client.start(&format!("SEARCH {keys}")).await;
         let lines = client.until(&tag).await;
+        let answer = lines[0].as_str();
         assert!(
-            lines[0].starts_with(&wanted.replace("TAG\"", &format!("{tag}\"")).replace("(TAG", "(TAG")),
+            answer == wanted.replace("TAG\"", &format!("{tag}\"")) || (wanted == "BAD" && answer.starts_with("BAD")),
             "{keys}: {lines:?}"
         );
-        if wanted != "BAD" {
-            assert_eq!(lines[0], wanted.replace("\"TAG\"", &format!("\"{tag}\"")), "{keys}");
-        }
     }
     client.refused("SEARCH CHARSET KOI8-R ALL", "NO [BADCHARSET (US-ASCII UTF-8)]").await;
     client.refused("SEARCH 9", "BAD No such message number").await;

@@ -3,14 +3,19 @@
 //! Messages are answered in batches: the summaries of the next batch are read off the async threads while the answers of
 //! this one are written. Memory is bounded by two batches and one buffer of output, whatever is asked for.
 
+use std::collections::VecDeque;
+
+use tokio::task::JoinHandle;
+
 use super::channel::Channel;
 use super::reply::{Outcome, Reply, Stop};
 use super::sections::{self, Written};
 use super::session::Session;
+use super::source::Source;
 use super::structure;
 use super::targets::Targets;
 use super::updates::flag_list;
-use crate::mail::{BodyReader, Entry, FlagOp, MailError, MessageFlags, Selected, StoredMessage};
+use crate::mail::{Entry, FlagOp, MailError, MessageFlags, Selected, StoredMessage};
 use crate::store::flags;
 use crate::wire::imap::command::FetchCommand;
 use crate::wire::imap::date;
@@ -21,6 +26,9 @@ use crate::wire::imap::response::{self, Code, decimal};
 const BATCH: usize = 512;
 /// Messages of a batch whose bodies are read: `\Seen` is set for so many in one commit.
 const BODY_BATCH: usize = 32;
+
+/// Messages whose bytes are read before it is their turn.
+const READ_AHEAD: usize = 4;
 
 /// What a FETCH needs beside the shared list.
 #[derive(Debug, Clone, Copy)]
@@ -126,36 +134,68 @@ impl Session {
         Ok((!next.is_empty()).then_some(Batch { messages: next, summaries: summaries? }))
     }
 
+    /// Writes a batch with bodies, while those of the next messages are read.
     async fn answer_bodies(&mut self, items: &[FetchItem], batch: Batch, trouble: &mut Trouble) -> Result<(), Stop> {
         let Session { channel, selected, .. } = self;
         let Some(selected) = selected.as_ref() else { return Ok(()) };
-        for (target, message) in batch.pairs() {
-            let Some(message) = message else {
-                trouble.gone = true;
-                continue;
-            };
-            let body = match selected.body(target.entry.uid).await {
-                Ok(body) => body,
-                Err(MailError::MessageGone) => {
-                    trouble.gone = true;
-                    continue;
+        let mut pairs = batch.pairs();
+        let mut ahead = VecDeque::new();
+        loop {
+            while ahead.len() < READ_AHEAD {
+                let Some((target, message)) = pairs.next() else { break };
+                match message {
+                    Some(message) => ahead.push_back((target, message, open(selected, target, items).await?)),
+                    None => trouble.gone = true,
                 }
-                Err(error @ (MailError::Store(_) | MailError::Sealed(_))) => {
-                    tracing::error!(uid = target.entry.uid, %error, "a message cannot be read");
-                    trouble.damaged = true;
-                    continue;
+            }
+            let Some((target, message, source)) = ahead.pop_front() else { return Ok(()) };
+            let written = match source.get().await {
+                Ok(mut source) => {
+                    let mut answer = Answer { channel, selected, items, target, message: Some(message) };
+                    answer.write_with_body(message, &mut source).await?
                 }
-                Err(error) => return Err(error.into()),
+                Err(missing) => missing,
             };
-            let mut answer = Answer { channel, selected, items, target, message: Some(message) };
-            match answer.write_with_body(message, &body).await? {
+            match written {
                 Written::Whole => {}
                 Written::Gone => trouble.gone = true,
                 Written::Damaged => trouble.damaged = true,
             }
         }
-        Ok(())
     }
+}
+
+/// A message whose bytes are on their way, or at hand.
+enum Opened {
+    Missing(Written),
+    Source(Source),
+    /// Being read.
+    Warming(JoinHandle<Source>),
+}
+
+impl Opened {
+    async fn get(self) -> Result<Source, Written> {
+        match self {
+            Opened::Missing(missing) => Err(missing),
+            Opened::Source(source) => Ok(source),
+            Opened::Warming(reading) => reading.await.map_err(|_| Written::Damaged),
+        }
+    }
+}
+
+/// Opens a message, and begins to read it where the items begin with its beginning.
+async fn open(selected: &Selected, target: Target, items: &[FetchItem]) -> Result<Opened, Stop> {
+    let body = match selected.body(target.entry.uid).await {
+        Ok(body) => body,
+        Err(MailError::MessageGone) => return Ok(Opened::Missing(Written::Gone)),
+        Err(error @ (MailError::Store(_) | MailError::Sealed(_))) => {
+            tracing::error!(uid = target.entry.uid, %error, "a message cannot be read");
+            return Ok(Opened::Missing(Written::Damaged));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let early = items.iter().filter_map(sections::Asked::of).any(|asked| asked.begins_with_message());
+    Ok(if early { Opened::Warming(tokio::spawn(Source::warm(body))) } else { Opened::Source(Source::new(body)) })
 }
 
 /// Messages and what was read of them.
@@ -287,7 +327,7 @@ impl Answer<'_> {
     }
 
     /// A response with sections; how the worst of them went.
-    async fn write_with_body(&mut self, message: &StoredMessage, body: &BodyReader) -> Result<Written, Stop> {
+    async fn write_with_body(&mut self, message: &StoredMessage, body: &mut Source) -> Result<Written, Stop> {
         let mut worst = Written::Whole;
         self.begin();
         for (index, item) in self.items.iter().enumerate() {

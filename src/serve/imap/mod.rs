@@ -45,6 +45,7 @@ mod sections;
 mod select;
 mod services;
 mod session;
+mod source;
 mod store;
 mod structure;
 mod targets;

@@ -5,14 +5,12 @@ use std::ops::Range;
 use super::channel::Channel;
 use super::fields::FieldFilter;
 use super::reply::Stop;
+use super::source::{PIECE, Source};
 use crate::mail::summary::SectionText as Place;
-use crate::mail::{BodyReader, MailError, StoredMessage};
+use crate::mail::{MailError, StoredMessage};
 use crate::wire::imap::cursor::is_astring_char;
 use crate::wire::imap::fetch::{FetchItem, Partial, Rfc822, Section, SectionText};
 use crate::wire::imap::response::{self, decimal, literal_head};
-
-/// Bytes read at a time.
-const PIECE: u64 = 64 * 1024;
 
 /// What is asked of a message's bytes.
 pub(super) struct Asked<'a> {
@@ -53,6 +51,13 @@ impl<'a> Asked<'a> {
     }
 }
 
+impl Asked<'_> {
+    /// Whether its bytes begin where the message does.
+    pub(super) fn begins_with_message(&self) -> bool {
+        self.part.is_empty() && self.partial.is_none_or(|partial| u64::from(partial.origin) < PIECE)
+    }
+}
+
 /// How an item was written. When its bytes could not all be read the answer is well formed, but not true, and the command
 /// must end in NO.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,7 +75,7 @@ pub(super) async fn write(
     channel: &mut Channel,
     asked: &Asked<'_>,
     message: &StoredMessage,
-    body: &BodyReader,
+    body: &mut Source,
 ) -> Result<Written, Stop> {
     name(&mut channel.out, asked);
     let Some(range) = message.summary.section(asked.part, asked.place) else {
@@ -143,28 +148,24 @@ fn cut(range: Range<u64>, partial: Option<Partial>) -> Range<u64> {
 }
 
 /// Streams a range as a literal.
-async fn stream(channel: &mut Channel, body: &BodyReader, range: Range<u64>) -> Result<Written, Stop> {
+async fn stream(channel: &mut Channel, body: &mut Source, range: Range<u64>) -> Result<Written, Stop> {
     literal_head(&mut channel.out, range.end - range.start);
-    let mut at = range.start;
-    while at < range.end {
-        // Pieces end where the store's chunks do.
-        let end = ((at / PIECE + 1) * PIECE).min(range.end);
-        let piece = match read(body, at..end).await? {
-            Ok(piece) => piece,
+    for piece in Source::pieces(range.clone()) {
+        let at = piece.start;
+        match read(body, piece).await? {
+            Ok(piece) => push(&mut channel.out, piece),
             Err(missing) => {
                 fill(channel, range.end - at).await?;
                 return Ok(missing);
             }
-        };
-        push(&mut channel.out, &piece);
+        }
         channel.flush_if_full().await?;
-        at = end;
     }
     Ok(Written::Whole)
 }
 
 /// A piece of the body, or why it is not there, which costs this message and not the session.
-async fn read(body: &BodyReader, range: Range<u64>) -> Result<Result<Vec<u8>, Written>, Stop> {
+async fn read(body: &mut Source, range: Range<u64>) -> Result<Result<&[u8], Written>, Stop> {
     let wanted = range.end - range.start;
     match body.read(range).await {
         Ok(piece) if piece.len() as u64 == wanted => Ok(Ok(piece)),
@@ -206,19 +207,18 @@ fn push(out: &mut Vec<u8>, piece: &[u8]) {
 /// Some fields of a header. It is read twice, to count and to write, so that a huge one is never in memory.
 async fn fields(
     channel: &mut Channel,
-    body: &BodyReader,
+    body: &mut Source,
     range: Range<u64>,
     filter: FieldFilter<'_>,
     partial: Option<Partial>,
 ) -> Result<Written, Stop> {
-    if range.end - range.start <= PIECE {
-        let header = match read(body, range).await? {
-            Ok(header) => header,
-            Err(missing) => return Ok(nothing(channel, missing)),
-        };
-        let mut kept = Vec::with_capacity(header.len());
+    if range.end <= PIECE {
+        let mut kept = Vec::new();
         let mut filter = filter;
-        filter.push(&header, &mut kept);
+        match read(body, range).await? {
+            Ok(header) => filter.push(header, &mut kept),
+            Err(missing) => return Ok(nothing(channel, missing)),
+        }
         filter.finish(&mut kept);
         let part = cut(0..kept.len() as u64, partial);
         let part = usize::try_from(part.start).unwrap_or_default()..usize::try_from(part.end).unwrap_or_default();
@@ -230,7 +230,7 @@ async fn fields(
 
 async fn big_fields(
     channel: &mut Channel,
-    body: &BodyReader,
+    body: &mut Source,
     range: Range<u64>,
     filter: &FieldFilter<'_>,
     partial: Option<Partial>,
@@ -238,12 +238,11 @@ async fn big_fields(
     let mut kept = Vec::new();
     let mut size = 0;
     let mut counting = filter.clone();
-    for piece in pieces(&range) {
-        let piece = match read(body, piece).await? {
-            Ok(piece) => piece,
+    for piece in Source::pieces(range.clone()) {
+        match read(body, piece).await? {
+            Ok(piece) => counting.push(piece, &mut kept),
             Err(missing) => return Ok(nothing(channel, missing)),
-        };
-        counting.push(&piece, &mut kept);
+        }
         size += kept.len() as u64;
         kept.clear();
     }
@@ -254,15 +253,14 @@ async fn big_fields(
     literal_head(&mut channel.out, wanted.end - wanted.start);
     let mut writing = filter.clone();
     let mut at = 0;
-    for piece in pieces(&range) {
-        let piece = match read(body, piece).await? {
-            Ok(piece) => piece,
+    for piece in Source::pieces(range) {
+        match read(body, piece).await? {
+            Ok(piece) => writing.push(piece, &mut kept),
             Err(missing) => {
                 fill(channel, wanted.end - at.clamp(wanted.start, wanted.end)).await?;
                 return Ok(missing);
             }
-        };
-        writing.push(&piece, &mut kept);
+        }
         at = push_within(&mut channel.out, &mut kept, at, &wanted);
         channel.flush_if_full().await?;
     }
@@ -275,12 +273,6 @@ async fn big_fields(
 fn nothing(channel: &mut Channel, missing: Written) -> Written {
     response::string(&mut channel.out, b"");
     missing
-}
-
-fn pieces(range: &Range<u64>) -> impl Iterator<Item = Range<u64>> + use<> {
-    let Range { start, end } = range.clone();
-    let step = usize::try_from(PIECE).unwrap_or(1);
-    (start..end).step_by(step).map(move |at| at..(at + PIECE).min(end))
 }
 
 /// Writes what of `kept`, which begins at `at`, lies in `wanted`; gives where it ends.

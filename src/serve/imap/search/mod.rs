@@ -167,7 +167,7 @@ async fn scan_one(
     message: StoredMessage,
     body: BodyReader,
 ) -> (usize, u32, Result<bool, MailError>) {
-    let found = scan::scan(&body, &message.summary, plan.needles()).await;
+    let found = scan::scan(body, &message.summary, plan.needles()).await;
     let verdict = found.map(|found| {
         let facts = Facts { seq, entry, recent, message: Some(&message), found: Some(&found) };
         plan.decide(&facts) == Some(true)

@@ -8,9 +8,8 @@ use base64::Engine as _;
 use super::decode::{self, TextDecoder, hex_octet};
 use crate::mail::summary::{Part, PartKind, Summary};
 use crate::mail::{BodyReader, MailError};
+use crate::serve::imap::source::Source;
 
-/// Bytes read at a time.
-const PIECE: u64 = 64 * 1024;
 /// A header field is looked at to this length.
 const LONGEST_FIELD: usize = 64 * 1024;
 
@@ -44,10 +43,11 @@ impl Needle {
 }
 
 /// Which of the needles are in the message.
-pub(super) async fn scan(body: &BodyReader, summary: &Summary, needles: &[Needle]) -> Result<Vec<bool>, MailError> {
-    let mut search = Search { body, needles, found: vec![false; needles.len()] };
+pub(super) async fn scan(body: BodyReader, summary: &Summary, needles: &[Needle]) -> Result<Vec<bool>, MailError> {
+    let mut search = Search { needles, found: vec![false; needles.len()] };
+    let source = &mut Source::new(body);
     let root = &summary.message.root;
-    search.header(root.header_range(), true).await?;
+    search.header(source, root.header_range(), true).await?;
     // A stack in place of recursion: the depth is the sender's choice.
     let mut parts = vec![root];
     while let Some(part) = parts.pop() {
@@ -57,15 +57,15 @@ pub(super) async fn scan(body: &BodyReader, summary: &Summary, needles: &[Needle
         match &part.kind {
             PartKind::Multipart(children) => {
                 for child in children {
-                    search.header(child.header_range(), false).await?;
+                    search.header(source, child.header_range(), false).await?;
                     parts.push(child);
                 }
             }
             PartKind::Message(message) => {
-                search.header(message.root.header_range(), false).await?;
+                search.header(source, message.root.header_range(), false).await?;
                 parts.push(&message.root);
             }
-            PartKind::Leaf if part.is_type("text") => search.text(part).await?,
+            PartKind::Leaf if part.is_type("text") => search.text(source, part).await?,
             PartKind::Leaf => {}
         }
     }
@@ -73,7 +73,6 @@ pub(super) async fn scan(body: &BodyReader, summary: &Summary, needles: &[Needle
 }
 
 struct Search<'a> {
-    body: &'a BodyReader,
     needles: &'a [Needle],
     found: Vec<bool>,
 }
@@ -91,11 +90,11 @@ impl Search<'_> {
     }
 
     /// Looks through a header; `own` when it is the message's.
-    async fn header(&mut self, range: Range<u64>, own: bool) -> Result<(), MailError> {
+    async fn header(&mut self, source: &mut Source, range: Range<u64>, own: bool) -> Result<(), MailError> {
         let mut fields = Fields::default();
-        for piece in pieces(range) {
-            let bytes = self.body.read(piece).await?;
-            fields.push(&bytes, &mut |field| self.field(field, own));
+        for piece in Source::pieces(range) {
+            let bytes = source.read(piece).await?;
+            fields.push(bytes, &mut |field| self.field(field, own));
         }
         fields.finish(&mut |field| self.field(field, own));
         Ok(())
@@ -125,14 +124,14 @@ impl Search<'_> {
     }
 
     /// Looks through a text part.
-    async fn text(&mut self, part: &Part) -> Result<(), MailError> {
+    async fn text(&mut self, source: &mut Source, part: &Part) -> Result<(), MailError> {
         let mut transfer = Transfer::of(part.content.encoding.as_deref());
         let parameter = part.content.parameters.iter().find(|(name, _)| name.eq_ignore_ascii_case(b"charset"));
         let mut decoder = TextDecoder::of(parameter.map(|(_, value)| value.as_slice()));
         let longest = self.needles.iter().map(|needle| needle.text.len()).max().unwrap_or_default();
         let mut window = Window { text: String::new(), longest };
-        for piece in pieces(part.body_range()) {
-            let octets = transfer.push(&self.body.read(piece).await?);
+        for piece in Source::pieces(part.body_range()) {
+            let octets = transfer.push(source.read(piece).await?);
             window.push(&decoder.push(&octets));
             self.look(&mut window);
             if self.is_over() {
@@ -152,16 +151,6 @@ impl Search<'_> {
         }
         window.slide();
     }
-}
-
-fn pieces(range: Range<u64>) -> impl Iterator<Item = Range<u64>> {
-    let mut at = range.start;
-    std::iter::from_fn(move || {
-        let start = at;
-        // Pieces end where the store's chunks do.
-        at = ((start / PIECE + 1) * PIECE).min(range.end);
-        (start < range.end).then_some(start..at)
-    })
 }
 
 /// Cuts a header into unfolded fields.
