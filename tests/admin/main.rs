@@ -1,4 +1,9 @@
 //! The administration: the API over a socket with a store in memory, and the command line as its client.
+#![allow(
+    clippy::unwrap_used,
+    clippy::result_large_err,
+    reason = "helpers of tests fail the test, and are not called often"
+)]
 
 mod cli;
 mod connection;

@@ -119,6 +119,8 @@ async fn a_maildir_made_by_mbsync() {
     assert_eq!(flags(&server, &to, "Sent").await, [json!(["\\Seen", "\\Answered"])]);
 }
 
+const NOBODY: u32 = 65_534;
+
 #[tokio::test]
 async fn a_maildir_made_by_dovecot() {
     let server = Server::start().await;
@@ -127,8 +129,10 @@ async fn a_maildir_made_by_dovecot() {
     }
     let root = server.place.join("dovecot");
     fs::create_dir(&root).unwrap();
+    // Dovecot keeps nobody's mail as root; who is not root keeps it as themselves.
+    let _not_root = std::os::unix::fs::chown(&root, Some(NOBODY), None);
     let config = server.place.join("dovecot.conf");
-    let settings = "log_path = /dev/stderr\nmail_location = maildir:~/Maildir\nmail_uid = root\nmail_gid = root\n\
+    let settings = "log_path = /dev/stderr\nmail_location = maildir:~/Maildir\nmail_uid = nobody\nmail_gid = nogroup\n\
         first_valid_uid = 0\nfirst_valid_gid = 0\nnamespace inbox {\n inbox = yes\n separator = /\n}\n";
     fs::write(
         &config,
