@@ -107,6 +107,9 @@ fn read_summaries(
         let key = MessageKey { folder, uid };
         let Some(message) = store.get::<Message>(&key)? else { continue };
         let content = store.get::<Content>(&key).ok().flatten().map(|content| content.record);
+        if content.is_none() && is_gone(store, &key) {
+            continue;
+        }
         found.push(open(mailbox.key(), uid, &message.record, content.as_ref()));
     }
     Ok(found)
@@ -127,11 +130,16 @@ fn scan_summaries(
     for (key, message) in messages {
         while contents.next_if(|(other, _)| other.uid < key.uid).is_some() {}
         let content = contents.next_if(|(other, _)| other.uid == key.uid).map(|(_, content)| content.record);
-        if uids.binary_search(&key.uid).is_ok() {
+        if uids.binary_search(&key.uid).is_ok() && !(content.is_none() && is_gone(mailbox.store(), &key)) {
             found.push(open(mailbox.key(), key.uid, &message.record, content.as_ref()));
         }
     }
     Ok(found)
+}
+
+/// Whether the message was expunged between the readings of its two records; else its content is damaged or missing.
+fn is_gone(store: &Store, key: &MessageKey) -> bool {
+    matches!(store.get::<Message>(key), Ok(None))
 }
 
 /// One damaged record costs one message's envelope, never the list (design, promise 2).
