@@ -1,6 +1,7 @@
 //! Client certificates that open mailboxes: bound one by one, by subject, or for an APP mailbox by the structure's id.
 
 use std::collections::HashMap;
+use std::ops::Bound;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,6 +10,9 @@ use crate::mss::dn::DistinguishedName;
 use crate::store::{AccountId, Committed, Credential, CredentialKey, CredentialKind, Versioned};
 
 use super::{Account, AccountError, Registry};
+
+/// Credentials read at a time while the index is built.
+const PAGE: usize = 1_000;
 
 /// What a door knows of a client certificate that it has verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,9 +109,16 @@ impl Registry {
 
     fn build_index(&self) -> Result<Index, AccountError> {
         let mut index = Index::new();
-        for (key, credential) in self.store().scan::<Credential>(.., usize::MAX)? {
-            if let Some(name) = key_of(&credential.kind) {
-                index.entry(name).or_default().push(key.account);
+        let mut after: Option<CredentialKey> = None;
+        loop {
+            let range = (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
+            let page = self.store().scan::<Credential>(range, PAGE)?;
+            let Some((last, _)) = page.last() else { break };
+            after = Some(*last);
+            for (key, credential) in page {
+                if let Some(name) = key_of(&credential.kind) {
+                    index.entry(name).or_default().push(key.account);
+                }
             }
         }
         Ok(index)

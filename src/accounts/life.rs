@@ -1,10 +1,11 @@
 //! Suspending, reopening and closing mailboxes (MSSanté §5).
 
 use std::future::Future;
+use std::ops::Bound;
 
 use crate::store::{
     self, AccountId, AccountState, AddressEntry, Batch, Change, ChangeKey, CommitError, Content, Credential,
-    CredentialKey, Folder, FolderId, FolderKey, Message, MessageKey, Usage,
+    CredentialKey, Folder, FolderId, FolderKey, Message, MessageKey, Usage, Versioned,
 };
 
 use super::registry::ATTEMPTS;
@@ -46,31 +47,50 @@ impl Registry {
     }
 
     /// Goes on with what a stop of the server cut short: closed mailboxes that still have records, deleted folders that
-    /// still have messages. Called once after the start.
+    /// still have messages. Called once after the start; looks at the folders in pages.
     ///
     /// # Errors
     /// What the store says.
     pub async fn finish_erasures(&self) -> Result<(), AccountError> {
-        let rows = self.store().scan::<Folder>(.., usize::MAX)?;
-        let mut accounts: Vec<AccountId> = Vec::new();
-        for (key, folder) in rows {
-            let is_erasing = folder.existence == store::FolderExistence::Erasing;
-            if accounts.last() != Some(&key.account) && (is_erasing || self.is_closed(key.account)?) {
-                accounts.push(key.account);
+        let mut after: Option<FolderKey> = None;
+        loop {
+            let range = (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
+            let page = self.store().scan::<Folder>(range, ERASE_AT_ONCE)?;
+            let Some((last, _)) = page.last() else { return Ok(()) };
+            after = Some(*last);
+            for id in self.unfinished(&page)? {
+                // One damaged mailbox does not keep the others from being erased.
+                if let Err(error) = self.finish_erasures_of(id).await {
+                    tracing::warn!(account = %id, %error, "an erasure that a stop cut short cannot be finished");
+                }
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// The accounts of these folders in which something remains to be erased.
+    fn unfinished(&self, folders: &[(FolderKey, Versioned<Folder>)]) -> Result<Vec<AccountId>, AccountError> {
+        let mut found = Vec::new();
+        for folders in folders.chunk_by(|(one, _), (other, _)| one.account == other.account) {
+            let id = folders[0].0.account;
+            let is_erasing = |folder: &Folder| folder.existence == store::FolderExistence::Erasing;
+            if folders.iter().any(|(_, folder)| is_erasing(folder)) || self.is_closed(id)? {
+                found.push(id);
             }
         }
-        for id in accounts {
-            if self.is_closed(id)? {
-                self.erase(id).await?;
-                continue;
-            }
-            match self.room().open(id) {
-                Ok(mailbox) => mailbox.finish_erasures().await?,
-                Err(MailError::Suspended) => {}
-                Err(error) => return Err(error.into()),
-            }
+        Ok(found)
+    }
+
+    async fn finish_erasures_of(&self, id: AccountId) -> Result<(), AccountError> {
+        if self.is_closed(id)? {
+            return self.erase(id).await;
         }
-        Ok(())
+        match self.room().open(id) {
+            Ok(mailbox) => Ok(mailbox.finish_erasures().await?),
+            // Nothing of a suspended mailbox is touched; the erasure goes on at a start after its reopening.
+            Err(MailError::Suspended) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn is_closed(&self, id: AccountId) -> Result<bool, AccountError> {

@@ -221,14 +221,33 @@ impl Registry {
     fn rehash(&self, key: CredentialKey, credential: Versioned<Credential>, password: Zeroizing<String>) {
         let registry = self.clone();
         tokio::spawn(async move {
-            let Ok(hash) = registry.hasher().hash(password).await else { return };
-            let renewed = Credential { kind: CredentialKind::Password { hash }, ..credential.record };
-            let mut batch = Batch::new();
-            batch.update(&key, credential.version, &renewed);
-            if let Err(error) = registry.store().commit(batch).await {
+            if let Err(error) = registry.renew_hash(key, &credential.record.kind, password).await {
                 tracing::debug!(account = %key.account, %error, "a password's hash was not renewed this time");
             }
         });
+    }
+
+    /// Puts a new hash in the place of an old one, unless the password was changed meanwhile.
+    async fn renew_hash(
+        &self,
+        key: CredentialKey,
+        old: &CredentialKind,
+        password: Zeroizing<String>,
+    ) -> Result<(), AccountError> {
+        let hash = self.hasher().hash(password).await.map_err(|TooBusy| AccountError::Busy)?;
+        for attempt in 0..ATTEMPTS {
+            let Some(read) = self.store().get::<Credential>(&key)?.filter(|read| read.kind == *old) else {
+                return Ok(());
+            };
+            let renewed = Credential { kind: CredentialKind::Password { hash: hash.clone() }, ..read.record };
+            let mut batch = Batch::new();
+            batch.update(&key, read.version, &renewed);
+            match self.store().commit(batch).await {
+                Err(CommitError::Conflict(_)) => crate::mail::pause(attempt).await,
+                outcome => return outcome.map(drop).map_err(AccountError::from),
+            }
+        }
+        Err(AccountError::Busy)
     }
 
     /// Lets software or a person in by a client certificate that the door has verified (chain, dates, revocation).

@@ -123,9 +123,7 @@ impl Registry {
         let _no_creation = self.inner.domains.write().await;
         for attempt in 0..ATTEMPTS {
             let record = self.domain_record(domain)?;
-            let filter = ListFilter { domain: Some(domain.clone()), ..ListFilter::default() };
-            let is_used =
-                self.list(&filter, None, usize::MAX)?.iter().any(|account| account.state != MailboxState::Closed);
+            let is_used = self.has_mailboxes(domain)?;
             if is_used {
                 return Err(AccountError::DomainInUse(domain.to_string()));
             }
@@ -138,6 +136,17 @@ impl Registry {
             }
         }
         Err(AccountError::Busy)
+    }
+
+    /// Whether a domain has a mailbox that is not closed.
+    fn has_mailboxes(&self, domain: &Domain) -> Result<bool, AccountError> {
+        for state in [MailboxState::Open, MailboxState::Suspended] {
+            let filter = ListFilter { domain: Some(domain.clone()), state: Some(state), ..ListFilter::default() };
+            if !self.list(&filter, None, 1)?.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The operator's domains, by name.

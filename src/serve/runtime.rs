@@ -154,6 +154,13 @@ impl Signals {
     }
 }
 
+/// Goes on with erasures that the last stop cut short: beside the doors, which need not wait for it.
+async fn finish_erasures(shared: Arc<Shared>) {
+    if let Err(error) = shared.registry.finish_erasures().await {
+        tracing::error!(%error, "erasures that a stop cut short are not finished; they go on at the next start");
+    }
+}
+
 impl Server {
     async fn start(config: Config, reloader: Reloader) -> Result<Self, ServeError> {
         // Before anything slow, so that a signal during the start is not lost.
@@ -196,6 +203,7 @@ impl Server {
             tokio::spawn(health::serve(Arc::clone(&shared), listener));
         }
         tokio::spawn(watch::run(Arc::clone(&shared)));
+        tokio::spawn(finish_erasures(Arc::clone(&shared)));
         Ok(Self { shared, switch, tasks, signals })
     }
 

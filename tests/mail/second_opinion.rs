@@ -149,7 +149,7 @@ fn write(tree: &Tree, number: &mut u32, eol: &str, out: &mut String) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn generated_messages_are_read_alike(tree in tree(), crlf in any::<bool>()) {
