@@ -103,7 +103,15 @@ class Rig:
         shutil.copy(self.abs(self.box["ca"]), pki / "ca.pem")
         self.pair_dir = str(self.base / "pair")
         run(HERE / "pair.sh", self.pair_dir, pki, 2525, 2993, self.domain, stdin=subprocess.DEVNULL, stdout=open(self.pair_dir + ".log", "w"), stderr=subprocess.STDOUT)
-        pid = lambda path: int(pathlib.Path(self.pair_dir, path).read_text())
+
+        def pid(path):
+            file = pathlib.Path(self.pair_dir, path)
+            for _ in range(100):
+                if file.exists() and file.read_text().strip():
+                    return int(file.read_text())
+                time.sleep(0.1)
+            sys.exit(f"the pair did not start: no {file}, see {self.pair_dir}.log")
+
         self.sides["pair"] = dict(smtp="127.0.0.1:2525", imap="127.0.0.1:2993", pids=[pid("queue/pid/master.pid"), pid("run/master.pid")],
                                   login="{}", password="secret", wait=f"while [ -n \"$(find {self.pair_dir}/queue/active {self.pair_dir}/queue/incoming -type f 2>/dev/null | head -n 1)\" ]; do sleep 0.05; done")
 

@@ -186,6 +186,23 @@ fn a_full_disk_refuses_mail_keeps_what_is_there_and_goes_on_when_there_is_room()
 }
 
 #[test]
+fn a_store_on_a_nearly_full_disk_opens_for_reading_and_takes_nothing_in() {
+    let directory = Directory::new("nearly-full");
+    let path = directory.path().join("store");
+    let (store, _) = Store::open(&path, &master(), &options()).unwrap();
+    let mailbox = run(Mailbox::create(&store, 1, MailboxKey::generate(), 1));
+    let kept = run(mailbox.deliver(mailbox.folder(0), b"a garder", 8)).unwrap();
+    let known = mailbox.leave();
+    drop(store);
+    // More free space is asked for than any disk has.
+    let options = Options { reserve: u64::MAX, ..options() };
+    let (store, _) = Store::open(&path, &master(), &options).unwrap();
+    let mailbox = Mailbox::back(&store, &known);
+    assert_eq!(mailbox.read(kept.folder, kept.uid).unwrap(), b"a garder");
+    assert_eq!(run(mailbox.deliver(mailbox.folder(0), b"de trop", 7)).unwrap_err(), CommitError::Full);
+}
+
+#[test]
 fn errors_of_a_stopped_store_say_to_restart() {
     assert!(StoreError::Stopped.to_string().contains("restart"));
     assert!(CommitError::Unknown.to_string().contains("not known"));

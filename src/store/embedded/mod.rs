@@ -27,7 +27,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 use super::batch::Batch;
 use super::body::{CHUNK, Chunk};
 use super::engine::{AppendReply, CommitReply, Engine, Raw, RawRange};
-use super::error::{OpenError, StoreError};
+use super::error::{CommitError, OpenError, StoreError};
 use super::schema::{BodyId, Key, Meta, MetaKey, Place, Record, Table, raw_key};
 use super::seal::{MasterKey, TAG_LEN};
 use crate::telemetry::Metrics;
@@ -141,6 +141,12 @@ impl Embedded {
         let failed = |error: String| Err(OpenError::io("write to", self.home.log())(io::Error::other(error)));
         match answer {
             Ok(Ok(Ok(_))) => Ok(()),
+            // A full disk must not keep people from reading: nothing is taken in while it lasts, and the bodies taken in
+            // later tell the next start this number.
+            Ok(Ok(Err(CommitError::Full))) => {
+                tracing::error!(event = "store.full", "the store's disk is nearly full: it opens, and takes nothing in");
+                Ok(())
+            }
             Ok(Ok(Err(error))) => failed(error.to_string()),
             _ => failed("the store stopped".to_owned()),
         }
