@@ -1,15 +1,14 @@
 //! Password hashes: argon2id (RFC 9106) off the async threads, a bounded number at a time.
 //!
-//! The work has threads of its own rather than the runtime's blocking pool: the allocator keeps what a thread has freed
-//! for that thread's next hash, and over the pool's many threads that came to 300 MiB for nothing.
+//! The work has threads of its own, each with memory that it keeps, rather than the runtime's blocking pool. Freed after
+//! each hash, such large blocks make glibc's allocator hold back as much in every arena: 300 MiB were measured.
 
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use argon2::password_hash::phc::PasswordHash;
-use argon2::password_hash::{PasswordHasher, PasswordVerifier};
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::password_hash::phc::{Output, PasswordHash, Salt};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use zeroize::Zeroizing;
 
@@ -83,12 +82,12 @@ impl Hasher {
     /// A PHC text for a new password.
     pub(super) async fn hash(&self, password: Zeroizing<String>) -> Result<String, TooBusy> {
         let permits = self.turn().await?;
-        let argon2 = argon2(&self.options);
-        let hash = self.threads.run(move || {
+        let options = self.options;
+        let hash = self.threads.run(move |memory| {
             let _permits = permits;
-            argon2.hash_password(password.as_bytes()).map(|hash| hash.to_string())
+            hash(&options, &password, memory)
         });
-        hash.await?.map_err(|_| TooBusy)
+        hash.await?.ok_or(TooBusy)
     }
 
     /// Verifies a password against a stored hash, or against nobody's.
@@ -97,9 +96,9 @@ impl Hasher {
         let options = self.options;
         let is_somebody = hash.is_some();
         let hash = hash.unwrap_or_else(|| self.nobody.clone());
-        let verdict = self.threads.run(move || {
+        let verdict = self.threads.run(move |memory| {
             let _permits = permits;
-            verify(&options, &hash, &password)
+            verify(&options, &hash, &password, memory)
         });
         let verdict = verdict.await?;
         Ok(Verdict { fits: verdict.fits && is_somebody, ..verdict })
@@ -113,7 +112,10 @@ impl Hasher {
     }
 }
 
-type Work = Box<dyn FnOnce() + Send>;
+/// Octets of a new hash's output.
+const OUTPUT: usize = 32;
+
+type Work = Box<dyn FnOnce(&mut Vec<Block>) + Send>;
 
 /// The threads that hash. They end when this is dropped.
 #[derive(Debug)]
@@ -128,8 +130,9 @@ impl Threads {
             let receiver = Arc::clone(&receiver);
             let next = move || receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
             let started = thread::Builder::new().name(format!("argon2-{number}")).spawn(move || {
+                let mut memory = Vec::new();
                 while let Ok(work) = next() {
-                    work();
+                    work(&mut memory);
                 }
             });
             if let Err(error) = started {
@@ -140,42 +143,91 @@ impl Threads {
     }
 
     /// Runs `work` on one of the threads. What cannot be run is [`TooBusy`].
-    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, TooBusy> {
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Vec<Block>) -> T + Send + 'static,
+    ) -> Result<T, TooBusy> {
         let (answer, answered) = oneshot::channel();
-        let work = Box::new(move || {
+        let work = Box::new(move |memory: &mut Vec<Block>| {
             // Whoever asked may be gone: the work is done all the same, its result is nobody's.
-            let _ = answer.send(work());
+            let _ = answer.send(work(memory));
         });
         self.0.send(work).map_err(|_| TooBusy)?;
         answered.await.map_err(|_| TooBusy)
     }
 }
 
-fn verify(options: &HashingOptions, hash: &str, password: &str) -> Verdict {
-    let Ok(parsed) = PasswordHash::new(hash) else {
+/// A new hash with a random salt, as PHC text.
+fn hash(options: &HashingOptions, password: &str, memory: &mut Vec<Block>) -> Option<String> {
+    let argon2 = argon2(params(options));
+    let salt = random::<16>()?;
+    let output = compute(&argon2, password, &salt, OUTPUT, memory)?;
+    phc(&argon2, &salt, output)
+}
+
+fn verify(options: &HashingOptions, hash: &str, password: &str, memory: &mut Vec<Block>) -> Verdict {
+    let parsed = PasswordHash::new(hash).ok();
+    let parts = parsed.as_ref().and_then(|parsed| {
+        let params = Params::try_from(parsed).ok()?;
+        Some((params, parsed.salt.as_ref()?, parsed.hash.as_ref()?))
+    });
+    let Some((params, salt, expected)) = parts else {
         // A damaged hash fits nothing, and still costs the work.
-        let _ = argon2(options).hash_password_with_salt(password.as_bytes(), b"a damaged hash ..");
+        let _ = compute(&argon2(self::params(options)), password, b"a damaged hash ..", OUTPUT, memory);
         return Verdict { fits: false, is_outdated: false };
     };
-    let fits = argon2(options).verify_password(password.as_bytes(), &parsed).is_ok();
-    let is_outdated = Params::try_from(&parsed)
-        .map_or(true, |params| (params.m_cost(), params.t_cost()) != (options.memory, options.passes));
+    let is_outdated = (params.m_cost(), params.t_cost()) != (options.memory, options.passes);
+    // Outputs are compared in constant time.
+    let fits = compute(&argon2(params), password, salt, expected.len(), memory).as_ref() == Some(expected);
     Verdict { fits, is_outdated }
 }
 
-fn argon2(options: &HashingOptions) -> Argon2<'static> {
+/// Computes in `memory`, which grows to what is needed and is kept for the next hash.
+fn compute(argon2: &Argon2<'_>, password: &str, salt: &[u8], length: usize, memory: &mut Vec<Block>) -> Option<Output> {
+    let blocks = argon2.params().block_count();
+    if memory.len() < blocks {
+        memory.resize(blocks, Block::new());
+    }
+    let memory = memory.get_mut(..blocks)?;
+    let mut output = Zeroizing::new([0; 64]);
+    let output = output.get_mut(..length)?;
+    argon2.hash_password_into_with_memory(password.as_bytes(), salt, output, memory).ok()?;
+    Output::new(output).ok()
+}
+
+fn params(options: &HashingOptions) -> Params {
     // Out of the algorithm's range the recommended parameters are used; the configuration checks the range before.
-    let params = Params::new(options.memory, options.passes, 1, None).unwrap_or_default();
+    Params::new(options.memory, options.passes, 1, None).unwrap_or_default()
+}
+
+fn argon2(params: Params) -> Argon2<'static> {
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
 }
 
-/// The hash that unknown users are checked against. The password is random and thrown away.
+fn phc(argon2: &Argon2<'_>, salt: &[u8], output: Output) -> Option<String> {
+    let hash = PasswordHash {
+        algorithm: Algorithm::Argon2id.ident(),
+        version: Some(Version::V0x13.into()),
+        params: argon2.params().try_into().ok()?,
+        salt: Some(Salt::new(salt).ok()?),
+        hash: Some(output),
+    };
+    Some(hash.to_string())
+}
+
+/// The hash that unknown users are checked against: a random output, which no password is known to give.
 fn nobody(options: &HashingOptions) -> String {
-    let mut secret = Zeroizing::new([0u8; 32]);
-    // Should the random generator fail, a known password helps nobody: `verify` never lets nobody in.
-    let _ = aws_lc_rs::rand::fill(&mut secret[..]);
-    let hash = argon2(options).hash_password(&secret[..]).map(|hash| hash.to_string());
-    hash.unwrap_or_default()
+    let made = random::<16>()
+        .zip(random::<OUTPUT>())
+        .and_then(|(salt, output)| phc(&argon2(params(options)), &salt, Output::new(&output).ok()?));
+    // Without one the work is that of a damaged hash: the same. `verify` never lets nobody in.
+    made.unwrap_or_default()
+}
+
+fn random<const N: usize>() -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    aws_lc_rs::rand::fill(&mut bytes).ok()?;
+    Some(bytes)
 }
 
 #[cfg(test)]

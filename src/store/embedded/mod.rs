@@ -144,7 +144,10 @@ impl Embedded {
             // A full disk must not keep people from reading: nothing is taken in while it lasts, and the bodies taken in
             // later tell the next start this number.
             Ok(Ok(Err(CommitError::Full))) => {
-                tracing::error!(event = "store.full", "the store's disk is nearly full: it opens, and takes nothing in");
+                tracing::error!(
+                    event = "store.full",
+                    "the store's disk is nearly full: it opens, and takes nothing in"
+                );
                 Ok(())
             }
             Ok(Ok(Err(error))) => failed(error.to_string()),
