@@ -3,6 +3,8 @@
 //! Prints a small table: the MIME reader on messages of several sizes; deliveries; then a folder of 100,000 messages:
 //! opening it, all its summaries, flags of all, a session that looks again after one change.
 
+#![allow(clippy::unwrap_used)]
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -3,6 +3,8 @@
 //! Prints a small table: commits a second with 1, 8 and 64 waiting; deliveries of several sizes with the CPU time that each
 //! costs; the peak of memory with 200 bodies of 25 MiB at once.
 
+#![allow(clippy::unwrap_used)]
+
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 

@@ -37,6 +37,9 @@ pub const MAX_COMMIT: usize = 32 * 1024 * 1024;
 /// Chunks of bodies that may be on their way to the log at one time, over all sinks: 16 MiB.
 const CHUNKS_IN_FLIGHT: usize = 256;
 
+/// What a scan gives: records with their keys, in order.
+pub type Rows<R> = Vec<(<R as Record>::Key, Versioned<R>)>;
+
 /// A handle of the store; cheap to clone.
 #[derive(Clone)]
 pub struct Store {
@@ -97,11 +100,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] when the index fails.
-    pub fn scan<R: Record>(
-        &self,
-        range: impl RangeBounds<R::Key>,
-        limit: usize,
-    ) -> Result<Vec<(R::Key, Versioned<R>)>, StoreError> {
+    pub fn scan<R: Record>(&self, range: impl RangeBounds<R::Key>, limit: usize) -> Result<Rows<R>, StoreError> {
         Ok(decode_all(self.engine.scan(raw_range::<R>(&range), limit, false)?))
     }
 
@@ -109,11 +108,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] when the index fails.
-    pub fn scan_back<R: Record>(
-        &self,
-        range: impl RangeBounds<R::Key>,
-        limit: usize,
-    ) -> Result<Vec<(R::Key, Versioned<R>)>, StoreError> {
+    pub fn scan_back<R: Record>(&self, range: impl RangeBounds<R::Key>, limit: usize) -> Result<Rows<R>, StoreError> {
         Ok(decode_all(self.engine.scan(raw_range::<R>(&range), limit, true)?))
     }
 
@@ -220,7 +215,7 @@ fn decode<R: Record>(raw: &Raw) -> Result<Versioned<R>, StoreError> {
     }
 }
 
-fn decode_all<R: Record>(rows: Vec<(Vec<u8>, Raw)>) -> Vec<(R::Key, Versioned<R>)> {
+fn decode_all<R: Record>(rows: Vec<(Vec<u8>, Raw)>) -> Rows<R> {
     let decode_row = |(key, raw): (Vec<u8>, Raw)| {
         let row = R::Key::decode(&key[1..]).zip(decode::<R>(&raw).ok());
         if row.is_none() {

@@ -1,5 +1,7 @@
 //! The house around the rooms: configuration, TLS, the running process.
 
+#![allow(clippy::unwrap_used)]
+
 mod check;
 mod configuration;
 mod pki;

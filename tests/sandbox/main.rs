@@ -1,6 +1,8 @@
 //! What the sandbox promises, held against it from outside: OpenSSL judges its certificates, xmlsec1 its white list, curl its
 //! mailboxes.
 
+#![allow(clippy::unwrap_used)]
+
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -1,5 +1,7 @@
 //! SMTP: the engine by itself, and foreign clients at the door of a sandbox.
 
+#![allow(clippy::unwrap_used)]
+
 #[path = "../../fuzz/checks/smtp.rs"]
 mod conversation;
 #[path = "../support/mod.rs"]

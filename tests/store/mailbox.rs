@@ -151,10 +151,6 @@ impl Mailbox {
         self.store.read_body_blocking(&message.body, &key, 0..message.size)
     }
 
-    pub fn version_of(&self, folder: FolderKey) -> Version {
-        self.store.get::<Folder>(&folder).unwrap().unwrap().version
-    }
-
     /// Panics unless the counters are what the messages say, and UIDs are rising below UIDNEXT.
     pub fn check_counters(&self) {
         let (mut bytes, mut messages) = (0, 0);

@@ -105,16 +105,8 @@ impl Embedded {
         let (file, position) = open_tail(&home, &tail)?;
         let next_body =
             first_body(&index).map_err(|error| OpenError::Index { path: home.index(), reason: error.to_string() })?;
-        let shared = Arc::new(Shared::new(
-            options.clone(),
-            home.salt,
-            home.log(),
-            home.checkpoint(),
-            segments,
-            index,
-            position.offset,
-            position,
-        ));
+        let shared =
+            Arc::new(Shared::new(options.clone(), home.salt, home.log(), home.checkpoint(), segments, index, position));
         if opening.replayed > 0 || opening.rebuilt {
             syncer::checkpoint_now(&shared)
                 .map_err(|error| OpenError::Index { path: home.index(), reason: error.to_string() })?;

@@ -55,7 +55,6 @@ impl Shared {
         checkpoint: PathBuf,
         segments: Arc<Segments>,
         index: Index,
-        synced: u32,
         applied: Position,
     ) -> Self {
         Shared {
@@ -65,7 +64,7 @@ impl Shared {
             checkpoint,
             segments,
             index,
-            synced: AtomicU32::new(synced),
+            synced: AtomicU32::new(applied.offset),
             progress: Progress::default(),
             applied: Applied::new(applied),
             in_flight: Mutex::default(),

@@ -503,9 +503,8 @@ mod tests {
             assert_eq!(content.finish(), Event::End);
         }
         let mut content = Content::counted(RULES);
-        while content.next(&mut &b"A: b\r"[..]) != Event::More {
-            break;
-        }
+        let mut input = &b"A: b\r"[..];
+        while content.next(&mut input) != Event::More {}
         assert_eq!(content.finish(), Event::Fault(Fault::BareCr));
     }
 }
