@@ -2,7 +2,7 @@
 
 use caducee::store::{
     AccountId, Batch, BodyKey, Change, ChangeEntry, ChangeKey, CommitError, Committed, Content, Expect, Folder,
-    FolderId, FolderKey, MailboxKey, Message, MessageKey, Store, StoreError, UidSet, Usage, Version,
+    FolderId, FolderKey, MailboxKey, Message, MessageKey, Store, StoreError, UidSet, Usage,
 };
 
 /// One account with its key, known to the test alone.

@@ -1,6 +1,6 @@
 //! The store: its meaning on both engines, and what the embedded one promises when things go wrong.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, unreachable_pub)]
 
 mod conformance;
 mod inspection;

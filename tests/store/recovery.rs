@@ -141,7 +141,8 @@ fn a_lost_or_emptied_index_is_rebuilt_from_the_log() {
     let known = mailbox.leave();
     drop(store);
     assert!(segments(directory.path()).len() > 2, "the log has several segments");
-    let ruin: [(&str, fn(&Path)); 4] = [
+    type Ruin = fn(&Path);
+    let ruin: [(&str, Ruin); 4] = [
         ("the index is removed", |path| fs::remove_dir_all(path.join("index")).unwrap()),
         ("the index is emptied", |path| {
             for entry in fs::read_dir(path.join("index")).unwrap() {
