@@ -1,6 +1,6 @@
 //! The house around the rooms: configuration, TLS, the running process.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, unreachable_pub)]
 
 mod check;
 mod configuration;

@@ -1,7 +1,7 @@
 //! What the sandbox promises, held against it from outside: OpenSSL judges its certificates, xmlsec1 its white list, curl its
 //! mailboxes.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, unreachable_pub)]
 
 #[path = "../support/mod.rs"]
 mod support;

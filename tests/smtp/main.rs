@@ -1,6 +1,6 @@
 //! SMTP: the engine by itself, and foreign clients at the door of a sandbox.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, unreachable_pub)]
 
 #[path = "../../fuzz/checks/smtp.rs"]
 mod conversation;
