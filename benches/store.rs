@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use caducee::store::{
@@ -34,14 +35,14 @@ async fn measure(store: &Store) {
     }
     for waiting in [1, 8, 64] {
         let name = format!("deliveries of 3 KB, {waiting} waiting");
-        report(&name, run_for(waiting, |writer| deliveries(store.clone(), writer, 3_000)).await);
+        report(&name, run_for(waiting, |_| deliveries(store.clone(), 3_000)).await);
     }
-    report("deliveries of 136 KB, 16 waiting", run_for(16, |writer| deliveries(store.clone(), writer, 136_000)).await);
-    report("deliveries of 25 MiB, 16 waiting", run_for(16, |writer| deliveries(store.clone(), writer, 25 << 20)).await);
+    report("deliveries of 136 KB, 16 waiting", run_for(16, |_| deliveries(store.clone(), 136_000)).await);
+    report("deliveries of 25 MiB, 16 waiting", run_for(16, |_| deliveries(store.clone(), 25 << 20)).await);
     let before = memory("VmRSS");
     report(
         "deliveries of 25 MiB, 200 waiting",
-        run_for(200, |writer| deliveries(store.clone(), writer, 25 << 20)).await,
+        run_for(200, |_| deliveries(store.clone(), 25 << 20)).await,
     );
     println!("memory: {} MiB before the 200, {} MiB at the peak", before / 1024, memory("VmHWM") / 1024);
 }
@@ -87,10 +88,11 @@ async fn small_commits(store: Store, writer: u64) -> (u64, u64) {
 }
 
 /// Deliveries as mail makes them: body, message, content, folder and usage in one commit.
-async fn deliveries(store: Store, writer: u64, size: usize) -> (u64, u64) {
+async fn deliveries(store: Store, size: usize) -> (u64, u64) {
     let (start, key) = (Instant::now(), MailboxKey::generate());
     let piece = vec![b'x'; 16 * 1024];
-    let account = AccountId(1_000_000 + writer + size as u64 * 1000);
+    static NEXT: AtomicU64 = AtomicU64::new(1_000_000);
+    let account = AccountId(NEXT.fetch_add(1, Ordering::Relaxed));
     let folder = FolderKey { account, folder: FolderId(account.0) };
     let mut record = Folder { name: "INBOX".into(), uid_next: 1, ..Folder::default() };
     while start.elapsed() < TIME {
