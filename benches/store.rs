@@ -40,10 +40,7 @@ async fn measure(store: &Store) {
     report("deliveries of 136 KB, 16 waiting", run_for(16, |_| deliveries(store.clone(), 136_000)).await);
     report("deliveries of 25 MiB, 16 waiting", run_for(16, |_| deliveries(store.clone(), 25 << 20)).await);
     let before = memory("VmRSS");
-    report(
-        "deliveries of 25 MiB, 200 waiting",
-        run_for(200, |_| deliveries(store.clone(), 25 << 20)).await,
-    );
+    report("deliveries of 25 MiB, 200 waiting", run_for(200, |_| deliveries(store.clone(), 25 << 20)).await);
     println!("memory: {} MiB before the 200, {} MiB at the peak", before / 1024, memory("VmHWM") / 1024);
 }
 

@@ -13,8 +13,12 @@ use std::path::{Path, PathBuf};
 mod dn;
 #[path = "../fuzz/checks/imap.rs"]
 mod imap;
+#[path = "../fuzz/checks/log.rs"]
+mod log;
 #[path = "../fuzz/checks/mime.rs"]
 mod mime;
+#[path = "../fuzz/checks/record.rs"]
+mod record;
 #[path = "../fuzz/checks/sasl.rs"]
 mod sasl;
 #[path = "../fuzz/checks/smtp.rs"]
@@ -29,7 +33,9 @@ type Named = (&'static str, fn(&[u8]));
 const CHECKS: &[Named] = &[
     ("dn", dn::check),
     ("imap", imap::check),
+    ("log", log::check),
     ("mime", mime::check),
+    ("record", record::check),
     ("sasl", sasl::check),
     ("smtp", smtp::check),
     ("whitelist", whitelist::check),

@@ -34,13 +34,14 @@ use crate::telemetry::Metrics;
 use frame::{BODY_PREFIX, FRAME_HEADER, Header, Kind};
 use home::Home;
 use index::Position;
-use segment::{SEGMENT_HEADER, Segments};
+use segment::Segments;
 use shared::Shared;
 use writer::{Request, Space, Writer};
 
 pub use check::{BadRecord, CheckReport, Miscounted, UnreadableBody, check};
 pub use home::STORE_FORMAT;
 pub use replay::{Damage, Opening};
+pub use segment::{Examined, SEGMENT_HEADER, examine};
 pub use stat::{SegmentStat, StoreStat, Upgrade, stat, upgrade};
 
 /// How the embedded engine works.

@@ -13,11 +13,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use memchr::memmem;
 
 use super::durable;
-use super::frame::{BODY_PREFIX, FRAME_HEADER, Header, Kind, MAGIC, NoHeader, Salt};
+use super::frame::{BODY_PREFIX, FRAME_HEADER, Header, Kind, MAGIC, NoHeader, Salt, read_commit};
 use crate::store::error::OpenError;
 
 /// Length of a segment's header in bytes: the offset of its first frame.
-pub(super) const SEGMENT_HEADER: u32 = 64;
+pub const SEGMENT_HEADER: u32 = 64;
 /// The segment format that this code writes, and the newest that it reads.
 pub(super) const SEGMENT_FORMAT: u32 = 1;
 const SEGMENT_MAGIC: [u8; 8] = *b"caducee\n";
@@ -94,11 +94,40 @@ pub(super) fn list(directory: &Path) -> Result<Vec<u32>, OpenError> {
     Ok(numbers)
 }
 
+/// What a walk reads: a segment's file, or its bytes in a test.
+pub(super) trait Source {
+    fn length(&self) -> io::Result<u64>;
+    fn read_some(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+}
+
+impl Source for File {
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+
+    fn read_some(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.read_at(buffer, offset)
+    }
+}
+
+impl Source for &[u8] {
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.len() as u64)
+    }
+
+    fn read_some(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let from = self.get(offset as usize..).unwrap_or_default();
+        let length = buffer.len().min(from.len());
+        buffer[..length].copy_from_slice(&from[..length]);
+        Ok(length)
+    }
+}
+
 /// Reads as many bytes as there are, up to the buffer's length.
-pub(super) fn read_up_to(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+pub(super) fn read_up_to(source: &impl Source, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     let mut done = 0;
     while done < buffer.len() {
-        match file.read_at(&mut buffer[done..], offset + done as u64) {
+        match source.read_some(&mut buffer[done..], offset + done as u64) {
             Ok(0) => break,
             Ok(read) => done += read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -178,8 +207,8 @@ impl From<io::Error> for WalkError {
 }
 
 /// Walks over a segment's frames, and steps over damage.
-pub(super) struct Walk<'a> {
-    file: &'a File,
+pub(super) struct Walk<'a, S> {
+    source: &'a S,
     salt: &'a Salt,
     bodies: Bodies,
     offset: u32,
@@ -188,12 +217,12 @@ pub(super) struct Walk<'a> {
     window_start: u64,
 }
 
-impl<'a> Walk<'a> {
-    pub(super) fn new(file: &'a File, salt: &'a Salt, from: u32, bodies: Bodies) -> io::Result<Self> {
-        let length = file.metadata()?.len();
+impl<'a, S: Source> Walk<'a, S> {
+    pub(super) fn new(source: &'a S, salt: &'a Salt, from: u32, bodies: Bodies) -> io::Result<Self> {
+        let length = source.length()?;
         // Segments are far shorter than 4 GiB; what lies beyond could not be addressed and is no frame of ours.
         let end = u32::try_from(length).unwrap_or(u32::MAX);
-        Ok(Walk { file, salt, bodies, offset: from, end, window: Vec::new(), window_start: 0 })
+        Ok(Walk { source, salt, bodies, offset: from, end, window: Vec::new(), window_start: 0 })
     }
 
     /// The next piece; `None` at the segment's end.
@@ -276,7 +305,7 @@ impl<'a> Walk<'a> {
                 return Ok(None);
             }
             self.window.resize(wanted, 0);
-            let read = read_up_to(self.file, &mut self.window, start)?;
+            let read = read_up_to(self.source, &mut self.window, start)?;
             self.window.truncate(read);
             self.window_start = start;
             if read < length {
@@ -285,5 +314,42 @@ impl<'a> Walk<'a> {
         }
         let at = (start - self.window_start) as usize;
         Ok(Some(&self.window[at..at + length]))
+    }
+}
+
+/// A piece of a segment as [`examine`] tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Examined {
+    /// Where it begins.
+    pub from: u32,
+    /// Where it ends.
+    pub to: u32,
+    /// A whole frame's header; `None`: damage.
+    pub header: Option<Header>,
+    /// Operations of a commit that reads; 0 for all else.
+    pub operations: usize,
+}
+
+/// Walks over the bytes of a segment from its first frame on, as a start does: for the fuzzer and for tests. `None` when a
+/// frame of a newer version is met.
+#[must_use]
+pub fn examine(segment: &[u8], salt: &Salt) -> Option<Vec<Examined>> {
+    let mut walk = Walk::new(&segment, salt, SEGMENT_HEADER, Bodies::Verify).ok()?;
+    let mut pieces = Vec::new();
+    while let Some(piece) = walk.step().ok()? {
+        pieces.push(match piece {
+            Piece::Damaged { from, to, .. } => Examined { from, to, header: None, operations: 0 },
+            Piece::Body { offset, header } => Examined::frame(offset, header, 0),
+            Piece::Commit { offset, header, payload } => {
+                Examined::frame(offset, header, read_commit(&payload).map_or(0, |operations| operations.len()))
+            }
+        });
+    }
+    Some(pieces)
+}
+
+impl Examined {
+    fn frame(from: u32, header: Header, operations: usize) -> Self {
+        Examined { from, to: from + header.frame_length() as u32, header: Some(header), operations }
     }
 }
