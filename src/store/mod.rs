@@ -1,4 +1,33 @@
 //! The store: the only room that touches disk.
+//!
+//! Mail's meaning is written once, over a narrow waist: get a record, scan a range of them, commit a batch, take a body in,
+//! read a piece of one. What keeps them is an engine: [`embedded`] in a server, one in memory for the tests of other rooms;
+//! `tests/store/conformance.rs` holds both to the same meaning.
+//!
+//! # The rules
+//!
+//! 1. **A [`Committed`] means: on disk, synced, found again after a power cut.** Only the store makes one, and every positive
+//!    answer of the server is made from one. [`CommitError::Unknown`] means that nobody knows; the server then stops answering.
+//! 2. **A batch is made whole or not at all**, and only if its expectations hold at that moment ("this record still has this
+//!    version"). That is how UIDs, modification sequences, quotas and counters stay right.
+//! 3. **One damaged record costs one message**, never a mailbox and never the start.
+//! 4. **What is content is sealed** ([`seal`]) before it comes here or on its way in; the log holds no plain body.
+//!
+//! # The way of a message
+//!
+//! ```text
+//! bytes ─▶ BodySink ─▶ chunks of 64 KiB, sealed under a key of the body's own ─▶ the log        (not yet anybody's)
+//!             │
+//!          finish() ─▶ StagedBody {id, key, size, SHA-256}, its last chunk still in memory
+//!                          │ adopt
+//! Message, Content, ──▶ Batch ─▶ commit() ─▶ last chunk and commit in one write, one sync for all who wait ─▶ Committed
+//! Folder, Usage, Change
+//! ```
+//!
+//! Reading goes the other way: [`Store::get`] and [`Store::scan`] ask the index and never wait for a write;
+//! [`Store::read_body`] reads and opens just the chunks that a range touches.
+//!
+//! What the records are is in [`schema`]; how they lie on disk in [`embedded`].
 
 mod batch;
 mod body;

@@ -1,4 +1,46 @@
 //! The embedded engine: one log for bodies and records, sled behind it as its index.
+//!
+//! **The log is the truth.** It is a row of segment files of checksummed, self-describing frames ([`frame`]): chunks of bodies
+//! and commits. Nothing in it is ever changed. sled holds, for every key, the newest record (or, for one over 3 KiB, where in
+//! the log it lies); it can be made again from the log at any time, and is, when it is lost.
+//!
+//! # The way of a commit
+//!
+//! ```text
+//!            ┌ writer ───────────────────────────┐   ┌ syncer ─────────────────────────────────────┐
+//! commit ──▶ │ expectations against in-flight    │──▶│ one sync_data for all groups written so far │
+//! commit ──▶ │ and index; sequence and place;    │   │ their commits into sled, one atomic batch   │──▶ Committed, to each
+//! chunk  ──▶ │ one writev for all that wait      │   │                                             │
+//!            └───────────────────────────────────┘   └─────────────────────────────────────────────┘
+//!                                     checkpointer: sled flush + our own sync of its files, then `checkpoint`
+//! ```
+//!
+//! The writer goes on while the syncer syncs, so all who come during one sync share the next. What is written and not yet in
+//! sled is "in flight": expectations see it, readers do not, so nothing is ever read that could be lost again.
+//!
+//! # Rules
+//!
+//! - **After a failed write or sync nothing positive is said.** The pages may be gone; trying again would only hide it. The
+//!   engine stops ([`crate::store::Store::is_stopped`]), and the next start replays the log. A full disk is the one exception: what the
+//!   failed write left is cut off again, and the waiters are told "full".
+//! - **A torn tail can only be in the last segment**, since a new one is begun when the old one is wholly synced. Each frame
+//!   notes up to where the log was synced when it was written; so a bad frame that a later frame knows to have been on disk is
+//!   damage and is stepped over (and copied to `aside/`), and one that is not is torn and is cut.
+//! - **Replay is idempotent.** A commit holds values, never differences; each key has the sequence of its last commit and takes
+//!   only newer ones. So a start replays from the checkpoint without asking what sled has of it already.
+//! - **sled is never trusted to be durable, nor to be whole.** It holds up to where it has the log, in the same atomic step as
+//!   the records; if that is less than the checkpoint says, or if it does not open, it is moved away and rebuilt.
+//!
+//! # Files
+//!
+//! `home.rs` has the directory, `segment.rs` the segment files and the walk over them, `frame.rs` the frames, `index.rs` the
+//! values in sled. Every format has a number; a newer one is refused by name, never guessed at.
+//!
+//! # Room for what comes
+//!
+//! All segments are kept, so the whole log is the rebuild. A snapshot of the records will be one more place to replay from, as
+//! the checkpoint is. For compaction the index counts the living bytes of each segment (`store stat`); moving a living chunk is a
+//! body record with new places, moving a large record the same record once more. Frame kinds from 3 on are free.
 
 mod check;
 mod checkpoint;
