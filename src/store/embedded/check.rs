@@ -196,7 +196,8 @@ impl Checker<'_> {
             SegmentHead::Newer(found) => return Err(OpenError::Format { path, found, known: SEGMENT_FORMAT }),
         }
         let known = if number == applied.segment { applied.offset } else { 0 };
-        let mut walk = Walk::new(&file, &salt, SEGMENT_HEADER, Bodies::Verify).map_err(OpenError::io("read", &path))?;
+        let mut walk =
+            Walk::new(&*file, &salt, SEGMENT_HEADER, Bodies::Verify).map_err(OpenError::io("read", &path))?;
         while let Some(piece) = walk.step().map_err(|error| walk_error(&path, error))? {
             match piece {
                 Piece::Body { .. } => self.report.chunks += 1,

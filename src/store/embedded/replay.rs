@@ -174,7 +174,7 @@ impl Replayer<'_> {
         let salt = self.home.salt;
         // In the last segment a body's chunk may be torn: then the commits after it must not be taken for whole.
         let bodies = if last { Bodies::Verify } else { Bodies::Skip };
-        let mut walk = Walk::new(&file, &salt, start, bodies).map_err(OpenError::io("read", &path))?;
+        let mut walk = Walk::new(&*file, &salt, start, bodies).map_err(OpenError::io("read", &path))?;
         if number > self.end.segment {
             self.end = Position { segment: number, offset: start, ..self.end };
         }
