@@ -198,6 +198,9 @@ cache = "trust"
 
 [smtp]
 listen = ["127.0.0.1:{smtp}"]
+# Here everybody comes from one address, and load generators with one certificate.
+max_connections_per_address = 1000
+max_connections_per_peer = 1000
 
 [imap]
 listen = ["127.0.0.1:{imap}"]

@@ -17,6 +17,9 @@ fn reconfigure(operator: &Operator, changes: &[(&str, &str)]) {
     for (section, lines) in changes {
         let head = format!("[{section}]\n");
         assert!(text.contains(&head), "{section}");
+        for key in lines.lines().filter_map(|line| line.split_once('=')).map(|(key, _)| key) {
+            text = text.split_inclusive('\n').filter(|line| !line.starts_with(key)).collect();
+        }
         text = text.replace(&head, &format!("{head}{lines}\n"));
     }
     fs::write(&operator.config, text).expect("the sandbox's configuration");
