@@ -278,6 +278,10 @@ fn is_redirection(status: StatusCode) -> bool {
 fn same_host(from: &Uri, headers: &HeaderMap) -> Result<Uri, FetchError> {
     let location = headers.get(LOCATION).and_then(|location| location.to_str().ok()).unwrap_or_default();
     let refused = || FetchError::Redirected(location.chars().take(200).collect());
+    // RFC 3986 §4.2: two slashes begin a reference to another host, which `Uri` reads as a path.
+    if location.starts_with("//") {
+        return Err(refused());
+    }
     let to: Uri = location.parse().map_err(|_| refused())?;
     if to.authority().is_none() && to.scheme().is_none() && to.path().starts_with('/') {
         let mut parts = from.clone().into_parts();

@@ -125,12 +125,12 @@ impl Store {
     }
 
     /// Up to `limit` records of a range of keys, in order. A damaged record is left out, and logged: it costs itself, not
-    /// the list. A page may so be shorter than `limit` before the range's end.
+    /// the list. Fewer than `limit` records mean that the range ends there.
     ///
     /// # Errors
     /// [`StoreError`] when the index fails.
     pub fn scan<R: Record>(&self, range: impl RangeBounds<R::Key>, limit: usize) -> Result<Rows<R>, StoreError> {
-        Ok(decode_all(self.engine.scan(raw_range::<R>(&range), limit, false)?))
+        self.scan_raw(raw_range::<R>(&range), limit, false)
     }
 
     /// As [`Store::scan`], backwards from the range's end.
@@ -138,7 +138,28 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when the index fails.
     pub fn scan_back<R: Record>(&self, range: impl RangeBounds<R::Key>, limit: usize) -> Result<Rows<R>, StoreError> {
-        Ok(decode_all(self.engine.scan(raw_range::<R>(&range), limit, true)?))
+        self.scan_raw(raw_range::<R>(&range), limit, true)
+    }
+
+    fn scan_raw<R: Record>(
+        &self,
+        (mut from, mut to): RawRange,
+        limit: usize,
+        backwards: bool,
+    ) -> Result<Rows<R>, StoreError> {
+        let mut out = Vec::new();
+        loop {
+            let wanted = limit - out.len();
+            let rows = self.engine.scan((from.clone(), to.clone()), wanted, backwards)?;
+            let last = rows.last().filter(|_| rows.len() == wanted).map(|(key, _)| Bound::Excluded(key.clone()));
+            out.extend(rows.into_iter().filter_map(decode_row::<R>));
+            // Damaged rows were left out of a full page: go on behind it.
+            match last {
+                Some(last) if out.len() < limit && backwards => to = last,
+                Some(last) if out.len() < limit => from = last,
+                _ => return Ok(out),
+            }
+        }
     }
 
     /// Makes a batch durable. The commit is on its way when this returns, in the order of the calls, even if the future is
@@ -244,15 +265,12 @@ fn decode<R: Record>(raw: &Raw) -> Result<Versioned<R>, StoreError> {
     }
 }
 
-fn decode_all<R: Record>(rows: Vec<(Vec<u8>, Raw)>) -> Rows<R> {
-    let decode_row = |(key, raw): (Vec<u8>, Raw)| {
-        let row = R::Key::decode(&key[1..]).zip(decode::<R>(&raw).ok());
-        if row.is_none() {
-            tracing::error!(table = R::TABLE.name(), version = raw.version, "a damaged record is left out");
-        }
-        row
-    };
-    rows.into_iter().filter_map(decode_row).collect()
+fn decode_row<R: Record>((key, raw): (Vec<u8>, Raw)) -> Option<(R::Key, Versioned<R>)> {
+    let row = R::Key::decode(&key[1..]).zip(decode::<R>(&raw).ok());
+    if row.is_none() {
+        tracing::error!(table = R::TABLE.name(), version = raw.version, "a damaged record is left out");
+    }
+    row
 }
 
 fn raw_range<R: Record>(range: &impl RangeBounds<R::Key>) -> RawRange {

@@ -18,10 +18,12 @@ use sled::IVec;
 use super::durable;
 use super::frame::{BODY_PREFIX, FRAME_HEADER};
 use super::segment::Segments;
+use crate::store::MAX_COMMIT;
+use crate::store::batch::table_of;
 use crate::store::body::CHUNK;
 use crate::store::engine::{Raw, RawRange};
 use crate::store::error::StoreError;
-use crate::store::schema::{Body, Record, Table};
+use crate::store::schema::{Body, DecodeError, Record, Table};
 use crate::store::seal::TAG_LEN;
 
 /// Longest record that the index holds itself; a longer one stays in the log and the index says where.
@@ -118,7 +120,7 @@ impl Index {
 
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<Raw>, StoreError> {
         match self.db.get(key).map_err(index_error)? {
-            Some(value) => self.read_value(&value).map(Some),
+            Some(value) => self.read_value(key, &value).map(Some),
             None => Ok(None),
         }
     }
@@ -139,9 +141,12 @@ impl Index {
         limit: usize,
     ) -> Result<Vec<(Vec<u8>, Raw)>, StoreError> {
         let mut out = Vec::new();
-        for row in rows.take(limit) {
+        for row in rows {
+            if out.len() == limit {
+                break;
+            }
             let (key, value) = row.map_err(index_error)?;
-            match self.read_value(&value) {
+            match self.read_value(&key, &value) {
                 Ok(raw) => out.push((key.to_vec(), raw)),
                 // One damaged record costs one record, not the list.
                 Err(StoreError::Record { table, .. }) => {
@@ -162,16 +167,23 @@ impl Index {
         })
     }
 
-    fn read_value(&self, value: &[u8]) -> Result<Raw, StoreError> {
-        let damaged = || StoreError::Record { table: Table::Meta, source: crate::store::DecodeError::Malformed };
+    fn read_value(&self, key: &[u8], value: &[u8]) -> Result<Raw, StoreError> {
+        let damaged = || StoreError::Record { table: table_of(key), source: DecodeError::Malformed };
         let (version, referred, rest) = split_value(value).ok_or_else(damaged)?;
         if !referred {
             return Ok(Raw { version, value: rest.to_vec() });
         }
         let [segment, offset, length, crc] = split_reference(rest).ok_or_else(damaged)?;
-        let file = self.segments.file(segment).map_err(StoreError::io("open a segment"))?;
+        if length as usize > MAX_COMMIT {
+            return Err(damaged());
+        }
+        let gone = |error: io::Error| match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof => damaged(),
+            _ => StoreError::io("read a record in the log")(error),
+        };
+        let file = self.segments.file(segment).map_err(gone)?;
         let mut bytes = vec![0; length as usize];
-        file.read_exact_at(&mut bytes, u64::from(offset)).map_err(StoreError::io("read a record in the log"))?;
+        file.read_exact_at(&mut bytes, u64::from(offset)).map_err(gone)?;
         if crc32c::crc32c(&bytes) != crc {
             return Err(damaged());
         }

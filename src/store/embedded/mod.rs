@@ -150,9 +150,11 @@ impl Embedded {
             first_body(&index).map_err(|error| OpenError::Index { path: home.index(), reason: error.to_string() })?;
         let shared =
             Arc::new(Shared::new(options.clone(), home.salt, home.log(), home.checkpoint(), segments, index, position));
-        if opening.replayed > 0 || opening.rebuilt {
-            syncer::checkpoint_now(&shared)
-                .map_err(|error| OpenError::Index { path: home.index(), reason: error.to_string() })?;
+        if (opening.replayed > 0 || opening.rebuilt)
+            && let Err(error) = syncer::checkpoint_now(&shared)
+        {
+            // The log is whole; the next start replays as much again. A full disk must not keep mail from being read.
+            tracing::error!(%error, "the index could not be made durable after the replay");
         }
         let (requests, threads) = start_threads(&shared, file, position, Space::new(home.log(), options.reserve));
         let engine = Embedded {

@@ -22,7 +22,7 @@ pub const SEGMENT_HEADER: u32 = 64;
 pub(super) const SEGMENT_FORMAT: u32 = 1;
 const SEGMENT_MAGIC: [u8; 8] = *b"caducee\n";
 const WINDOW: usize = 256 * 1024;
-const OPEN_FILES: usize = 256;
+const OPEN_FILES: usize = 128;
 
 /// The name of a segment's file.
 #[must_use]
@@ -141,7 +141,14 @@ pub(super) fn read_up_to(source: &impl Source, buffer: &mut [u8], offset: u64) -
 #[derive(Debug)]
 pub(super) struct Segments {
     directory: PathBuf,
-    open: Mutex<HashMap<u32, (u64, Arc<File>)>>,
+    open: Mutex<OpenFiles>,
+}
+
+/// Files by segment, each with the moment of its last use, and the moment now.
+#[derive(Debug, Default)]
+struct OpenFiles {
+    now: u64,
+    files: HashMap<u32, (u64, Arc<File>)>,
 }
 
 impl Segments {
@@ -156,18 +163,18 @@ impl Segments {
     /// A segment, opened for reading; the longest unused one is closed when there are too many.
     pub(super) fn file(&self, number: u32) -> io::Result<Arc<File>> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = open.values().map(|(used, _)| *used).max().unwrap_or(0) + 1;
-        if let Some((used, file)) = open.get_mut(&number) {
+        open.now += 1;
+        let now = open.now;
+        if let Some((used, file)) = open.files.get_mut(&number) {
             *used = now;
             return Ok(file.clone());
         }
         let file = Arc::new(File::open(self.path(number))?);
-        if open.len() >= OPEN_FILES
-            && let Some(oldest) = open.iter().min_by_key(|(_, (used, _))| *used).map(|(number, _)| *number)
-        {
-            open.remove(&oldest);
+        let oldest = open.files.iter().min_by_key(|(_, (used, _))| *used).map(|(number, _)| *number);
+        if let Some(oldest) = oldest.filter(|_| open.files.len() >= OPEN_FILES) {
+            open.files.remove(&oldest);
         }
-        open.insert(number, (now, file.clone()));
+        open.files.insert(number, (now, file.clone()));
         Ok(file)
     }
 }
