@@ -1,8 +1,8 @@
 //! What a store means, whatever the engine: every case runs on the embedded engine and on the one in memory.
 
 use caducee::store::{
-    Account, AccountId, Batch, Body, BodyId, CHUNK, CommitError, Domain, Expect, Folder, FolderId, FolderKey,
-    MAX_COMMIT, MailboxKey, Message, MessageKey, Meta, MetaKey, Store, StoreError, Table, Usage,
+    Account, AccountId, Batch, Body, BodyId, CHUNK, CommitError, DecodeError, Domain, Expect, Folder, FolderId,
+    FolderKey, MAX_COMMIT, MailboxKey, Message, MessageKey, Meta, MetaKey, Record, Store, StoreError, Table, Usage,
 };
 use proptest::prelude::*;
 
@@ -141,6 +141,44 @@ fn a_scan_is_ordered_bounded_and_stays_in_its_table() {
         assert!(store.scan::<Usage>(AccountId(9)..=AccountId(3), 10).unwrap().is_empty());
         let names: Vec<_> = store.scan::<Domain>(.., 10).unwrap().into_iter().map(|(name, _)| name).collect();
         assert_eq!(names, ["a.example", "a.example.org", "b.example"]);
+    });
+}
+
+/// A record of the usage table that no decoder knows: what damage or a newer version would leave there.
+struct Unreadable;
+
+impl Record for Unreadable {
+    const TABLE: Table = Table::Usage;
+    type Key = AccountId;
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.push(0xEE);
+    }
+    fn decode(_: &[u8]) -> Result<Self, DecodeError> {
+        Ok(Unreadable)
+    }
+}
+
+#[test]
+fn a_record_that_does_not_decode_costs_itself_and_no_page() {
+    on_both(|store| async move {
+        let mut batch = Batch::new();
+        for id in 1..=20 {
+            if id % 3 == 0 {
+                batch.put(&AccountId(id), &Unreadable);
+            } else {
+                batch.put(&AccountId(id), &usage(id));
+            }
+        }
+        store.commit(batch).await.unwrap();
+        let ids = |rows: Vec<(AccountId, _)>| rows.into_iter().map(|(id, _)| id.0).collect::<Vec<_>>();
+        let all: Vec<_> = (1..=20).filter(|id| id % 3 != 0).collect();
+        for limit in [1, 2, 3, 5, 14, 15, usize::MAX] {
+            assert_eq!(ids(store.scan::<Usage>(.., limit).unwrap()), all[..limit.min(all.len())]);
+            let back: Vec<_> = all.iter().rev().take(limit).copied().collect();
+            assert_eq!(ids(store.scan_back::<Usage>(.., limit).unwrap()), back);
+        }
+        let error = store.get::<Usage>(&AccountId(3)).unwrap_err();
+        assert!(matches!(error, StoreError::Record { table: Table::Usage, .. }), "{error}");
     });
 }
 
