@@ -4,7 +4,7 @@ use super::Config;
 use toml::{Table, Value};
 
 /// Keys that are only read at start. A section's name stands for all its keys.
-const NEED_RESTART: [&str; 14] = [
+const NEED_RESTART: [&str; 20] = [
     "server.name",
     "server.workers",
     "store",
@@ -13,6 +13,12 @@ const NEED_RESTART: [&str; 14] = [
     "smtp.listen",
     "imap.listen",
     "imap.listen_tls",
+    "submission.listen",
+    "submission.listen_tls",
+    "queue",
+    "relay.dns",
+    "citizens",
+    "trail",
     "limits.mime_depth",
     "limits.mime_parts",
     "accounts",

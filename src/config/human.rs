@@ -86,6 +86,26 @@ pub mod duration {
     }
 }
 
+/// `#[serde(with = "human::optional_duration")]` for optional [`Duration`] fields.
+pub mod optional_duration {
+    use super::{parse_duration, show_duration};
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+    use std::time::Duration;
+
+    /// Reads the string form of a key that is there.
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
+        parse_duration(&String::deserialize(from)?).map(Some).map_err(D::Error::custom)
+    }
+
+    /// Writes the string form.
+    pub fn serialize<S: Serializer>(value: &Option<Duration>, to: S) -> Result<S::Ok, S::Error> {
+        match value {
+            Some(value) => to.serialize_str(&show_duration(*value)),
+            None => to.serialize_none(),
+        }
+    }
+}
+
 /// `#[serde(with = "human::size")]` for sizes in bytes.
 pub mod size {
     use super::{parse_size, show_size};

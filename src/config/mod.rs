@@ -14,6 +14,7 @@
 mod changes;
 pub mod human;
 pub mod sections;
+pub mod sending;
 mod source;
 mod validate;
 
@@ -42,6 +43,16 @@ pub struct Config {
     pub smtp: sections::Smtp,
     /// The door of mail clients.
     pub imap: sections::Imap,
+    /// The door of those who send.
+    pub submission: sending::Submission,
+    /// How long and how often a message is tried.
+    pub queue: sending::Queue,
+    /// How other operators' servers are found and spoken to.
+    pub relay: sending::Relay,
+    /// Mail with patients.
+    pub citizens: sending::Citizens,
+    /// What is kept to follow a message by.
+    pub trail: sending::Trail,
     /// What bounds a message.
     pub limits: sections::Limits,
     /// Mailboxes and passwords.

@@ -11,10 +11,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 const KIB: u64 = 1 << 10;
-const MIB: u64 = 1 << 20;
+pub(super) const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
-const HOUR: Duration = Duration::from_secs(3600);
-const MINUTE: Duration = Duration::from_secs(60);
+pub(super) const HOUR: Duration = Duration::from_secs(3600);
+pub(super) const MINUTE: Duration = Duration::from_secs(60);
 
 /// `[server]`: who we are and how we stop.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -440,6 +440,6 @@ impl Default for Log {
 }
 
 /// A port on every IPv4 and every IPv6 address.
-fn any_address(port: u16) -> Vec<SocketAddr> {
+pub(super) fn any_address(port: u16) -> Vec<SocketAddr> {
     vec![SocketAddr::from(([0, 0, 0, 0], port)), SocketAddr::from(([0u16; 8], port))]
 }

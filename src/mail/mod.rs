@@ -30,11 +30,14 @@ mod mailbox;
 mod messages;
 mod names;
 mod operations;
+pub mod queue;
 mod quota;
+pub mod report;
 mod room;
 mod selected;
 pub mod summary;
 pub mod trace_fields;
+pub mod trail;
 mod work;
 
 pub use administration::{FactsPage, MessageFacts};

@@ -102,6 +102,15 @@ impl Batch {
         self
     }
 
+    /// Adds everything of another batch behind what is here: both are made, or neither.
+    pub fn merge(&mut self, other: Batch) -> &mut Self {
+        self.ops.extend(other.ops);
+        self.expectations.extend(other.expectations);
+        self.adopted.extend(other.adopted);
+        self.references.extend(other.references);
+        self
+    }
+
     /// Nothing in it: committing it costs nothing and proves nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -244,6 +244,19 @@ impl MailboxKey {
     pub fn open_bytes(&self, aad: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
         open_with(&self.cipher, &bytes_aad(aad), sealed)
     }
+
+    /// A digest of `text` that says nothing of it to who has not the key; equal texts give equal digests. `label` keeps
+    /// uses apart.
+    #[must_use]
+    pub fn digest(&self, label: &str, text: &str) -> u128 {
+        let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, &self.key.0));
+        context.update(label.as_bytes());
+        context.update(&[0]);
+        context.update(text.as_bytes());
+        let mut digest = [0; 16];
+        digest.copy_from_slice(&context.sign().as_ref()[..16]);
+        u128::from_be_bytes(digest)
+    }
 }
 
 /// A body's key, random and used for that body alone.

@@ -119,6 +119,32 @@ pub struct AccessGrant {
     pub until: Option<i64>,
 }
 
+/// Where a holder has mail sent on to (MSSanté §3: never out of the trust space).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Forward {
+    /// The addresses.
+    pub to: Vec<String>,
+    /// The mailbox keeps the message too.
+    pub keep_copy: bool,
+    /// Unix seconds.
+    pub since: i64,
+}
+
+/// What a holder has answered while away.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Absence {
+    /// Unix seconds of the first day.
+    pub from: i64,
+    /// Unix seconds from which it is over.
+    pub until: i64,
+    /// The text.
+    pub text: String,
+    /// Citizens are answered too.
+    pub citizens: bool,
+}
+
 /// An account: one mailbox.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -171,6 +197,10 @@ pub struct Account {
     pub language: Option<String>,
     /// The operator's own notes.
     pub comment: Option<String>,
+    /// Where mail is sent on to.
+    pub forward: Option<Forward>,
+    /// What is answered while the holder is away.
+    pub absence: Option<Absence>,
 }
 
 /// What an address leads to. An address is never given to someone else: a closed account leaves a tombstone.

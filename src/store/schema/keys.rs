@@ -28,6 +28,11 @@ pub struct FolderId(pub u64);
 #[serde(transparent)]
 pub struct BodyId(pub u64);
 
+/// A message's number in the queue. Never reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct QueueId(pub u64);
+
 /// A message's number in its folder (RFC 3501 §2.3.1.1): rising, never reused under one UIDVALIDITY.
 pub type Uid = u32;
 
@@ -44,7 +49,7 @@ macro_rules! shown_as_number {
         }
     )*};
 }
-shown_as_number!(AccountId FolderId BodyId Version);
+shown_as_number!(AccountId FolderId BodyId QueueId Version);
 
 /// Which counter of [`super::Meta`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -58,6 +63,8 @@ pub enum MetaKey {
     NextUidValidity = 3,
     /// How often the store was opened for writing: the upper part of body numbers. The store's own.
     Starts = 4,
+    /// The next number in the queue.
+    NextQueued = 5,
 }
 
 /// Key of [`super::Folder`]: all folders of an account lie together.
@@ -128,6 +135,100 @@ impl ChangeKey {
     }
 }
 
+/// Which secret of the operator's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum SecretKey {
+    /// Seals what is on its way: the queue's messages and envelopes, and the trail.
+    Transit = 1,
+}
+
+/// Key of [`super::Consignment`]: all consignments of a message lie together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConsignmentKey {
+    /// The message.
+    pub message: QueueId,
+    /// Number within the message.
+    pub number: u32,
+}
+
+impl ConsignmentKey {
+    /// The range of all consignments of a message.
+    #[must_use]
+    pub fn of(message: QueueId) -> RangeInclusive<ConsignmentKey> {
+        ConsignmentKey { message, number: 0 }..=ConsignmentKey { message, number: u32::MAX }
+    }
+}
+
+/// Key of [`super::QueueRecipient`]: all recipients of a consignment lie together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct QueueRecipientKey {
+    /// The consignment.
+    pub consignment: ConsignmentKey,
+    /// Number within the consignment.
+    pub number: u32,
+}
+
+impl QueueRecipientKey {
+    /// The range of all recipients of a consignment.
+    #[must_use]
+    pub fn of(consignment: ConsignmentKey) -> RangeInclusive<QueueRecipientKey> {
+        QueueRecipientKey { consignment, number: 0 }..=QueueRecipientKey { consignment, number: u32::MAX }
+    }
+}
+
+/// Key of [`super::TrailEvent`]: all events of a Message-ID lie together, in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TrailKey {
+    /// The first eight bytes of the SHA-256 of the Message-ID.
+    pub message: u64,
+    /// Unix microseconds, moved on where two events would share one.
+    pub at: u64,
+}
+
+impl TrailKey {
+    /// The range of all events of a Message-ID.
+    #[must_use]
+    pub fn of(message: u64) -> RangeInclusive<TrailKey> {
+        TrailKey { message, at: 0 }..=TrailKey { message, at: u64::MAX }
+    }
+}
+
+/// Key of what is kept of a mailbox's correspondent: [`super::Conversation`], [`super::AbsenceAnswer`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CorrespondentKey {
+    /// The mailbox.
+    pub account: AccountId,
+    /// The correspondent's address, as a digest that nobody can undo without the mailbox's key
+    /// ([`crate::store::MailboxKey::digest`]).
+    pub digest: u128,
+}
+
+impl CorrespondentKey {
+    /// The range of all correspondents of a mailbox.
+    #[must_use]
+    pub fn of(account: AccountId) -> RangeInclusive<CorrespondentKey> {
+        CorrespondentKey { account, digest: 0 }..=CorrespondentKey { account, digest: u128::MAX }
+    }
+}
+
+/// Key of [`super::SentCopy`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SentCopyKey {
+    /// The mailbox.
+    pub account: AccountId,
+    /// The Message-ID, as in [`TrailKey::message`].
+    pub message: u64,
+}
+
+impl SentCopyKey {
+    /// The range of all of a mailbox.
+    #[must_use]
+    pub fn of(account: AccountId) -> RangeInclusive<SentCopyKey> {
+        SentCopyKey { account, message: 0 }..=SentCopyKey { account, message: u64::MAX }
+    }
+}
+
 fn pair(bytes: &[u8]) -> Option<(u64, u64)> {
     let (first, second) = bytes.split_first_chunk::<8>()?;
     Some((u64::from_be_bytes(*first), u64::from_be_bytes(second.try_into().ok()?)))
@@ -175,6 +276,7 @@ impl Key for MetaKey {
             [2] => Some(MetaKey::NextFolder),
             [3] => Some(MetaKey::NextUidValidity),
             [4] => Some(MetaKey::Starts),
+            [5] => Some(MetaKey::NextQueued),
             _ => None,
         }
     }
@@ -217,5 +319,77 @@ impl Key for ChangeKey {
     }
     fn decode(bytes: &[u8]) -> Option<Self> {
         pair(bytes).map(|(account, number)| ChangeKey { account: AccountId(account), number })
+    }
+}
+
+impl Key for QueueId {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.0.to_be_bytes());
+    }
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        Some(QueueId(u64::from_be_bytes(bytes.try_into().ok()?)))
+    }
+}
+
+impl Key for SecretKey {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.push(*self as u8);
+    }
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        (bytes == [1]).then_some(SecretKey::Transit)
+    }
+}
+
+impl Key for ConsignmentKey {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.message.0.to_be_bytes());
+        out.extend_from_slice(&self.number.to_be_bytes());
+    }
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        pair32(bytes).map(|(message, number)| ConsignmentKey { message: QueueId(message), number })
+    }
+}
+
+impl Key for QueueRecipientKey {
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.consignment.encode(out);
+        out.extend_from_slice(&self.number.to_be_bytes());
+    }
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let (consignment, number) = bytes.split_last_chunk::<4>()?;
+        let consignment = ConsignmentKey::decode(consignment)?;
+        Some(QueueRecipientKey { consignment, number: u32::from_be_bytes(*number) })
+    }
+}
+
+impl Key for TrailKey {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.message.to_be_bytes());
+        out.extend_from_slice(&self.at.to_be_bytes());
+    }
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        pair(bytes).map(|(message, at)| TrailKey { message, at })
+    }
+}
+
+impl Key for CorrespondentKey {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.account.0.to_be_bytes());
+        out.extend_from_slice(&self.digest.to_be_bytes());
+    }
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let (account, digest) = bytes.split_first_chunk::<8>()?;
+        let digest = u128::from_be_bytes(digest.try_into().ok()?);
+        Some(CorrespondentKey { account: AccountId(u64::from_be_bytes(*account)), digest })
+    }
+}
+
+impl Key for SentCopyKey {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.account.0.to_be_bytes());
+        out.extend_from_slice(&self.message.to_be_bytes());
+    }
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        pair(bytes).map(|(account, message)| SentCopyKey { account: AccountId(account), message })
     }
 }

@@ -13,6 +13,14 @@
 //! | `Content` | (folder, UID) | [`Content`]: what is sealed: body key and summary | compact |
 //! | `Body` | [`BodyId`] | [`Body`]: size, references, places in the log | compact |
 //! | `Change` | (account, number) | [`Change`]: what a commit did to a mailbox | compact |
+//! | `Secret` | [`SecretKey`] | [`Secret`]: a key of the operator's own, sealed | compact |
+//! | `QueueMessage` | [`QueueId`] | [`QueueMessage`]: a message on its way | compact |
+//! | `Consignment` | (queue id, number) | [`Consignment`]: its recipients in one domain, and when they are due | compact |
+//! | `QueueRecipient` | (consignment, number) | [`QueueRecipient`]: one that has not got it yet | compact |
+//! | `Trail` | (Message-ID's digest, time) | [`TrailEvent`]: what happened to a message | compact |
+//! | `Conversation` | (account, citizen's digest) | [`Conversation`]: whether a citizen may answer | compact |
+//! | `AbsenceAnswer` | (account, correspondent's digest) | [`AbsenceAnswer`]: who was told of an absence, when | compact |
+//! | `SentCopy` | (account, Message-ID's digest) | [`SentCopy`]: where a sent message was filed | compact |
 //!
 //! Rules: keys are big-endian, so that byte order is the order of ids; the first byte of a record is the number of its
 //! layout; a new layout gets a new number and the old one stays readable. No other room knows any of this.
@@ -21,17 +29,22 @@ mod accounts;
 pub(crate) mod codec;
 mod keys;
 mod mail;
+mod transit;
 
 pub use accounts::{
-    AccessGrant, AccessRight, Account, AccountKind, AccountState, AddressEntry, Credential, CredentialKind, Domain,
-    Holder,
+    Absence, AccessGrant, AccessRight, Account, AccountKind, AccountState, AddressEntry, Credential, CredentialKind,
+    Domain, Forward, Holder,
 };
 pub use codec::DecodeError;
 pub use keys::{
-    AccountId, BodyId, ChangeKey, CredentialKey, FolderId, FolderKey, Key, MessageKey, MetaKey, Uid, Version,
+    AccountId, BodyId, ChangeKey, ConsignmentKey, CorrespondentKey, CredentialKey, FolderId, FolderKey, Key,
+    MessageKey, MetaKey, QueueId, QueueRecipientKey, SecretKey, SentCopyKey, TrailKey, Uid, Version,
 };
 pub use mail::{
     Body, Change, ChangeEntry, Content, Folder, FolderExistence, Message, Meta, Place, SpecialUse, UidSet, Usage, flags,
+};
+pub use transit::{
+    AbsenceAnswer, Consignment, Conversation, QueueMessage, QueueRecipient, Secret, SentCopy, TrailEvent,
 };
 
 /// A table's number: the first byte of every key. Numbers are never given to another table.
@@ -60,11 +73,27 @@ pub enum Table {
     Body = 10,
     /// The ordered list of changes of an account.
     Change = 11,
+    /// Keys of the operator's own.
+    Secret = 12,
+    /// Messages on their way.
+    QueueMessage = 13,
+    /// Their recipients by domain, and when each is due.
+    Consignment = 14,
+    /// Recipients that have not got their message yet.
+    QueueRecipient = 15,
+    /// What happened to messages.
+    Trail = 16,
+    /// Citizens that a mailbox has written to.
+    Conversation = 17,
+    /// Who was told of a holder's absence.
+    AbsenceAnswer = 18,
+    /// Where sent messages were filed.
+    SentCopy = 19,
 }
 
 impl Table {
     /// All tables, in the order of their numbers.
-    pub const ALL: [Table; 11] = [
+    pub const ALL: [Table; 19] = [
         Table::Meta,
         Table::Domain,
         Table::Account,
@@ -76,6 +105,14 @@ impl Table {
         Table::Content,
         Table::Body,
         Table::Change,
+        Table::Secret,
+        Table::QueueMessage,
+        Table::Consignment,
+        Table::QueueRecipient,
+        Table::Trail,
+        Table::Conversation,
+        Table::AbsenceAnswer,
+        Table::SentCopy,
     ];
 
     /// The table of a raw key's first byte.
@@ -99,6 +136,14 @@ impl Table {
             Table::Content => "content",
             Table::Body => "body",
             Table::Change => "change",
+            Table::Secret => "secret",
+            Table::QueueMessage => "queue-message",
+            Table::Consignment => "consignment",
+            Table::QueueRecipient => "queue-recipient",
+            Table::Trail => "trail",
+            Table::Conversation => "conversation",
+            Table::AbsenceAnswer => "absence-answer",
+            Table::SentCopy => "sent-copy",
         }
     }
 }
@@ -137,6 +182,14 @@ pub fn probe(table: Table, bytes: &[u8]) -> Result<(), DecodeError> {
         Table::Content => Content::decode(bytes).map(drop),
         Table::Body => Body::decode(bytes).map(drop),
         Table::Change => Change::decode(bytes).map(drop),
+        Table::Secret => Secret::decode(bytes).map(drop),
+        Table::QueueMessage => QueueMessage::decode(bytes).map(drop),
+        Table::Consignment => Consignment::decode(bytes).map(drop),
+        Table::QueueRecipient => QueueRecipient::decode(bytes).map(drop),
+        Table::Trail => TrailEvent::decode(bytes).map(drop),
+        Table::Conversation => Conversation::decode(bytes).map(drop),
+        Table::AbsenceAnswer => AbsenceAnswer::decode(bytes).map(drop),
+        Table::SentCopy => SentCopy::decode(bytes).map(drop),
     }
 }
 
