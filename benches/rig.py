@@ -66,6 +66,8 @@ class Rig:
         self.o = options
         self.base = pathlib.Path(options.dir or tempfile.mkdtemp(prefix="caducee-rig-"))
         self.base.mkdir(parents=True, exist_ok=True)
+        # Dovecot runs as a user of its own and has to pass through.
+        self.base.chmod(0o755)
         self.processes = []
 
     def abs(self, path):
@@ -158,6 +160,15 @@ class Rig:
         self.generate(side, "idle", "--imap", s["imap"], *self.smtp_to(side), "--login", s["login"].replace("{}", "u{}"), "--password", s["password"],
                       "-c", self.o.idle, "--probes", 100)
 
+    def phase_push(self, side, tag):
+        """50 messages a second arriving: 250 to EXISTS."""
+        s = self.sides[side]
+        command = [sys.executable, HERE / "push.py", "--smtp", s["smtp"], "--imap", s["imap"], "--ca", self.abs(self.box["ca"]), "--cert", self.abs(self.b["cert"]),
+                   "--key", self.abs(self.b["key"]), "--name", self.o.server_name, "--domain", self.domain, "--from", self.sender,
+                   "--login", s["login"].replace("{}", "u{}"), "--password", s["password"]]
+        text = subprocess.run([str(c) for c in command], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300).stdout
+        self.say(f"== {side} push load {os.getloadavg()[0]:.1f}\n{text}")
+
     def phase_fill(self, side, _tag):
         for user, folder, count in (("u998", "Big10k", 10_000), ("u999", "Big100k", 100_000)):
             self.generate(side, "fill", *self.imap_to(side, user), "--mbox", folder, "-n", count, "--mix", "1,0,0,0", "--corpus", self.base / "corpus")
@@ -194,7 +205,7 @@ def main():
     p.add_argument("--kit", default=str(HERE.parent.parent / "shared/kit"))
     p.add_argument("--loadgen", help="a built load generator")
     p.add_argument("--caducee", default=str(HERE.parent / "target/release/caducee"))
-    p.add_argument("--phases", default="smtp,small,idle,fill,fetch,ops")
+    p.add_argument("--phases", default="smtp,small,idle,push,fill,fetch,ops")
     p.add_argument("--rounds", type=int, default=1)
     p.add_argument("--users", type=int, default=1000)
     p.add_argument("--idle", type=int, default=1000)
