@@ -106,6 +106,9 @@ pub struct Tls {
     /// Longest duration of a TLS handshake.
     #[serde(with = "human::duration")]
     pub handshake_timeout: Duration,
+    /// How long another operator may resume a TLS session of the operators' door; zero turns resumption off.
+    #[serde(with = "human::duration")]
+    pub resumption: Duration,
     /// The mailbox doors' own certificate and client authorities, where they differ.
     pub mailbox: MailboxTls,
 }
@@ -120,6 +123,7 @@ impl Default for Tls {
             crl_refresh: HOUR,
             crl_grace: 24 * HOUR,
             handshake_timeout: Duration::from_secs(15),
+            resumption: 10 * MINUTE,
             mailbox: MailboxTls::default(),
         }
     }

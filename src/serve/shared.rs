@@ -78,10 +78,7 @@ impl Shared {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let longest = self.config.load().tls.handshake_timeout;
-        let accepted = tls::accept(self.tls.inbound(), stream, longest).await.and_then(|stream| {
-            let peer = tls::verified_peer(&stream)?;
-            Ok((stream, peer))
-        });
+        let accepted = tls::accept_operator(&self.tls, stream, longest).await;
         self.note_handshake(Door::Smtp, accepted.as_ref().map(|(stream, peer)| (stream, Some(peer))));
         accepted
     }

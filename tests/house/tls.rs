@@ -95,13 +95,32 @@ const BOTH: &[&rustls::SupportedProtocolVersion] = &[&rustls::version::TLS13, &r
 
 /// What the server sees of one connection.
 struct Seen {
-    peer: Result<PeerIdentity, CertificateProblem>,
+    /// At the operators' door.
+    peer: Option<PeerIdentity>,
     chain: Vec<CertificateDer<'static>>,
     kind: Option<HandshakeKind>,
 }
 
+/// Where a client knocks.
+enum At<'c> {
+    Operators(&'c Contexts),
+    Door(Arc<ServerConfig>),
+}
+
+impl<'c> From<&'c Contexts> for At<'c> {
+    fn from(contexts: &'c Contexts) -> Self {
+        At::Operators(contexts)
+    }
+}
+
+impl From<Arc<ServerConfig>> for At<'_> {
+    fn from(config: Arc<ServerConfig>) -> Self {
+        At::Door(config)
+    }
+}
+
 /// One handshake and one byte each way, so that tickets and late alerts have come through.
-async fn meet(server: Arc<ServerConfig>, client: Arc<ClientConfig>) -> Result<Seen, HandshakeRefusal> {
+async fn meet(server: impl Into<At<'_>>, client: Arc<ClientConfig>) -> Result<Seen, HandshakeRefusal> {
     let (ours, theirs) = tokio::io::duplex(64 << 10);
     let client = tokio::spawn(async move {
         let name = ServerName::try_from("serveur.example").expect("a name");
@@ -109,9 +128,14 @@ async fn meet(server: Arc<ServerConfig>, client: Arc<ClientConfig>) -> Result<Se
         stream.write_all(b"?").await?;
         stream.read_u8().await
     });
-    let mut stream = tls::accept(server, ours, LONGEST).await?;
+    let (mut stream, peer) = match server.into() {
+        At::Operators(contexts) => {
+            tls::accept_operator(contexts, ours, LONGEST).await.map(|(stream, peer)| (stream, Some(peer)))?
+        }
+        At::Door(config) => (tls::accept(config, ours, LONGEST).await?, None),
+    };
     let seen = Seen {
-        peer: tls::verified_peer(&stream),
+        peer,
         chain: stream.get_ref().1.peer_certificates().unwrap_or_default().to_vec(),
         kind: stream.get_ref().1.handshake_kind(),
     };
@@ -123,8 +147,8 @@ async fn meet(server: Arc<ServerConfig>, client: Arc<ClientConfig>) -> Result<Se
 
 /// The refusal's name, or "ok", of a client with this certificate at the operators' door.
 async fn at_operators_door(contexts: &Contexts, files: Option<&Files>) -> &'static str {
-    match meet(contexts.inbound(), client(files, BOTH)).await {
-        Ok(seen) => seen.peer.map_or_else(|problem| problem.name(), |_| "ok"),
+    match meet(contexts, client(files, BOTH)).await {
+        Ok(_) => "ok",
         Err(refusal) => refusal.name(),
     }
 }
@@ -135,7 +159,7 @@ async fn a_listed_peer_is_known_by_its_subject_after_the_handshake_on_both_versi
     let (_, contexts) = server(&pki);
     let peer = pki.leaf(&Leaf::good("operateur", 0xabcd));
     for version in BOTH {
-        let seen = meet(contexts.inbound(), client(Some(&peer), &[version])).await.expect("a handshake");
+        let seen = meet(&contexts, client(Some(&peer), &[version])).await.expect("a handshake");
         let identity = seen.peer.expect("an identity");
         assert_eq!(identity.subject.common_name(), Some("operateur.example"));
         assert_eq!(identity.issuer.common_name(), Some("AC ORGANISATIONS TEST"));
@@ -306,10 +330,7 @@ async fn our_own_connections_check_servers_with_the_same_care() {
         settings.crls = vec![crate::pki::text(&pki.path("crl.pem"))];
         let theirs = contexts(&settings);
         let (near, far) = tokio::io::duplex(64 << 10);
-        let accepting =
-            tokio::spawn(
-                async move { tls::accept(theirs.inbound(), far, LONGEST).await.map(|s| tls::verified_peer(&s)) },
-            );
+        let accepting = tokio::spawn(async move { tls::accept_operator(&theirs, far, LONGEST).await });
         // The MX's name is in none of these certificates.
         let asked = ServerName::try_from("mx.elsewhere.example").expect("a name");
         let met = tls::connect(ours.outbound(), asked, near, LONGEST).await;
@@ -317,7 +338,7 @@ async fn our_own_connections_check_servers_with_the_same_care() {
         assert_eq!(result, expected, "{name}");
         if let Ok((stream, identity)) = met {
             assert_eq!(identity.subject.common_name(), Some("autre.example"));
-            let shown = accepting.await.expect("task").expect("handshake").expect("our certificate");
+            let (_, shown) = accepting.await.expect("task").expect("our certificate is believed");
             assert_eq!(shown.subject.common_name(), Some("serveur.example"), "we showed ours");
             drop(stream);
         }
@@ -341,16 +362,54 @@ async fn only_the_configured_authorities_are_hinted() {
 
 /// Trap 9.
 #[tokio::test]
-async fn the_operators_door_resumes_nothing() {
+async fn a_resumed_session_is_judged_again_at_the_operators_door() {
     let pki = Pki::new();
-    let (_, contexts) = server(&pki);
+    let (settings, contexts) = server(&pki);
     let peer = pki.leaf(&Leaf::good("operateur", 31));
     for version in BOTH {
         let client = client(Some(&peer), &[version]);
-        for _ in 0..3 {
-            let seen = meet(contexts.inbound(), Arc::clone(&client)).await.expect("a handshake");
-            assert!(matches!(seen.kind, Some(HandshakeKind::Full | HandshakeKind::FullWithHelloRetryRequest)));
-        }
+        let first = meet(&contexts, Arc::clone(&client)).await.expect("a handshake");
+        assert_eq!(first.kind, Some(HandshakeKind::Full));
+        let second = meet(&contexts, Arc::clone(&client)).await.expect("a handshake");
+        assert_eq!(second.kind, Some(HandshakeKind::Resumed));
+        assert_eq!(second.peer.expect("verified again").serial, first.peer.expect("verified").serial);
+        pki.write_crls(3, &[31]);
+        let judge = self::contexts(&settings);
+        assert_eq!(judge.verify_operator(&second.chain).expect_err("revoked"), CertificateProblem::Revoked);
+        pki.write_crls(4, &[]);
+    }
+}
+
+/// Trap 9: what was revoked meanwhile gets in neither by the old session (a new list begins without any) nor by a new one.
+#[tokio::test]
+async fn new_lists_and_files_end_the_resumption_of_every_session() {
+    let pki = Pki::new();
+    let (settings, contexts) = server(&pki);
+    let peer = pki.leaf(&Leaf::good("operateur", 33));
+    let client = client(Some(&peer), BOTH);
+    meet(&contexts, Arc::clone(&client)).await.expect("a handshake");
+    pki.write_crls(3, &[34]);
+    contexts.replace_revocation(revocation(&settings)).expect("new lists");
+    let after = meet(&contexts, Arc::clone(&client)).await.expect("a handshake");
+    assert_eq!(after.kind, Some(HandshakeKind::Full));
+    contexts.replace_material(Material::read(&settings).expect("the files")).expect("new files");
+    let after = meet(&contexts, Arc::clone(&client)).await.expect("a handshake");
+    assert_eq!(after.kind, Some(HandshakeKind::Full));
+    pki.write_crls(4, &[33]);
+    contexts.replace_revocation(revocation(&settings)).expect("new lists");
+    assert_eq!(meet(&contexts, client).await.err().expect("revoked").name(), "revoked");
+}
+
+#[tokio::test]
+async fn resumption_can_be_turned_off() {
+    let pki = Pki::new();
+    let (mut settings, _) = server(&pki);
+    settings.resumption = Duration::ZERO;
+    let contexts = contexts(&settings);
+    let client = client(Some(&pki.leaf(&Leaf::good("operateur", 35))), BOTH);
+    for _ in 0..3 {
+        let seen = meet(&contexts, Arc::clone(&client)).await.expect("a handshake");
+        assert_eq!(seen.kind, Some(HandshakeKind::Full));
     }
 }
 

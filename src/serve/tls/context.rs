@@ -2,6 +2,7 @@
 
 use super::crl::CrlSet;
 use super::material::{Identity, Material, TlsError};
+use super::sessions::BoundedSessions;
 use super::verify::{OperatorServer, PeerVerifier, UnjudgedClient};
 use super::{CertificateProblem, PeerIdentity};
 use arc_swap::ArcSwap;
@@ -28,6 +29,7 @@ struct Set {
     inbound: Arc<ServerConfig>,
     mailbox: Arc<ServerConfig>,
     outbound: Arc<ClientConfig>,
+    operators: Arc<PeerVerifier>,
     mailbox_clients: PeerVerifier,
     crl_grace: Duration,
 }
@@ -83,7 +85,8 @@ impl Contexts {
         Arc::clone(&self.parts.lock().unwrap_or_else(PoisonError::into_inner).0)
     }
 
-    /// For the operators' door: a client certificate is required, and verified within the handshake.
+    /// For the operators' door: a client certificate is required, and verified within the handshake; behind a resumed one
+    /// ask [`Contexts::verify_operator`].
     pub fn inbound(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.set.load().inbound)
     }
@@ -96,6 +99,15 @@ impl Contexts {
     /// For our own connections to other operators: shows our certificate, verifies theirs but for its name.
     pub fn outbound(&self) -> Arc<ClientConfig> {
         Arc::clone(&self.set.load().outbound)
+    }
+
+    /// Judges the chain of an operator's session again, for one that was resumed: with the lists now in force, at the time
+    /// that it is now, as the handshake would have. (The white list is asked at each `MAIL`.)
+    ///
+    /// # Errors
+    /// What is wrong with the chain by now.
+    pub fn verify_operator(&self, chain: &[CertificateDer<'_>]) -> Result<(), CertificateProblem> {
+        self.set.load().operators.verify(chain, UnixTime::now())
     }
 
     /// Judges the chain that a client of a mailbox door showed: at each login, with the lists now in force, so that a
@@ -115,16 +127,21 @@ impl Contexts {
 impl Set {
     fn new(material: &Material, revocation: &Revocation) -> Result<Self, TlsError> {
         let provider = Arc::new(provider());
-        let Material { operators, mailboxes } = material;
-        let peers = PeerVerifier::new(Arc::clone(&operators.roots), &revocation.operators, Arc::clone(&provider))?;
+        let Material { operators, mailboxes, .. } = material;
+        let peers =
+            Arc::new(PeerVerifier::new(Arc::clone(&operators.roots), &revocation.operators, Arc::clone(&provider))?);
         let mailbox_clients =
             PeerVerifier::new(Arc::clone(&mailboxes.roots), &revocation.mailboxes, Arc::clone(&provider))?;
         let servers = OperatorServer::new(Arc::clone(&operators.roots), &revocation.operators, Arc::clone(&provider))?;
         let unjudged = UnjudgedClient::new(&mailboxes.roots, &provider);
         Ok(Self {
-            inbound: Arc::new(without_resumption(server(&provider, Arc::new(peers), &operators.identity)?)),
+            inbound: Arc::new(resuming_for(
+                material.resumption,
+                server(&provider, Arc::<PeerVerifier>::clone(&peers), &operators.identity)?,
+            )),
             mailbox: Arc::new(server(&provider, Arc::new(unjudged), &mailboxes.identity)?),
             outbound: Arc::new(client(&provider, servers, &operators.identity)?),
+            operators: peers,
             mailbox_clients,
             crl_grace: revocation.grace,
         })
@@ -197,10 +214,15 @@ fn server(
         .map_err(|error| identity.mismatch(error))
 }
 
-/// A resumed session does not run the verifier again: where the verifier decides, there is none.
-fn without_resumption(mut config: ServerConfig) -> ServerConfig {
-    config.session_storage = Arc::new(NoServerSessionStorage {});
-    config.send_tls13_tickets = 0;
+/// A resumed session does not run the verifier again: on the door where the verifier decides, sessions are kept for a
+/// bounded time, and [`Contexts::verify_operator`] is asked behind each resumed handshake.
+fn resuming_for(longest: Duration, mut config: ServerConfig) -> ServerConfig {
+    if longest.is_zero() {
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+    } else {
+        config.session_storage = Arc::new(BoundedSessions::new(longest));
+    }
     config
 }
 

@@ -1,8 +1,8 @@
 //! Handshakes within a time, with a typed refusal.
 
-use super::{CertificateProblem, HandshakeRefusal, PeerIdentity};
+use super::{CertificateProblem, Contexts, HandshakeRefusal, PeerIdentity};
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ServerConfig};
+use rustls::{ClientConfig, HandshakeKind, ServerConfig};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -27,6 +27,29 @@ where
     }
 }
 
+/// Takes the server's part on the operators' door. Whoever is told here has been verified: within the handshake, or, where
+/// a session was resumed and no verifier ran, behind it.
+///
+/// # Errors
+/// Why there is no TLS, or who the peer is cannot be read.
+pub async fn accept_operator<S>(
+    contexts: &Contexts,
+    stream: S,
+    longest: Duration,
+) -> Result<(server::TlsStream<S>, PeerIdentity), HandshakeRefusal>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let stream = accept(contexts.inbound(), stream, longest).await?;
+    let connection = stream.get_ref().1;
+    let chain = connection.peer_certificates().ok_or(CertificateProblem::Missing)?;
+    if connection.handshake_kind() == Some(HandshakeKind::Resumed) {
+        contexts.verify_operator(chain)?;
+    }
+    let identity = PeerIdentity::of_verified(chain)?;
+    Ok((stream, identity))
+}
+
 /// Takes the client's part; the peer's identity is to be held against the white list before any `MAIL`.
 ///
 /// # Errors
@@ -48,13 +71,4 @@ where
     let chain = stream.get_ref().1.peer_certificates().ok_or(CertificateProblem::Missing)?;
     let identity = PeerIdentity::of_verified(chain)?;
     Ok((stream, identity))
-}
-
-/// Who is at the other end of an accepted connection whose context verified its chain (the operators' door).
-///
-/// # Errors
-/// No certificate was shown, or its subject cannot be read.
-pub fn verified_peer<S>(stream: &server::TlsStream<S>) -> Result<PeerIdentity, CertificateProblem> {
-    let chain = stream.get_ref().1.peer_certificates().ok_or(CertificateProblem::Missing)?;
-    PeerIdentity::of_verified(chain)
 }

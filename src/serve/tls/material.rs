@@ -7,6 +7,7 @@ use rustls::pki_types::pem::{Error as PemError, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Why TLS could not be set up. Each names the file or key to look at.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +88,8 @@ pub struct Material {
     pub operators: Side,
     /// Towards mailbox users.
     pub mailboxes: Side,
+    /// How long a session of the operators' door may be resumed; zero: never.
+    pub resumption: Duration,
 }
 
 impl Material {
@@ -105,6 +108,7 @@ impl Material {
                 roots: Arc::new(read_anchors(&tls.anchors)?),
             },
             mailboxes: Side { identity: Identity::read(certificate, key)?, roots: Arc::new(read_anchors(anchors)?) },
+            resumption: tls.resumption,
         })
     }
 }

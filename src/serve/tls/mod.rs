@@ -16,7 +16,7 @@
 //! | 6 | clientAuth is checked only if the extension is present | `check_usage` requires it | `a_certificate_without_extended_key_usage_is_refused` |
 //! | 7 | the outbound side needs the same care | `OperatorServer` | `our_own_connections_check_servers_with_the_same_care` |
 //! | 8 | root names are sent as hints | kept: they are public, few, and let programs choose the right certificate | `only_the_configured_authorities_are_hinted` |
-//! | 9 | a resumed session does not run the verifier again | no resumption on the operators' door; [`Contexts::verify_client`] runs at each login | `the_operators_door_resumes_nothing`, `a_resumed_session_is_judged_again_at_login` |
+//! | 9 | a resumed session does not run the verifier again | [`Contexts::verify_operator`] and [`Contexts::verify_client`] run behind it; sessions are bounded in number and age, and none outlives a change of files or lists | `a_resumed_session_is_judged_again_at_the_operators_door`, `a_resumed_session_is_judged_again_at_login` |
 //! | 10 | an optional bad certificate must not break the handshake | `UnjudgedClient` | `a_bad_certificate_does_not_break_a_mailbox_doors_handshake` |
 
 mod context;
@@ -25,11 +25,12 @@ mod handshake;
 mod identity;
 mod material;
 mod problem;
+mod sessions;
 mod verify;
 
 pub use context::{Contexts, Revocation, check_identity, check_own_chain};
 pub use crl::{Crl, CrlProblem, CrlSet};
-pub use handshake::{accept, connect, verified_peer};
+pub use handshake::{accept, accept_operator, connect};
 pub use identity::{PeerIdentity, fingerprint};
 pub use material::{Identity, Material, Side, TlsError, read_anchors, read_certificates, read_crls, read_key};
 pub use problem::{CertificateProblem, HandshakeRefusal};
