@@ -61,6 +61,28 @@ def start_sandbox(binary, where):
     return process, json.loads(path.read_text())
 
 
+def cpu_seconds(pids):
+    """Processor time of these processes so far, all threads."""
+    ticks = 0
+    for pid in pids:
+        fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def peak_memory(pid):
+    """VmHWM in MiB."""
+    line = next(line for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 1024
+
+
+def metric(operator, name):
+    link = http.client.HTTPConnection("127.0.0.1", operator["ports"]["metrics"], timeout=20)
+    link.request("GET", "/metrics")
+    text = link.getresponse().read().decode()
+    return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith(name))
+
+
 class Rig:
     def __init__(self, options):
         self.o = options
@@ -168,6 +190,53 @@ class Rig:
                    "--login", s["login"].replace("{}", "u{}"), "--password", s["password"]]
         text = subprocess.run([str(c) for c in command], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300).stdout
         self.say(f"== {side} push load {os.getloadavg()[0]:.1f}\n{text}")
+
+    def through(self, tag, corpus, *words):
+        """Mail of one operator's client to the other's mailboxes: submission, queue, relay, mailbox. Processor time of both, to the last delivery."""
+        a, b = self.a, self.b
+        if not getattr(self, "recipients_at_b", False):
+            create_mailboxes(self.abs(b["admin_socket"]), self.peer, [f"u{i}" for i in range(self.o.users)])
+            create_mailboxes(self.abs(a["admin_socket"]), self.domain, ["banc"])
+            self.recipients_at_b = True
+        pids, before = [a["pid"], b["pid"]], metric(b, "caducee_deliveries_total")
+        spent, began = cpu_seconds(pids), time.time()
+        command = [self.loadgen, "smtp", "--smtp", f"127.0.0.1:{a['ports']['submission']}", *self.tls(), "--auth", f"banc@{self.domain}:{PASSWORD}", "--corpus", corpus,
+                   "--domain", self.peer, "--users", self.o.users, "--from", f"banc@{self.domain}", "--quickack", "--run", tag, *words]
+        text = subprocess.run([str(c) for c in command], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=900).stdout
+        accepted = time.time() - began
+        count = int(text.split(" msgs ")[1].split()[0])
+        deadline = time.time() + 300
+        while metric(b, "caducee_deliveries_total") < before + count and time.time() < deadline:
+            time.sleep(0.02)
+        whole, spent = time.time() - began, cpu_seconds(pids) - spent
+        arrived = metric(b, "caducee_deliveries_total") - before
+        self.say(f"== caducee through load {os.getloadavg()[0]:.1f}\n{text}  {arrived:.0f} of {count} in the other operator's mailboxes after {whole:.2f} s (accepted {accepted:.2f} s): "
+                 f"{count / whole:.0f} msg/s, {spent / count * 1000:.2f} ms CPU a message for both servers; peak memory {peak_memory(a['pid']):.0f} and {peak_memory(b['pid']):.0f} MiB")
+
+    def sender_corpus(self, size=None):
+        """The corpus with the sender that submission allows; `size`: one message of so many bytes in place of it."""
+        out = self.base / f"corpus-out-{size or 'mix'}"
+        if not out.exists():
+            shutil.copytree(self.base / "corpus", out)
+            for file in out.glob("*.eml"):
+                file.write_bytes(file.read_bytes().replace(self.sender.encode(), f"banc@{self.domain}".encode()))
+                if size and file.name.startswith("m4"):
+                    body = file.read_bytes()
+                    file.write_bytes(body + b"".join(b"%071d\r\n" % n for n in range((size - len(body)) // 73)))
+        return out
+
+    def phase_through(self, side, tag):
+        if side == "caducee":
+            self.through(tag, self.sender_corpus(), "-c", 16, "-m", 60)
+
+    def phase_big(self, side, tag):
+        """200 messages of 25 MB, all at once, through both operators."""
+        if side == "caducee":
+            self.through(tag, self.sender_corpus(25_000_000), "-c", 200, "-m", 1, "--mix", "0,0,0,1")
+
+    def phase_resume(self, side, tag):
+        """A new connection a message, TLS sessions resumed."""
+        self.generate(side, "smtp", *self.smtp_to(side), "-c", 8, "-m", 50, "--mix", "1,0,0,0", "--new-conn", "--resume", "--run", tag)
 
     def phase_fill(self, side, _tag):
         for user, folder, count in (("u998", "Big10k", 10_000), ("u999", "Big100k", 100_000)):
