@@ -113,6 +113,8 @@ impl<'x> ListReader<'x> {
                 self.depth = self.depth.saturating_sub(1);
                 Ok(Piece::End)
             }
+            // The reader says so again however often it is asked: within an element it must not pass for that one's end.
+            Event::Eof if self.depth > 0 => Err(xml("it ends within an element")),
             Event::Eof => Ok(Piece::End),
             Event::Text(text) => Ok(Piece::Text(text.xml10_content().into_owned())),
             Event::GeneralRef(reference) => Ok(Piece::Text(resolve(&reference)?.into())),
