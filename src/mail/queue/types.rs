@@ -176,6 +176,21 @@ pub struct QueueOptions {
     pub first_window: usize,
     /// Tries at once to one destination, at most.
     pub largest_window: usize,
+    /// Domains with times of their own; the first that names a domain counts.
+    pub routes: Vec<RouteTimes>,
+}
+
+/// Times of some destinations that differ from the queue's.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RouteTimes {
+    /// The domains, in lower case; `*` is every domain that no other route names.
+    pub domains: Vec<String>,
+    /// As [`QueueOptions::first_retry`].
+    pub first_retry: Option<i64>,
+    /// As [`QueueOptions::longest_retry`].
+    pub longest_retry: Option<i64>,
+    /// As [`QueueOptions::lifetime`].
+    pub lifetime: Option<i64>,
 }
 
 impl Default for QueueOptions {
@@ -188,6 +203,7 @@ impl Default for QueueOptions {
             at_once: 500,
             first_window: 2,
             largest_window: 20,
+            routes: Vec::new(),
         }
     }
 }
