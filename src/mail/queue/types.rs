@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Lease;
 use crate::mss::{Address, Domain};
 use crate::store::{AccountId, BodyId, BodyKey, ConsignmentKey, Version};
 use crate::wire::smtp::params::{MailParams, RcptParams};
@@ -95,6 +96,8 @@ pub struct Attempt {
     pub skip: u32,
     /// Octets to be sent.
     pub size: u64,
+    /// Gives the consignment back if the attempt is dropped.
+    pub lease: Lease,
 }
 
 /// A recipient of an attempt.

@@ -315,12 +315,16 @@ impl Schedule {
         }
     }
 
-    /// When something is next to be done, if nothing else happens before.
+    /// When [`Schedule::next`] may have something, if nothing else happens before.
     #[must_use]
-    pub fn wake_at(&self) -> Option<i64> {
-        let later = self.later.first().map(|(at, _)| *at);
-        let deadline = self.deadlines.first().map(|(at, _)| *at);
-        later.into_iter().chain(deadline).min()
+    pub fn attempt_at(&self) -> Option<i64> {
+        self.later.first().map(|(at, _)| *at)
+    }
+
+    /// When [`Schedule::tick`] has something, if nothing else happens before.
+    #[must_use]
+    pub fn deadline_at(&self) -> Option<i64> {
+        self.deadlines.first().map(|(at, _)| *at)
     }
 
     /// Seconds that a message for `domain` is tried for.
