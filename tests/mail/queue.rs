@@ -8,7 +8,7 @@ use caducee::mail::queue::{
     Attempt, Destination, Handled, Kind, Listed, Outbound, OutboundRecipient, Outcome, QueueOptions, RouteTimes,
     Selection, StateFilter, Verdict, Words,
 };
-use caducee::store::{Body, Consignment, QueueId, QueueMessage, QueueRecipient, Secret, SecretKey, TrailEvent};
+use caducee::store::{Body, Consignment, QueueId, QueueMessage, QueueRecipient, TrailEvent};
 use caducee::wire::smtp::params::{MailParams, RcptParams};
 
 use crate::on_both_engines;
@@ -163,15 +163,6 @@ async fn a_restart_loses_nothing_and_what_was_under_way_is_due() {
     assert_eq!((found, house.queued()), (99, (0, 0, 0, 0)));
     house.enqueue(outbound(&["a@x.example"])).await;
     assert!(house.list(&Selection::default())[0].id > QueueId(50), "numbers are never given twice");
-}
-
-#[tokio::test]
-async fn two_rooms_over_one_store_seal_under_one_key() {
-    let house = House::in_memory();
-    let sealed = house.room.store().get::<Secret>(&SecretKey::Transit).unwrap().unwrap();
-    house.enqueue(outbound(&["a@x.example"])).await;
-    assert_eq!(house.room.store().get::<Secret>(&SecretKey::Transit).unwrap().unwrap(), sealed);
-    assert_eq!(house.next().await.recipients[0].address, address("a@x.example"));
 }
 
 on_both_engines!(what_is_held_waits_for_its_release_also_when_it_was_under_way, async |house: House| {
