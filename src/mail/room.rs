@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::store::{Account, AccountId, AccountState, CommitError, MasterKey, MetaKey, Store, Versioned};
+use crate::store::{Account, AccountId, AccountState, CommitError, MailboxKey, MasterKey, MetaKey, Store, Versioned};
 
 use super::summary::SummaryLimits;
 use super::{Incoming, MailError, Mailbox};
@@ -22,6 +22,8 @@ pub struct MailLimits {
     pub full_grace: i64,
     /// Bounds of a message's summary.
     pub summary: SummaryLimits,
+    /// The server's own name, in the reports that it makes (RFC 3464 §2.2.2).
+    pub host: String,
 }
 
 impl Default for MailLimits {
@@ -32,6 +34,7 @@ impl Default for MailLimits {
             changes: 1_000,
             full_grace: 86_400,
             summary: SummaryLimits::default(),
+            host: "localhost".into(),
         }
     }
 }
@@ -49,6 +52,7 @@ pub struct MailRoom {
 struct Inner {
     store: Store,
     master: MasterKey,
+    transit: MailboxKey,
     limits: MailLimits,
     /// Mailboxes that somebody holds. Keyed by ids that are never reused.
     open: Mutex<OpenMailboxes>,
@@ -65,7 +69,14 @@ struct OpenMailboxes {
 impl MailRoom {
     /// A room over a store, with the operator's master key.
     pub fn new(store: Store, master: MasterKey, limits: MailLimits) -> Self {
-        let inner = Inner { store, master, limits, open: Mutex::default(), folder_ids: tokio::sync::Mutex::new(0..0) };
+        let inner = Inner {
+            store,
+            master,
+            transit: MailboxKey::generate(),
+            limits,
+            open: Mutex::default(),
+            folder_ids: tokio::sync::Mutex::new(0..0),
+        };
         Self { inner: Arc::new(inner) }
     }
 
@@ -82,6 +93,11 @@ impl MailRoom {
     /// The operator's key, for the registry, which makes and destroys mailboxes' keys.
     pub(crate) fn master(&self) -> &MasterKey {
         &self.inner.master
+    }
+
+    /// The operator's key for what is on its way: it seals the trail.
+    pub(crate) fn transit(&self) -> &MailboxKey {
+        &self.inner.transit
     }
 
     /// A sink for a message that comes in: its body goes to the log, its summary is made on the way.

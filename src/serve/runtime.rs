@@ -342,6 +342,7 @@ fn mail_limits(config: &Config) -> MailLimits {
             parts: config.limits.mime_parts as usize,
             ..SummaryLimits::default()
         },
+        host: config.server.name.clone(),
         ..MailLimits::default()
     }
 }

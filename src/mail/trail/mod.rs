@@ -1,10 +1,27 @@
 //! The trail of a message: what happened to it, found by its Message-ID (`caducee follow`). A functional trace (MSSanté
 //! §11): addresses, times, peers' words; never content, never a subject.
+//!
+//! # Rules
+//!
+//! 1. An event is written in the commit that makes it true ([`note`] only adds to a batch), so the trail never says what
+//!    did not happen, and is silent about nothing that did.
+//! 2. Events are sealed under the operator's transit key, each for its own place: an address may be a citizen's national
+//!    health identity. What lies open is a digest of the Message-ID, and the time.
+//! 3. What somebody else's report says is linked by [`link`] only to a trail that is there, of a message that the
+//!    report's own recipient sent: nobody writes onto others' trails, and nobody makes trails.
+//! 4. Events are kept as long as `trail.keep` says; [`sweep`] takes the older ones away.
+
+mod keep;
+mod link;
 
 use aws_lc_rs::digest;
 use serde::{Deserialize, Serialize};
 
 use super::queue::Words;
+
+pub(crate) use keep::note;
+pub use keep::{follow, sweep};
+pub use link::link;
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +65,15 @@ pub enum Happening {
         recipients: Vec<String>,
         /// The report's own Message-ID.
         report: String,
+    },
+    /// Its sender could not be told: the mailbox is closed or suspended, say.
+    ReportLost {
+        /// As in `Reported`.
+        action: String,
+        /// About whom.
+        recipients: Vec<String>,
+        /// Why it could not.
+        reason: String,
     },
     /// Somebody's report about it came in: a DSN, or a citizen space's bounce by mail (MSSanté §8).
     ReportCame {
