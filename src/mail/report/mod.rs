@@ -14,8 +14,16 @@
 //! 3. A report that cannot be delivered keeps nothing else from being committed.
 //! 4. Words are French first and English second, in one place ([`texts`]); whatever a peer said goes out harmless.
 
+mod compose;
+mod human;
+mod lines;
+mod notify;
+mod settle;
 mod sniff;
+mod status;
+mod texts;
 pub mod types;
 
+pub(crate) use settle::settle;
 pub use sniff::{Sniffer, Status, Told, What};
 pub use types::{Action, Original, Report, Reported};

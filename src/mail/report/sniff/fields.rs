@@ -69,8 +69,7 @@ fn add_line(fields: &mut Vec<(String, String)>, line: &[u8]) {
 /// A value as text on one line, cut: what is not UTF-8 is replaced, control characters and line ends become spaces.
 pub(super) fn text(value: &[u8]) -> String {
     let window = &value[..value.len().min(4 * VALUE)];
-    let clean: String =
-        String::from_utf8_lossy(window).chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let clean: String = String::from_utf8_lossy(window).chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let words: Vec<&str> = clean.split(' ').filter(|word| !word.is_empty()).collect();
     cut(&words.join(" "), VALUE).to_owned()
 }

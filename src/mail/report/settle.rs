@@ -1,0 +1,276 @@
+//! Reports on their way: composed, streamed into the log, and filed in one commit with what made them true.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use aws_lc_rs::rand;
+
+use crate::mail::deliver::new_message;
+use crate::mail::flags::FlagBits;
+use crate::mail::mailbox::{MailboxGuard, commit};
+use crate::mail::messages::seal_content;
+use crate::mail::names::{FolderName, INBOX};
+use crate::mail::queue::{Kind, Outbound, OutboundRecipient};
+use crate::mail::room::now;
+use crate::mail::trail::{Event, Happening, note};
+use crate::mail::work::{NewRow, Work};
+use crate::mail::{MailError, MailRoom, Mailbox, ReceivedMessage, trace_fields};
+use crate::mss::Address;
+use crate::store::{AccountId, Batch, CommitError, Committed, StoreError};
+use crate::wire::smtp::params::RcptParams;
+
+use super::compose::{Composed, Enclose, Maker, compose};
+use super::{Report, Reported, notify};
+
+/// Octets of an original that are in memory at one time.
+const PIECE: u64 = 64 << 10;
+
+/// Commits `batch` together with the reports that are owed: each a new message, in its sender's own mailbox (beyond its
+/// quota) or in the queue for another operator's. A report that nobody asked for is none. One that cannot be delivered
+/// (the mailbox is closed, or suspended) is logged and put on the trail, and keeps nothing from being committed.
+///
+/// # Errors
+/// As [`crate::store::Store::commit`]: then nothing is done, and the reports are still owed. A conflict is the caller's
+/// batch's.
+pub(crate) async fn settle(room: &MailRoom, reports: Vec<Report>, mut batch: Batch) -> Result<Committed, CommitError> {
+    let mut letters = Vec::new();
+    for report in &reports {
+        let recipients = notify::wanted(report);
+        let Some(to) = report.original.envelope.sender.as_ref().filter(|_| !recipients.is_empty()) else { continue };
+        letters.push(Letter::make(room, report, to, &recipients).await?);
+    }
+    let (own, others): (Vec<_>, Vec<_>) = letters.into_iter().partition(|letter| letter.account.is_some());
+    for letter in others {
+        letter.enqueue(room, &mut batch).await;
+    }
+    Filing::of(own, batch).commit(room).await
+}
+
+/// A composed report whose bytes lie in the log, and where it goes.
+struct Letter {
+    /// The own mailbox; `None`: another operator's.
+    account: Option<AccountId>,
+    to: Address,
+    message: ReceivedMessage,
+    composed: Composed,
+    /// The original, and about whom: for the trail.
+    about: Option<String>,
+    recipients: Vec<String>,
+    reference: String,
+}
+
+impl Letter {
+    /// Composes a report and streams it into the log. An original that cannot be read is not enclosed.
+    async fn make(
+        room: &MailRoom,
+        report: &Report,
+        to: &Address,
+        recipients: &[&Reported],
+    ) -> Result<Self, CommitError> {
+        let account = report.original.envelope.account;
+        // MSSanté §3: a domain of ours. What another operator's sender is told of happened to a mailbox of ours.
+        let domain = match (account, recipients) {
+            (None, [first, ..]) => first.address.domain(),
+            _ => to.domain(),
+        };
+        let token = token();
+        let maker = Maker { host: &room.limits().host, domain, now: now(), token: &token };
+        let mut composed = compose(report, to, recipients, &maker, Enclose::AsAsked);
+        let message = match write(room, report, account, &composed).await {
+            Err(Trouble::Original(error)) => {
+                let reference = &report.original.envelope.reference;
+                tracing::error!(%error, reference, "a report goes without the original: it cannot be read");
+                composed = compose(report, to, recipients, &maker, Enclose::Nothing);
+                write(room, report, account, &composed).await
+            }
+            written => written,
+        };
+        Ok(Letter {
+            account,
+            to: to.clone(),
+            message: message.map_err(CommitError::from)?,
+            composed,
+            about: report.original.envelope.message_id.clone(),
+            recipients: recipients.iter().map(|recipient| recipient.address.to_string()).collect(),
+            reference: report.original.envelope.reference.clone(),
+        })
+    }
+
+    /// Puts the report into the queue, with the null sender (RFC 3461 §6.1).
+    async fn enqueue(self, room: &MailRoom, batch: &mut Batch) {
+        let _ = self.outbound();
+        self.lost(room, &"the queue is not there", batch);
+    }
+
+    fn outbound(&self) -> Outbound {
+        Outbound {
+            kind: Kind::Report,
+            sender: None,
+            account: None,
+            params: self.composed.params.clone(),
+            recipients: vec![OutboundRecipient { address: self.to.clone(), params: RcptParams::default() }],
+            message_id: Some(self.composed.message_id.clone()),
+            reference: self.reference.clone(),
+            skip: 0,
+            header: self.composed.header,
+            not_before: None,
+        }
+    }
+
+    /// The report is on its way, or there: on the original's trail, and the beginning of its own.
+    fn note(&self, room: &MailRoom, batch: &mut Batch) {
+        let to = vec![self.to.to_string()];
+        let (queued, delivered) = if self.account.is_none() { (to, Vec::new()) } else { (Vec::new(), to) };
+        let accepted =
+            Happening::Accepted { door: "report".into(), sender: String::new(), queued, delivered, mss: Vec::new() };
+        self.note_one(room, Some(&self.composed.message_id), accepted, batch);
+        let reported = Happening::Reported {
+            action: self.composed.action.name().into(),
+            recipients: self.recipients.clone(),
+            report: self.composed.message_id.clone(),
+        };
+        self.note_one(room, self.about.as_ref(), reported, batch);
+    }
+
+    /// The report cannot be delivered: in the log and on the trail.
+    fn lost(&self, room: &MailRoom, reason: &dyn std::fmt::Display, batch: &mut Batch) {
+        let (reference, action) = (&self.reference, self.composed.action.name());
+        tracing::warn!(event = "report-lost", reference, action, "a report cannot be delivered: {reason}");
+        let lost = Happening::ReportLost {
+            action: action.into(),
+            recipients: self.recipients.clone(),
+            reason: reason.to_string(),
+        };
+        self.note_one(room, self.about.as_ref(), lost, batch);
+    }
+
+    fn note_one(&self, room: &MailRoom, message_id: Option<&String>, what: Happening, batch: &mut Batch) {
+        let Some(message_id) = message_id else { return };
+        let event = Event { message_id: message_id.clone(), reference: self.reference.clone(), what };
+        note(room.transit(), &event, batch);
+    }
+}
+
+/// Why a report's bytes do not come together.
+#[derive(Debug, thiserror::Error)]
+enum Trouble {
+    #[error("the original cannot be read: {0}")]
+    Original(StoreError),
+    #[error(transparent)]
+    Writing(MailError),
+}
+
+impl From<Trouble> for CommitError {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Writing(MailError::Full) => CommitError::Full,
+            Trouble::Writing(_) | Trouble::Original(_) => CommitError::Unknown,
+        }
+    }
+}
+
+/// Streams a report into the log; the original goes from the store to it in pieces.
+async fn write(
+    room: &MailRoom,
+    report: &Report,
+    account: Option<AccountId>,
+    composed: &Composed,
+) -> Result<ReceivedMessage, Trouble> {
+    let mut incoming = room.receive();
+    if account.is_some() {
+        // RFC 5321 §4.4: final delivery; a report has the null sender.
+        incoming.write(trace_fields::return_path("<>").as_bytes()).await.map_err(Trouble::Writing)?;
+    }
+    incoming.write(composed.head.as_bytes()).await.map_err(Trouble::Writing)?;
+    for piece in pieces(composed.original.clone()) {
+        let (wanted, original) = (piece.end - piece.start, &report.original);
+        let read = room.store().read_body(&original.body, &original.body_key, piece).await;
+        let bytes = read.map_err(Trouble::Original)?;
+        incoming.write(&bytes).await.map_err(Trouble::Writing)?;
+        if (bytes.len() as u64) < wanted {
+            break;
+        }
+    }
+    incoming.write(composed.tail.as_bytes()).await.map_err(Trouble::Writing)?;
+    incoming.finish().await.map_err(Trouble::Writing)
+}
+
+fn pieces(range: Range<u64>) -> impl Iterator<Item = Range<u64>> {
+    let mut from = range.start;
+    std::iter::from_fn(move || {
+        let piece = from..range.end.min(from.saturating_add(PIECE));
+        from = piece.end;
+        (!piece.is_empty()).then_some(piece)
+    })
+}
+
+/// 128 random bits in hexadecimal.
+fn token() -> String {
+    let mut bytes = [0; 16];
+    rand::fill(&mut bytes).expect("the operating system's random generator answers");
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Reports for own mailboxes on their way into the batch.
+struct Filing {
+    /// By rising account number: that is the order of the locks.
+    letters: Vec<(AccountId, Letter)>,
+    batch: Batch,
+}
+
+impl Filing {
+    fn of(letters: Vec<Letter>, batch: Batch) -> Self {
+        let keyed = letters.into_iter().filter_map(|letter| Some((letter.account?, letter)));
+        let mut letters: Vec<_> = keyed.collect();
+        letters.sort_by_key(|(account, _)| *account);
+        Filing { letters, batch }
+    }
+
+    async fn commit(mut self, room: &MailRoom) -> Result<Committed, CommitError> {
+        let (mut guards, mut announcements) = (Vec::new(), Vec::new());
+        let mut letters = std::mem::take(&mut self.letters).into_iter().peekable();
+        while let Some((account, letter)) = letters.next() {
+            let mut of_account = vec![letter];
+            while let Some((_, letter)) = letters.next_if(|(other, _)| *other == account) {
+                of_account.push(letter);
+            }
+            match begin(room, account).await {
+                Ok((guard, mut work, inbox)) => {
+                    guards.push(guard);
+                    for letter in of_account {
+                        self.file(room, &mut work, inbox, letter);
+                    }
+                    announcements.push(work.finish(&mut self.batch));
+                }
+                Err(error) => of_account.iter().for_each(|letter| letter.lost(room, &error, &mut self.batch)),
+            }
+        }
+        commit(room.store(), guards, self.batch, announcements).await
+    }
+
+    fn file(&mut self, room: &MailRoom, work: &mut Work, inbox: usize, letter: Letter) {
+        let body = &letter.message.body;
+        let row = NewRow {
+            flags: FlagBits::default(),
+            message: new_message(body.id, body.size, now()),
+            content: seal_content(work.mailbox().key(), body, &letter.message.summary.encode()),
+        };
+        match work.add(inbox, row, &mut self.batch) {
+            Ok(_) => {
+                letter.note(room, &mut self.batch);
+                self.batch.adopt(letter.message.body, 1);
+            }
+            Err(error) => letter.lost(room, &error, &mut self.batch),
+        }
+    }
+}
+
+/// The mailbox's lock, the change that is made, and its INBOX.
+async fn begin(room: &MailRoom, account: AccountId) -> Result<(MailboxGuard, Work, usize), MailError> {
+    let mailbox: Arc<Mailbox> = room.open(account)?;
+    let guard = mailbox.lock().await;
+    mailbox.usable()?;
+    let work = Work::begin(&mailbox)?;
+    let inbox = work.selectable(&FolderName::parse(INBOX)?)?;
+    Ok((guard, work, inbox))
+}
