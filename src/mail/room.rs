@@ -100,6 +100,11 @@ impl MailRoom {
         &self.inner.transit
     }
 
+    /// Part A's: the queue.
+    pub fn queue(&self) -> super::queue::Queue {
+        super::queue::Queue::of(self)
+    }
+
     /// A sink for a message that comes in: its body goes to the log, its summary is made on the way.
     pub fn receive(&self) -> Incoming {
         Incoming::new(self.store().body_sink(), self.limits().summary)

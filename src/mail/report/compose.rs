@@ -181,3 +181,6 @@ impl Third {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -79,7 +79,7 @@ mod tests {
     #[test]
     fn a_peers_words_cannot_break_out() {
         assert_eq!(harmless("550 no\r\nBcc: x\0\u{202e}evil", 100), "550 no Bcc: x evil");
-        assert_eq!(ascii("Boîte « pleine » — désolé\u{1F600}", 100), "Boite \"pleine\" - desole?");
+        assert_eq!(ascii("Boîte « pleine » — désolé\u{1F600}", 100), "Boite \" pleine \" - desole?");
         assert_eq!(harmless(&"a".repeat(100_000), 500).len(), 500);
         assert_eq!(ascii(&"é".repeat(100_000), 500), "e".repeat(500));
         assert_eq!(harmless(&"\r\n".repeat(100_000), 500), "");

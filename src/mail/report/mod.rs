@@ -24,6 +24,6 @@ mod status;
 mod texts;
 pub mod types;
 
-pub(crate) use settle::settle;
+pub use settle::settle;
 pub use sniff::{Sniffer, Status, Told, What};
 pub use types::{Action, Original, Report, Reported};

@@ -10,7 +10,7 @@ use crate::mail::flags::FlagBits;
 use crate::mail::mailbox::{MailboxGuard, commit};
 use crate::mail::messages::seal_content;
 use crate::mail::names::{FolderName, INBOX};
-use crate::mail::queue::{Kind, Outbound, OutboundRecipient};
+use crate::mail::queue::{Enqueued, Kind, Outbound, OutboundRecipient, QueueError};
 use crate::mail::room::now;
 use crate::mail::trail::{Event, Happening, note};
 use crate::mail::work::{NewRow, Work};
@@ -32,7 +32,7 @@ const PIECE: u64 = 64 << 10;
 /// # Errors
 /// As [`crate::store::Store::commit`]: then nothing is done, and the reports are still owed. A conflict is the caller's
 /// batch's.
-pub(crate) async fn settle(room: &MailRoom, reports: Vec<Report>, mut batch: Batch) -> Result<Committed, CommitError> {
+pub async fn settle(room: &MailRoom, reports: Vec<Report>, mut batch: Batch) -> Result<Committed, CommitError> {
     let mut letters = Vec::new();
     for report in &reports {
         let recipients = notify::wanted(report);
@@ -40,10 +40,13 @@ pub(crate) async fn settle(room: &MailRoom, reports: Vec<Report>, mut batch: Bat
         letters.push(Letter::make(room, report, to, &recipients).await?);
     }
     let (own, others): (Vec<_>, Vec<_>) = letters.into_iter().partition(|letter| letter.account.is_some());
+    let mut enqueued = Vec::new();
     for letter in others {
-        letter.enqueue(room, &mut batch).await;
+        enqueued.extend(letter.enqueue(room, &mut batch).await);
     }
-    Filing::of(own, batch).commit(room).await
+    let committed = Filing::of(own, batch).commit(room).await?;
+    enqueued.into_iter().for_each(Enqueued::announce);
+    Ok(committed)
 }
 
 /// A composed report whose bytes lie in the log, and where it goes.
@@ -96,10 +99,25 @@ impl Letter {
         })
     }
 
-    /// Puts the report into the queue, with the null sender (RFC 3461 §6.1).
-    async fn enqueue(self, room: &MailRoom, batch: &mut Batch) {
-        let _ = self.outbound();
-        self.lost(room, &"the queue is not there", batch);
+    /// Puts the report into the queue, with the null sender (RFC 3461 §6.1). What is given back is announced once the
+    /// batch is committed.
+    async fn enqueue(self, room: &MailRoom, batch: &mut Batch) -> Option<Enqueued> {
+        match self.stage(room, batch).await {
+            Ok(enqueued) => {
+                self.note(room, batch);
+                batch.adopt(self.message.body, 1);
+                Some(enqueued)
+            }
+            Err(error) => {
+                self.lost(room, &error, batch);
+                None
+            }
+        }
+    }
+
+    async fn stage(&self, room: &MailRoom, batch: &mut Batch) -> Result<Enqueued, QueueError> {
+        room.queue().reserve().await?;
+        room.queue().stage(self.outbound(), &self.message.body, batch)
     }
 
     fn outbound(&self) -> Outbound {

@@ -18,6 +18,7 @@ use aws_lc_rs::digest;
 use serde::{Deserialize, Serialize};
 
 use super::queue::Words;
+use super::summary::Summary;
 
 pub(crate) use keep::note;
 pub use keep::{follow, sweep};
@@ -117,4 +118,13 @@ pub fn digest_of(message_id: &str) -> u64 {
     let mut first = [0; 8];
     first.copy_from_slice(&digest.as_ref()[..8]);
     u64::from_be_bytes(first)
+}
+
+/// The Message-ID of a message, with its angle brackets, if it has one that it can be followed by.
+pub fn message_id_of(summary: &Summary) -> Option<String> {
+    let raw = summary.message.envelope.message_id.as_deref()?.trim_ascii();
+    // RFC 5322 §3.6.4, §2.1.1; what is odd within a line is kept as it is.
+    let is_plain = raw.len() <= 998 && raw.iter().all(|byte| (0x20..0x7f).contains(byte));
+    let text = std::str::from_utf8(raw).ok().filter(|text| is_plain && !text.is_empty())?;
+    Some(keep::bracketed(text))
 }

@@ -4,7 +4,7 @@ use crate::mail::Incoming;
 use crate::mss::Address;
 use crate::mss::exchange::Party;
 use crate::store::AccountId;
-use crate::wire::smtp::params::{MailParams, Notify, RcptParams};
+use crate::wire::smtp::params::{MailParams, RcptParams};
 
 /// From an accepted `MAIL` to the answer at the message's end.
 #[derive(Debug)]
@@ -23,6 +23,8 @@ pub(super) struct Envelope {
     pub(super) recipients: Vec<Recipient>,
     /// The header section so far; empty once it has been checked and written.
     pub(super) header: Vec<u8>,
+    /// Octets of our own lines on top of the message.
+    pub(super) ours: u32,
     /// Where the message goes, once it comes.
     pub(super) incoming: Option<Incoming>,
 }
@@ -47,12 +49,6 @@ impl Envelope {
     /// The reverse path with its angle brackets.
     pub(super) fn return_path(&self) -> String {
         self.sender.as_ref().map_or_else(|| "<>".to_owned(), |address| format!("<{address}>"))
-    }
-
-    /// How many recipients' senders asked for a report of success (RFC 3461 §5.2.2). It is for the queue to send them.
-    pub(super) fn success_reports_wanted(&self) -> usize {
-        let wanted = |recipient: &&Recipient| matches!(recipient.params.notify, Some(Notify::On { success: true, .. }));
-        self.recipients.iter().filter(wanted).count()
     }
 
     /// The one recipient, if there is only one.

@@ -67,7 +67,7 @@ fn recipient(group: &Group) -> Option<Status> {
     let words = [group.named("status"), said].into_iter().flatten().collect::<Vec<_>>();
     Some(Status {
         recipient: group.address("original-recipient").or_else(|| group.address("final-recipient")),
-        action: action.split_whitespace().next().unwrap_or_default().to_owned(),
+        action: action.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default().to_owned(),
         text: words.join(" "),
     })
 }

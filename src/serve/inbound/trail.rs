@@ -1,0 +1,65 @@
+//! What a message that came in leaves on trails, and the reports of success that its sender asked for.
+
+use super::envelope::Envelope;
+use crate::mail::queue::{self, Kind};
+use crate::mail::report::{self, Original, Report};
+use crate::mail::trail::{self, Event, Happening};
+use crate::mail::{MailRoom, ReceivedMessage};
+use crate::mss::Address;
+use crate::serve::Shared;
+use crate::store::Batch;
+
+/// What is written in the commit of the delivery: that we took the message, and what it tells of another one.
+pub(super) fn of_delivery(shared: &Shared, envelope: &Envelope, message: &ReceivedMessage) -> Batch {
+    let mut batch = Batch::new();
+    if let Some(message_id) = trail::message_id_of(&message.summary) {
+        let what = Happening::Accepted {
+            door: "smtp".into(),
+            sender: envelope.sender.as_ref().map(ToString::to_string).unwrap_or_default(),
+            queued: Vec::new(),
+            delivered: envelope.recipients.iter().map(|recipient| recipient.address.to_string()).collect(),
+            mss: Vec::new(),
+        };
+        let event = Event { message_id, reference: envelope.reference.clone(), what };
+        trail::note(shared.mail.transit(), &event, &mut batch);
+    }
+    if let Some(told) = &message.told {
+        let recipients: Vec<&Address> = envelope.recipients.iter().map(|recipient| &recipient.address).collect();
+        let citizens = &shared.config.load().citizens.domains;
+        trail::link(&shared.mail, told, &recipients, citizens, &envelope.reference, &mut batch);
+    }
+    batch
+}
+
+/// The report of success that is owed once the message lies in its mailboxes (RFC 3461 §5.2.2, §6.2).
+pub(super) fn success_report(envelope: &Envelope, message: &ReceivedMessage, now: i64) -> Option<Report> {
+    let recipients = envelope.recipients.iter().map(|recipient| (recipient.address.clone(), recipient.params.clone()));
+    let header_end = message.summary.message.root.body_start;
+    let original = Original {
+        envelope: queue::Envelope {
+            kind: Kind::Mail,
+            sender: envelope.sender.clone(),
+            account: None,
+            params: envelope.params.clone(),
+            message_id: trail::message_id_of(&message.summary),
+            reference: envelope.reference.clone(),
+        },
+        accepted_at: now,
+        body: message.body.id,
+        body_key: message.body.key.clone(),
+        // What goes back is what its sender wrote, without our lines.
+        skip: envelope.ours,
+        size: message.size().saturating_sub(envelope.ours.into()),
+        header: header_end.saturating_sub(envelope.ours.into()),
+    };
+    Report::delivered(original, recipients.collect())
+}
+
+/// Sends a report of success. The message is delivered whatever becomes of it.
+pub(super) async fn tell(room: &MailRoom, owed: Option<Report>) {
+    let Some(report) = owed else { return };
+    let reference = report.original.envelope.reference.clone();
+    if let Err(error) = report::settle(room, vec![report], Batch::new()).await {
+        tracing::error!(%error, reference, "a report of success could not be made");
+    }
+}
