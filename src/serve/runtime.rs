@@ -21,7 +21,7 @@ use super::reload::Reloader;
 use super::secrets::{MasterKeyError, read_master_key};
 use super::shutdown::{ShutdownSwitch, shutdown};
 use super::tls::{Contexts, Material, TlsError};
-use super::{Shared, health, imap, inbound, listen, systemd, watch};
+use super::{Shared, health, imap, inbound, listen, sweep, systemd, watch};
 use crate::accounts::{AccountOptions, HashingOptions, Registry};
 use crate::config::{Config, ConfigError};
 use crate::jobs::trust::SetupError;
@@ -203,6 +203,7 @@ impl Server {
             tokio::spawn(health::serve(Arc::clone(&shared), listener));
         }
         tokio::spawn(watch::run(Arc::clone(&shared)));
+        tokio::spawn(sweep::run(Arc::clone(&shared)));
         tokio::spawn(finish_erasures(Arc::clone(&shared)));
         Ok(Self { shared, switch, tasks, signals })
     }

@@ -90,7 +90,7 @@ fn next(key: TrailKey) -> Option<TrailKey> {
 }
 
 /// A Message-ID as the trail knows it: with its angle brackets, without white space around it.
-pub(super) fn bracketed(message_id: &str) -> String {
+pub fn bracketed(message_id: &str) -> String {
     let bare = message_id.trim();
     if bare.starts_with('<') { bare.to_owned() } else { format!("<{bare}>") }
 }

@@ -21,7 +21,7 @@ use super::queue::Words;
 use super::summary::Summary;
 
 pub(crate) use keep::note;
-pub use keep::{follow, sweep};
+pub use keep::{bracketed, follow, sweep};
 pub use link::link;
 
 /// What happened.
@@ -126,5 +126,5 @@ pub fn message_id_of(summary: &Summary) -> Option<String> {
     // RFC 5322 §3.6.4, §2.1.1; what is odd within a line is kept as it is.
     let is_plain = raw.len() <= 998 && raw.iter().all(|byte| (0x20..0x7f).contains(byte));
     let text = std::str::from_utf8(raw).ok().filter(|text| is_plain && !text.is_empty())?;
-    Some(keep::bracketed(text))
+    Some(bracketed(text))
 }
