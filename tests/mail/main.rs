@@ -10,6 +10,7 @@ mod folders;
 mod isolation;
 mod logins;
 mod quotas;
+mod reports;
 mod second_opinion;
 mod sessions;
 mod support;
