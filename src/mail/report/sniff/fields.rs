@@ -103,7 +103,7 @@ pub(super) fn one_address(value: &[u8]) -> Option<String> {
     let [address] = list.as_slice() else { return None };
     let local = std::str::from_utf8(address.mailbox.as_deref()?).ok()?;
     let host = std::str::from_utf8(address.host.as_deref()?).ok()?;
-    Some(cut(&format!("{local}@{host}"), VALUE).to_owned())
+    Some(text(format!("{local}@{host}").as_bytes()))
 }
 
 /// The first enhanced status code of a failure in a text (RFC 3463 §2), as `5.1.1`.

@@ -71,7 +71,7 @@ pub struct Status {
 
 impl Told {
     /// What is written onto the trail of the message that it turned out to be about.
-    pub(crate) fn events(&self, message_id: &str, reference: &str) -> Vec<Event> {
+    pub fn events(&self, message_id: &str, reference: &str) -> Vec<Event> {
         let report = || self.message_id.clone();
         let happenings: Vec<Happening> = match self.what.clone() {
             What::Delivery(statuses) => statuses
