@@ -58,10 +58,11 @@ impl Letter<'_> {
             return;
         }
         let words = &recipient.words;
-        let reason = explain(recipient.action, words.rule.as_deref(), &words.status);
-        for (label, words) in [(texts::WHY, reason.why), (texts::ADVICE, reason.advice)] {
-            text.push_str(&format!("    {} {}\r\n", label.in_language(language), words.in_language(language)));
-        }
+        let (late, reason) = explain(recipient.action, words.rule.as_deref(), &words.status);
+        let why: Vec<_> = late.into_iter().chain([reason.why]).map(|text| text.in_language(language)).collect();
+        text.push_str(&format!("    {} {}\r\n", texts::WHY.in_language(language), why.join(" ")));
+        let advice = reason.advice.in_language(language);
+        text.push_str(&format!("    {} {advice}\r\n", texts::ADVICE.in_language(language)));
         if let Some(until) = recipient.retry_until.filter(|_| recipient.action == Action::Delayed) {
             let until = moment(until, language);
             text.push_str(&format!("    {} {until}.\r\n", texts::UNTIL.in_language(language)));

@@ -24,6 +24,6 @@ mod status;
 mod texts;
 pub mod types;
 
-pub use settle::settle;
+pub use settle::{settle, stage};
 pub use sniff::{Sniffer, Status, Told, What};
 pub use types::{Action, Original, Report, Reported};

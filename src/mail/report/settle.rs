@@ -14,7 +14,7 @@ use crate::mail::queue::{Enqueued, Kind, Outbound, OutboundRecipient, QueueError
 use crate::mail::room::now;
 use crate::mail::trail::{Event, Happening, note};
 use crate::mail::work::{NewRow, Work};
-use crate::mail::{MailError, MailRoom, Mailbox, ReceivedMessage, trace_fields};
+use crate::mail::{Incoming, MailError, MailRoom, Mailbox, ReceivedMessage, trace_fields};
 use crate::mss::Address;
 use crate::store::{AccountId, Batch, CommitError, Committed, StoreError};
 use crate::wire::smtp::params::RcptParams;
@@ -37,7 +37,7 @@ pub async fn settle(room: &MailRoom, reports: Vec<Report>, mut batch: Batch) -> 
     for report in &reports {
         let recipients = notify::wanted(report);
         let Some(to) = report.original.envelope.sender.as_ref().filter(|_| !recipients.is_empty()) else { continue };
-        letters.push(Letter::make(room, report, to, &recipients).await?);
+        letters.push(Letter::make(room, report, to, &recipients, Source::Store).await?);
     }
     let (own, others): (Vec<_>, Vec<_>) = letters.into_iter().partition(|letter| letter.account.is_some());
     let mut enqueued = Vec::new();
@@ -47,6 +47,38 @@ pub async fn settle(room: &MailRoom, reports: Vec<Report>, mut batch: Batch) -> 
     let committed = Filing::of(own, batch).commit(room).await?;
     enqueued.into_iter().for_each(Enqueued::announce);
     Ok(committed)
+}
+
+/// Adds a report for another operator's sender to the batch that makes it true; `None` when nobody is told so. The message
+/// is not in the store yet, so its header section is given. The caller announces what it gets once the batch is committed.
+/// (An own mailbox is told by [`settle`], which takes its lock.)
+///
+/// # Errors
+/// As [`settle`].
+pub async fn stage(
+    room: &MailRoom,
+    report: &Report,
+    header: &[u8],
+    batch: &mut Batch,
+) -> Result<Option<Enqueued>, CommitError> {
+    let recipients = notify::wanted(report);
+    let envelope = &report.original.envelope;
+    match envelope.sender.as_ref().filter(|_| envelope.account.is_none() && !recipients.is_empty()) {
+        None => Ok(None),
+        Some(to) => {
+            let letter = Letter::make(room, report, to, &recipients, Source::Header(header)).await?;
+            Ok(letter.enqueue(room, batch).await)
+        }
+    }
+}
+
+/// Where an original's bytes are.
+#[derive(Clone, Copy)]
+enum Source<'a> {
+    /// In the store: any range can be read.
+    Store,
+    /// Its header section, at hand.
+    Header(&'a [u8]),
 }
 
 /// A composed report whose bytes lie in the log, and where it goes.
@@ -69,6 +101,7 @@ impl Letter {
         report: &Report,
         to: &Address,
         recipients: &[&Reported],
+        source: Source<'_>,
     ) -> Result<Self, CommitError> {
         let account = report.original.envelope.account;
         // MSSanté §3: a domain of ours. What another operator's sender is told of happened to a mailbox of ours.
@@ -79,12 +112,12 @@ impl Letter {
         let token = token();
         let maker = Maker { host: &room.limits().host, domain, now: now(), token: &token };
         let mut composed = compose(report, to, recipients, &maker, Enclose::AsAsked);
-        let message = match write(room, report, account, &composed).await {
+        let message = match write(room, report, source, &composed).await {
             Err(Trouble::Original(error)) => {
                 let reference = &report.original.envelope.reference;
                 tracing::error!(%error, reference, "a report goes without the original: it cannot be read");
                 composed = compose(report, to, recipients, &maker, Enclose::Nothing);
-                write(room, report, account, &composed).await
+                write(room, report, source, &composed).await
             }
             written => written,
         };
@@ -191,26 +224,31 @@ impl From<Trouble> for CommitError {
 async fn write(
     room: &MailRoom,
     report: &Report,
-    account: Option<AccountId>,
+    source: Source<'_>,
     composed: &Composed,
 ) -> Result<ReceivedMessage, Trouble> {
     let mut incoming = room.receive();
-    if account.is_some() {
+    if report.original.envelope.account.is_some() {
         // RFC 5321 §4.4: final delivery; a report has the null sender.
         incoming.write(trace_fields::return_path("<>").as_bytes()).await.map_err(Trouble::Writing)?;
     }
     incoming.write(composed.head.as_bytes()).await.map_err(Trouble::Writing)?;
-    for piece in pieces(composed.original.clone()) {
-        let (wanted, original) = (piece.end - piece.start, &report.original);
-        let read = room.store().read_body(&original.body, &original.body_key, piece).await;
-        let bytes = read.map_err(Trouble::Original)?;
-        incoming.write(&bytes).await.map_err(Trouble::Writing)?;
-        if (bytes.len() as u64) < wanted {
-            break;
-        }
+    match source {
+        Source::Store => copy(room, report, composed.original.clone(), &mut incoming).await?,
+        Source::Header(header) => incoming.write(header).await.map_err(Trouble::Writing)?,
     }
     incoming.write(composed.tail.as_bytes()).await.map_err(Trouble::Writing)?;
     incoming.finish().await.map_err(Trouble::Writing)
+}
+
+/// Copies a range of the original, a piece at a time.
+async fn copy(room: &MailRoom, report: &Report, range: Range<u64>, to: &mut Incoming) -> Result<(), Trouble> {
+    let original = &report.original;
+    for piece in pieces(range) {
+        let read = room.store().read_body(&original.body, &original.body_key, piece).await;
+        to.write(&read.map_err(Trouble::Original)?).await.map_err(Trouble::Writing)?;
+    }
+    Ok(())
 }
 
 fn pieces(range: Range<u64>) -> impl Iterator<Item = Range<u64>> {
@@ -291,4 +329,87 @@ async fn begin(room: &MailRoom, account: AccountId) -> Result<(MailboxGuard, Wor
     let work = Work::begin(&mailbox)?;
     let inbox = work.selectable(&FolderName::parse(INBOX)?)?;
     Ok((guard, work, inbox))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mail::MailLimits;
+    use crate::mail::queue::{Envelope, Words};
+    use crate::mail::report::{Action, Original};
+    use crate::mail::trail::follow;
+    use crate::store::{BodyId, BodyKey, MasterKey, QueueMessage, Store};
+    use crate::wire::smtp::params::{MailParams, Notify};
+
+    const HEADER: &str = "From: Bruno <bruno@other.example>\r\nMessage-ID: <abc@other.example>\r\n\r\n";
+
+    /// Bruno of another operator asked to be told when Anne has his message.
+    fn success(account: Option<AccountId>) -> Report {
+        let address = |text| Address::parse(text).unwrap();
+        let envelope = Envelope {
+            kind: Kind::Mail,
+            sender: Some(address("bruno@other.example")),
+            account,
+            params: MailParams::default(),
+            message_id: Some("<abc@other.example>".into()),
+            reference: "r/1".into(),
+        };
+        let (body, body_key, header) = (BodyId(9), BodyKey::generate(), HEADER.len() as u64);
+        let original = Original { envelope, accepted_at: 0, body, body_key, skip: 300, size: 5_000, header };
+        let notify = Some(Notify::On { success: true, failure: false, delay: false });
+        let recipient = Reported {
+            address: address("anne@aura.example"),
+            params: RcptParams { notify, ..RcptParams::default() },
+            action: Action::Delivered,
+            words: Words { code: None, status: "2.1.5".into(), text: String::new(), host: None, rule: None },
+            last_attempt: None,
+            retry_until: None,
+        };
+        Report { original, recipients: vec![recipient] }
+    }
+
+    #[tokio::test]
+    async fn success_is_told_in_the_commit_that_makes_it_true() {
+        let room = MailRoom::new(Store::in_memory(), MasterKey::generate(), MailLimits::default());
+        let mut batch = Batch::new();
+        let staged = stage(&room, &success(None), HEADER.as_bytes(), &mut batch).await.unwrap();
+        assert!(staged.is_some() && follow(&room, "<abc@other.example>").unwrap().is_empty(), "not before the commit");
+        room.store().commit(batch).await.unwrap();
+        let (_, queued) = room.store().scan::<QueueMessage>(.., 1).unwrap().pop().unwrap();
+        let key = room.transit().open_body_key(queued.body, &queued.sealed_body_key).unwrap();
+        let read = room.store().read_body(&queued.body, &key, 0..u64::MAX).await.unwrap();
+        let report = String::from_utf8(read).unwrap();
+        assert!(
+            report.starts_with("From: \"Remise des messages\" <postmaster@aura.example>\r\nTo: <bruno@other.example>")
+        );
+        assert!(report.contains("Action: delivered\r\nStatus: 2.1.5\r\n"), "{report}");
+        assert!(report.contains(&format!(
+            "Content-Type: text/rfc822-headers\r\nContent-Transfer-Encoding: 7bit\r\n\r\n{HEADER}"
+        )));
+        assert_eq!((queued.skip, queued.size), (0, report.len() as u64));
+        let header_end = report.find("\r\n\r\n").unwrap() as u64 + 4;
+        assert_eq!(queued.header, header_end);
+        let events = follow(&room, "<abc@other.example>").unwrap();
+        assert!(matches!(&events[0].1.what, Happening::Reported { action, .. } if action == "delivered"));
+    }
+
+    #[tokio::test]
+    async fn an_own_mailbox_is_not_told_behind_its_lock() {
+        let room = MailRoom::new(Store::in_memory(), MasterKey::generate(), MailLimits::default());
+        let mut batch = Batch::new();
+        let staged = stage(&room, &success(Some(AccountId(1))), HEADER.as_bytes(), &mut batch).await.unwrap();
+        assert!(staged.is_none() && batch.is_empty());
+    }
+
+    #[test]
+    fn an_original_is_read_in_pieces_without_gap_or_overlap() {
+        for range in [0..0, 5..5, 0..1, 7..PIECE, 7..PIECE + 7, 100..(25 << 20) + 3] {
+            let mut at = range.start;
+            for piece in pieces(range.clone()) {
+                assert!(piece.start == at && piece.end > at && piece.end - piece.start <= PIECE, "{piece:?}");
+                at = piece.end;
+            }
+            assert_eq!(at, range.end);
+        }
+    }
 }

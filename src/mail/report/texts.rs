@@ -120,6 +120,13 @@ const UNSAFE_SERVER: Both = both(
     "The recipient’s server could not prove who it is: for safety the message was not given to it.",
 );
 const NO_ANSWER: Both = both("Le serveur de ce destinataire ne répond pas.", "The recipient’s server does not answer.");
+const NOT_FOUND: Both =
+    both("Le serveur de ce destinataire est introuvable.", "The recipient’s server cannot be found.");
+/// Told before what stood in the way, where that is known.
+const EXPIRED: Both = both(
+    "Le message n’a pas pu être remis dans le délai prévu, malgré plusieurs essais.",
+    "The message could not be delivered in time, after several tries.",
+);
 const UNLISTED: Both = both(
     "Le domaine de cette adresse ne fait pas partie de l’espace de confiance MSSanté.",
     "The domain of this address is not part of the MSSanté trust space.",
@@ -184,24 +191,54 @@ const RULES: &[(&str, Reason)] = &[
             ASK_OPERATOR,
         ),
     ),
+    (
+        "citizen-address-form",
+        reason(
+            both(
+                "Cette adresse de patient n’a pas la forme attendue.",
+                "This patient’s address does not have the right form.",
+            ),
+            CHECK_ADDRESS,
+        ),
+    ),
     ("revocation-unknown", reason(UNSAFE_SERVER, ASK_OPERATOR)),
     ("no-starttls", reason(UNSAFE_SERVER, ASK_THEIRS)),
+    ("starttls-refused", reason(UNSAFE_SERVER, ASK_THEIRS)),
+    ("tls-refused", reason(UNSAFE_SERVER, ASK_THEIRS)),
+    ("tls-failed", reason(UNSAFE_SERVER, ASK_THEIRS)),
+    (
+        "tls-incompatible",
+        reason(
+            both(
+                "Le serveur de ce destinataire n’offre que des chiffrements trop anciens, que votre opérateur refuse.",
+                "The recipient’s server offers only old encryption that your operator refuses.",
+            ),
+            ASK_THEIRS,
+        ),
+    ),
     ("dn-not-listed", reason(UNSAFE_SERVER, ASK_THEIRS)),
     ("peer-not-listed", reason(UNSAFE_SERVER, ASK_THEIRS)),
     ("peer-dn-differs", reason(UNSAFE_SERVER, ASK_THEIRS)),
-    ("tls-failed", reason(UNSAFE_SERVER, ASK_THEIRS)),
+    // All that can be wrong with a server's certificate: `certificate-expired`, `certificate-revoked` …
+    ("certificate-", reason(UNSAFE_SERVER, ASK_THEIRS)),
+    ("no-such-domain", reason(NOT_FOUND, CHECK_ADDRESS)),
+    ("no-mx", reason(NOT_FOUND, CHECK_ADDRESS)),
+    ("no-address", reason(NOT_FOUND, ASK_THEIRS)),
+    ("bad-host-name", reason(NOT_FOUND, ASK_THEIRS)),
+    ("dns-failed", reason(NOT_FOUND, OTHER_WAY)),
+    ("null-mx", reason(both("Ce domaine ne reçoit pas de messages.", "This domain takes no mail."), CHECK_ADDRESS)),
+    ("connect-failed", reason(NO_ANSWER, OTHER_WAY)),
+    ("connection-lost", reason(NO_ANSWER, OTHER_WAY)),
     (
-        "expired",
+        "no-room",
         reason(
-            both(
-                "Le message n’a pas pu être remis dans le délai prévu, malgré plusieurs essais.",
-                "The message could not be delivered in time, after several tries.",
-            ),
+            both("Trop de messages attendent déjà ce serveur.", "Too many messages wait for this server already."),
             OTHER_WAY,
         ),
     ),
+    ("expired", reason(EXPIRED, OTHER_WAY)),
     (
-        "operator",
+        "bounced",
         reason(
             both("Votre opérateur a arrêté l’envoi de ce message.", "Your operator stopped this message."),
             ASK_OPERATOR,
@@ -259,13 +296,7 @@ const STATUSES: &[(&str, Reason)] = &[
             OTHER_WAY,
         ),
     ),
-    (
-        "4.4",
-        reason(
-            both("Le serveur de ce destinataire est introuvable.", "The recipient’s server cannot be found."),
-            CHECK_ADDRESS,
-        ),
-    ),
+    ("4.4", reason(NOT_FOUND, CHECK_ADDRESS)),
     (
         "4.6",
         reason(
@@ -276,16 +307,7 @@ const STATUSES: &[(&str, Reason)] = &[
             ASK_OPERATOR,
         ),
     ),
-    (
-        "4.7",
-        reason(
-            both(
-                "Le message n’a pas pu être remis dans le délai prévu, malgré plusieurs essais.",
-                "The message could not be delivered in time, after several tries.",
-            ),
-            OTHER_WAY,
-        ),
-    ),
+    ("4.7", reason(EXPIRED, OTHER_WAY)),
     ("4", reason(NO_ANSWER, OTHER_WAY)),
     (
         "5.3",
@@ -348,12 +370,19 @@ const UNKNOWN: Reason = reason(
     ASK_OPERATOR,
 );
 
-/// Why a recipient has not got the message, and what to do.
-pub(super) fn explain(action: Action, rule: Option<&str>, status: &str) -> Reason {
-    let by_rule = RULES.iter().find(|(name, _)| Some(*name) == rule);
+/// Why a recipient has not got the message, and what to do; for one that was tried in vain for long enough, first that.
+pub(super) fn explain(action: Action, rule: Option<&str>, status: &str) -> (Option<Both>, Reason) {
+    let by_rule = RULES.iter().find(|(name, _)| rule.is_some_and(|rule| is_rule(rule, name)));
     let found = by_rule.or_else(|| STATUSES.iter().find(|(code, _)| is_within(status, code)));
     let reason = found.map_or(UNKNOWN, |(_, reason)| *reason);
-    if action == Action::Delayed { Reason { advice: WAIT, ..reason } } else { reason }
+    let is_late = action == Action::Failed && is_within(status, "4.7") && reason.why != EXPIRED;
+    let advice = if action == Action::Delayed { WAIT } else { reason.advice };
+    (is_late.then_some(EXPIRED), Reason { advice, ..reason })
+}
+
+/// A name that ends in a hyphen stands for all that begin with it.
+fn is_rule(rule: &str, name: &str) -> bool {
+    if name.ends_with('-') { rule.starts_with(name) } else { rule == name }
 }
 
 /// Whether a status code, its class left aside, is this code or below it: `5.1.1` is within `1`.
@@ -367,7 +396,7 @@ mod tests {
     use super::*;
 
     fn french(action: Action, rule: Option<&str>, status: &str) -> &'static str {
-        explain(action, rule, status).why.french
+        explain(action, rule, status).1.why.french
     }
 
     #[test]
@@ -378,21 +407,31 @@ mod tests {
         assert!(french(Action::Failed, None, "5.2.9").contains("n’accepte pas"));
         assert!(french(Action::Failed, None, "5.1.1").contains("n’existe pas"));
         assert!(french(Action::Failed, None, "5.1.10").contains("ne reçoit pas"), "not taken for 5.1.1");
-        assert_eq!(explain(Action::Failed, None, "5.0.0"), UNKNOWN);
-        assert_eq!(explain(Action::Failed, None, "nonsense"), UNKNOWN);
+        for unknown in ["5.0.0", "nonsense", ""] {
+            assert_eq!(explain(Action::Failed, None, unknown), (None, UNKNOWN));
+        }
     }
 
     #[test]
     fn a_rule_of_ours_counts_before_any_code() {
-        assert_eq!(explain(Action::Failed, Some("recipient-domain-unlisted"), "5.7.1").why, UNLISTED);
-        let unknown_rule = explain(Action::Failed, Some("something-new"), "5.2.2");
-        assert!(unknown_rule.why.french.contains("pleine"));
+        assert_eq!(french(Action::Failed, Some("recipient-domain-unlisted"), "5.7.1"), UNLISTED.french);
+        assert!(french(Action::Failed, Some("something-new"), "5.2.2").contains("pleine"));
+        assert_eq!(french(Action::Failed, Some("certificate-revoked"), "5.7.5"), UNSAFE_SERVER.french);
+    }
+
+    #[test]
+    fn what_was_tried_in_vain_for_too_long_is_told_with_its_cause() {
+        let late = explain(Action::Failed, Some("connect-failed"), "5.4.7");
+        assert_eq!((late.0, late.1.why), (Some(EXPIRED), NO_ANSWER));
+        assert_eq!(explain(Action::Failed, Some("expired"), "5.4.7").0, None, "not twice");
+        assert_eq!(explain(Action::Failed, None, "4.4.7"), (None, reason(EXPIRED, OTHER_WAY)));
+        assert_eq!(explain(Action::Delayed, Some("connect-failed"), "4.4.7").0, None);
     }
 
     #[test]
     fn who_waits_is_told_that_there_is_nothing_to_do() {
         for status in ["4.4.1", "4.2.2", "4.7.0", "4.0.0"] {
-            assert_eq!(explain(Action::Delayed, None, status).advice, WAIT);
+            assert_eq!(explain(Action::Delayed, None, status).1.advice, WAIT);
         }
     }
 

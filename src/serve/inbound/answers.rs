@@ -6,6 +6,7 @@ use super::refusal::Refused;
 use super::session::Session;
 use super::trail;
 use crate::accounts::{Account, AccountError};
+use crate::mail::queue::Enqueued;
 use crate::mail::trace_fields::{self, Hops, Received, Trust};
 use crate::mail::{Admission, DeliverError, Delivered, Delivery, MailError, ReceivedMessage, deliver};
 use crate::mss::decision::Decision;
@@ -193,11 +194,15 @@ impl Session {
         accepted(&admission::header(&self.shared.trust.load(), &peer.identity.subject, &senders))?;
         let from_domain = senders.from.first().map(|address| address.domain().as_str());
         let lines = self.trace_lines(from_domain)?;
+        let header = trace_fields::without_ours(&header);
         if let Some(envelope) = &mut self.envelope {
             envelope.ours = u32::try_from(lines.len()).unwrap_or(u32::MAX);
+            if envelope.wants_success() {
+                envelope.header = header.to_vec();
+            }
         }
         self.keep(lines.as_bytes()).await?;
-        self.keep(&trace_fields::without_ours(&header)).await
+        self.keep(&header).await
     }
 
     fn trace_lines(&self, from_domain: Option<&str>) -> Result<String, Refused> {
@@ -271,11 +276,12 @@ impl Session {
         let incoming = envelope.incoming.take().ok_or_else(Refused::store_unavailable)?;
         let message: ReceivedMessage = incoming.finish().await.map_err(|error| self.mailbox_failed(&error))?;
         let recipients: Vec<_> = envelope.recipients.iter().map(|recipient| recipient.account).collect();
-        let (count, also) = (recipients.len(), trail::of_delivery(&self.shared, &envelope, &message));
-        let owed = trail::success_report(&envelope, &message, self.now());
+        let count = recipients.len();
+        let mut also = trail::of_delivery(&self.shared, &envelope, &message);
+        let told = trail::tell_success(&self.shared.mail, &envelope, &message, &mut also).await;
         let delivery = Delivery { also, ..Delivery::new(message, recipients, self.now()) };
         let delivered = deliver(&self.shared.mail, delivery).await.map_err(|error| delivery_failed(&error, count))?;
-        trail::tell(&self.shared.mail, owed).await;
+        told.into_iter().for_each(Enqueued::announce);
         Ok(delivered)
     }
 

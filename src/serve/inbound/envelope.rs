@@ -4,7 +4,7 @@ use crate::mail::Incoming;
 use crate::mss::Address;
 use crate::mss::exchange::Party;
 use crate::store::AccountId;
-use crate::wire::smtp::params::{MailParams, RcptParams};
+use crate::wire::smtp::params::{MailParams, Notify, RcptParams};
 
 /// From an accepted `MAIL` to the answer at the message's end.
 #[derive(Debug)]
@@ -21,7 +21,8 @@ pub(super) struct Envelope {
     pub(super) params: MailParams,
     /// The accepted recipients, each mailbox once.
     pub(super) recipients: Vec<Recipient>,
-    /// The header section so far; empty once it has been checked and written.
+    /// The header section so far; once it has been checked and written it is kept only if a report of success gives it
+    /// back.
     pub(super) header: Vec<u8>,
     /// Octets of our own lines on top of the message.
     pub(super) ours: u32,
@@ -49,6 +50,12 @@ impl Envelope {
     /// The reverse path with its angle brackets.
     pub(super) fn return_path(&self) -> String {
         self.sender.as_ref().map_or_else(|| "<>".to_owned(), |address| format!("<{address}>"))
+    }
+
+    /// Whether a recipient's sender asked for a report of success (RFC 3461 §4.1).
+    pub(super) fn wants_success(&self) -> bool {
+        let wanted = |recipient: &Recipient| matches!(recipient.params.notify, Some(Notify::On { success: true, .. }));
+        self.sender.is_some() && self.recipients.iter().any(wanted)
     }
 
     /// The one recipient, if there is only one.

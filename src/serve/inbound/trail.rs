@@ -1,7 +1,8 @@
 //! What a message that came in leaves on trails, and the reports of success that its sender asked for.
 
 use super::envelope::Envelope;
-use crate::mail::queue::{self, Kind};
+use super::now;
+use crate::mail::queue::{self, Enqueued, Kind};
 use crate::mail::report::{self, Original, Report};
 use crate::mail::trail::{self, Event, Happening};
 use crate::mail::{MailRoom, ReceivedMessage};
@@ -31,11 +32,29 @@ pub(super) fn of_delivery(shared: &Shared, envelope: &Envelope, message: &Receiv
     batch
 }
 
-/// The report of success that is owed once the message lies in its mailboxes (RFC 3461 §5.2.2, §6.2).
-pub(super) fn success_report(envelope: &Envelope, message: &ReceivedMessage, now: i64) -> Option<Report> {
+/// Adds the report of success that the sender asked for to the batch of the delivery (RFC 3461 §5.2.2, §6.2): to be
+/// announced after the commit. The message comes in whatever becomes of it.
+pub(super) async fn tell_success(
+    room: &MailRoom,
+    envelope: &Envelope,
+    message: &ReceivedMessage,
+    batch: &mut Batch,
+) -> Option<Enqueued> {
     let recipients = envelope.recipients.iter().map(|recipient| (recipient.address.clone(), recipient.params.clone()));
-    let header_end = message.summary.message.root.body_start;
-    let original = Original {
+    let report = Report::delivered(original(envelope, message), recipients.collect())?;
+    match report::stage(room, &report, &envelope.header, batch).await {
+        Ok(enqueued) => enqueued,
+        Err(error) => {
+            let reference = &envelope.reference;
+            tracing::error!(%error, reference, "a report of success cannot be made");
+            None
+        }
+    }
+}
+
+/// The message as reports speak of it: what its sender wrote, without our lines.
+fn original(envelope: &Envelope, message: &ReceivedMessage) -> Original {
+    Original {
         envelope: queue::Envelope {
             kind: Kind::Mail,
             sender: envelope.sender.clone(),
@@ -44,22 +63,11 @@ pub(super) fn success_report(envelope: &Envelope, message: &ReceivedMessage, now
             message_id: trail::message_id_of(&message.summary),
             reference: envelope.reference.clone(),
         },
-        accepted_at: now,
+        accepted_at: now(),
         body: message.body.id,
         body_key: message.body.key.clone(),
-        // What goes back is what its sender wrote, without our lines.
         skip: envelope.ours,
         size: message.size().saturating_sub(envelope.ours.into()),
-        header: header_end.saturating_sub(envelope.ours.into()),
-    };
-    Report::delivered(original, recipients.collect())
-}
-
-/// Sends a report of success. The message is delivered whatever becomes of it.
-pub(super) async fn tell(room: &MailRoom, owed: Option<Report>) {
-    let Some(report) = owed else { return };
-    let reference = report.original.envelope.reference.clone();
-    if let Err(error) = report::settle(room, vec![report], Batch::new()).await {
-        tracing::error!(%error, reference, "a report of success could not be made");
+        header: envelope.header.len() as u64,
     }
 }

@@ -275,3 +275,21 @@ fn an_original_that_cannot_be_read_is_left_out() {
     let text = format!("{}{}", composed.head, composed.tail);
     assert_eq!(types(&parse(&text)), ["text/plain", "message/delivery-status"]);
 }
+
+#[test]
+fn our_own_sniffer_reads_what_we_write() {
+    use crate::mail::report::{Sniffer, What};
+    for ret in [None, Some(Return::Full)] {
+        let recipients =
+            vec![reported("personne@other.example", Action::Failed), reported("lent@other.example", Action::Delayed)];
+        let (_, text) = written(&report(recipients, MailParams { ret, ..MailParams::default() }));
+        let mut sniffer = Sniffer::default();
+        sniffer.push(text.as_bytes());
+        let told = sniffer.finish().unwrap();
+        assert_eq!(told.about, ["<abc@aura.example>"]);
+        let What::Delivery(statuses) = told.what else { panic!("a delivery status") };
+        let actions: Vec<_> = statuses.iter().map(|status| status.action.as_str()).collect();
+        assert_eq!(actions, ["failed", "delayed"]);
+        assert_eq!(statuses[0].text, "5.1.1 550 5.1.1 User unknown");
+    }
+}
