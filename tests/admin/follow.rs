@@ -25,15 +25,7 @@ async fn a_failed_message(server: &Server) {
         message_id: Some("<abc@aura.mssante.example>".into()),
         reference: "6921b2c0-1f/2".into(),
     };
-    let original = Original {
-        envelope,
-        accepted_at: 0,
-        body: message.body.id,
-        body_key: message.body.key.clone(),
-        skip: 0,
-        size: message.size(),
-        header: message.summary.message.root.body_start,
-    };
+    let original = Original::of(&message, 0, envelope, 0);
     deliver(room, Delivery::new(message, vec![account], 0)).await.unwrap();
     let words = Words { code: None, status: "5.1.1".into(), text: "unknown".into(), host: None, rule: None };
     let failed = Reported {

@@ -35,7 +35,6 @@ impl Scene {
     async fn new(house: House, text: &[u8], params: MailParams) -> Self {
         let (anne, copy) = (house.account("anne.roux").await, house.account("copie").await);
         let message = house.received(text).await;
-        let header = message.summary.message.root.body_start;
         let envelope = Envelope {
             kind: Kind::Mail,
             sender: Some(anne.address.clone()),
@@ -44,15 +43,7 @@ impl Scene {
             message_id: Some("<abc@aura.mssante.example>".into()),
             reference: "6921b2c0-1f/2".into(),
         };
-        let original = Original {
-            envelope,
-            accepted_at: 1_763_769_600,
-            body: message.body.id,
-            body_key: message.body.key.clone(),
-            skip: 0,
-            size: message.size(),
-            header,
-        };
+        let original = Original::of(&message, 0, envelope, 1_763_769_600);
         deliver(&house.room, Delivery::new(message, vec![copy.id], 0)).await.unwrap();
         Scene { house, anne, original }
     }

@@ -1,5 +1,6 @@
 //! What a report is made from.
 
+use crate::mail::ReceivedMessage;
 use crate::mail::queue::{Envelope, Words};
 use crate::mss::Address;
 use crate::store::{BodyId, BodyKey};
@@ -62,6 +63,22 @@ pub struct Report {
     pub original: Original,
     /// The recipients.
     pub recipients: Vec<Reported>,
+}
+
+impl Original {
+    /// A message that has just come in, before or after the commit that files it; `skip` octets at its start are ours.
+    pub fn of(message: &ReceivedMessage, skip: u32, envelope: Envelope, accepted_at: i64) -> Original {
+        let ours = u64::from(skip);
+        Original {
+            envelope,
+            accepted_at,
+            body: message.body.id,
+            body_key: message.body.key.clone(),
+            skip,
+            size: message.size().saturating_sub(ours),
+            header: message.summary.message.root.body_start.saturating_sub(ours),
+        }
+    }
 }
 
 impl Report {

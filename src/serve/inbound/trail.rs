@@ -54,20 +54,13 @@ pub(super) async fn tell_success(
 
 /// The message as reports speak of it: what its sender wrote, without our lines.
 fn original(envelope: &Envelope, message: &ReceivedMessage) -> Original {
-    Original {
-        envelope: queue::Envelope {
-            kind: Kind::Mail,
-            sender: envelope.sender.clone(),
-            account: None,
-            params: envelope.params.clone(),
-            message_id: trail::message_id_of(&message.summary),
-            reference: envelope.reference.clone(),
-        },
-        accepted_at: now(),
-        body: message.body.id,
-        body_key: message.body.key.clone(),
-        skip: envelope.ours,
-        size: message.size().saturating_sub(envelope.ours.into()),
-        header: envelope.header.len() as u64,
-    }
+    let about = queue::Envelope {
+        kind: Kind::Mail,
+        sender: envelope.sender.clone(),
+        account: None,
+        params: envelope.params.clone(),
+        message_id: trail::message_id_of(&message.summary),
+        reference: envelope.reference.clone(),
+    };
+    Original::of(message, envelope.ours, about, now())
 }
