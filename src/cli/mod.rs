@@ -20,6 +20,7 @@ pub mod client;
 mod domain;
 pub mod export;
 pub mod files;
+mod follow;
 pub mod import;
 mod mailbox;
 pub mod output;
@@ -51,6 +52,7 @@ struct CommandLine {
 enum Command {
     Check(check::Check),
     Domain(domain::DomainCommand),
+    Follow(follow::Follow),
     Mailbox(mailbox::MailboxCommand),
     Import(import::Import),
     Export(export::Export),
@@ -68,6 +70,7 @@ pub fn run() -> ExitCode {
     match CommandLine::parse().command {
         Command::Check(check) => check.run(),
         Command::Domain(domain) => domain.run(),
+        Command::Follow(follow) => follow.run(),
         Command::Mailbox(mailbox) => mailbox.run(),
         Command::Import(import) => import.run(),
         Command::Export(export) => export.run(),

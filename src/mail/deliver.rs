@@ -22,6 +22,15 @@ pub struct Delivery {
     pub recipients: Vec<AccountId>,
     /// INTERNALDATE, Unix seconds.
     pub internal_date: i64,
+    /// What else is written in the same commit: the trail, say.
+    pub also: Batch,
+}
+
+impl Delivery {
+    /// A delivery and nothing else.
+    pub fn new(message: ReceivedMessage, recipients: Vec<AccountId>, internal_date: i64) -> Self {
+        Self { message, recipients, internal_date, also: Batch::new() }
+    }
 }
 
 /// A message that lies in all its mailboxes.
@@ -102,7 +111,7 @@ pub struct Appended {
 /// # Errors
 /// [`DeliverError`]: then it lies in no mailbox.
 pub async fn deliver(room: &MailRoom, delivery: Delivery) -> Result<Delivered, DeliverError> {
-    let Delivery { message, mut recipients, internal_date } = delivery;
+    let Delivery { message, mut recipients, internal_date, also } = delivery;
     recipients.sort_unstable();
     recipients.dedup();
     if recipients.is_empty() {
@@ -121,6 +130,7 @@ pub async fn deliver(room: &MailRoom, delivery: Delivery) -> Result<Delivered, D
             return Err(filing.refused(guards, mailbox, error).await);
         }
     }
+    filing.batch.merge(also);
     filing.commit(room, guards).await
 }
 

@@ -25,6 +25,8 @@ pub struct MailLimits {
     pub summary: SummaryLimits,
     /// Bounds and times of the queue.
     pub queue: QueueOptions,
+    /// The server's own name, in the reports that it makes (RFC 3464 §2.2.2).
+    pub host: String,
 }
 
 impl Default for MailLimits {
@@ -36,6 +38,7 @@ impl Default for MailLimits {
             full_grace: 86_400,
             summary: SummaryLimits::default(),
             queue: QueueOptions::default(),
+            host: "localhost".into(),
         }
     }
 }
@@ -57,7 +60,6 @@ struct Inner {
     /// Mailboxes that somebody holds. Keyed by ids that are never reused.
     open: Mutex<OpenMailboxes>,
     folder_ids: tokio::sync::Mutex<std::ops::Range<u64>>,
-    #[allow(dead_code, reason = "the trail's, which is made beside this")]
     transit: MailboxKey,
     queue: Queue,
 }
@@ -116,7 +118,6 @@ impl MailRoom {
     }
 
     /// The key that seals what is on its way: the queue, and the trail.
-    #[allow(dead_code, reason = "the trail's, which is made beside this")]
     pub(crate) fn transit(&self) -> &MailboxKey {
         &self.inner.transit
     }

@@ -61,7 +61,7 @@ impl fmt::Display for Received<'_> {
 }
 
 /// RFC 5322 §3.3, in UTC.
-fn date(at: i64) -> String {
+pub(crate) fn date(at: i64) -> String {
     let at = jiff::Timestamp::from_second(at).unwrap_or_default();
     // The printer fails for years before 0 and after 9999 only.
     jiff::fmt::rfc2822::to_string(&at.to_zoned(jiff::tz::TimeZone::UTC)).unwrap_or_default()

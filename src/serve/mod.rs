@@ -15,6 +15,7 @@ pub mod runtime;
 mod secrets;
 mod shared;
 mod shutdown;
+mod sweep;
 pub mod systemd;
 pub mod tls;
 mod watch;

@@ -21,7 +21,7 @@ use super::reload::Reloader;
 use super::secrets::{MasterKeyError, read_master_key};
 use super::shutdown::{ShutdownSwitch, shutdown};
 use super::tls::{Contexts, Material, TlsError};
-use super::{Shared, health, imap, inbound, listen, systemd, watch};
+use super::{Shared, health, imap, inbound, listen, sweep, systemd, watch};
 use crate::accounts::{AccountOptions, HashingOptions, Registry};
 use crate::config::sending::Route;
 use crate::config::{Config, ConfigError};
@@ -208,6 +208,7 @@ impl Server {
             tokio::spawn(health::serve(Arc::clone(&shared), listener));
         }
         tokio::spawn(watch::run(Arc::clone(&shared)));
+        tokio::spawn(sweep::run(Arc::clone(&shared)));
         tokio::spawn(finish_erasures(Arc::clone(&shared)));
         let queue = shared.mail.queue().clone();
         tokio::spawn(async move { queue.tend().await });
@@ -352,6 +353,7 @@ fn mail_limits(config: &Config) -> MailLimits {
             ..SummaryLimits::default()
         },
         queue: queue_options(config),
+        host: config.server.name.clone(),
         ..MailLimits::default()
     }
 }

@@ -8,6 +8,7 @@
 mod cli;
 mod connection;
 mod domains;
+mod follow;
 mod harness;
 mod hostile;
 mod import_export;

@@ -11,6 +11,7 @@ mod isolation;
 mod logins;
 mod queue;
 mod quotas;
+mod reports;
 mod second_opinion;
 mod sessions;
 mod support;

@@ -188,12 +188,17 @@ fn each_recipient_of_a_misbehaving_peer_ends_as_the_table_says() {
     let taken = || -> BTreeSet<String> {
         let not_known = |note: &&Value| note["fault"] != "taken-then-reset";
         let domain = |to: &Value| to.as_str().and_then(|to| to.split('@').nth(1)).unwrap_or_default().to_owned();
-        peer.taken().iter().filter(not_known).flat_map(|note| note["to"].as_array().cloned()).flatten().map(|to| domain(&to)).collect()
+        peer.taken()
+            .iter()
+            .filter(not_known)
+            .flat_map(|note| note["to"].as_array().cloned())
+            .flatten()
+            .map(|to| domain(&to))
+            .collect()
     };
     let waits = expected(|end| matches!(end, Waits(_)));
-    let settled = wait_until(SOON, || {
-        waiting(&server).into_keys().collect::<BTreeSet<_>>() == waits && taken() == delivered
-    });
+    let settled =
+        wait_until(SOON, || waiting(&server).into_keys().collect::<BTreeSet<_>>() == waits && taken() == delivered);
     let now = waiting(&server);
     let name = |domain: &String| faults[domains.iter().position(|d| d == domain).unwrap_or(0)];
     let names = |set: BTreeSet<String>| set.iter().map(name).collect::<Vec<_>>();

@@ -56,9 +56,7 @@ fn no_acknowledged_message_is_lost_by_kills_and_doubles_are_only_those_under_way
         missing == 0
     });
     assert!(arrived, "{missing} of {MESSAGES} acknowledged messages did not arrive:\n{}", site.log());
-    let empty = wait_until(SOON, || {
-        server.json(&["queue", "list"])["messages"].as_array().is_some_and(Vec::is_empty)
-    });
+    let empty = wait_until(SOON, || server.json(&["queue", "list"])["messages"].as_array().is_some_and(Vec::is_empty));
     assert!(empty, "the queue is not empty");
     let doubles: usize = taken.values().map(|times| times - 1).sum();
     println!("{doubles} doubles after {KILLS} kills");

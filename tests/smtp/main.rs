@@ -13,5 +13,6 @@ mod door;
 mod engine;
 mod engine_limits;
 mod engine_properties;
+mod followed;
 mod reconfigured;
 mod refusals;

@@ -1,9 +1,10 @@
 //! What a report is made from.
 
+use crate::mail::ReceivedMessage;
 use crate::mail::queue::{Envelope, Words};
 use crate::mss::Address;
 use crate::store::{BodyId, BodyKey};
-use crate::wire::smtp::params::RcptParams;
+use crate::wire::smtp::params::{Notify, RcptParams};
 
 /// What happened to a recipient. RFC 3464 §2.3.3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -62,4 +63,41 @@ pub struct Report {
     pub original: Original,
     /// The recipients.
     pub recipients: Vec<Reported>,
+}
+
+impl Original {
+    /// A message that has just come in, before or after the commit that files it; `skip` octets at its start are ours.
+    pub fn of(message: &ReceivedMessage, skip: u32, envelope: Envelope, accepted_at: i64) -> Original {
+        let ours = u64::from(skip);
+        Original {
+            envelope,
+            accepted_at,
+            body: message.body.id,
+            body_key: message.body.key.clone(),
+            skip,
+            size: message.size().saturating_sub(ours),
+            header: message.summary.message.root.body_start.saturating_sub(ours),
+        }
+    }
+}
+
+impl Report {
+    /// The report that is owed for recipients whose mailboxes have the message from now on; none when nobody asked for one
+    /// (`NOTIFY=SUCCESS`, RFC 3461 §4.1).
+    pub fn delivered(original: Original, recipients: Vec<(Address, RcptParams)>) -> Option<Report> {
+        let is_wanted = |params: &RcptParams| matches!(params.notify, Some(Notify::On { success: true, .. }));
+        let recipients: Vec<Reported> = recipients
+            .into_iter()
+            .filter(|(_, params)| is_wanted(params))
+            .map(|(address, params)| Reported {
+                address,
+                params,
+                action: Action::Delivered,
+                words: Words { code: None, status: "2.1.5".into(), text: String::new(), host: None, rule: None },
+                last_attempt: None,
+                retry_until: None,
+            })
+            .collect();
+        (!recipients.is_empty()).then_some(Report { original, recipients })
+    }
 }

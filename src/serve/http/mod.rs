@@ -21,6 +21,7 @@ mod door;
 mod errors;
 pub mod extract;
 mod filing;
+mod follow;
 mod frames;
 pub mod line_ends;
 mod mailboxes;
@@ -89,6 +90,7 @@ pub fn router(administration: Arc<Administration>) -> Router {
     Router::new()
         .route("/v1/status", get(process::status))
         .route("/v1/reload", post(process::reload))
+        .route("/v1/follow", get(follow::follow))
         .route("/v1/domains", get(domains::list).post(domains::add))
         .route("/v1/domains/{name}", get(domains::show).delete(domains::remove))
         .route("/v1/mailboxes", get(mailboxes::list).post(mailboxes::create))

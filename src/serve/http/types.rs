@@ -9,6 +9,8 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::mail::trail::Happening;
+
 /// The media type of one message as it stands (RFC 2046 §5.2.1).
 pub const MESSAGE_TYPE: &str = "message/rfc822";
 
@@ -585,6 +587,35 @@ pub struct Messages {
     /// Ask again with `after` at this UID for the next page; absent on the last one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_after: Option<u32>,
+}
+
+/// Which message to follow: `GET /v1/follow`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct FollowQuery {
+    /// Its Message-ID, with or without angle brackets.
+    pub message_id: String,
+}
+
+/// A message's way, in its order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Followed {
+    /// Its Message-ID, with angle brackets.
+    pub message_id: String,
+    /// What happened to it.
+    pub events: Vec<FollowedEvent>,
+}
+
+/// Something that happened to a message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FollowedEvent {
+    /// When, to the microsecond.
+    pub at: String,
+    /// The transaction's reference, to search the log for.
+    pub reference: String,
+    /// What.
+    #[serde(flatten)]
+    pub what: Happening,
 }
 
 /// Which messages to list: `GET /v1/mailboxes/{address}/messages`.

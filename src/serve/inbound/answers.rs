@@ -4,7 +4,9 @@ use super::envelope::{Envelope, Recipient};
 use super::header;
 use super::refusal::Refused;
 use super::session::Session;
+use super::trail;
 use crate::accounts::{Account, AccountError};
+use crate::mail::queue::Enqueued;
 use crate::mail::trace_fields::{self, Hops, Received, Trust};
 use crate::mail::{Admission, DeliverError, Delivered, Delivery, MailError, ReceivedMessage, deliver};
 use crate::mss::decision::Decision;
@@ -65,6 +67,7 @@ impl Session {
             params: mail.params,
             recipients: Vec::new(),
             header: Vec::new(),
+            ours: 0,
             incoming: None,
         });
         Ok(())
@@ -191,8 +194,15 @@ impl Session {
         accepted(&admission::header(&self.shared.trust.load(), &peer.identity.subject, &senders))?;
         let from_domain = senders.from.first().map(|address| address.domain().as_str());
         let lines = self.trace_lines(from_domain)?;
+        let header = trace_fields::without_ours(&header);
+        if let Some(envelope) = &mut self.envelope {
+            envelope.ours = u32::try_from(lines.len()).unwrap_or(u32::MAX);
+            if envelope.wants_success() {
+                envelope.header = header.to_vec();
+            }
+        }
         self.keep(lines.as_bytes()).await?;
-        self.keep(&trace_fields::without_ours(&header)).await
+        self.keep(&header).await
     }
 
     fn trace_lines(&self, from_domain: Option<&str>) -> Result<String, Refused> {
@@ -249,11 +259,10 @@ impl Session {
         let Some(envelope) = self.envelope.take() else {
             return Answer::Reply(self.refuse(&Refused::store_unavailable(), &reference));
         };
-        let reports_wanted = envelope.success_reports_wanted();
         match self.commit(envelope).await {
             Ok(delivered) => {
                 self.count_delivery(&delivered, size);
-                tracing::info!(event = "tx-commit", reference, size, mailboxes = delivered.uids.len(), reports_wanted);
+                tracing::info!(event = "tx-commit", reference, size, mailboxes = delivered.uids.len());
                 Answer::Reply(taken(&delivered, &reference))
             }
             Err(refused) => {
@@ -263,13 +272,17 @@ impl Session {
         }
     }
 
-    async fn commit(&self, envelope: Envelope) -> Result<Delivered, Refused> {
-        let incoming = envelope.incoming.ok_or_else(Refused::store_unavailable)?;
+    async fn commit(&self, mut envelope: Envelope) -> Result<Delivered, Refused> {
+        let incoming = envelope.incoming.take().ok_or_else(Refused::store_unavailable)?;
         let message: ReceivedMessage = incoming.finish().await.map_err(|error| self.mailbox_failed(&error))?;
         let recipients: Vec<_> = envelope.recipients.iter().map(|recipient| recipient.account).collect();
         let count = recipients.len();
-        let delivery = Delivery { message, recipients, internal_date: self.now() };
-        deliver(&self.shared.mail, delivery).await.map_err(|error| delivery_failed(&error, count))
+        let mut also = trail::of_delivery(&self.shared, &envelope, &message);
+        let told = trail::tell_success(&self.shared.mail, &envelope, &message, &mut also).await;
+        let delivery = Delivery { also, ..Delivery::new(message, recipients, self.now()) };
+        let delivered = deliver(&self.shared.mail, delivery).await.map_err(|error| delivery_failed(&error, count))?;
+        told.into_iter().for_each(Enqueued::announce);
+        Ok(delivered)
     }
 
     fn count_delivery(&self, delivered: &Delivered, size: u64) {

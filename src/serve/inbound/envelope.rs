@@ -21,8 +21,11 @@ pub(super) struct Envelope {
     pub(super) params: MailParams,
     /// The accepted recipients, each mailbox once.
     pub(super) recipients: Vec<Recipient>,
-    /// The header section so far; empty once it has been checked and written.
+    /// The header section so far; once it has been checked and written it is kept only if a report of success gives it
+    /// back.
     pub(super) header: Vec<u8>,
+    /// Octets of our own lines on top of the message.
+    pub(super) ours: u32,
     /// Where the message goes, once it comes.
     pub(super) incoming: Option<Incoming>,
 }
@@ -49,10 +52,10 @@ impl Envelope {
         self.sender.as_ref().map_or_else(|| "<>".to_owned(), |address| format!("<{address}>"))
     }
 
-    /// How many recipients' senders asked for a report of success (RFC 3461 §5.2.2). It is for the queue to send them.
-    pub(super) fn success_reports_wanted(&self) -> usize {
-        let wanted = |recipient: &&Recipient| matches!(recipient.params.notify, Some(Notify::On { success: true, .. }));
-        self.recipients.iter().filter(wanted).count()
+    /// Whether a recipient's sender asked for a report of success (RFC 3461 §4.1).
+    pub(super) fn wants_success(&self) -> bool {
+        let wanted = |recipient: &Recipient| matches!(recipient.params.notify, Some(Notify::On { success: true, .. }));
+        self.sender.is_some() && self.recipients.iter().any(wanted)
     }
 
     /// The one recipient, if there is only one.

@@ -9,7 +9,8 @@
 //!             header    ─▶ does it loop? is it from whom the peer may speak for?            (mss::admission)
 //!                          our lines go before it, foreign ones of ours go out              (mail::trace_fields)
 //!             body      ─▶ straight into the log, sealed; the summary is made on the way    (mail::Incoming)
-//!             end       ─▶ one commit for all recipients; 250 is made from its proof        (mail::deliver)
+//!             end       ─▶ one commit for all recipients and the message's trail;           (mail::deliver, mail::trail)
+//!                          250 is made from its proof
 //! ```
 //!
 //! # Rules
@@ -30,6 +31,7 @@ mod envelope;
 mod header;
 mod refusal;
 mod session;
+mod trail;
 
 use std::sync::Arc;
 use std::time::SystemTime;

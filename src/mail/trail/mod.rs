@@ -1,11 +1,28 @@
 //! The trail of a message: what happened to it, found by its Message-ID (`caducee follow`). A functional trace (MSSanté
 //! §11): addresses, times, peers' words; never content, never a subject.
+//!
+//! # Rules
+//!
+//! 1. An event is written in the commit that makes it true ([`note`] only adds to a batch), so the trail never says what
+//!    did not happen, and is silent about nothing that did.
+//! 2. Events are sealed under the operator's transit key, each for its own place: an address may be a citizen's national
+//!    health identity. What lies open is a digest of the Message-ID, and the time.
+//! 3. What somebody else's report says is linked by [`link`] only to a trail that is there, of a message that the
+//!    report's own recipient sent: nobody writes onto others' trails, and nobody makes trails.
+//! 4. Events are kept as long as `trail.keep` says; [`sweep`] takes the older ones away.
+
+mod keep;
+mod link;
 
 use aws_lc_rs::digest;
 use serde::{Deserialize, Serialize};
 
 use super::queue::Words;
-use crate::store::{Batch, MailboxKey, TrailEvent, TrailKey};
+use super::summary::Summary;
+
+pub(crate) use keep::note;
+pub use keep::{bracketed, follow, sweep};
+pub use link::link;
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +66,15 @@ pub enum Happening {
         recipients: Vec<String>,
         /// The report's own Message-ID.
         report: String,
+    },
+    /// Its sender could not be told: the mailbox is closed or suspended, say.
+    ReportLost {
+        /// As in `Reported`.
+        action: String,
+        /// About whom.
+        recipients: Vec<String>,
+        /// Why it could not.
+        reason: String,
     },
     /// Somebody's report about it came in: a DSN, or a citizen space's bounce by mail (MSSanté §8).
     ReportCame {
@@ -94,10 +120,11 @@ pub fn digest_of(message_id: &str) -> u64 {
     u64::from_be_bytes(first)
 }
 
-/// Puts an event on a message's trail.
-pub(crate) fn note(transit: &MailboxKey, event: &Event, batch: &mut Batch) {
-    let at = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_micros();
-    let key = TrailKey { message: digest_of(&event.message_id), at: u64::try_from(at).unwrap_or(u64::MAX) };
-    let plain = serde_json::to_vec(event).unwrap_or_default();
-    batch.put(&key, &TrailEvent { sealed: transit.seal_bytes(b"trail", &plain) });
+/// The Message-ID of a message, with its angle brackets, if it has one that it can be followed by.
+pub fn message_id_of(summary: &Summary) -> Option<String> {
+    let raw = summary.message.envelope.message_id.as_deref()?.trim_ascii();
+    // RFC 5322 §3.6.4, §2.1.1; what is odd within a line is kept as it is.
+    let is_plain = raw.len() <= 998 && raw.iter().all(|byte| (0x20..0x7f).contains(byte));
+    let text = std::str::from_utf8(raw).ok().filter(|text| is_plain && !text.is_empty())?;
+    Some(bracketed(text))
 }

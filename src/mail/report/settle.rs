@@ -1,0 +1,415 @@
+//! Reports on their way: composed, streamed into the log, and filed in one commit with what made them true.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use aws_lc_rs::rand;
+
+use crate::mail::deliver::new_message;
+use crate::mail::flags::FlagBits;
+use crate::mail::mailbox::{MailboxGuard, commit};
+use crate::mail::messages::seal_content;
+use crate::mail::names::{FolderName, INBOX};
+use crate::mail::queue::{Enqueued, Kind, Outbound, OutboundRecipient, QueueError};
+use crate::mail::room::now;
+use crate::mail::trail::{Event, Happening, note};
+use crate::mail::work::{NewRow, Work};
+use crate::mail::{Incoming, MailError, MailRoom, Mailbox, ReceivedMessage, trace_fields};
+use crate::mss::Address;
+use crate::store::{AccountId, Batch, CommitError, Committed, StoreError};
+use crate::wire::smtp::params::RcptParams;
+
+use super::compose::{Composed, Enclose, Maker, compose};
+use super::{Report, Reported, notify};
+
+/// Octets of an original that are in memory at one time.
+const PIECE: u64 = 64 << 10;
+
+/// Commits `batch` together with the reports that are owed: each a new message, in its sender's own mailbox (beyond its
+/// quota) or in the queue for another operator's. A report that nobody asked for is none. One that cannot be delivered
+/// (the mailbox is closed, or suspended) is logged and put on the trail, and keeps nothing from being committed.
+///
+/// # Errors
+/// As [`crate::store::Store::commit`]: then nothing is done, and the reports are still owed. A conflict is the caller's
+/// batch's.
+pub async fn settle(room: &MailRoom, reports: Vec<Report>, mut batch: Batch) -> Result<Committed, CommitError> {
+    let mut letters = Vec::new();
+    for report in &reports {
+        let recipients = notify::wanted(report);
+        let Some(to) = report.original.envelope.sender.as_ref().filter(|_| !recipients.is_empty()) else { continue };
+        letters.push(Letter::make(room, report, to, &recipients, Source::Store).await?);
+    }
+    let (own, others): (Vec<_>, Vec<_>) = letters.into_iter().partition(|letter| letter.account.is_some());
+    let mut enqueued = Vec::new();
+    for letter in others {
+        enqueued.extend(letter.enqueue(room, &mut batch).await);
+    }
+    let committed = Filing::of(own, batch).commit(room).await?;
+    enqueued.into_iter().for_each(Enqueued::announce);
+    Ok(committed)
+}
+
+/// Adds a report for another operator's sender to the batch that makes it true; `None` when nobody is told so. The message
+/// is not in the store yet, so its header section is given. The caller announces what it gets once the batch is committed.
+/// (An own mailbox is told by [`settle`], which takes its lock.)
+///
+/// # Errors
+/// As [`settle`].
+pub async fn stage(
+    room: &MailRoom,
+    report: &Report,
+    header: &[u8],
+    batch: &mut Batch,
+) -> Result<Option<Enqueued>, CommitError> {
+    let recipients = notify::wanted(report);
+    let envelope = &report.original.envelope;
+    match envelope.sender.as_ref().filter(|_| envelope.account.is_none() && !recipients.is_empty()) {
+        None => Ok(None),
+        Some(to) => {
+            let letter = Letter::make(room, report, to, &recipients, Source::Header(header)).await?;
+            Ok(letter.enqueue(room, batch).await)
+        }
+    }
+}
+
+/// Where an original's bytes are.
+#[derive(Clone, Copy)]
+enum Source<'a> {
+    /// In the store: any range can be read.
+    Store,
+    /// Its header section, at hand.
+    Header(&'a [u8]),
+}
+
+/// A composed report whose bytes lie in the log, and where it goes.
+struct Letter {
+    /// The own mailbox; `None`: another operator's.
+    account: Option<AccountId>,
+    to: Address,
+    message: ReceivedMessage,
+    composed: Composed,
+    /// The original, and about whom: for the trail.
+    about: Option<String>,
+    recipients: Vec<String>,
+    reference: String,
+}
+
+impl Letter {
+    /// Composes a report and streams it into the log. An original that cannot be read is not enclosed.
+    async fn make(
+        room: &MailRoom,
+        report: &Report,
+        to: &Address,
+        recipients: &[&Reported],
+        source: Source<'_>,
+    ) -> Result<Self, CommitError> {
+        let account = report.original.envelope.account;
+        // MSSanté §3: a domain of ours. What another operator's sender is told of happened to a mailbox of ours.
+        let domain = match (account, recipients) {
+            (None, [first, ..]) => first.address.domain(),
+            _ => to.domain(),
+        };
+        let token = token();
+        let maker = Maker { host: &room.limits().host, domain, now: now(), token: &token };
+        let mut composed = compose(report, to, recipients, &maker, Enclose::AsAsked);
+        let message = match write(room, report, source, &composed).await {
+            Err(Trouble::Original(error)) => {
+                let reference = &report.original.envelope.reference;
+                tracing::error!(%error, reference, "a report goes without the original: it cannot be read");
+                composed = compose(report, to, recipients, &maker, Enclose::Nothing);
+                write(room, report, source, &composed).await
+            }
+            written => written,
+        };
+        Ok(Letter {
+            account,
+            to: to.clone(),
+            message: message.map_err(CommitError::from)?,
+            composed,
+            about: report.original.envelope.message_id.clone(),
+            recipients: recipients.iter().map(|recipient| recipient.address.to_string()).collect(),
+            reference: report.original.envelope.reference.clone(),
+        })
+    }
+
+    /// Puts the report into the queue, with the null sender (RFC 3461 §6.1). What is given back is announced once the
+    /// batch is committed.
+    async fn enqueue(self, room: &MailRoom, batch: &mut Batch) -> Option<Enqueued> {
+        match self.stage(room, batch).await {
+            Ok(enqueued) => {
+                self.note(room, batch);
+                batch.adopt(self.message.body, 1);
+                Some(enqueued)
+            }
+            Err(error) => {
+                self.lost(room, &error, batch);
+                None
+            }
+        }
+    }
+
+    async fn stage(&self, room: &MailRoom, batch: &mut Batch) -> Result<Enqueued, QueueError> {
+        room.queue().reserve().await?;
+        room.queue().stage(self.outbound(), &self.message.body, batch)
+    }
+
+    fn outbound(&self) -> Outbound {
+        Outbound {
+            kind: Kind::Report,
+            sender: None,
+            account: None,
+            params: self.composed.params.clone(),
+            recipients: vec![OutboundRecipient { address: self.to.clone(), params: RcptParams::default() }],
+            message_id: Some(self.composed.message_id.clone()),
+            reference: self.reference.clone(),
+            skip: 0,
+            header: self.composed.header,
+            not_before: None,
+        }
+    }
+
+    /// The report is on its way, or there: on the original's trail, and the beginning of its own.
+    fn note(&self, room: &MailRoom, batch: &mut Batch) {
+        let to = vec![self.to.to_string()];
+        let (queued, delivered) = if self.account.is_none() { (to, Vec::new()) } else { (Vec::new(), to) };
+        let accepted =
+            Happening::Accepted { door: "report".into(), sender: String::new(), queued, delivered, mss: Vec::new() };
+        self.note_one(room, Some(&self.composed.message_id), accepted, batch);
+        let reported = Happening::Reported {
+            action: self.composed.action.name().into(),
+            recipients: self.recipients.clone(),
+            report: self.composed.message_id.clone(),
+        };
+        self.note_one(room, self.about.as_ref(), reported, batch);
+    }
+
+    /// The report cannot be delivered: in the log and on the trail.
+    fn lost(&self, room: &MailRoom, reason: &dyn std::fmt::Display, batch: &mut Batch) {
+        let (reference, action) = (&self.reference, self.composed.action.name());
+        tracing::warn!(event = "report-lost", reference, action, "a report cannot be delivered: {reason}");
+        let lost = Happening::ReportLost {
+            action: action.into(),
+            recipients: self.recipients.clone(),
+            reason: reason.to_string(),
+        };
+        self.note_one(room, self.about.as_ref(), lost, batch);
+    }
+
+    fn note_one(&self, room: &MailRoom, message_id: Option<&String>, what: Happening, batch: &mut Batch) {
+        let Some(message_id) = message_id else { return };
+        let event = Event { message_id: message_id.clone(), reference: self.reference.clone(), what };
+        note(room.transit(), &event, batch);
+    }
+}
+
+/// Why a report's bytes do not come together.
+#[derive(Debug, thiserror::Error)]
+enum Trouble {
+    #[error("the original cannot be read: {0}")]
+    Original(StoreError),
+    #[error(transparent)]
+    Writing(MailError),
+}
+
+impl From<Trouble> for CommitError {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Writing(MailError::Full) => CommitError::Full,
+            Trouble::Writing(_) | Trouble::Original(_) => CommitError::Unknown,
+        }
+    }
+}
+
+/// Streams a report into the log; the original goes from the store to it in pieces.
+async fn write(
+    room: &MailRoom,
+    report: &Report,
+    source: Source<'_>,
+    composed: &Composed,
+) -> Result<ReceivedMessage, Trouble> {
+    let mut incoming = room.receive();
+    if report.original.envelope.account.is_some() {
+        // RFC 5321 §4.4: final delivery; a report has the null sender.
+        incoming.write(trace_fields::return_path("<>").as_bytes()).await.map_err(Trouble::Writing)?;
+    }
+    incoming.write(composed.head.as_bytes()).await.map_err(Trouble::Writing)?;
+    match source {
+        Source::Store => copy(room, report, composed.original.clone(), &mut incoming).await?,
+        Source::Header(header) => incoming.write(header).await.map_err(Trouble::Writing)?,
+    }
+    incoming.write(composed.tail.as_bytes()).await.map_err(Trouble::Writing)?;
+    incoming.finish().await.map_err(Trouble::Writing)
+}
+
+/// Copies a range of the original, a piece at a time.
+async fn copy(room: &MailRoom, report: &Report, range: Range<u64>, to: &mut Incoming) -> Result<(), Trouble> {
+    let original = &report.original;
+    for piece in pieces(range) {
+        let read = room.store().read_body(&original.body, &original.body_key, piece).await;
+        to.write(&read.map_err(Trouble::Original)?).await.map_err(Trouble::Writing)?;
+    }
+    Ok(())
+}
+
+fn pieces(range: Range<u64>) -> impl Iterator<Item = Range<u64>> {
+    let mut from = range.start;
+    std::iter::from_fn(move || {
+        let piece = from..range.end.min(from.saturating_add(PIECE));
+        from = piece.end;
+        (!piece.is_empty()).then_some(piece)
+    })
+}
+
+/// 128 random bits in hexadecimal.
+fn token() -> String {
+    let mut bytes = [0; 16];
+    rand::fill(&mut bytes).expect("the operating system's random generator answers");
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Reports for own mailboxes on their way into the batch.
+struct Filing {
+    /// By rising account number: that is the order of the locks.
+    letters: Vec<(AccountId, Letter)>,
+    batch: Batch,
+}
+
+impl Filing {
+    fn of(letters: Vec<Letter>, batch: Batch) -> Self {
+        let keyed = letters.into_iter().filter_map(|letter| Some((letter.account?, letter)));
+        let mut letters: Vec<_> = keyed.collect();
+        letters.sort_by_key(|(account, _)| *account);
+        Filing { letters, batch }
+    }
+
+    async fn commit(mut self, room: &MailRoom) -> Result<Committed, CommitError> {
+        let (mut guards, mut announcements) = (Vec::new(), Vec::new());
+        let mut letters = std::mem::take(&mut self.letters).into_iter().peekable();
+        while let Some((account, letter)) = letters.next() {
+            let mut of_account = vec![letter];
+            while let Some((_, letter)) = letters.next_if(|(other, _)| *other == account) {
+                of_account.push(letter);
+            }
+            match begin(room, account).await {
+                Ok((guard, mut work, inbox)) => {
+                    guards.push(guard);
+                    for letter in of_account {
+                        self.file(room, &mut work, inbox, letter);
+                    }
+                    announcements.push(work.finish(&mut self.batch));
+                }
+                Err(error) => of_account.iter().for_each(|letter| letter.lost(room, &error, &mut self.batch)),
+            }
+        }
+        commit(room.store(), guards, self.batch, announcements).await
+    }
+
+    fn file(&mut self, room: &MailRoom, work: &mut Work, inbox: usize, letter: Letter) {
+        let body = &letter.message.body;
+        let row = NewRow {
+            flags: FlagBits::default(),
+            message: new_message(body.id, body.size, now()),
+            content: seal_content(work.mailbox().key(), body, &letter.message.summary.encode()),
+        };
+        match work.add(inbox, row, &mut self.batch) {
+            Ok(_) => {
+                letter.note(room, &mut self.batch);
+                self.batch.adopt(letter.message.body, 1);
+            }
+            Err(error) => letter.lost(room, &error, &mut self.batch),
+        }
+    }
+}
+
+/// The mailbox's lock, the change that is made, and its INBOX.
+async fn begin(room: &MailRoom, account: AccountId) -> Result<(MailboxGuard, Work, usize), MailError> {
+    let mailbox: Arc<Mailbox> = room.open(account)?;
+    let guard = mailbox.lock().await;
+    mailbox.usable()?;
+    let work = Work::begin(&mailbox)?;
+    let inbox = work.selectable(&FolderName::parse(INBOX)?)?;
+    Ok((guard, work, inbox))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mail::MailLimits;
+    use crate::mail::queue::{Envelope, Words};
+    use crate::mail::report::{Action, Original};
+    use crate::mail::trail::follow;
+    use crate::store::{BodyId, BodyKey, MasterKey, QueueMessage, Store};
+    use crate::wire::smtp::params::{MailParams, Notify};
+
+    const HEADER: &str = "From: Bruno <bruno@other.example>\r\nMessage-ID: <abc@other.example>\r\n\r\n";
+
+    /// Bruno of another operator asked to be told when Anne has his message.
+    fn success(account: Option<AccountId>) -> Report {
+        let address = |text| Address::parse(text).unwrap();
+        let envelope = Envelope {
+            kind: Kind::Mail,
+            sender: Some(address("bruno@other.example")),
+            account,
+            params: MailParams::default(),
+            message_id: Some("<abc@other.example>".into()),
+            reference: "r/1".into(),
+        };
+        let (body, body_key, header) = (BodyId(9), BodyKey::generate(), HEADER.len() as u64);
+        let original = Original { envelope, accepted_at: 0, body, body_key, skip: 300, size: 5_000, header };
+        let notify = Some(Notify::On { success: true, failure: false, delay: false });
+        let recipient = Reported {
+            address: address("anne@aura.example"),
+            params: RcptParams { notify, ..RcptParams::default() },
+            action: Action::Delivered,
+            words: Words { code: None, status: "2.1.5".into(), text: String::new(), host: None, rule: None },
+            last_attempt: None,
+            retry_until: None,
+        };
+        Report { original, recipients: vec![recipient] }
+    }
+
+    #[tokio::test]
+    async fn success_is_told_in_the_commit_that_makes_it_true() {
+        let room = MailRoom::new(Store::in_memory(), MasterKey::generate(), MailLimits::default());
+        let mut batch = Batch::new();
+        let staged = stage(&room, &success(None), HEADER.as_bytes(), &mut batch).await.unwrap();
+        assert!(staged.is_some() && follow(&room, "<abc@other.example>").unwrap().is_empty(), "not before the commit");
+        room.store().commit(batch).await.unwrap();
+        let (_, queued) = room.store().scan::<QueueMessage>(.., 1).unwrap().pop().unwrap();
+        let key = room.transit().open_body_key(queued.body, &queued.sealed_body_key).unwrap();
+        let read = room.store().read_body(&queued.body, &key, 0..u64::MAX).await.unwrap();
+        let report = String::from_utf8(read).unwrap();
+        assert!(
+            report.starts_with("From: \"Remise des messages\" <postmaster@aura.example>\r\nTo: <bruno@other.example>")
+        );
+        assert!(report.contains("Action: delivered\r\nStatus: 2.1.5\r\n"), "{report}");
+        assert!(report.contains(&format!(
+            "Content-Type: text/rfc822-headers\r\nContent-Transfer-Encoding: 7bit\r\n\r\n{HEADER}"
+        )));
+        assert_eq!((queued.skip, queued.size), (0, report.len() as u64));
+        let header_end = report.find("\r\n\r\n").unwrap() as u64 + 4;
+        assert_eq!(queued.header, header_end);
+        let events = follow(&room, "<abc@other.example>").unwrap();
+        assert!(matches!(&events[0].1.what, Happening::Reported { action, .. } if action == "delivered"));
+    }
+
+    #[tokio::test]
+    async fn an_own_mailbox_is_not_told_behind_its_lock() {
+        let room = MailRoom::new(Store::in_memory(), MasterKey::generate(), MailLimits::default());
+        let mut batch = Batch::new();
+        let staged = stage(&room, &success(Some(AccountId(1))), HEADER.as_bytes(), &mut batch).await.unwrap();
+        assert!(staged.is_none() && batch.is_empty());
+    }
+
+    #[test]
+    fn an_original_is_read_in_pieces_without_gap_or_overlap() {
+        for range in [0..0, 5..5, 0..1, 7..PIECE, 7..PIECE + 7, 100..(25 << 20) + 3] {
+            let mut at = range.start;
+            for piece in pieces(range.clone()) {
+                assert!(piece.start == at && piece.end > at && piece.end - piece.start <= PIECE, "{piece:?}");
+                at = piece.end;
+            }
+            assert_eq!(at, range.end);
+        }
+    }
+}
