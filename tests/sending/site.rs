@@ -1,7 +1,7 @@
 //! One operator's real server, set up from a sandbox's files: its own white list with as many domains of a played peer as a
 //! test wants, its own routes and times; and the played peer, `fault_peer.py`.
 
-use crate::support::{Description, Operator, Ran, Sandbox, ScratchDir, Tool, free_port, signal, wait_until};
+use crate::support::{Description, Operator, Ran, Sandbox, ScratchDir, Tool, signal, wait_until};
 use caducee::sandbox::trust_list;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};

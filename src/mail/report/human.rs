@@ -3,6 +3,8 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use crate::mail::queue::Kind;
+
 use super::lines::harmless;
 use super::texts::{self, Language, explain};
 use super::{Action, Report, Reported};
@@ -40,6 +42,9 @@ impl Letter<'_> {
             }
             text.push_str(&format!("\r\n{}\r\n", texts::heading(action).in_language(language)));
             concerned.into_iter().for_each(|recipient| self.recipient(recipient, &mut text));
+        }
+        if self.report.original.envelope.kind == Kind::Forward {
+            text.push_str(&format!("\r\n{}\r\n", texts::FORWARDED.in_language(language)));
         }
         let sent = moment(self.report.original.accepted_at, language);
         text.push_str(&format!("\r\n{} {sent}.\r\n", texts::SENT_ON.in_language(language)));

@@ -42,7 +42,7 @@ pub async fn settle(room: &MailRoom, reports: Vec<Report>, mut batch: Batch) -> 
     let (own, others): (Vec<_>, Vec<_>) = letters.into_iter().partition(|letter| letter.account.is_some());
     let mut enqueued = Vec::new();
     for letter in others {
-        enqueued.extend(letter.enqueue(room, &mut batch).await);
+        enqueued.extend(letter.enqueue(room, &mut batch).await?);
     }
     let committed = Filing::of(own, batch).commit(room).await?;
     enqueued.into_iter().for_each(Enqueued::announce);
@@ -67,7 +67,7 @@ pub async fn stage(
         None => Ok(None),
         Some(to) => {
             let letter = Letter::make(room, report, to, &recipients, Source::Header(header)).await?;
-            Ok(letter.enqueue(room, batch).await)
+            letter.enqueue(room, batch).await
         }
     }
 }
@@ -133,17 +133,18 @@ impl Letter {
     }
 
     /// Puts the report into the queue, with the null sender (RFC 3461 §6.1). What is given back is announced once the
-    /// batch is committed.
-    async fn enqueue(self, room: &MailRoom, batch: &mut Batch) -> Option<Enqueued> {
+    /// batch is committed. What the store cannot do now is an error, and no reason to lose the report.
+    async fn enqueue(self, room: &MailRoom, batch: &mut Batch) -> Result<Option<Enqueued>, CommitError> {
         match self.stage(room, batch).await {
             Ok(enqueued) => {
                 self.note(room, batch);
                 batch.adopt(self.message.body, 1);
-                Some(enqueued)
+                Ok(Some(enqueued))
             }
+            Err(QueueError::Commit(error)) => Err(error),
             Err(error) => {
                 self.lost(room, &error, batch);
-                None
+                Ok(None)
             }
         }
     }
@@ -298,6 +299,9 @@ impl Filing {
                     }
                     announcements.push(work.finish(&mut self.batch));
                 }
+                // Not the mailbox's trouble: the commit would fail as well.
+                Err(MailError::Full) => return Err(CommitError::Full),
+                Err(MailError::Unknown) => return Err(CommitError::Unknown),
                 Err(error) => of_account.iter().for_each(|letter| letter.lost(room, &error, &mut self.batch)),
             }
         }

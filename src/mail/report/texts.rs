@@ -88,6 +88,10 @@ pub(super) const REFERENCE: Both = both(
     "Pour toute question, indiquez cette référence à votre opérateur :",
     "If you need help, give this reference to your operator:",
 );
+pub(super) const FORWARDED: Both = both(
+    "Il s’agit d’un message reçu que votre boîte fait suivre automatiquement.",
+    "This is a message that came in and that your mailbox forwards automatically.",
+);
 pub(super) const ENCLOSED: Both = both("Votre message est joint à cet avis.", "Your message is enclosed.");
 
 const WAIT: Both = both(

@@ -293,3 +293,12 @@ fn our_own_sniffer_reads_what_we_write() {
         assert_eq!(statuses[0].text, "5.1.1 550 5.1.1 User unknown");
     }
 }
+
+#[test]
+fn who_has_mail_sent_on_is_told_that_it_was_sent_on() {
+    let mut forwarded = report(vec![reported("b@other.example", Action::Failed)], MailParams::default());
+    let says_so = |text: &str| parse(text).body_text(0).unwrap().contains("fait suivre automatiquement");
+    assert!(!says_so(&written(&forwarded).1));
+    forwarded.original.envelope.kind = Kind::Forward;
+    assert!(says_so(&written(&forwarded).1));
+}
