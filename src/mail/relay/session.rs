@@ -103,7 +103,9 @@ where
 
     /// Waits until the engine is ready for another message. A peer that takes its time loses the session.
     pub(super) async fn settle(&mut self) -> bool {
-        matches!(timeout(COURTESY, self.line.follow(&mut self.sender)).await, Ok(Ok(Step::Ready)))
+        let ready = matches!(timeout(COURTESY, self.line.follow(&mut self.sender)).await, Ok(Ok(Step::Ready)));
+        // A peer that has said more than it was asked for is out of step.
+        ready && self.sender.step().is_none()
     }
 
     /// Ends it politely.
