@@ -107,6 +107,16 @@ async fn each_fault_of_a_peer_ends_as_the_table_says() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_peer_that_says_more_than_it_was_asked_loses_its_session_and_nothing_else() {
+    let more = Say::text("250 2.0.0 kept\r\n550 no\r\n");
+    let (stage, peer) = Stage::simple(Manners { message: more, ..Manners::default() }).await;
+    for sent in 1..4 {
+        assert_eq!(stage.send("there.example").await, "relayed 2.0.0 250; reached");
+        assert_eq!((peer.taken().len(), peer.connections()), (sent, sent));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn each_step_has_its_own_patience() {
     type Step = fn(&mut Manners);
     let steps: [(Step, u64); 4] = [

@@ -74,10 +74,19 @@ where
             return sent;
         }
     };
-    if let Err(unfit) = session.sender.begin(&transaction) {
-        sent.alive = true;
-        sent.end = End::Unfit(unfit);
-        return sent;
+    match session.sender.begin(&transaction) {
+        Ok(()) => {}
+        // The session has ended meanwhile: its engine says how.
+        Err(Unfit::NotReady) => {
+            let ended = session.line.follow(&mut session.sender).await;
+            sent.end = End::Broken(ended.err().unwrap_or(Broken::Cut(None)));
+            return sent;
+        }
+        Err(unfit) => {
+            sent.alive = true;
+            sent.end = End::Unfit(unfit);
+            return sent;
+        }
     }
     session.messages += 1;
     sent.end = match converse(session, attempt, store, &mut sent).await {

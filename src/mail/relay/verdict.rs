@@ -51,6 +51,8 @@ pub(super) fn of_transaction(attempt: &Attempt, sent: &Sent, host: &Host) -> Out
 
 fn destination(end: &End) -> Destination {
     match end {
+        // Our own message is at fault.
+        End::Broken(Broken::Failed(Failure::Body(_))) => Destination::Reached,
         End::Broken(_) => Destination::Busy,
         End::Answered(reply) | End::SenderRefused(reply) if reply.code == 421 => Destination::Busy,
         _ => Destination::Reached,
