@@ -19,6 +19,8 @@ mod log;
 mod mime;
 #[path = "../fuzz/checks/record.rs"]
 mod record;
+#[path = "../fuzz/checks/reply.rs"]
+mod reply;
 #[path = "../fuzz/checks/sasl.rs"]
 mod sasl;
 #[path = "../fuzz/checks/smtp.rs"]
@@ -36,6 +38,7 @@ const CHECKS: &[Named] = &[
     ("log", log::check),
     ("mime", mime::check),
     ("record", record::check),
+    ("reply", reply::check),
     ("sasl", sasl::check),
     ("smtp", smtp::check),
     ("whitelist", whitelist::check),
