@@ -34,6 +34,41 @@ async fn a_message_of_many_chunks_arrives_as_it_lies_in_the_store_by_bdat_and_by
     }
 }
 
+/// Resident memory now, and the most there was, in MiB.
+fn memory() -> (u64, u64) {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let value = |name: &str| {
+        let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() >> 10
+    };
+    (value("VmRSS:"), value("VmHWM:"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn large_messages_at_once_are_never_whole_in_memory() {
+    const AT_ONCE: usize = 60;
+    let mut bytes = vec![b'x'; 25 << 20];
+    bytes[SKIP as usize - 2..SKIP as usize].copy_from_slice(b"\r\n");
+    let stage = Stage::with_message(&[("there.example", "there")], &bytes).await;
+    drop(bytes);
+    let peer = stage.peer("there.example", "mx.there.example", Manners { forgets: true, ..Manners::default() });
+    stage.world.settings.lock().unwrap().max_sessions_per_host = AT_ONCE;
+    let (before, stage) = (memory().0, Arc::new(stage));
+    let send = |_| {
+        let stage = Arc::clone(&stage);
+        tokio::spawn(async move { stage.send("there.example").await })
+    };
+    let tasks: Vec<_> = (0..AT_ONCE).map(send).collect();
+    for task in tasks {
+        assert_eq!(task.await.unwrap(), "relayed 2.0.0 250; reached");
+    }
+    assert_eq!(peer.connections(), AT_ONCE);
+    // Other tests run beside; whole messages would be 1500 MiB.
+    let grown = memory().1.saturating_sub(before);
+    println!("{AT_ONCE} messages of 25 MiB at once: {grown} MiB more");
+    assert!(grown < 150, "{grown} MiB");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_refusal_in_the_middle_of_a_message_is_its_answer() {
     for offers in [EVERYTHING, &["8BITMIME"]] {

@@ -5,6 +5,7 @@
 mod bodies;
 mod destinations;
 mod dns;
+mod documentation;
 mod faults;
 mod peer;
 mod sessions;

@@ -50,6 +50,8 @@ pub struct Manners {
     pub message: Say,
     /// Said when so many octets of the message have come, in place of waiting for the rest.
     pub early: Option<(usize, Say)>,
+    /// Chunks are counted and not kept.
+    pub forgets: bool,
     /// How long each answer takes.
     pub delay: Duration,
 }
@@ -69,6 +71,7 @@ impl Default for Manners {
             data: Say::Well,
             message: Say::Well,
             early: None,
+            forgets: false,
             delay: Duration::ZERO,
         }
     }
@@ -301,12 +304,17 @@ async fn chunk<S: AsyncRead + AsyncWrite + Unpin>(
     manners: &Manners,
     size: usize,
 ) -> std::io::Result<Option<Vec<u8>>> {
-    let mut bytes = vec![0; size];
-    let mut come = 0;
+    let (mut bytes, mut come) = (Vec::new(), 0);
+    let mut piece = vec![0; 16 << 10];
     while come < size {
-        match stream.read(&mut bytes[come..]).await? {
-            0 => return Ok(None),
-            count => come += count,
+        let most = piece.len().min(size - come);
+        let count = stream.read(&mut piece[..most]).await?;
+        if count == 0 {
+            return Ok(None);
+        }
+        come += count;
+        if !manners.forgets {
+            bytes.extend_from_slice(&piece[..count]);
         }
         if early(stream, manners, come).await? {
             return Ok(None);

@@ -81,7 +81,6 @@ pub(super) fn hitch(broken: Broken) -> Hitch {
 pub(super) fn trouble(broken: &Broken) -> Trouble {
     let (rule, status) = match broken {
         Broken::Failed(Failure::NoStartTls) => ("no-starttls", "4.7.4"),
-        Broken::Failed(Failure::StartTlsRefused(_)) => ("starttls-refused", "4.7.4"),
         Broken::Failed(Failure::Injected) => ("injected", "4.7.5"),
         Broken::Failed(Failure::Body(_)) => ("unfit-message", "5.6.0"),
         Broken::Failed(_) => ("bad-reply", "4.5.0"),
