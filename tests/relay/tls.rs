@@ -15,14 +15,16 @@ use caducee::serve::outbound::{Outbound, Surroundings};
 use caducee::serve::tls::{self, Contexts, Material, Revocation};
 use caducee::telemetry::Metrics;
 use rcgen::ExtendedKeyUsagePurpose;
-use rustls::pki_types::CertificateDer;
+use rustls::HandshakeKind;
 use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
 use std::io::{BufRead, BufReader};
 use std::net::IpAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 /// What our side of the connection is made of.
@@ -254,6 +256,30 @@ async fn a_server_with_nothing_but_what_we_refuse_is_reported_in_those_words() {
     let server = OldServer::start(&files, "ECDHE-ECDSA-AES128-GCM-SHA256", "TLSv1_2");
     let (found, _) = send(&pki, server.1, listed(&subject)).await;
     assert!(!found.contains("tls-incompatible"), "{found}");
+}
+
+#[tokio::test]
+async fn a_server_that_offers_to_resume_gets_a_full_handshake_each_time() {
+    let pki = Pki::new();
+    let contexts = contexts(&pki, &pki.leaf(&Leaf::good("serveur", 1)));
+    for _ in 0..3 {
+        let (ours, theirs) = tokio::io::duplex(64 << 10);
+        // The mailbox door's context gives tickets.
+        let acceptor = tokio_rustls::TlsAcceptor::from(contexts.mailbox());
+        let server = tokio::spawn(async move {
+            let mut stream = acceptor.accept(theirs).await.unwrap();
+            stream.write_all(b"!").await.unwrap();
+            stream.flush().await.unwrap();
+            stream
+        });
+        let name = ServerName::try_from("serveur.example").unwrap();
+        let longest = Duration::from_secs(10);
+        let (mut stream, _) = tls::connect(contexts.outbound(), name, ours, longest).await.unwrap();
+        // Behind the tickets.
+        assert_eq!(stream.read_u8().await.unwrap(), b'!');
+        assert_eq!(stream.get_ref().1.handshake_kind(), Some(HandshakeKind::Full));
+        drop(server.await.unwrap());
+    }
 }
 
 #[tokio::test]
