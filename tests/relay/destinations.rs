@@ -3,8 +3,11 @@
 use crate::peer::{Manners, Say};
 use crate::world::{NOW, Place, Stage, domain};
 use caducee::mail::relay::{Exchanger, Route, Trouble};
+use caducee::mss::Address;
 use caducee::mss::trust::{CrlState, TrustSpace};
 use caducee::store::{self, Batch};
+use caducee::wire::smtp::path::Mailbox;
+use proptest::prelude::*;
 use std::sync::Arc;
 
 #[tokio::test(start_paused = true)]
@@ -101,4 +104,17 @@ async fn a_strange_certificate_is_not_the_last_word_while_another_host_may_have_
     stage.world.place("mx1.there.example", Place::Hole);
     stage.world.route("there.example", &["strange.example", "mx1.there.example"]);
     assert_eq!(stage.send("there.example").await, "deferred 4.4.1 connect-failed; away");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_address_of_the_trust_space_can_be_written_in_an_envelope(
+        local in prop_oneof!["[a-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}", "\"([ !#-\\[\\]-~]|\\\\[ -~]){0,30}\"", "\\PC{1,20}"]
+    ) {
+        if let Ok(address) = Address::parse(&format!("{local}@there.example")) {
+            prop_assert!(Mailbox::parse(&address.to_string()).is_ok(), "{}", address);
+        }
+    }
 }

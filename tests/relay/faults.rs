@@ -2,6 +2,7 @@
 
 use crate::peer::{EVERYTHING, Manners, Say};
 use crate::world::{Stage, message, shown};
+use caducee::mail::queue::Verdict;
 
 /// Without CHUNKING and PIPELINING: every command is answered before the next.
 const PLAIN: &[&str] = &["8BITMIME"];
@@ -137,15 +138,41 @@ async fn each_step_has_its_own_patience() {
 
 #[tokio::test(start_paused = true)]
 async fn every_recipient_has_its_own_answer() {
-    let (stage, peer) = Stage::simple(Manners::default()).await;
-    let attempt = stage.attempt("there.example", &["b", "c"]);
-    let outcome = stage.relay.carry(&attempt).await;
-    assert_eq!(shown(&outcome), "relayed 2.0.0 250, relayed 2.0.0 250; reached");
-    assert_eq!(peer.taken()[0].rcpt.len(), 2);
-    // The peer answers RCPT one by one: here each with a refusal that its words come from.
-    peer.manners.lock().unwrap().rcpt = Say::text("550-5.1.1 no\r\n550 5.1.1 such user\r\n");
-    let outcome = stage.relay.carry(&attempt).await;
-    assert_eq!(shown(&outcome), "failed 5.1.1 550, failed 5.1.1 550; reached");
-    let (_, caducee::mail::queue::Verdict::Failed(words)) = &outcome.recipients[0] else { panic!("{outcome:?}") };
-    assert_eq!((words.text.as_str(), words.host.as_deref()), ("no such user", Some("mx.there.example")));
+    for offers in [EVERYTHING, PLAIN] {
+        let unknown = Say::text("550-5.1.1 no\r\n550 5.1.1 such\tuser\r\n");
+        let rcpt_of = vec![("<c@", unknown), ("<d@", Say::text("450 4.2.1 busy\r\n"))];
+        let (stage, peer) = Stage::simple(Manners { offers, rcpt_of, ..Manners::default() }).await;
+        let outcome = stage.relay.carry(&stage.attempt("there.example", &["b", "c", "d", "e"])).await;
+        let all = "relayed 2.0.0 250, failed 5.1.1 550, deferred 4.2.1 450, relayed 2.0.0 250; reached";
+        assert_eq!(shown(&outcome), all);
+        assert_eq!(peer.taken()[0].rcpt, ["RCPT TO:<b@there.example>", "RCPT TO:<e@there.example>"]);
+        let (2, Verdict::Deferred(_)) = &outcome.recipients[2] else { panic!("{outcome:?}") };
+        let (1, Verdict::Failed(words)) = &outcome.recipients[1] else { panic!("{outcome:?}") };
+        assert_eq!((words.text.as_str(), words.host.as_deref()), ("no such user", Some("mx.there.example")));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_stands_when_the_session_ends_behind_it() {
+    for offers in [EVERYTHING, PLAIN] {
+        let end = Say::last("421 4.3.2 stopping\r\n");
+        let rcpt_of = vec![("<c@", Say::text("550 5.1.1 unknown\r\n")), ("<d@", end)];
+        let (stage, peer) = Stage::simple(Manners { offers, rcpt_of, ..Manners::default() }).await;
+        let outcome = stage.relay.carry(&stage.attempt("there.example", &["b", "c", "d", "e"])).await;
+        let all = "deferred 4.3.2 421, failed 5.1.1 550, deferred 4.3.2 421, deferred 4.3.2 421; busy";
+        assert_eq!(shown(&outcome), all, "{offers:?}");
+        assert!(peer.taken().is_empty());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_recipients_and_long_answers_do_not_make_the_two_sides_wait_for_each_other() {
+    // More than the connection holds, in both directions.
+    let rcpt = Say::text(&format!("250 2.1.5 {}\r\n", "y".repeat(400)));
+    let (stage, peer) = Stage::simple(Manners { rcpt, ..Manners::default() }).await;
+    let names: Vec<String> = (0..2000).map(|number| format!("{number:060}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let outcome = stage.relay.carry(&stage.attempt("there.example", &names)).await;
+    assert!(outcome.recipients.iter().all(|(_, verdict)| matches!(verdict, Verdict::Relayed { .. })));
+    assert_eq!((outcome.recipients.len(), peer.taken().len()), (2000, 1));
 }

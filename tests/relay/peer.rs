@@ -45,6 +45,8 @@ pub struct Manners {
     pub ehlo_after_tls: Say,
     pub mail: Say,
     pub rcpt: Say,
+    /// Answers to recipients whose line has this in it.
+    pub rcpt_of: Vec<(&'static str, Say)>,
     pub data: Say,
     /// The answer to the whole message.
     pub message: Say,
@@ -68,6 +70,7 @@ impl Default for Manners {
             ehlo_after_tls: Say::Well,
             mail: Say::Well,
             rcpt: Say::Well,
+            rcpt_of: Vec::new(),
             data: Say::Well,
             message: Say::Well,
             early: None,
@@ -182,8 +185,12 @@ impl Peer {
                     say(&mut stream, &manners, &manners.mail, "250 2.1.0 ok\r\n").await?
                 }
                 "RCPT" => {
-                    rcpt.push(text);
-                    say(&mut stream, &manners, &manners.rcpt, "250 2.1.5 ok\r\n").await?
+                    let special = manners.rcpt_of.iter().find(|(part, _)| text.contains(part));
+                    let answer = special.map_or(&manners.rcpt, |(_, say)| say);
+                    if matches!(answer, Say::Well) {
+                        rcpt.push(text);
+                    }
+                    say(&mut stream, &manners, answer, "250 2.1.5 ok\r\n").await?
                 }
                 "DATA" => {
                     let go = say(&mut stream, &manners, &manners.data, "354 go\r\n").await?;

@@ -88,7 +88,7 @@ impl<N: Network> Relay<N> {
     async fn session(&self, host: &Host, settings: &Settings) -> Result<(Session<N::Secure>, bool), Hitch> {
         let (epoch, now) = (self.network.epoch(), self.network.now());
         let place = match self.pool.take(host, settings, |session| session.serves(epoch, now)).await? {
-            Taken::Session(session) => return Ok((session, true)),
+            Taken::Session(session) => return Ok((*session, true)),
             Taken::Place(place) => place,
         };
         let opened = session::open(&self.network, host, settings, place).await;

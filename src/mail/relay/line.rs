@@ -40,6 +40,13 @@ pub(super) enum Broken {
     Cut(Option<io::Error>),
 }
 
+/// What a write came to.
+enum Came {
+    AllWritten,
+    /// So many octets were heard before.
+    Heard(usize),
+}
+
 fn because(error: &Option<io::Error>) -> String {
     error.as_ref().map(|error| format!(" ({error})")).unwrap_or_default()
 }
@@ -77,10 +84,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
                 Some(Step::Send(bytes)) => self.said.extend_from_slice(&bytes),
                 Some(Step::Fail(failure)) => return Err(Broken::Failed(failure)),
                 Some(step) => return Ok(step),
-                None => {
-                    self.flush(sender).await?;
-                    self.hear(sender, &mut deadline).await?;
-                }
+                None if !self.said.is_empty() => self.flush(sender).await?,
+                None => self.hear(sender, &mut deadline).await?,
             }
         }
     }
@@ -89,7 +94,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
     pub(super) async fn send_piece(&mut self, sender: &mut Sender, piece: &[u8]) -> Result<(), Broken> {
         sender.body(piece);
         self.gather(sender)?;
-        if self.said.len() >= SAID { self.flush_listening(sender).await } else { Ok(()) }
+        if self.said.len() >= SAID { self.flush_message(sender).await } else { Ok(()) }
     }
 
     /// Ends the message; its answer comes by [`Line::follow`].
@@ -110,47 +115,67 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
         Ok(())
     }
 
+    /// Writes what is to be said, and hears what the peer says meanwhile: a peer may answer the first of many commands
+    /// before it reads the last, and neither side shall wait for the other (RFC 2920 §3.1).
     async fn flush(&mut self, sender: &mut Sender) -> Result<(), Broken> {
-        if self.said.is_empty() {
-            return Ok(());
-        }
-        let said = std::mem::take(&mut self.said);
-        let written = timeout(self.block, write(&mut self.stream, &said)).await;
-        self.said = emptied(said);
-        match written {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(self.last_words(sender, Broken::Cut(Some(error))).await),
-            Err(_) => Err(Broken::Blocked(self.block)),
+        loop {
+            match self.write_some().await {
+                Ok(Came::AllWritten) => return Ok(()),
+                Ok(Came::Heard(count)) => sender.input(&self.heard[..count]),
+                Err(blocked @ Broken::Blocked(_)) => return Err(blocked),
+                // What the peer said before it broke off is still to be read; then the reader finds the end.
+                Err(_) => {
+                    self.said.clear();
+                    return Ok(());
+                }
+            }
         }
     }
 
     /// As [`Line::flush`], in the middle of a message, where the peer has nothing to say: unless it wants no more.
-    async fn flush_listening(&mut self, sender: &mut Sender) -> Result<(), Broken> {
-        enum Came {
-            Written(Result<io::Result<()>, tokio::time::error::Elapsed>),
-            Heard(io::Result<usize>),
-        }
-        let said = std::mem::take(&mut self.said);
-        let came = {
-            let (mut reader, mut writer) = tokio::io::split(&mut self.stream);
-            tokio::select! {
+    async fn flush_message(&mut self, sender: &mut Sender) -> Result<(), Broken> {
+        let broken = match self.write_some().await {
+            Ok(Came::AllWritten) => return Ok(()),
+            Ok(Came::Heard(count)) => {
+                sender.input(&self.heard[..count]);
+                Broken::Cut(None)
+            }
+            Err(blocked @ Broken::Blocked(_)) => return Err(blocked),
+            Err(broken) => broken,
+        };
+        Err(self.last_words(sender, broken).await)
+    }
+
+    /// Writes until all is written or something is heard; each write has the time for a block.
+    async fn write_some(&mut self) -> Result<Came, Broken> {
+        let (mut reader, mut writer) = tokio::io::split(&mut self.stream);
+        let mut at = 0;
+        let came = loop {
+            let write = async {
+                match self.said.get(at..).filter(|rest| !rest.is_empty()) {
+                    Some(rest) => writer.write(rest).await.map(Some),
+                    None => writer.flush().await.map(|()| None),
+                }
+            };
+            let progress = tokio::select! {
                 biased;
-                heard = reader.read(&mut self.heard) => Came::Heard(heard),
-                written = timeout(self.block, write(&mut writer, &said)) => Came::Written(written),
+                heard = reader.read(&mut self.heard) => match heard {
+                    Ok(0) => break Err(Broken::Cut(None)),
+                    Ok(count) => break Ok(Came::Heard(count)),
+                    Err(error) => break Err(Broken::Cut(Some(error))),
+                },
+                written = timeout(self.block, write) => written,
+            };
+            match progress {
+                Ok(Ok(Some(0))) => break Err(Broken::Cut(Some(io::ErrorKind::WriteZero.into()))),
+                Ok(Ok(Some(count))) => at += count,
+                Ok(Ok(None)) => break Ok(Came::AllWritten),
+                Ok(Err(error)) => break Err(Broken::Cut(Some(error))),
+                Err(_) => break Err(Broken::Blocked(self.block)),
             }
         };
-        self.said = emptied(said);
-        match came {
-            Came::Written(Ok(Ok(()))) => Ok(()),
-            Came::Written(Ok(Err(error))) => Err(self.last_words(sender, Broken::Cut(Some(error))).await),
-            Came::Written(Err(_)) => Err(Broken::Blocked(self.block)),
-            Came::Heard(Ok(0)) => Err(Broken::Cut(None)),
-            Came::Heard(Ok(count)) => {
-                sender.input(&self.heard[..count]);
-                Err(self.last_words(sender, Broken::Cut(None)).await)
-            }
-            Came::Heard(Err(error)) => Err(Broken::Cut(Some(error))),
-        }
+        self.said.drain(..at);
+        came
     }
 
     /// Waits for a piece of the answer that is owed; all of the answer has one time.
@@ -186,15 +211,4 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
             }
         }
     }
-}
-
-async fn write<W: AsyncWrite + Unpin>(stream: &mut W, bytes: &[u8]) -> io::Result<()> {
-    stream.write_all(bytes).await?;
-    stream.flush().await
-}
-
-/// The buffer, to be filled again.
-fn emptied(mut buffer: Vec<u8>) -> Vec<u8> {
-    buffer.clear();
-    buffer
 }

@@ -32,7 +32,7 @@ const SWEEP: usize = 1024;
 #[derive(Debug)]
 pub(super) enum Taken<S: Send + 'static> {
     /// An idle session.
-    Session(Session<S>),
+    Session(Box<Session<S>>),
     /// Room for a new one.
     Place(Place<S>),
 }
@@ -141,7 +141,7 @@ where
         while let Some((_, session)) = state.idle.pop() {
             if serves(&session) {
                 drop(inner);
-                return Ok(Ok(Taken::Session(session)));
+                return Ok(Ok(Taken::Session(Box::new(session))));
             }
             stale.push(session);
         }
