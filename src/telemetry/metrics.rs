@@ -157,8 +157,6 @@ pub struct Metrics {
     pub certificate_expiry: Family<Labelled, Gauge>,
     /// Sessions opened with other operators' servers, by result (`ok`, `refused`, or the trouble's name).
     pub relay_sessions: Family<RuleLabel, Counter>,
-    /// What attempts came to, by recipient (`relayed`, `deferred`, `failed`).
-    pub relay_recipients: Family<RuleLabel, Counter>,
     /// Reloads of configuration and certificates, by result (`ok`, `failed`).
     pub reloads: Family<RuleLabel, Counter>,
 }
@@ -195,8 +193,6 @@ impl Metrics {
         all.register("messages_received", "Messages received and committed", self.messages_received.clone());
         all.register_with_unit("received", "Bytes of messages received", bytes(), self.bytes_received.clone());
         all.register("relay_sessions", "Sessions opened with other operators by result", self.relay_sessions.clone());
-        let recipients = self.relay_recipients.clone();
-        all.register("relay_recipients", "Attempts at other operators' recipients by result", recipients);
         all.register("deliveries", "Deliveries to mailboxes", self.deliveries.clone());
         let latency = self.commit_latency.0.clone();
         all.register_with_unit("commit_duration", "Duration of durable commits", Unit::Seconds, latency);

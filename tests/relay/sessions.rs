@@ -20,8 +20,6 @@ async fn an_idle_session_takes_the_next_message_for_its_host_also_of_another_dom
     assert_eq!(stage.send("not.example").await, "failed 5.7.1 dn-not-listed; reached");
     assert_eq!(stage.send("there.example").await, "relayed 2.0.0 250; reached");
     assert_eq!((peer.connections(), peer.taken().len()), (1, 3));
-    let recipients = |rule| stage.metrics.relay_recipients.get_or_create(&RuleLabel { rule }).get();
-    assert_eq!((recipients("relayed"), recipients("failed")), (3, 1));
     assert_eq!(stage.metrics.relay_sessions.get_or_create(&RuleLabel { rule: "ok" }).get(), 1);
 }
 

@@ -40,7 +40,7 @@ use std::sync::Arc;
 
 use crate::mss::trust::TrustHandle;
 use crate::store::Store;
-use crate::telemetry::{Metrics, RuleLabel};
+use crate::telemetry::Metrics;
 
 use super::queue::{Attempt, Destination, Outcome, Verdict};
 use pool::Pool;
@@ -105,13 +105,11 @@ impl<N: Network> Relay<N> {
     fn note(&self, attempt: &Attempt, outcome: &Outcome) {
         let mut counts = [0; 3];
         for (_, verdict) in &outcome.recipients {
-            let (at, result) = match verdict {
-                Verdict::Relayed { .. } => (0, "relayed"),
-                Verdict::Deferred(_) => (1, "deferred"),
-                Verdict::Failed(_) => (2, "failed"),
-            };
-            counts[at] += 1;
-            self.metrics.relay_recipients.get_or_create(&RuleLabel { rule: result }).inc();
+            match verdict {
+                Verdict::Relayed { .. } => counts[0] += 1,
+                Verdict::Deferred(_) => counts[1] += 1,
+                Verdict::Failed(_) => counts[2] += 1,
+            }
         }
         let words = outcome.recipients.iter().map(|(_, verdict)| verdict::words_of(verdict)).next();
         let [relayed, deferred, failed] = counts;
