@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::store::{Account, AccountId, AccountState, CommitError, MasterKey, MetaKey, Store, Versioned};
+use crate::store::{Account, AccountId, AccountState, CommitError, MailboxKey, MasterKey, MetaKey, Store, Versioned};
 
+use super::queue::{Opened, Queue, QueueOptions, transit_key};
 use super::summary::SummaryLimits;
 use super::{Incoming, MailError, Mailbox};
 
@@ -22,6 +23,8 @@ pub struct MailLimits {
     pub full_grace: i64,
     /// Bounds of a message's summary.
     pub summary: SummaryLimits,
+    /// Bounds and times of the queue.
+    pub queue: QueueOptions,
 }
 
 impl Default for MailLimits {
@@ -32,6 +35,7 @@ impl Default for MailLimits {
             changes: 1_000,
             full_grace: 86_400,
             summary: SummaryLimits::default(),
+            queue: QueueOptions::default(),
         }
     }
 }
@@ -53,6 +57,19 @@ struct Inner {
     /// Mailboxes that somebody holds. Keyed by ids that are never reused.
     open: Mutex<OpenMailboxes>,
     folder_ids: tokio::sync::Mutex<std::ops::Range<u64>>,
+    #[allow(dead_code, reason = "the trail's, which is made beside this")]
+    transit: MailboxKey,
+    queue: Queue,
+}
+
+/// A room that may be gone: what the queue, which the room owns, files its reports by.
+#[derive(Debug)]
+pub(super) struct WeakRoom(Weak<Inner>);
+
+impl WeakRoom {
+    pub(super) fn upgrade(&self) -> Option<MailRoom> {
+        self.0.upgrade().map(|inner| MailRoom { inner })
+    }
 }
 
 #[derive(Debug, Default)]
@@ -63,10 +80,24 @@ struct OpenMailboxes {
 }
 
 impl MailRoom {
-    /// A room over a store, with the operator's master key.
-    pub fn new(store: Store, master: MasterKey, limits: MailLimits) -> Self {
-        let inner = Inner { store, master, limits, open: Mutex::default(), folder_ids: tokio::sync::Mutex::new(0..0) };
-        Self { inner: Arc::new(inner) }
+    /// A room over a store, with the operator's master key. Reads what is on its way to other operators; at the first
+    /// start, waits for the disk to keep the key that seals it.
+    ///
+    /// # Errors
+    /// What store and key say: another master key, a damaged key of what is on its way.
+    pub fn new(store: Store, master: MasterKey, limits: MailLimits) -> Result<Self, MailError> {
+        let transit = transit_key(&store, &master)?;
+        let opened = Opened::read(&store, &transit, &limits.queue)?;
+        let inner = Arc::new_cyclic(|room| Inner {
+            store,
+            master,
+            limits,
+            open: Mutex::default(),
+            folder_ids: tokio::sync::Mutex::new(0..0),
+            transit,
+            queue: Queue::new(opened, WeakRoom(room.clone())),
+        });
+        Ok(Self { inner })
     }
 
     /// The store below.
@@ -77,6 +108,17 @@ impl MailRoom {
     /// The room's bounds.
     pub fn limits(&self) -> &MailLimits {
         &self.inner.limits
+    }
+
+    /// Mail on its way to other operators.
+    pub fn queue(&self) -> &Queue {
+        &self.inner.queue
+    }
+
+    /// The key that seals what is on its way: the queue, and the trail.
+    #[allow(dead_code, reason = "the trail's, which is made beside this")]
+    pub(crate) fn transit(&self) -> &MailboxKey {
+        &self.inner.transit
     }
 
     /// The operator's key, for the registry, which makes and destroys mailboxes' keys.

@@ -5,6 +5,7 @@ use aws_lc_rs::digest;
 use serde::{Deserialize, Serialize};
 
 use super::queue::Words;
+use crate::store::{Batch, MailboxKey, TrailEvent, TrailKey};
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,4 +92,12 @@ pub fn digest_of(message_id: &str) -> u64 {
     let mut first = [0; 8];
     first.copy_from_slice(&digest.as_ref()[..8]);
     u64::from_be_bytes(first)
+}
+
+/// Puts an event on a message's trail.
+pub(crate) fn note(transit: &MailboxKey, event: &Event, batch: &mut Batch) {
+    let at = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_micros();
+    let key = TrailKey { message: digest_of(&event.message_id), at: u64::try_from(at).unwrap_or(u64::MAX) };
+    let plain = serde_json::to_vec(event).unwrap_or_default();
+    batch.put(&key, &TrailEvent { sealed: transit.seal_bytes(b"trail", &plain) });
 }

@@ -15,3 +15,4 @@ mod mailboxes;
 mod messages;
 mod other_programs;
 mod process;
+mod queue;

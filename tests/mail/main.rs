@@ -9,6 +9,7 @@ mod flags;
 mod folders;
 mod isolation;
 mod logins;
+mod queue;
 mod quotas;
 mod second_opinion;
 mod sessions;
