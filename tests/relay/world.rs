@@ -1,7 +1,7 @@
 //! A world in memory: peers, the network between them and the relay, a white list, a store with a message in it.
 
 use crate::peer::{Manners, Peer};
-use caducee::mail::queue::{Attempt, AttemptRecipient, Destination, Envelope, Kind, Outcome, Verdict};
+use caducee::mail::queue::{Attempt, AttemptRecipient, Destination, Envelope, Kind, Lease, Outcome, Verdict};
 use caducee::mail::relay::{self, Exchanger, Host, Network, Relay, Route, Settings, Trouble};
 use caducee::mss::trust::{CrlState, TrustSpace};
 use caducee::mss::whitelist::Entry;
@@ -250,6 +250,7 @@ impl Stage {
             body_key,
             skip: SKIP,
             size: size - u64::from(SKIP),
+            lease: Lease::default(),
         }
     }
 
