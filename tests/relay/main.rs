@@ -8,6 +8,7 @@ mod dns;
 mod documentation;
 mod faults;
 mod peer;
+mod queued;
 mod sessions;
 mod simulation;
 mod tls;

@@ -180,6 +180,11 @@ impl Stage {
     }
 
     pub async fn with_message(pairs: &[(&str, &str)], bytes: &[u8]) -> Self {
+        Self::over(Store::in_memory(), pairs, bytes).await
+    }
+
+    /// Over a store that others use too.
+    pub async fn over(store: Store, pairs: &[(&str, &str)], bytes: &[u8]) -> Self {
         let world = Arc::new(World {
             settings: Mutex::new(settings()),
             places: Mutex::default(),
@@ -187,7 +192,6 @@ impl Stage {
             epoch: AtomicU64::new(0),
             knocks: Mutex::default(),
         });
-        let store = Store::in_memory();
         let mut sink = store.body_sink();
         sink.write(bytes).await.unwrap();
         let staged = sink.finish().await.unwrap();
