@@ -19,6 +19,8 @@ mod log;
 mod mime;
 #[path = "../fuzz/checks/record.rs"]
 mod record;
+#[path = "../fuzz/checks/reply.rs"]
+mod reply;
 #[path = "../fuzz/checks/report.rs"]
 mod report;
 #[path = "../fuzz/checks/sasl.rs"]
@@ -38,6 +40,7 @@ const CHECKS: &[Named] = &[
     ("log", log::check),
     ("mime", mime::check),
     ("record", record::check),
+    ("reply", reply::check),
     ("report", report::check),
     ("sasl", sasl::check),
     ("smtp", smtp::check),

@@ -2,8 +2,9 @@
 
 use super::human;
 use super::sections::{HOUR, MIB, MINUTE, any_address};
+use crate::mss::Domain;
 use serde::{Deserialize, Serialize};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -161,6 +162,24 @@ pub struct Route {
     /// As `queue.lifetime`.
     #[serde(with = "human::optional_duration", skip_serializing_if = "Option::is_none")]
     pub lifetime: Option<Duration>,
+}
+
+/// `host`, `host:port`, `[v6]:port` or an address, with `port` where none is said; `None` where it is none of these. Names
+/// come in lower case.
+pub fn host_and_port(text: &str, port: u16) -> Option<(String, u16)> {
+    if let Ok(address) = text.parse::<SocketAddr>() {
+        return Some((address.ip().to_string(), address.port()));
+    }
+    let bare = text.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).unwrap_or(text);
+    if let Ok(address) = bare.parse::<IpAddr>() {
+        return Some((address.to_string(), port));
+    }
+    let (name, port) = match text.split_once(':') {
+        Some((name, port)) => (name, port.parse().ok().filter(|port| *port != 0)?),
+        None => (text, port),
+    };
+    let name = Domain::parse(name.trim_end_matches('.')).ok()?;
+    Some((name.to_string(), port))
 }
 
 impl Default for Relay {

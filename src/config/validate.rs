@@ -1,8 +1,9 @@
 //! Contradictions and missing keys: what serde cannot see because it takes two keys, or a meaning, to see it.
 
+use super::sending::host_and_port;
 use super::source::{Problem, Source};
 use super::{Config, human, is_address};
-use crate::mss::Address;
+use crate::mss::{Address, Domain};
 use crate::telemetry::logging::check_level;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -23,6 +24,7 @@ pub(super) fn problems(config: &Config, source: &Source<'_>) -> Vec<Problem> {
     doors(config, &mut found);
     limits(config, &mut found);
     durations(config, &mut found);
+    relay(config, &mut found);
     found.problems
 }
 
@@ -259,6 +261,55 @@ fn durations(config: &Config, found: &mut Found<'_, '_>) {
             let [value, least, most] = [value, least, most].map(human::show_duration);
             format!("{value}; expected {least} to {most}")
         });
+    }
+}
+
+fn relay(config: &Config, found: &mut Found<'_, '_>) {
+    const SECOND: Duration = Duration::from_secs(1);
+    const HOUR: Duration = Duration::from_secs(3600);
+    let relay = &config.relay;
+    let all = [
+        ("relay.dns_timeout", relay.dns_timeout, SECOND, HOUR),
+        ("relay.connect_timeout", relay.connect_timeout, SECOND, HOUR),
+        ("relay.command_timeout", relay.command_timeout, SECOND, HOUR),
+        ("relay.data_timeout", relay.data_timeout, SECOND, HOUR),
+        ("relay.block_timeout", relay.block_timeout, SECOND, HOUR),
+        // RFC 5321 §4.5.3.2.6: a short one doubles messages.
+        ("relay.final_timeout", relay.final_timeout, SECOND, HOUR),
+        ("relay.keep_session", relay.keep_session, Duration::ZERO, HOUR),
+    ];
+    for (key, value, least, most) in all {
+        found.check((least..=most).contains(&value), key, || {
+            let [value, least, most] = [value, least, most].map(human::show_duration);
+            format!("{value}; expected {least} to {most}")
+        });
+    }
+    let counts = [
+        ("relay.port", u64::from(relay.port), 1, 65_535),
+        ("relay.max_messages", u64::from(relay.max_messages), 1, 1_000_000),
+        ("relay.max_sessions_per_host", relay.max_sessions_per_host as u64, 1, 10_000),
+    ];
+    for (key, value, least, most) in counts {
+        found.check((least..=most).contains(&value), key, || format!("{value}; expected {least} to {most}"));
+    }
+    routes(config, found);
+}
+
+fn routes(config: &Config, found: &mut Found<'_, '_>) {
+    const KEY: &str = "relay.routes";
+    let mut seen = std::collections::HashSet::new();
+    for route in &config.relay.routes {
+        found.check(!route.domains.is_empty(), KEY, || "a route without domains; expected names, or \"*\"".into());
+        for domain in &route.domains {
+            let is_domain = domain == "*" || Domain::parse(domain).is_ok();
+            found.check(is_domain, KEY, || format!("`{domain}`; expected a domain, or \"*\" for all others"));
+            let is_first = seen.insert(domain.to_ascii_lowercase());
+            found.check(is_first, KEY, || format!("`{domain}` in two routes; expected it in one"));
+        }
+        for host in &route.hosts {
+            let is_host = host_and_port(host, config.relay.port).is_some();
+            found.check(is_host, KEY, || format!("`{host}`; expected a host name or address, with `:port` or without"));
+        }
     }
 }
 

@@ -32,6 +32,7 @@ mod names;
 mod operations;
 pub mod queue;
 mod quota;
+pub mod relay;
 pub mod report;
 mod room;
 mod selected;

@@ -10,6 +10,7 @@ pub mod inbound;
 pub mod jobs;
 pub mod limits;
 pub mod listen;
+pub mod outbound;
 pub mod reload;
 pub mod runtime;
 mod secrets;

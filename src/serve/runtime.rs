@@ -21,7 +21,7 @@ use super::reload::Reloader;
 use super::secrets::{MasterKeyError, read_master_key};
 use super::shutdown::{ShutdownSwitch, shutdown};
 use super::tls::{Contexts, Material, TlsError};
-use super::{Shared, health, imap, inbound, listen, sweep, systemd, watch};
+use super::{Shared, health, imap, inbound, listen, outbound, sweep, systemd, watch};
 use crate::accounts::{AccountOptions, HashingOptions, Registry};
 use crate::config::sending::Route;
 use crate::config::{Config, ConfigError};
@@ -212,6 +212,7 @@ impl Server {
         tokio::spawn(finish_erasures(Arc::clone(&shared)));
         let queue = shared.mail.queue().clone();
         tokio::spawn(async move { queue.tend().await });
+        outbound::start(&shared, Arc::new(shared.mail.queue().clone()), token);
         Ok(Self { shared, switch, tasks, signals })
     }
 

@@ -174,6 +174,8 @@ pub struct Metrics {
     pub crl_refreshes: Family<RuleLabel, Counter>,
     /// End of validity of each of our certificates, in Unix seconds.
     pub certificate_expiry: Family<Labelled, Gauge>,
+    /// Sessions opened with other operators' servers, by result (`ok`, `refused`, or the trouble's name).
+    pub relay_sessions: Family<RuleLabel, Counter>,
     /// Reloads of configuration and certificates, by result (`ok`, `failed`).
     pub reloads: Family<RuleLabel, Counter>,
 }
@@ -210,6 +212,7 @@ impl Metrics {
         all.register("smtp_refusals", "SMTP refusals by rule", self.smtp_refusals.clone());
         all.register("messages_received", "Messages received and committed", self.messages_received.clone());
         all.register_with_unit("received", "Bytes of messages received", bytes(), self.bytes_received.clone());
+        all.register("relay_sessions", "Sessions opened with other operators by result", self.relay_sessions.clone());
         all.register("deliveries", "Deliveries to mailboxes", self.deliveries.clone());
         let latency = self.commit_latency.0.clone();
         all.register_with_unit("commit_duration", "Duration of durable commits", Unit::Seconds, latency);

@@ -227,6 +227,30 @@ fn contradictions_are_errors_that_name_both_sides() {
 }
 
 #[test]
+fn routes_name_domains_once_and_hosts_that_are_some() {
+    let rows = [
+        (r#"[{ domains = ["a.example", "*"], hosts = ["mx_1"] }]"#, "`mx_1`; expected a host name or address"),
+        (r#"[{ domains = ["a.example"], hosts = ["mx.example:0"] }]"#, "`mx.example:0`; expected a host name"),
+        (r#"[{ domains = ["*.example"], hosts = ["mx.example"] }]"#, "`*.example`; expected a domain"),
+        (r#"[{ hosts = ["mx.example"] }]"#, "a route without domains"),
+        (r#"[{ domains = ["a.example"] }, { domains = ["A.example"] }]"#, "`A.example` in two routes"),
+    ];
+    for (routes, says) in rows {
+        contradiction("routes = []", &format!("routes = {routes}"), "relay.routes", says);
+    }
+    let good = r#"routes = [{ domains = ["a.example"], hosts = ["mx.example", "192.0.2.1:2525", "[2001:db8::1]:25", "::1"] }]"#;
+    let config = parse(&changed(&[("routes = []", good)])).expect("good routes");
+    assert_eq!(config.relay.routes[0].hosts.len(), 4);
+    contradiction("final_timeout = \"10m\"", "final_timeout = \"0s\"", "relay.final_timeout", "expected 1s to 1h");
+    contradiction(
+        "max_sessions_per_host = 20",
+        "max_sessions_per_host = 0",
+        "relay.max_sessions_per_host",
+        "1 to 10000",
+    );
+}
+
+#[test]
 fn a_server_without_any_door_is_a_contradiction() {
     let found = problems(&[
         ("listen = [\"0.0.0.0:25\", \"[::]:25\"]", "listen = []"),

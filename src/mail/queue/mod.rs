@@ -65,6 +65,7 @@ pub use types::{
 };
 
 use super::now;
+use super::relay::Attempts;
 use super::report::{self, Report};
 use super::room::WeakRoom;
 use schedule::{Counts, Schedule};
@@ -234,6 +235,16 @@ impl Queue {
 
     fn numbers(&self) -> MutexGuard<'_, Range<u64>> {
         self.inner.numbers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Attempts for Queue {
+    async fn next(&self) -> Option<Attempt> {
+        Queue::next(self).await
+    }
+
+    async fn settle(&self, attempt: Attempt, outcome: Outcome) {
+        Queue::settle(self, attempt, outcome).await;
     }
 }
 

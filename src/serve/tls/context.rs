@@ -12,6 +12,7 @@ use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::{NoServerSessionStorage, danger::ClientCertVerifier};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -19,6 +20,8 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct Contexts {
     set: ArcSwap<Set>,
+    /// Counts the sets that were in force.
+    epoch: AtomicU64,
     /// What the contexts in force are made of: files and lists change at different times.
     parts: Mutex<(Arc<Material>, Revocation)>,
 }
@@ -53,7 +56,7 @@ impl Contexts {
     /// Certificate and key do not match, or anchors or CRLs cannot be used.
     pub fn new(material: Material, revocation: Revocation) -> Result<Self, TlsError> {
         let set = ArcSwap::from_pointee(Set::new(&material, &revocation)?);
-        Ok(Self { set, parts: Mutex::new((Arc::new(material), revocation)) })
+        Ok(Self { set, epoch: AtomicU64::new(0), parts: Mutex::new((Arc::new(material), revocation)) })
     }
 
     /// Puts contexts of new files in force, with the lists at hand; on an error the old ones stay.
@@ -62,7 +65,7 @@ impl Contexts {
     /// As [`Contexts::new`].
     pub fn replace_material(&self, material: Material) -> Result<(), TlsError> {
         let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
-        self.set.store(Arc::new(Set::new(&material, &parts.1)?));
+        self.put(Set::new(&material, &parts.1)?);
         parts.0 = Arc::new(material);
         Ok(())
     }
@@ -74,10 +77,21 @@ impl Contexts {
     pub fn replace_revocation(&self, revocation: Revocation) -> Result<(), TlsError> {
         let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
         if parts.1 != revocation {
-            self.set.store(Arc::new(Set::new(&parts.0, &revocation)?));
+            self.put(Set::new(&parts.0, &revocation)?);
             parts.1 = revocation;
         }
         Ok(())
+    }
+
+    fn put(&self, set: Set) {
+        self.set.store(Arc::new(set));
+        // After the set: who reads the new number gets the new set.
+        self.epoch.fetch_add(1, Ordering::Release);
+    }
+
+    /// Changes whenever contexts of other files or lists come into force: what was verified before may be refused now.
+    pub fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
     }
 
     /// The files that the contexts in force are made of.

@@ -105,6 +105,11 @@ impl Reply {
         (500..600).contains(&self.code)
     }
 
+    /// 4xx or 5xx.
+    pub fn is_failure(&self) -> bool {
+        self.is_temporary_failure() || self.is_permanent_failure()
+    }
+
     /// All lines of text in one, with a space between them.
     pub fn text(&self) -> String {
         self.lines.join(" ")
@@ -167,6 +172,9 @@ pub enum ReplyError {
     /// A line longer than any reply may be.
     #[error("a reply line is longer than {} octets", ReplyReader::LINE_LIMIT)]
     LineTooLong,
+    /// More octets than any reply has.
+    #[error("a reply is longer than {} octets", ReplyReader::LIMIT)]
+    TooLong,
     /// More lines than any reply has.
     #[error("a reply has more than {MAX_REPLY_LINES} lines")]
     TooManyLines,
@@ -175,7 +183,7 @@ pub enum ReplyError {
     Malformed,
 }
 
-/// Reads replies out of a stream, in whatever pieces it arrives. Bounded: one line and [`MAX_REPLY_LINES`] lines.
+/// Reads replies out of a stream, in whatever pieces it arrives. Bounded: a line, the lines of a reply, and its octets.
 ///
 /// As RFC 5321 §4.2 asks of a client it is tolerant in texts (any bytes; not UTF-8 is replaced) and strict in codes. A
 /// line may end in a lone LF: a client gains nothing from refusing that.
@@ -185,11 +193,16 @@ pub struct ReplyReader {
     code: Option<u16>,
     enhanced: Option<EnhancedCode>,
     lines: Vec<Cow<'static, str>>,
+    /// Octets of the lines before the one that is being read.
+    octets: usize,
 }
 
 impl ReplyReader {
     /// Four times what RFC 5321 §4.5.3.1.5 allows, for servers with long texts.
     pub const LINE_LIMIT: usize = 4 * MAX_REPLY_LINE;
+
+    /// Octets of a whole reply: what a thousand extensions would take.
+    pub const LIMIT: usize = 32 << 10;
 
     /// Takes bytes off the front of `input`, up to the end of the next reply. `None`: all was used, more is needed.
     ///
@@ -219,6 +232,11 @@ impl ReplyReader {
 
     fn line_complete(&mut self) -> Result<Option<Reply>, ReplyError> {
         let raw = std::mem::take(&mut self.line);
+        // Looked at where a line ends, so that the answer does not hang on how the bytes were cut.
+        self.octets += raw.len();
+        if self.octets > Self::LIMIT {
+            return Err(ReplyError::TooLong);
+        }
         let line = raw.strip_suffix(b"\n").unwrap_or(&raw);
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let (code, last, text) = split_line(line).ok_or(ReplyError::Malformed)?;
@@ -234,6 +252,7 @@ impl ReplyReader {
             return Ok(None);
         }
         self.code = None;
+        self.octets = 0;
         Ok(Some(Reply { code, enhanced: self.enhanced.take(), lines: std::mem::take(&mut self.lines) }))
     }
 
@@ -331,5 +350,21 @@ mod tests {
         }
         let mut reader = ReplyReader::default();
         assert_eq!(reader.read(&mut vec![b'2'; 5000].as_slice()), Err(ReplyError::LineTooLong));
+    }
+
+    #[test]
+    fn a_reply_without_an_end_is_given_up_and_a_long_one_before_the_next_is_not() {
+        let endless = |line: &str| {
+            let wire = line.repeat(1000);
+            let mut reader = ReplyReader::default();
+            reader.read(&mut wire.as_bytes()).unwrap_err()
+        };
+        assert_eq!(endless("250-go on\r\n"), ReplyError::TooManyLines);
+        assert_eq!(endless(&format!("250-{}\r\n", "x".repeat(1000))), ReplyError::TooLong);
+        let long = format!("250-{}\r\n", "x".repeat(1000)).repeat(30) + "250 end\r\n";
+        let mut reader = ReplyReader::default();
+        for _ in 0..3 {
+            assert_eq!(reader.read(&mut long.as_bytes()).unwrap().unwrap().lines.len(), 31);
+        }
     }
 }

@@ -2,7 +2,8 @@
 //! after another. No sockets, no tasks, no clock, no DNS.
 //!
 //! The driver feeds it what the server says ([`Sender::input`]), takes [`Step`]s until there is none, and does what they
-//! ask. Where it waits for the server, [`Sender::patience`] says how long a driver should wait (RFC 5321 §4.5.3.2).
+//! ask. Where it waits for the server, [`Sender::waits_for`] says for what, and [`Sender::patience`] how long a driver
+//! should wait (RFC 5321 §4.5.3.2).
 //!
 //! ```text
 //! greeting ─▶ EHLO ─▶ STARTTLS ─▶ Step::StartTls ─▶ EHLO ─▶ Step::Ready ◀──────────────┐
@@ -10,15 +11,18 @@
 //!                                      MAIL, RCPT … ─▶ Step::Body ─▶ final reply ─▶ Step::Done
 //! ```
 //!
-//! Three rules. Nothing but EHLO, STARTTLS and QUIT is said before TLS. What the server said between its answer to
+//! Four rules. Nothing but EHLO, STARTTLS and QUIT is said before TLS. What the server said between its answer to
 //! STARTTLS and the handshake is a reason to leave (the counterpart of the receiver's rule; CVE-2021-38371 and others).
-//! A message never sits in here: its pieces pass through, dot-stuffed for DATA, as they are for BDAT.
+//! A message never sits in here: its pieces pass through, dot-stuffed for DATA, as they are for BDAT. Only a 2xx to the
+//! whole message says that it was taken: one in any other place than its own ends the session (RFC 5321 §4.2.1).
 
 mod body;
 mod offer;
+mod patience;
 
 pub use body::BodyError;
 pub use offer::Offer;
+pub use patience::{Awaited, Patience};
 
 use super::params::{BodyKind, MailParams, RcptParams, Return, encode_xtext};
 use super::path::{ForwardPath, ReversePath};
@@ -96,9 +100,17 @@ pub enum Failure {
     /// Bytes came between the answer to STARTTLS and the handshake: somebody put them there.
     #[error("the server spoke in the clear after STARTTLS")]
     Injected,
-    /// The server ends the session (421) or answers what was not asked.
+    /// The server ends the session (421), or speaks where it was not asked: in the middle of a message, between two.
     #[error("the server ended the session: {0}")]
     Ended(Reply),
+    /// A reply that its command cannot have, as a 250 to DATA: whoever believed it could lose a message.
+    #[error("the server gave an answer that {asked} cannot have: {reply}")]
+    Unexpected {
+        /// What it answers.
+        asked: Awaited,
+        /// The reply.
+        reply: Reply,
+    },
     /// The bytes are no SMTP replies.
     #[error(transparent)]
     Reply(#[from] ReplyError),
@@ -161,6 +173,22 @@ enum Owed {
     Quit,
 }
 
+impl Owed {
+    fn awaited(self) -> Awaited {
+        match self {
+            Owed::Greeting => Awaited::Greeting,
+            Owed::Ehlo => Awaited::Ehlo,
+            Owed::StartTls => Awaited::StartTls,
+            Owed::Mail => Awaited::Mail,
+            Owed::Rcpt(_) => Awaited::Rcpt,
+            Owed::Data => Awaited::Data,
+            Owed::Message => Awaited::Message,
+            Owed::Reset => Awaited::Reset,
+            Owed::Quit => Awaited::Quit,
+        }
+    }
+}
+
 /// How the message travels.
 #[derive(Debug)]
 enum Transfer {
@@ -188,6 +216,7 @@ struct Under {
 pub struct Sender {
     name: String,
     security: Security,
+    patience: Patience,
     encrypted: bool,
     phase: Phase,
     owed: VecDeque<Owed>,
@@ -203,6 +232,7 @@ impl Sender {
         Self {
             name: name.to_owned(),
             security,
+            patience: Patience::default(),
             encrypted: security == Security::Implicit,
             phase: Phase::Asking,
             owed: VecDeque::from([Owed::Greeting]),
@@ -211,6 +241,13 @@ impl Sender {
             under: None,
             steps: VecDeque::new(),
         }
+    }
+
+    /// The same session with other waiting times than those of RFC 5321.
+    #[must_use]
+    pub fn with_patience(mut self, patience: Patience) -> Self {
+        self.patience = patience;
+        self
     }
 
     /// What the server announced in its last answer to EHLO.
@@ -223,14 +260,14 @@ impl Sender {
         self.steps.pop_front()
     }
 
-    /// How long the reply that is owed next may take (RFC 5321 §4.5.3.2); `None` while the server owes nothing.
+    /// What the reply that is owed next answers; `None` while the server owes nothing.
+    pub fn waits_for(&self) -> Option<Awaited> {
+        self.owed.front().map(|owed| owed.awaited())
+    }
+
+    /// How long that reply may take (RFC 5321 §4.5.3.2); `None` while the server owes nothing.
     pub fn patience(&self) -> Option<Duration> {
-        let minutes = match self.owed.front()? {
-            Owed::Greeting | Owed::Ehlo | Owed::StartTls | Owed::Mail | Owed::Rcpt(_) | Owed::Reset | Owed::Quit => 5,
-            Owed::Data => 2,
-            Owed::Message => 10,
-        };
-        Some(Duration::from_secs(60 * minutes))
+        self.waits_for().map(|awaited| self.patience.of(awaited))
     }
 
     /// Takes what the server said.
@@ -367,6 +404,11 @@ impl Sender {
             Owed::Mail => self.mail_answered(reply),
             Owed::Rcpt(index) => self.rcpt_answered(index, reply),
             Owed::Data if reply.code == 354 => self.ask_for_body(),
+            // RFC 5321 §4.3.2: DATA is answered by 354 or a refusal; a message by 250 or a refusal.
+            Owed::Data if !reply.is_failure() => self.fail(Failure::Unexpected { asked: Awaited::Data, reply }),
+            Owed::Message if reply.is_intermediate() => {
+                self.fail(Failure::Unexpected { asked: Awaited::Message, reply });
+            }
             Owed::Data | Owed::Message => self.done(Outcome::Answered(reply)),
             Owed::Reset => self.ready(),
             Owed::Quit => {
@@ -398,6 +440,9 @@ impl Sender {
         if reply.is_positive() {
             return self.next_recipient();
         }
+        if reply.is_intermediate() {
+            return self.fail(Failure::Unexpected { asked: Awaited::Mail, reply });
+        }
         under.mail_refused = Some(reply);
         under.recipients.clear();
         self.recipients_answered();
@@ -413,6 +458,9 @@ impl Sender {
     }
 
     fn rcpt_answered(&mut self, index: usize, reply: Reply) {
+        if reply.is_intermediate() {
+            return self.fail(Failure::Unexpected { asked: Awaited::Rcpt, reply });
+        }
         let Some(under) = self.under.as_mut() else { return self.fail(Failure::Ended(reply)) };
         under.answered += 1;
         under.accepted += usize::from(reply.is_positive());
@@ -482,9 +530,7 @@ impl Sender {
         if transaction.params.body == BodyKind::EightBitMime && !self.offer.eight_bit_mime {
             return Err(Unfit::EightBit);
         }
-        let ascii = transaction.from.mailbox().is_none_or(|mailbox| mailbox.is_ascii())
-            && transaction.to.iter().all(|(path, _)| path.to_string().is_ascii());
-        if (transaction.params.smtp_utf8 || !ascii) && !self.offer.smtp_utf8 {
+        if needs_utf8(transaction) && !self.offer.smtp_utf8 {
             return Err(Unfit::Utf8);
         }
         Ok(())
@@ -501,7 +547,7 @@ impl Sender {
         if params.body == BodyKind::EightBitMime {
             command.push_str(" BODY=8BITMIME");
         }
-        if params.smtp_utf8 {
+        if needs_utf8(transaction) {
             command.push_str(" SMTPUTF8");
         }
         if self.offer.dsn {
@@ -529,6 +575,13 @@ impl Sender {
         }
         command + "\r\n"
     }
+}
+
+/// RFC 6531 §3.4: SMTPUTF8 is asked for where the message needs it, or an address of the envelope does.
+fn needs_utf8(transaction: &Transaction) -> bool {
+    let ascii = transaction.from.mailbox().is_none_or(|mailbox| mailbox.is_ascii())
+        && transaction.to.iter().all(|(path, _)| path.to_string().is_ascii());
+    transaction.params.smtp_utf8 || !ascii
 }
 
 #[cfg(test)]

@@ -185,3 +185,74 @@ fn a_421_ends_the_session_at_any_time() {
     sender.input(b"554 no\r\n");
     assert!(steps(&mut sender).last().unwrap().starts_with("Fail(NoSession("));
 }
+
+#[test]
+fn only_the_answer_to_a_whole_message_says_that_it_was_taken() {
+    // DATA answered as if it were the message.
+    let mut sender = ready("");
+    sender.begin(&transaction(&["b@y.example"], 2)).unwrap();
+    sender.input(b"250 ok\r\n");
+    sender.input(b"250 ok\r\n");
+    sender.input(b"250 kept\r\n");
+    let seen = steps(&mut sender);
+    assert!(seen.last().unwrap().starts_with("Fail(Unexpected { asked: Data, reply: Reply { code: 250"), "{seen:?}");
+    // And a 354 where there is nothing to permit.
+    for (replies, asked) in
+        [("354 go\r\n", "Mail"), ("250 ok\r\n354 go\r\n", "Rcpt"), ("250 ok\r\n250 ok\r\n", "Message")]
+    {
+        let mut sender = ready("PIPELINING CHUNKING");
+        sender.begin(&transaction(&["b@y.example"], 2)).unwrap();
+        sender.input(replies.as_bytes());
+        sender.body(b"\r\n");
+        sender.body_end();
+        sender.input(b"354 go\r\n");
+        let failed = format!("Fail(Unexpected {{ asked: {asked}, reply: Reply {{ code: 354");
+        let seen = steps(&mut sender);
+        assert!(seen.last().unwrap().starts_with(&failed), "{seen:?}");
+        assert!(!seen.iter().any(|step| step.starts_with("Done")), "{seen:?}");
+    }
+}
+
+#[test]
+fn a_server_that_speaks_unasked_ends_the_session() {
+    let mut sender = ready("");
+    sender.input(b"421 4.4.2 idle too long\r\n");
+    assert!(steps(&mut sender).last().unwrap().starts_with("Fail(Ended(Reply { code: 421"));
+    assert_eq!(sender.begin(&transaction(&["b@y.example"], 1)), Err(Unfit::NotReady));
+
+    let mut sender = ready("CHUNKING");
+    sender.begin(&transaction(&["b@y.example"], 9)).unwrap();
+    sender.input(b"250 ok\r\n");
+    sender.input(b"250 ok\r\n");
+    sender.body(b"abc");
+    steps(&mut sender);
+    sender.input(b"552 5.3.4 too large\r\n");
+    assert!(steps(&mut sender).last().unwrap().starts_with("Fail(Ended(Reply { code: 552"));
+}
+
+#[test]
+fn each_answer_has_the_time_that_it_was_given() {
+    let seconds = Duration::from_secs;
+    let patience = Patience { command: seconds(1), data: seconds(2), message: seconds(3) };
+    let mut sender = Sender::new("us.example", Security::Implicit).with_patience(patience);
+    let wait = |sender: &Sender| (sender.waits_for(), sender.patience());
+    assert_eq!(wait(&sender), (Some(Awaited::Greeting), Some(seconds(1))));
+    sender.input(b"220 hi\r\n250 them\r\n");
+    assert_eq!(wait(&sender), (None, None));
+    sender.begin(&transaction(&["b@y.example"], 2)).unwrap();
+    sender.input(b"250 ok\r\n");
+    assert_eq!(wait(&sender), (Some(Awaited::Rcpt), Some(seconds(1))));
+    sender.input(b"250 ok\r\n");
+    assert_eq!(wait(&sender), (Some(Awaited::Data), Some(seconds(2))));
+    sender.input(b"354 go\r\n");
+    sender.body(b"\r\n");
+    sender.body_end();
+    assert_eq!(wait(&sender), (Some(Awaited::Message), Some(seconds(3))));
+}
+
+#[test]
+fn an_address_beyond_ascii_asks_for_smtputf8_by_itself() {
+    let mut sender = ready("SMTPUTF8 PIPELINING");
+    sender.begin(&transaction(&["hélène@y.example"], 1)).unwrap();
+    assert!(steps(&mut sender)[0].starts_with("MAIL FROM:<a@x.example> SMTPUTF8\r\n"));
+}

@@ -1,0 +1,122 @@
+//! Sessions: shared by messages and domains, bounded, ended in time, and never used on the strength of old certificates.
+
+use crate::peer::{Manners, Say};
+use crate::world::{NOW, Place, Stage};
+use caducee::telemetry::RuleLabel;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_session_takes_the_next_message_for_its_host_also_of_another_domain() {
+    let pairs = [("there.example", "there"), ("also.example", "there"), ("not.example", "else")];
+    let stage = Stage::new(&pairs).await;
+    let peer = stage.peer("there.example", "mx.there.example", Manners::default());
+    stage.world.route("also.example", &["MX.there.example"]);
+    stage.world.route("not.example", &["mx.there.example"]);
+    assert_eq!(stage.send("there.example").await, "relayed 2.0.0 250; reached");
+    assert_eq!(stage.send("also.example").await, "relayed 2.0.0 250; reached");
+    assert_eq!(stage.send("not.example").await, "failed 5.7.1 dn-not-listed; reached");
+    assert_eq!(stage.send("there.example").await, "relayed 2.0.0 250; reached");
+    assert_eq!((peer.connections(), peer.taken().len()), (1, 3));
+    assert_eq!(stage.metrics.relay_sessions.get_or_create(&RuleLabel { rule: "ok" }).get(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_is_ended_politely_when_its_time_or_its_number_of_messages_is_over() {
+    let (stage, peer) = Stage::simple(Manners::default()).await;
+    stage.send("there.example").await;
+    sleep(Duration::from_secs(6)).await;
+    assert_eq!((peer.quits.load(Ordering::SeqCst), peer.open.load(Ordering::SeqCst)), (1, 0));
+    stage.world.settings.lock().unwrap().max_messages = 2;
+    for _ in 0..4 {
+        stage.send("there.example").await;
+    }
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!((peer.connections(), peer.quits.load(Ordering::SeqCst)), (3, 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_died_while_idle_costs_nothing() {
+    let (stage, peer) = Stage::simple(Manners::default()).await;
+    for end in [Say::last("421 4.4.2 idle too long\r\n"), Say::close()] {
+        peer.manners.lock().unwrap().mail = Say::Well;
+        assert_eq!(stage.send("there.example").await, "relayed 2.0.0 250; reached");
+        let before = peer.connections();
+        // What the old session says to its next MAIL; a new session reads its manners anew, so the good ones come back.
+        peer.manners.lock().unwrap().mail = end;
+        let world = Arc::clone(&peer);
+        let mending = tokio::spawn(async move {
+            while world.open.load(Ordering::SeqCst) > 0 {
+                sleep(Duration::from_millis(1)).await;
+            }
+            world.manners.lock().unwrap().mail = Say::Well;
+        });
+        peer.manners.lock().unwrap().delay = Duration::from_millis(50);
+        assert_eq!(stage.send("there.example").await, "relayed 2.0.0 250; reached");
+        peer.manners.lock().unwrap().delay = Duration::ZERO;
+        mending.await.unwrap();
+        assert_eq!(peer.connections(), before + 1);
+        sleep(Duration::from_secs(6)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_of_certificates_or_lists_ends_what_was_verified_before() {
+    let (stage, peer) = Stage::simple(Manners::default()).await;
+    stage.send("there.example").await;
+    stage.world.epoch.fetch_add(1, Ordering::SeqCst);
+    stage.send("there.example").await;
+    assert_eq!(peer.connections(), 2);
+    // The white list is asked before each message, also on a session that stays.
+    stage.change_list(NOW - 60, &[("there.example", "else")]);
+    assert_eq!(stage.send("there.example").await, "failed 5.7.1 dn-not-listed; reached");
+    assert_eq!(peer.connections(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_sessions_are_opened_with_a_host_than_it_may_have() {
+    let (stage, peer) = Stage::simple(Manners { delay: Duration::from_millis(100), ..Manners::default() }).await;
+    stage.world.settings.lock().unwrap().max_sessions_per_host = 3;
+    let stage = Arc::new(stage);
+    let tasks: Vec<_> = (0..40)
+        .map(|_| {
+            let stage = Arc::clone(&stage);
+            tokio::spawn(async move { stage.send("there.example").await })
+        })
+        .collect();
+    for task in tasks {
+        assert_eq!(task.await.unwrap(), "relayed 2.0.0 250; reached");
+    }
+    assert_eq!(peer.most_open.load(Ordering::SeqCst), 3);
+    assert_eq!((peer.connections(), peer.taken().len()), (3, 40));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_does_not_answer_holds_nobody_up_for_long() {
+    let stage = Stage::new(&[("dead.example", "there")]).await;
+    stage.world.route("dead.example", &["mx.dead.example"]);
+    stage.world.place("mx.dead.example", Place::Hole);
+    stage.world.settings.lock().unwrap().max_sessions_per_host = 3;
+    let stage = Arc::new(stage);
+    let begun = Instant::now();
+    let task = |stage: &Arc<Stage>| {
+        let stage = Arc::clone(stage);
+        tokio::spawn(async move { (stage.send("dead.example").await, begun.elapsed().as_secs()) })
+    };
+    let tasks: Vec<_> = (0..5).map(|_| task(&stage)).collect();
+    let mut came = Vec::new();
+    for task in tasks {
+        came.push(task.await.unwrap());
+    }
+    let connecting = ("deferred 4.4.1 connect-failed; away".to_owned(), 30);
+    let waiting = ("deferred 4.4.5 no-room; busy".to_owned(), 5);
+    came.sort_by_key(|(_, seconds)| *seconds);
+    assert_eq!(came[..2], [waiting.clone(), waiting]);
+    assert_eq!(came[2..], [connecting.clone(), connecting.clone(), connecting]);
+    // For some seconds more, nobody knocks.
+    let knocks = stage.world.knocks().len();
+    assert_eq!(stage.send("dead.example").await, "deferred 4.4.1 connect-failed; away");
+    assert_eq!((stage.world.knocks().len(), begun.elapsed().as_secs()), (knocks, 30));
+}
