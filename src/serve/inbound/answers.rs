@@ -27,6 +27,8 @@ impl Session {
             Question::Message { size } => return self.message(size).await,
             // Asked and answered by the session, which holds the socket.
             Question::StartTls => Ok(()),
+            // This door never offers it.
+            Question::Auth(_) => Err(Refused::no_peer()),
         };
         match decided {
             Ok(()) => Answer::Accept,

@@ -18,7 +18,7 @@ use crate::serve::limits::CountPermit;
 use crate::serve::tls::PeerIdentity;
 use crate::serve::{ConnectionId, Shared};
 use crate::telemetry::RuleLabel;
-use crate::wire::smtp::receiver::{Answer, Question, Receiver, Refusal, Settings, Step};
+use crate::wire::smtp::receiver::{Answer, Question, Receiver, Refusal, Role, Settings, Step};
 use crate::wire::smtp::reply::Reply;
 
 /// Buffer of a connection that waits for a command, and of one that a message comes through.
@@ -83,7 +83,8 @@ pub(super) struct Session {
 impl Session {
     pub(super) fn new(shared: Arc<Shared>, id: ConnectionId, address: IpAddr) -> Session {
         let host = shared.config.load().server.name.clone();
-        let settings = Settings { host, reference: id.to_string(), limits: engine_limits(&shared) };
+        let settings =
+            Settings { host, reference: id.to_string(), limits: engine_limits(&shared), role: Role::Operators };
         let receiver = Receiver::new(settings);
         Session {
             shared,

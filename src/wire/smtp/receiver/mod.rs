@@ -20,14 +20,15 @@
 //! * The *intake* follows one message's bytes ([`super::content`]), whether `DATA` or `BDAT` brings them.
 //!
 //! What is known of each verb stands in one table ([`table`]): when it may come, how long its line may be, what is checked,
-//! what it does. Submission will add to that table (`AUTH`, with a question of its own before `MAIL` is allowed) and leave
-//! the rest as it is.
+//! what it does. The door of those who send ([`Role::Submission`]) differs in little, which stands in [`auth`]: `AUTH`, with
+//! a question of its own before `MAIL` is allowed; `FUTURERELEASE`; and 8-bit data that was not declared is taken.
 //!
 //! # Time
 //!
 //! Is what the driver says it is: a duration since the connection was accepted. [`Receiver::deadline`] says when
 //! [`Receiver::tick`] wants to be called.
 
+mod auth;
 mod intake;
 mod line;
 mod refusal;
@@ -37,8 +38,10 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::command::{MailFrom, RcptTo};
-use super::params::BodyKind;
+use super::params::{BodyKind, Extensions};
 use super::reply::Reply;
+use crate::wire::sasl::{Credentials, Exchange};
+pub use auth::{FutureRelease, Role, Submission};
 use intake::Intake;
 use line::{Line, LineReader};
 pub use refusal::{Refusal, Then};
@@ -72,7 +75,7 @@ pub struct Limits {
     pub data_timeout: Duration,
     /// Longest time for one message.
     pub message_timeout: Duration,
-    /// Longest time without TLS.
+    /// Longest time without TLS; at the door of those who send, without a login.
     pub plaintext_timeout: Duration,
     /// Age from which no new transaction begins.
     pub session_timeout: Duration,
@@ -87,6 +90,8 @@ pub struct Settings {
     pub reference: String,
     /// The bounds.
     pub limits: Limits,
+    /// Whose door it is.
+    pub role: Role,
 }
 
 /// How the peer greeted.
@@ -103,6 +108,8 @@ pub struct Hello {
 pub enum Question {
     /// May TLS start?
     StartTls,
+    /// May this client log in? A yes lets it say `MAIL`; a no leaves the connection as it was.
+    Auth(Credentials),
     /// May this sender begin a transaction?
     Mail(MailFrom),
     /// May this recipient be part of it?
@@ -159,6 +166,7 @@ pub enum Step<'i> {
 struct Session {
     hello: Option<Hello>,
     tls: bool,
+    logged_in: bool,
     errors: u32,
     idle_commands: u32,
     transactions: u32,
@@ -178,6 +186,7 @@ struct Transaction {
 #[derive(Debug)]
 enum Asked {
     StartTls,
+    Auth,
     Mail { utf8: bool, eight_bit: bool },
     Rcpt,
     Open,
@@ -188,6 +197,8 @@ enum Asked {
 #[derive(Debug)]
 enum Phase {
     Command,
+    /// The next line answers a challenge.
+    Auth(Exchange),
     Message,
     /// Octets of a chunk that belongs to no transaction, and what is answered when they are gone.
     Swallow {
@@ -219,7 +230,7 @@ pub struct Receiver {
 impl Receiver {
     /// A new connection; the greeting is in the output.
     pub fn new(settings: Settings) -> Receiver {
-        let line = LineReader::new(settings.limits.command_line.max(table::SHORT_LINE));
+        let line = LineReader::new(table::longest_line(&settings));
         let mut receiver = Receiver {
             settings,
             session: Session::default(),
@@ -272,6 +283,11 @@ impl Receiver {
                         return Step::NeedBytes;
                     }
                 }
+                Phase::Auth(_) => {
+                    if !self.command_line(input) {
+                        return Step::NeedBytes;
+                    }
+                }
                 Phase::Message => {
                     if let Some(step) = self.message(input) {
                         return step;
@@ -292,13 +308,14 @@ impl Receiver {
         let patience = match self.phase {
             _ if self.asked.is_some() => return None,
             Phase::Ended { .. } | Phase::Tls => return None,
-            Phase::Command => limits.command_timeout,
+            Phase::Command | Phase::Auth(_) => limits.command_timeout,
             Phase::Message | Phase::Swallow { .. } => limits.data_timeout,
         };
         let intake = self.transaction.as_ref().and_then(|transaction| transaction.intake.as_ref());
         let message = intake.map_or(Tick::MAX, |intake| intake.since + limits.message_timeout);
-        let plaintext = if self.session.tls { Tick::MAX } else { limits.plaintext_timeout };
-        Some(message.min(plaintext).min(self.heard + patience))
+        let is_in = self.session.tls && self.is_let_in();
+        let outside = if is_in { Tick::MAX } else { limits.plaintext_timeout };
+        Some(message.min(outside).min(self.heard + patience))
     }
 
     /// Time passes. Past the deadline the peer is told so, and the connection ends.
@@ -367,6 +384,7 @@ impl Receiver {
                 self.say(&words(220, (2, 0, 0), "Ready to start TLS"));
                 self.phase = Phase::Tls;
             }
+            Asked::Auth => self.login_accepted(reply),
             Asked::Mail { utf8, eight_bit } => {
                 self.say(&words(250, (2, 1, 0), "Sender ok"));
                 self.session.transactions += 1;
@@ -400,6 +418,7 @@ impl Receiver {
     fn denied(&mut self, asked: Asked, reply: Reply) {
         match asked {
             Asked::StartTls => self.say(&reply),
+            Asked::Auth => self.login_refused(&reply),
             Asked::Mail { .. } => self.denied_and_counted(&reply, true),
             Asked::Rcpt => {
                 let Some(transaction) = &mut self.transaction else { return };
@@ -437,7 +456,13 @@ impl Receiver {
         let Some(line) = self.line.read(input) else { return false };
         self.heard = self.now;
         match line {
+            Line::Complete(line) if matches!(self.phase, Phase::Auth(_)) => self.challenge_answered(&line),
             Line::Complete(line) => self.command(&line),
+            Line::TooLong if matches!(self.phase, Phase::Auth(_)) => {
+                // RFC 4954 §4: a line beyond the limit fails the exchange.
+                self.phase = Phase::Command;
+                self.refuse(Refusal::long_exchange());
+            }
             Line::TooLong => self.refuse(Refusal::long_command()),
             Line::Endless => self.refuse(Refusal::endless_command()),
             Line::BadEnd(fault) => self.refuse(Refusal::bad_line_end(fault)),
@@ -447,6 +472,15 @@ impl Receiver {
             self.plaintext_behind_starttls();
         }
         true
+    }
+
+    /// What this door announces beside what every door does.
+    fn extensions(&self) -> Extensions {
+        let submission = self.settings.role.submission();
+        Extensions {
+            auth: submission.is_some(),
+            future_release: submission.is_some_and(|submission| submission.future_release.is_some()),
+        }
     }
 
     fn ask(&mut self, asked: Asked, question: Question) {
