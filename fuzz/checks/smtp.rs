@@ -4,7 +4,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use caducee::wire::smtp::receiver::{Answer, Limits, Question, Receiver, Settings, Step};
+use caducee::wire::smtp::receiver::{Answer, Limits, Question, Receiver, Role, Settings, Step};
 use caducee::wire::smtp::reply::Reply;
 
 /// One input of the fuzzer. The first byte says how the bytes are cut in the second run and whether TLS is up at once.
@@ -105,7 +105,8 @@ impl Transcript {
 /// 4xx or 421; `full@` as sender has no place for a message; a header with `X-Refuse` and a message with `Unlucky` are
 /// refused.
 pub(crate) fn converse(segments: &[&[u8]], cut: &mut Cut) -> Transcript {
-    let settings = Settings { host: "mx.example".to_owned(), reference: "r1".to_owned(), limits: LIMITS };
+    let settings =
+        Settings { host: "mx.example".to_owned(), reference: "r1".to_owned(), limits: LIMITS, role: Role::Operators };
     let mut driver = Driver { receiver: Receiver::new(settings), transcript: Transcript::default(), message: None };
     for segment in segments {
         match driver.segment(segment, cut) {
@@ -195,7 +196,7 @@ impl Driver {
     fn asked(&mut self, question: Question, behind: usize) {
         let answer = match question {
             Question::StartTls if behind > 0 => return self.receiver.plaintext_behind_starttls(),
-            Question::StartTls => Answer::Accept,
+            Question::StartTls | Question::Auth(_) => Answer::Accept,
             Question::Mail(mail) => self.mail(mail.path.to_string(), format!("{:?}", mail.params)),
             Question::Rcpt(rcpt) => {
                 self.event(format!("rcpt {} {:?}", rcpt.path, rcpt.params));

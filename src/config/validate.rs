@@ -135,6 +135,8 @@ fn doors(config: &Config, found: &mut Found<'_, '_>) {
         ("smtp.listen", &config.smtp.listen),
         ("imap.listen", &config.imap.listen),
         ("imap.listen_tls", &config.imap.listen_tls),
+        ("submission.listen", &config.submission.listen),
+        ("submission.listen_tls", &config.submission.listen_tls),
         ("metrics.listen", &config.metrics.listen),
     ];
     let all: Vec<(&str, SocketAddr)> = doors.iter().flat_map(|(key, list)| list.iter().map(|a| (*key, *a))).collect();
@@ -148,9 +150,9 @@ fn doors(config: &Config, found: &mut Found<'_, '_>) {
     for address in config.metrics.listen.iter().filter(|a| !a.ip().is_loopback()) {
         found.check(false, "metrics.listen", || format!("{address} is not loopback; expected 127.0.0.1 or [::1]"));
     }
-    let some_door = doors[..3].iter().any(|(_, list)| !list.is_empty());
+    let some_door = doors[..5].iter().any(|(_, list)| !list.is_empty());
     found.check(some_door, "smtp.listen", || {
-        "no door is open; expected an address in smtp.listen, imap.listen or imap.listen_tls".into()
+        "no door is open; expected an address in smtp.listen, or in listen or listen_tls of imap or submission".into()
     });
 
     let (smtp, imap) = (&config.smtp, &config.imap);
