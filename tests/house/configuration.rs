@@ -232,6 +232,8 @@ fn a_server_without_any_door_is_a_contradiction() {
         ("listen = [\"0.0.0.0:25\", \"[::]:25\"]", "listen = []"),
         ("listen = [\"0.0.0.0:143\", \"[::]:143\"]", "listen = []"),
         ("listen_tls = [\"0.0.0.0:993\", \"[::]:993\"]", "listen_tls = []"),
+        ("listen = [\"0.0.0.0:587\", \"[::]:587\"]", "listen = []"),
+        ("listen_tls = [\"0.0.0.0:465\", \"[::]:465\"]", "listen_tls = []"),
     ]);
     assert!(found.len() == 1 && found[0].contains("no door is open"), "{found:?}");
 }
