@@ -2,7 +2,7 @@
 
 use crate::scene;
 use crate::scene::Scene;
-use crate::support::{Mailbox, Tool, imap};
+use crate::support::{Mailbox, ScratchDir, Tool, imap};
 
 /// How many messages in Sent have this Message-ID, and how many of them are seen.
 fn copies(scene: &Scene, who: &Mailbox, id: &str) -> (usize, usize) {
@@ -23,9 +23,11 @@ fn letter(who: &Mailbox, id: &str, note: &str) -> String {
 fn append(scene: &Scene, who: &Mailbox, id: &str) {
     let (login, password) = who.credentials();
     let tool = Tool::new("curl").args(["--silent", "--show-error", "--cacert"]).arg(&scene.known.ca);
-    let tool = tool.args(["--user", &format!("{login}:{password}"), "--upload-file", "-"]);
-    let tool = tool.arg(format!("imaps://localhost:{}/Sent", scene.aura.ports.imaps));
-    tool.input(format!("{}\r\n", letter(who, id, "program"))).run().expect_ok("APPEND");
+    let scratch = ScratchDir::new();
+    let file = scratch.path().join("copy.eml");
+    std::fs::write(&file, format!("{}\r\n", letter(who, id, "program"))).expect("a file can be written");
+    let tool = tool.args(["--user", &format!("{login}:{password}"), "--upload-file"]).arg(&file);
+    tool.arg(format!("imaps://localhost:{}/Sent", scene.aura.ports.imaps)).run().expect_ok("APPEND");
 }
 
 fn send(scene: &Scene, who: &Mailbox, id: &str) {
