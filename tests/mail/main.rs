@@ -11,6 +11,7 @@ mod isolation;
 mod logins;
 mod quotas;
 mod second_opinion;
+mod sending;
 mod sessions;
 mod support;
 mod uids;

@@ -10,6 +10,7 @@ mod support;
 
 mod delivered;
 mod programs;
+mod reconfigured;
 mod refusals;
 mod scene;
 mod sent;

@@ -65,11 +65,9 @@ fn a_header_that_is_not_theirs_is_refused() {
 #[test]
 fn bounds_hold_whatever_name_is_put_on_a_message() {
     let scene = scene!("openssl");
-    let restricted = scene.aura.special("restricted");
     let person = scene.camille.person.clone().unwrap();
-    scene.administer(&["mailbox", "set", &scene.aura.mailbox("CAB").address, "--grant", &format!("{person}:send")]);
     let cab = scene.aura.mailbox("CAB").address.clone();
-    scene.administer(&["mailbox", "set", &cab, "--restricted=true"]);
+    scene.administer(&["mailbox", "set", &cab, "--restricted=true", "--grant", &format!("{person}:send")]);
     let real = scene.other.mailbox("PER").address.clone();
     let script = format!(
         "MAIL FROM:<{}>\r\nRCPT TO:<{real}>\r\nDATA\r\nFrom: {cab}\r\n\r\nx\r\n.\r\nQUIT\r\n",
@@ -77,7 +75,6 @@ fn bounds_hold_whatever_name_is_put_on_a_message() {
     );
     refused(scene.aura, "550 5.7.1", "sender-restricted", || scene.raw(&scene.camille, &script));
     scene.administer(&["mailbox", "set", &cab, "--restricted=false", "--clear", "access-list"]);
-    assert!(restricted.address.contains('@'));
 }
 
 #[test]

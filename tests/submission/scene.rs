@@ -21,17 +21,26 @@ pub fn scene(programs: &[&str]) -> Option<Scene> {
     if !programs.iter().all(|program| have(program)) {
         return None;
     }
-    let known = &Sandbox::shared().description;
-    let aura = known.aura();
-    let named = |local: &str| {
-        let found = aura.mailboxes.iter().find(|mailbox| mailbox.address.starts_with(local));
-        found.expect("a mailbox of the sandbox").clone()
-    };
-    let (camille, jerome) = (named("camille."), named("jerome."));
-    Some(Scene { known, aura, other: &known.operators[1], camille, jerome })
+    Some(Scene::of(&Sandbox::shared().description))
 }
 
 impl Scene {
+    pub fn of(known: &'static Description) -> Scene {
+        let aura = known.aura();
+        let named = |local: &str| {
+            let found = aura.mailboxes.iter().find(|mailbox| mailbox.address.starts_with(local));
+            found.expect("a mailbox of the sandbox").clone()
+        };
+        let (camille, jerome) = (named("camille."), named("jerome."));
+        Scene { known, aura, other: &known.operators[1], camille, jerome }
+    }
+
+    /// The line that logs `who` in.
+    pub fn login(&self, who: &Mailbox) -> String {
+        let (login, password) = who.credentials();
+        format!("AUTH PLAIN {}\r\n", BASE64_STANDARD.encode(format!("\0{login}\0{password}")))
+    }
+
     /// swaks as a mail program of `who`, over STARTTLS; add `--to` and what else the test is about.
     pub fn swaks(&self, who: &Mailbox) -> Tool {
         let (login, password) = who.credentials();
@@ -54,9 +63,7 @@ impl Scene {
 
     /// What the server answers to raw bytes behind TLS, `EHLO` and a login of `who`.
     pub fn raw(&self, who: &Mailbox, script: impl AsRef<[u8]>) -> String {
-        let (login, password) = who.credentials();
-        let login = format!("AUTH PLAIN {}\r\n", BASE64_STANDARD.encode(format!("\0{login}\0{password}")));
-        self.behind_tls([b"EHLO client.example\r\n", login.as_bytes(), script.as_ref()].concat())
+        self.behind_tls([b"EHLO client.example\r\n", self.login(who).as_bytes(), script.as_ref()].concat())
     }
 
     /// What the server answers to raw bytes behind STARTTLS.

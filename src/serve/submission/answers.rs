@@ -131,10 +131,10 @@ impl Session {
 
     /// MSSanté §8: a message to a citizen has its own bound.
     fn fits_a_citizen(&self, to: &Address, size: u64) -> Result<(), Refused> {
-        let config = self.link.shared.config.load();
-        let is_citizen = config.citizens.domains.iter().any(|domain| domain.eq_ignore_ascii_case(to.domain().as_str()));
-        let most = config.citizens.max_message;
-        if is_citizen && size > most { Err(Refused::citizen_too_big(most)) } else { Ok(()) }
+        match self.link.shared.config.load().citizens.bound_for(to) {
+            Some(most) if size > most => Err(Refused::citizen_too_big(most)),
+            _ => Ok(()),
+        }
     }
 
     fn open(&mut self) -> Result<(), Refused> {
