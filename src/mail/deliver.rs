@@ -30,7 +30,8 @@ pub struct Delivery {
     pub outbound: Option<Outbound>,
     /// Full mailboxes take it too: a report that its reader needs.
     pub beyond_quota: bool,
-    /// What else is written in the same commit: what the trail says of it.
+    /// What else is written in the same commit: what the trail says of it. With something in it there may be no recipient at
+    /// all: then nobody here keeps the message.
     pub also: Batch,
 }
 
@@ -137,7 +138,7 @@ pub async fn deliver(room: &MailRoom, delivery: Delivery) -> Result<Delivered, D
     let Delivery { message, mut recipients, internal_date, sent_copy, outbound, beyond_quota, also } = delivery;
     recipients.sort_unstable();
     recipients.dedup();
-    if recipients.is_empty() && outbound.is_none() {
+    if recipients.is_empty() && outbound.is_none() && also.is_empty() {
         return Err(DeliverError::NoRecipient);
     }
     if outbound.is_some() {
@@ -298,7 +299,10 @@ impl Filing {
             }
             None => None,
         };
-        self.batch.adopt(self.message.body, self.copies);
+        // What only goes along with it (`also`) shows no body of this one.
+        if self.copies > 0 {
+            self.batch.adopt(self.message.body, self.copies);
+        }
         let announce = move || {
             if let Some(enqueued) = enqueued {
                 enqueued.announce();
