@@ -258,7 +258,9 @@ impl Session {
         }
         let mut also = Batch::new();
         trail::note(self.link.shared.mail.transit(), &accepted_event(&envelope), &mut also);
-        let sent_copy = envelope.account.data.save_sent.then_some(envelope.account.id);
+        // A notification (null sender) is a program's affair: it is no letter that its author would look for.
+        let is_copied = envelope.account.data.save_sent && envelope.sender.is_some();
+        let sent_copy = is_copied.then_some(envelope.account.id);
         let recipients: Vec<_> = envelope.local.iter().map(|local| local.account).collect();
         let (count, sender) = (recipients.len() + envelope.remote.len(), envelope.account.id);
         let (incoming, outbound) = outbound(envelope);
