@@ -21,7 +21,7 @@ use super::reload::Reloader;
 use super::secrets::{MasterKeyError, read_master_key};
 use super::shutdown::{ShutdownSwitch, shutdown};
 use super::tls::{Contexts, Material, TlsError};
-use super::{Shared, health, imap, inbound, listen, outbound, sweep, systemd, watch};
+use super::{Shared, health, imap, inbound, listen, outbound, submission, sweep, systemd, watch};
 use crate::accounts::{AccountOptions, HashingOptions, Registry};
 use crate::config::sending::Route;
 use crate::config::{Config, ConfigError};
@@ -196,8 +196,10 @@ impl Server {
             connection_ids: ConnectionIds::default(),
             smtp_connections: DoorLimits::default(),
             imap_connections: DoorLimits::default(),
+            submission_connections: DoorLimits::default(),
             smtp_peers: Counts::default(),
             imap_sessions: Counts::default(),
+            submission_sessions: Counts::default(),
         });
         first_refresh(&shared).await?;
         shared.jobs.start(&shared);
@@ -260,7 +262,8 @@ impl Server {
         };
         if !drained {
             let (smtp, imap) = (self.shared.smtp_connections.open(), self.shared.imap_connections.open());
-            warn!(smtp, imap, "sessions still open at the end of server.drain are cut off");
+            let submission = self.shared.submission_connections.open();
+            warn!(smtp, imap, submission, "sessions still open at the end of server.drain are cut off");
         }
         let store = self.shared.store.clone();
         let closing = tokio::task::spawn_blocking(move || store.close());
@@ -319,6 +322,9 @@ fn open_doors(shared: &Arc<Shared>, listeners: Vec<Listener>, token: &TaskToken)
         match listener.door {
             Door::Smtp => tokio::spawn(accept_loop(shared, listener, token, inbound::serve)),
             Door::Imap | Door::Imaps => tokio::spawn(accept_loop(shared, listener, token, imap::serve)),
+            Door::Submission | Door::Submissions => {
+                tokio::spawn(accept_loop(shared, listener, token, submission::serve))
+            }
         };
     }
 }

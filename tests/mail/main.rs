@@ -13,6 +13,7 @@ mod queue;
 mod quotas;
 mod reports;
 mod second_opinion;
+mod sending;
 mod sessions;
 mod support;
 mod uids;

@@ -16,3 +16,4 @@ mod engine_properties;
 mod followed;
 mod reconfigured;
 mod refusals;
+mod submission;

@@ -100,6 +100,8 @@ impl EnvelopeForm {
             smtp_utf8: self.utf8,
             ret: self.ret_full.map(|full| if full { Return::Full } else { Return::Headers }),
             envelope_id: self.envid,
+            // Kept as a moment of the message (`not_before`).
+            hold: None,
         };
         Envelope {
             kind: self.kind,

@@ -1,13 +1,13 @@
 //! What a message that came in leaves on trails, and the reports of success that its sender asked for.
 
 use super::envelope::Envelope;
-use super::now;
 use crate::mail::queue::{self, Enqueued, Kind};
 use crate::mail::report::{self, Original, Report};
 use crate::mail::trail::{self, Event, Happening};
 use crate::mail::{MailRoom, ReceivedMessage};
 use crate::mss::Address;
 use crate::serve::Shared;
+use crate::serve::smtp::now;
 use crate::store::Batch;
 
 /// What is written in the commit of the delivery: that we took the message, and what it tells of another one.
