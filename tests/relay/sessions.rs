@@ -94,6 +94,26 @@ async fn no_more_sessions_are_opened_with_a_host_than_it_may_have() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn all_that_wait_for_room_get_it_also_where_each_session_ends_after_one_message() {
+    let (stage, peer) = Stage::simple(Manners { delay: Duration::from_millis(300), ..Manners::default() }).await;
+    {
+        let mut settings = stage.world.settings.lock().unwrap();
+        (settings.max_sessions_per_host, settings.max_messages) = (1, 1);
+    }
+    let stage = Arc::new(stage);
+    let tasks: Vec<_> = (0..20)
+        .map(|_| {
+            let stage = Arc::clone(&stage);
+            tokio::spawn(async move { stage.send("there.example").await })
+        })
+        .collect();
+    for task in tasks {
+        assert_eq!(task.await.unwrap(), "relayed 2.0.0 250; reached");
+    }
+    assert_eq!((peer.most_open.load(Ordering::SeqCst), peer.connections()), (1, 20));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_host_that_does_not_answer_holds_nobody_up_for_long() {
     let stage = Stage::new(&[("dead.example", "there")]).await;
     stage.world.route("dead.example", &["mx.dead.example"]);

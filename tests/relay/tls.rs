@@ -186,6 +186,19 @@ async fn a_server_whose_starttls_is_stripped_or_that_is_not_there_gets_nothing()
     assert!(words.ends_with("connection refused"), "{words}");
 }
 
+#[tokio::test]
+async fn a_server_that_does_not_believe_our_certificate_is_heard() {
+    let (pki, foreign) = (Pki::new(), Pki::of("FREMD"));
+    let files = pki.leaf(&Leaf::good("serveur", 1));
+    let peer = Arc::new(Peer::default());
+    // Its own certificate is good, and it believes another authority.
+    let port = server(&foreign, &files, Arc::clone(&peer)).await;
+    let (found, words) = send(&pki, port, listed(&subject_of(&files))).await;
+    // TLS 1.3: the client is done before the server judges it, so that its alert comes in place of the next answer.
+    assert_eq!(found, "deferred 4.4.2 connection-lost; away", "{words}");
+    assert!(words.contains("answer to EHLO") && words.contains("alert: UnknownC"), "{words}");
+}
+
 /// A server in Python's `ssl`: it can what rustls cannot, old suites and versions.
 const OLD_SERVER: &str = r#"
 import socket, ssl, sys

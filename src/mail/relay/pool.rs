@@ -86,7 +86,9 @@ impl<S: Send + 'static> Drop for Place<S> {
         let Some(state) = inner.hosts.get_mut(&self.host) else { return };
         state.open -= 1;
         state.room.notify_one();
-        if state.open == 0 && state.rests.is_none() {
+        // Whoever waits for room holds on to what tells of it.
+        let is_awaited = Arc::strong_count(&state.room) > 1;
+        if state.open == 0 && state.rests.is_none() && !is_awaited {
             inner.hosts.remove(&self.host);
         }
     }
@@ -201,10 +203,11 @@ where
 }
 
 impl<S: Send + 'static> Pool<S> {
-    /// The host has answered: others may wait for it.
+    /// The host has answered: others may wait for it, and longer.
     pub(super) fn answers(&self, host: &Host) {
-        if let Some(state) = self.lock().hosts.get_mut(host) {
+        if let Some(state) = self.lock().hosts.get_mut(host).filter(|state| !state.answers) {
             state.answers = true;
+            state.room.notify_waiters();
         }
     }
 
