@@ -100,8 +100,7 @@ impl Inner {
         if loaded.consignment.delay_told {
             return Ok(told);
         }
-        let lifetime = self.schedule().lifetime(&told.domain);
-        let retry_until = Some(loaded.message.expires_at(lifetime));
+        let retry_until = Some(told.expires_at);
         let reported = |(_, recipient): &(u32, Recipient)| {
             let words = self.words_about(loaded.key, recipient, "4.4.7", "no try has succeeded yet");
             let Recipient { address, params, tried_at, .. } = recipient.clone();

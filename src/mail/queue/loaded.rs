@@ -65,11 +65,6 @@ impl LoadedMessage {
         is_reported(&self.envelope)
     }
 
-    /// When its consignment to a destination with such a lifetime is given up.
-    pub(super) fn expires_at(&self, lifetime: i64) -> i64 {
-        expires_at(&self.record, lifetime)
-    }
-
     fn body_key(&self, queue: &Inner) -> Result<BodyKey, QueueError> {
         Ok(queue.transit.open_body_key(self.record.body, &self.record.sealed_body_key)?)
     }
@@ -85,11 +80,6 @@ impl LoadedMessage {
 /// A report's or notice's failure is told to nobody, nor is that of a message without a sender (RFC 5321 §4.5.5).
 pub(super) fn is_reported(envelope: &Envelope) -> bool {
     matches!(envelope.kind, Kind::Mail | Kind::Forward) && envelope.sender.is_some()
-}
-
-/// A shorter lifetime of its route counts at once; a longer one for messages that come after it.
-pub(super) fn expires_at(message: &QueueMessage, lifetime: i64) -> i64 {
-    message.expires_at.min(message.accepted_at.max(message.not_before).saturating_add(lifetime))
 }
 
 impl Loaded {

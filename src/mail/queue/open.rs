@@ -1,13 +1,11 @@
 //! The start: the transit key, and everything that was on its way.
 
-use std::collections::HashMap;
 use std::ops::Bound;
 
 use aws_lc_rs::rand;
 
 use crate::store::{
-    AccountId, Batch, CommitError, Consignment, ConsignmentKey, MailboxKey, MasterKey, QueueId, QueueMessage, Secret,
-    SecretKey, Store, StoreError,
+    AccountId, Batch, CommitError, Consignment, MailboxKey, MasterKey, Secret, SecretKey, Store, StoreError,
 };
 
 use super::super::{MailError, now};
@@ -65,31 +63,13 @@ impl Opened {
             let page = store.scan::<Consignment>((after, Bound::Unbounded), PAGE)?;
             let Some((last, _)) = page.last() else { break };
             after = Bound::Excluded(*last);
-            let messages = messages_of(store, page[0].0.message, last.message)?;
             for (key, consignment) in &page {
-                add(&mut schedule, *key, messages.get(&key.message), consignment);
+                let now = now();
+                let mut entry = entry(*key, consignment);
+                entry.expires_at = entry.expires_at.max(now + GRACE);
+                schedule.add(entry, now);
             }
         }
         Ok(Self { store: store.clone(), transit: transit.clone(), options: options.clone(), schedule })
     }
-}
-
-fn add(schedule: &mut Schedule, key: ConsignmentKey, message: Option<&QueueMessage>, consignment: &Consignment) {
-    let Some(message) = message else {
-        tracing::error!(message = %key.message, "a queued message's record is missing or damaged; it is not sent");
-        return;
-    };
-    let now = now();
-    let mut entry = entry(key, message, consignment, schedule.lifetime(&consignment.domain));
-    entry.expires_at = entry.expires_at.max(now + GRACE);
-    schedule.add(entry, now);
-}
-
-fn messages_of(store: &Store, first: QueueId, last: QueueId) -> Result<HashMap<QueueId, QueueMessage>, StoreError> {
-    let rows = store.scan::<QueueMessage>(first..=last, usize::MAX)?;
-    // The sealed envelope is not needed here, and would be most of what is held.
-    let row = |(id, row): (QueueId, crate::store::Versioned<QueueMessage>)| {
-        (id, QueueMessage { sealed: Vec::new(), ..row.record })
-    };
-    Ok(rows.into_iter().map(row).collect())
 }

@@ -9,7 +9,7 @@ use crate::store::{
 };
 
 use super::super::{ReceivedMessage, now};
-use super::loaded::{expires_at, is_reported};
+use super::loaded::is_reported;
 use super::schedule::Entry;
 use super::sealed::{self, Recipient};
 use super::types::{Envelope, Outbound, OutboundRecipient};
@@ -29,7 +29,6 @@ const MOST_RECIPIENTS: usize = 100;
 pub struct Enqueued {
     queue: Queue,
     id: QueueId,
-    record: QueueMessage,
     consignments: Vec<(ConsignmentKey, Consignment)>,
 }
 
@@ -90,17 +89,21 @@ impl Queue {
         let id = self.numbers().next().map(QueueId).ok_or(QueueError::NoNumber)?;
         let record = self.message_record(id, &outbound, body);
         batch.put(&id, &record);
-        let due_at = record.accepted_at.max(record.not_before);
+        let QueueMessage { accepted_at, delay_at, .. } = record;
+        let due_at = accepted_at.max(record.not_before);
         let mut consignments = Vec::new();
         for ((domain, recipients), number) in consigned(outbound.recipients).into_iter().zip(0..) {
             let key = ConsignmentKey { message: id, number };
             let domain = domain.as_str().to_owned();
-            let consignment = Consignment { domain, due_at, attempts: 0, held: false, delay_told: false };
+            let expires_at = due_at + self.schedule().lifetime(&domain);
+            let (attempts, held, delay_told) = (0, false, false);
+            let consignment =
+                Consignment { domain, due_at, accepted_at, expires_at, delay_at, attempts, held, delay_told };
             batch.put(&key, &consignment);
             self.put_recipients(key, recipients, batch);
             consignments.push((key, consignment));
         }
-        Ok(Enqueued { queue: self.clone(), id, record, consignments })
+        Ok(Enqueued { queue: self.clone(), id, consignments })
     }
 
     fn message_record(&self, id: QueueId, outbound: &Outbound, body: &StagedBody) -> QueueMessage {
@@ -161,21 +164,16 @@ fn consigned(recipients: Vec<OutboundRecipient>) -> Vec<(Domain, Vec<OutboundRec
 }
 
 /// A consignment as the schedule takes it.
-pub(super) fn entry<'a>(
-    key: ConsignmentKey,
-    message: &QueueMessage,
-    consignment: &'a Consignment,
-    lifetime: i64,
-) -> Entry<'a> {
+pub(super) fn entry(key: ConsignmentKey, consignment: &Consignment) -> Entry<'_> {
     Entry {
         key,
         domain: &consignment.domain,
         due: consignment.due_at,
         attempts: consignment.attempts,
         held: consignment.held,
-        accepted_at: message.accepted_at,
-        delay_at: (message.delay_at != NEVER_TOLD && !consignment.delay_told).then_some(message.delay_at),
-        expires_at: expires_at(message, lifetime),
+        accepted_at: consignment.accepted_at,
+        delay_at: (consignment.delay_at != NEVER_TOLD && !consignment.delay_told).then_some(consignment.delay_at),
+        expires_at: consignment.expires_at,
     }
 }
 
@@ -190,8 +188,7 @@ impl Enqueued {
         let now = now();
         let mut schedule = self.queue.schedule();
         for (key, consignment) in &self.consignments {
-            let lifetime = schedule.lifetime(&consignment.domain);
-            schedule.add(entry(*key, &self.record, consignment, lifetime), now);
+            schedule.add(entry(*key, consignment), now);
         }
         drop(schedule);
         self.queue.inner.changed.notify_waiters();

@@ -52,6 +52,13 @@ pub struct Consignment {
     pub domain: String,
     /// Unix seconds of the next try.
     pub due_at: i64,
+    /// Unix seconds: when its message was taken. This and what follows stands here too so that a start reads consignments
+    /// alone.
+    pub accepted_at: i64,
+    /// Unix seconds: given up from then on.
+    pub expires_at: i64,
+    /// Unix seconds from which the sender is told of the delay; 0: nobody is told.
+    pub delay_at: i64,
     /// Tries so far.
     pub attempts: u32,
     /// Waits for the operator's release.
@@ -168,7 +175,9 @@ impl Record for Consignment {
     fn encode(&self, out: &mut Vec<u8>) {
         out.push(LAYOUT);
         put_bytes(out, self.domain.as_bytes());
-        put_int(out, self.due_at);
+        for time in [self.due_at, self.accepted_at, self.expires_at, self.delay_at] {
+            put_int(out, time);
+        }
         put_uint(out, u64::from(self.attempts));
         out.extend_from_slice(&[u8::from(self.held), u8::from(self.delay_told)]);
     }
@@ -177,6 +186,9 @@ impl Record for Consignment {
         let record = Consignment {
             domain: reader.text()?,
             due_at: reader.int()?,
+            accepted_at: reader.int()?,
+            expires_at: reader.int()?,
+            delay_at: reader.int()?,
             attempts: reader.u32()?,
             held: reader.bool()?,
             delay_told: reader.bool()?,
@@ -308,6 +320,9 @@ mod tests {
         round_trip(&Consignment {
             domain: "aura.mssante.example".into(),
             due_at: -1,
+            accepted_at: 1_700_000_000,
+            expires_at: 1_700_172_800,
+            delay_at: 0,
             attempts: 3,
             held: true,
             delay_told: false,

@@ -165,10 +165,10 @@ impl Destination {
         self.window = 1;
         self.successes = 0;
         let failures = match &mut self.gate {
-            // It began before the gate closed: nothing new.
+            // It began before the gate closed, and may have hung since: nothing new.
             Gate::Away { until, words: last, .. } if !probe => {
                 **last = words.clone();
-                return *until;
+                return now.max(*until);
             }
             Gate::Away { failures, .. } => failures.saturating_add(1),
             _ => 1,

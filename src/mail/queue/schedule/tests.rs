@@ -154,6 +154,18 @@ fn a_dead_destination_costs_one_probe_at_a_time_however_much_waits_for_it() {
 }
 
 #[test]
+fn an_attempt_that_hung_until_after_the_gates_time_is_due_now() {
+    let mut schedule = schedule();
+    schedule.add(entry(1, "a.example"), NOW);
+    schedule.add(entry(2, "a.example"), NOW);
+    assert_eq!(all_next(&mut schedule, NOW), [1, 2]);
+    defer(&mut schedule, key(1), &away(), 1, NOW);
+    let late = NOW + 1000;
+    assert_eq!(defer(&mut schedule, key(2), &away(), 1, late), late);
+    assert_eq!(all_next(&mut schedule, late).len(), 1, "one probe");
+}
+
+#[test]
 fn a_probe_that_gets_through_opens_the_gate_for_all() {
     let mut schedule = schedule();
     for message in 1..=50 {
