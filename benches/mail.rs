@@ -23,7 +23,8 @@ fn main() {
     let _ = std::fs::remove_dir_all(&directory);
     let master = MasterKey::generate();
     let (store, _) = Store::open(&directory, &master, &Options::default()).expect("a new store opens");
-    let room = MailRoom::new(store, master, MailLimits { quota: None, ..MailLimits::default() });
+    let room =
+        MailRoom::new(store, master, MailLimits { quota: None, ..MailLimits::default() }).expect("the room opens");
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime starts");
     runtime.block_on(mailboxes(&room, messages));
     drop(room);

@@ -24,6 +24,7 @@ mod follow;
 pub mod import;
 mod mailbox;
 pub mod output;
+mod queue;
 mod reload;
 mod sandbox;
 mod secret;
@@ -55,6 +56,7 @@ enum Command {
     Mailbox(mailbox::MailboxCommand),
     Import(import::Import),
     Export(export::Export),
+    Queue(queue::QueueCommand),
     Reload(reload::Reload),
     Sandbox(sandbox::Sandbox),
     Serve(serve::Serve),
@@ -72,6 +74,7 @@ pub fn run() -> ExitCode {
         Command::Mailbox(mailbox) => mailbox.run(),
         Command::Import(import) => import.run(),
         Command::Export(export) => export.run(),
+        Command::Queue(queue) => queue.run(),
         Command::Reload(reload) => reload.run(),
         Command::Sandbox(sandbox) => sandbox.run(),
         Command::Serve(serve) => serve.run(),

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::store::{Account, AccountId, AccountState, CommitError, MailboxKey, MasterKey, MetaKey, Store, Versioned};
 
+use super::queue::{Opened, Queue, QueueOptions, transit_key};
 use super::summary::SummaryLimits;
 use super::{Incoming, MailError, Mailbox};
 
@@ -24,6 +25,8 @@ pub struct MailLimits {
     pub summary: SummaryLimits,
     /// The server's own name, in the reports that it makes (RFC 3464 §2.2.2).
     pub host: String,
+    /// Bounds and times of the queue.
+    pub queue: QueueOptions,
 }
 
 impl Default for MailLimits {
@@ -35,6 +38,7 @@ impl Default for MailLimits {
             full_grace: 86_400,
             summary: SummaryLimits::default(),
             host: "localhost".into(),
+            queue: QueueOptions::default(),
         }
     }
 }
@@ -52,11 +56,22 @@ pub struct MailRoom {
 struct Inner {
     store: Store,
     master: MasterKey,
-    transit: MailboxKey,
     limits: MailLimits,
     /// Mailboxes that somebody holds. Keyed by ids that are never reused.
     open: Mutex<OpenMailboxes>,
     folder_ids: tokio::sync::Mutex<std::ops::Range<u64>>,
+    transit: MailboxKey,
+    queue: Queue,
+}
+
+/// A room that may be gone: what the queue, which the room owns, files its reports by.
+#[derive(Debug)]
+pub(super) struct WeakRoom(Weak<Inner>);
+
+impl WeakRoom {
+    pub(super) fn upgrade(&self) -> Option<MailRoom> {
+        self.0.upgrade().map(|inner| MailRoom { inner })
+    }
 }
 
 #[derive(Debug, Default)]
@@ -67,17 +82,24 @@ struct OpenMailboxes {
 }
 
 impl MailRoom {
-    /// A room over a store, with the operator's master key.
-    pub fn new(store: Store, master: MasterKey, limits: MailLimits) -> Self {
-        let inner = Inner {
+    /// A room over a store, with the operator's master key. Reads what is on its way to other operators; at the first
+    /// start, waits for the disk to keep the key that seals it.
+    ///
+    /// # Errors
+    /// What store and key say: another master key, a damaged key of what is on its way.
+    pub fn new(store: Store, master: MasterKey, limits: MailLimits) -> Result<Self, MailError> {
+        let transit = transit_key(&store, &master)?;
+        let opened = Opened::read(&store, &transit, &limits.queue)?;
+        let inner = Arc::new_cyclic(|room| Inner {
             store,
             master,
-            transit: MailboxKey::generate(),
             limits,
             open: Mutex::default(),
             folder_ids: tokio::sync::Mutex::new(0..0),
-        };
-        Self { inner: Arc::new(inner) }
+            transit,
+            queue: Queue::new(opened, WeakRoom(room.clone())),
+        });
+        Ok(Self { inner })
     }
 
     /// The store below.
@@ -90,19 +112,19 @@ impl MailRoom {
         &self.inner.limits
     }
 
-    /// The operator's key, for the registry, which makes and destroys mailboxes' keys.
-    pub(crate) fn master(&self) -> &MasterKey {
-        &self.inner.master
+    /// Mail on its way to other operators.
+    pub fn queue(&self) -> &Queue {
+        &self.inner.queue
     }
 
-    /// The operator's key for what is on its way: it seals the trail.
+    /// The key that seals what is on its way: the queue, and the trail.
     pub(crate) fn transit(&self) -> &MailboxKey {
         &self.inner.transit
     }
 
-    /// Part A's: the queue.
-    pub fn queue(&self) -> super::queue::Queue {
-        super::queue::Queue::of(self)
+    /// The operator's key, for the registry, which makes and destroys mailboxes' keys.
+    pub(crate) fn master(&self) -> &MasterKey {
+        &self.inner.master
     }
 
     /// A sink for a message that comes in: its body goes to the log, its summary is made on the way.

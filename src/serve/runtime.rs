@@ -23,10 +23,12 @@ use super::shutdown::{ShutdownSwitch, shutdown};
 use super::tls::{Contexts, Material, TlsError};
 use super::{Shared, health, imap, inbound, listen, sweep, systemd, watch};
 use crate::accounts::{AccountOptions, HashingOptions, Registry};
+use crate::config::sending::Route;
 use crate::config::{Config, ConfigError};
 use crate::jobs::trust::SetupError;
+use crate::mail::queue::{QueueOptions, RouteTimes};
 use crate::mail::summary::SummaryLimits;
-use crate::mail::{MailLimits, MailRoom};
+use crate::mail::{MailError, MailLimits, MailRoom};
 use crate::mss::trust::{TrustHandle, TrustSpace};
 use crate::store::{self, OpenError, Store};
 use crate::telemetry::logging::{self, LoggingError};
@@ -60,6 +62,9 @@ pub enum ServeError {
     /// The store does not open.
     #[error("store.path: {0}")]
     Store(#[from] OpenError),
+    /// The key of what is on its way does not open, or the store does not read.
+    #[error("the queue cannot be opened: {0}")]
+    Queue(#[from] MailError),
     /// Certificates, keys, anchors, CRLs.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -205,6 +210,8 @@ impl Server {
         tokio::spawn(watch::run(Arc::clone(&shared)));
         tokio::spawn(sweep::run(Arc::clone(&shared)));
         tokio::spawn(finish_erasures(Arc::clone(&shared)));
+        let queue = shared.mail.queue().clone();
+        tokio::spawn(async move { queue.tend().await });
         Ok(Self { shared, switch, tasks, signals })
     }
 
@@ -241,6 +248,7 @@ impl Server {
     async fn drain(mut self) {
         systemd::stopping();
         self.switch.begin();
+        self.shared.mail.queue().stop();
         let longest = self.shared.config.load().server.drain;
         let drained = tokio::select! {
             drained = tokio::time::timeout(longest, self.tasks.recv()) => drained.is_ok(),
@@ -286,7 +294,8 @@ impl Rooms {
         let (store, opening) = Store::open(&config.store.path, &master, &store_options(config))?;
         info!(?opening, path = %config.store.path.display(), "store open");
         let store = store.counted_by(metrics);
-        let mail = MailRoom::new(store.clone(), master, mail_limits(config));
+        let mail = MailRoom::new(store.clone(), master, mail_limits(config))?;
+        mail.queue().count_into(metrics);
         Ok(Self { store, mail, tls, jobs })
     }
 }
@@ -344,7 +353,29 @@ fn mail_limits(config: &Config) -> MailLimits {
             ..SummaryLimits::default()
         },
         host: config.server.name.clone(),
+        queue: queue_options(config),
         ..MailLimits::default()
+    }
+}
+
+fn queue_options(config: &Config) -> QueueOptions {
+    let seconds = |time: Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+    let route = |route: &Route| RouteTimes {
+        domains: route.domains.iter().map(|domain| domain.to_ascii_lowercase()).collect(),
+        first_retry: route.first_retry.map(seconds),
+        longest_retry: route.longest_retry.map(seconds),
+        lifetime: route.lifetime.map(seconds),
+    };
+    let queue = &config.queue;
+    QueueOptions {
+        first_retry: seconds(queue.first_retry),
+        longest_retry: seconds(queue.longest_retry),
+        lifetime: seconds(queue.lifetime),
+        delay_notice: seconds(queue.delay_notice),
+        at_once: queue.at_once,
+        first_window: queue.first_window,
+        largest_window: queue.largest_window,
+        routes: config.relay.routes.iter().map(route).collect(),
     }
 }
 

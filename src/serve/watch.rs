@@ -32,12 +32,23 @@ pub(super) async fn run(shared: Arc<Shared>) {
         if let Ok(free) = shared.store.free_space() {
             shared.metrics.store_free.set(i64::try_from(free).unwrap_or(i64::MAX));
         }
+        take_queue_figures(&shared);
         if answering {
             systemd::feed_watchdog();
         } else {
             error!("the store does not answer: the watchdog is not fed");
         }
     }
+}
+
+fn take_queue_figures(shared: &Shared) {
+    let (counts, metrics) = (shared.mail.queue().counts(), &shared.metrics);
+    let figure = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+    metrics.queue_consignments.set(figure(counts.consignments));
+    metrics.queue_held.set(figure(counts.held));
+    metrics.queue_under_way.set(figure(counts.under_way));
+    metrics.queue_away.set(figure(counts.away));
+    metrics.queue_oldest.set(counts.oldest.map_or(0, |oldest| (facts::now() - oldest).max(0)));
 }
 
 /// Whether the store's writer answers within `longest`: it is asked for a commit that expects what cannot be (that the

@@ -43,6 +43,7 @@ use std::io;
 use std::ops::{Bound, Range, RangeBounds};
 use std::path::Path;
 use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Instant;
 
 use tokio::sync::Semaphore;
@@ -75,6 +76,15 @@ pub struct Store {
     engine: Arc<dyn Engine>,
     budget: Arc<Semaphore>,
     metrics: Arc<Metrics>,
+}
+
+/// Wakes a thread that waits for a future.
+struct Unpark(std::thread::Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
 }
 
 impl std::fmt::Debug for Store {
@@ -175,6 +185,23 @@ impl Store {
             metrics.commits.inc();
             metrics.commit_latency.0.observe(begun.elapsed().as_secs_f64());
             Ok(Committed::new(sequence))
+        }
+    }
+
+    /// [`Store::commit`] for a thread that may block.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    pub fn commit_blocking(&self, batch: Batch) -> Result<Committed, CommitError> {
+        // The engine answers from threads of its own, so this ends also on a thread of the runtime, which must not give
+        // up its turn in the middle of it.
+        let mut outcome = std::pin::pin!(tokio::task::coop::unconstrained(self.commit(batch)));
+        let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+        loop {
+            match outcome.as_mut().poll(&mut Context::from_waker(&waker)) {
+                Poll::Ready(outcome) => return outcome,
+                Poll::Pending => std::thread::park(),
+            }
         }
     }
 

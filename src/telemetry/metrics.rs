@@ -83,6 +83,13 @@ pub struct AccountLabel {
     pub result: &'static str,
 }
 
+/// Labels of what recipients in the queue came to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ResultLabel {
+    /// `relayed`, `deferred`, `failed`, `expired`, `bounced`.
+    pub result: &'static str,
+}
+
 /// Labels of figures about one configured thing (a certificate, a CRL's issuer): few, named by the configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Labelled {
@@ -143,6 +150,18 @@ pub struct Metrics {
     pub imap_idle: Gauge,
     /// Logins by means and result.
     pub logins: Family<AccountLabel, Counter>,
+    /// What tries at recipients of other operators came to, by result.
+    pub queue_results: Family<ResultLabel, Counter>,
+    /// Consignments in the queue (a message's recipients in one domain).
+    pub queue_consignments: Gauge,
+    /// Of these, held by the operator.
+    pub queue_held: Gauge,
+    /// Attempts under way.
+    pub queue_under_way: Gauge,
+    /// Destinations that cannot be spoken to and that something waits for.
+    pub queue_away: Gauge,
+    /// Age of the oldest message in the queue, in seconds; 0 when it is empty.
+    pub queue_oldest: Gauge,
     /// Entries of the white list in force.
     pub white_list_entries: Gauge,
     /// When the white list in force was generated, in Unix seconds; 0 when there is none.
@@ -169,6 +188,7 @@ impl Metrics {
         let all = root.sub_registry_with_prefix("caducee");
         self.register_doors(all);
         self.register_mail(all);
+        self.register_queue(all);
         self.register_trust(all);
         root
     }
@@ -198,6 +218,17 @@ impl Metrics {
         all.register_with_unit("log_written", "Bytes appended to the log", bytes(), self.log_bytes.clone());
         all.register("store_ready", "1 when the store answers", self.store_ready.clone());
         all.register_with_unit("store_free", "Free space of the store", bytes(), self.store_free.clone());
+    }
+
+    fn register_queue(&self, all: &mut Registry) {
+        let results = self.queue_results.clone();
+        all.register("queue_results", "What tries at recipients of other operators came to", results);
+        all.register("queue_consignments", "Consignments in the queue", self.queue_consignments.clone());
+        all.register("queue_held", "Consignments held by the operator", self.queue_held.clone());
+        all.register("queue_attempts_under_way", "Attempts under way", self.queue_under_way.clone());
+        all.register("queue_destinations_away", "Destinations that cannot be spoken to", self.queue_away.clone());
+        let oldest = self.queue_oldest.clone();
+        all.register_with_unit("queue_oldest", "Age of the oldest message in the queue", Unit::Seconds, oldest);
     }
 
     fn register_trust(&self, all: &mut Registry) {

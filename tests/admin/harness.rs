@@ -111,7 +111,7 @@ impl Server {
     }
 
     pub(crate) async fn start_for(access: Access) -> Self {
-        let room = MailRoom::new(Store::in_memory(), MasterKey::generate(), MailLimits::default());
+        let room = MailRoom::new(Store::in_memory(), MasterKey::generate(), MailLimits::default()).unwrap();
         let hashing = HashingOptions { memory: 64, passes: 1, ..HashingOptions::default() };
         let registry = Registry::new(room, AccountOptions { hashing, ..AccountOptions::default() });
         let trust = TrustSpace::default().into_handle();

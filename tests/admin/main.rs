@@ -16,3 +16,4 @@ mod mailboxes;
 mod messages;
 mod other_programs;
 mod process;
+mod queue;

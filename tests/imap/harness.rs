@@ -49,7 +49,7 @@ impl Server {
     /// With one mailbox of a quota of 10 MiB.
     pub async fn start() -> Server {
         let limits = MailLimits { quota: Some(10 << 20), ..MailLimits::default() };
-        let room = MailRoom::new(Store::in_memory(), MasterKey::generate(), limits);
+        let room = MailRoom::new(Store::in_memory(), MasterKey::generate(), limits).unwrap();
         let hashing = HashingOptions { memory: 64, passes: 1, ..HashingOptions::default() };
         let registry = Registry::new(room.clone(), AccountOptions { hashing, ..AccountOptions::default() });
         let domain = Domain::parse("aura.mssante.example").unwrap();

@@ -1,7 +1,9 @@
 //! Tries hard to read another account's mail.
 
 use caducee::mail::{MailError, MailLimits, MailRoom};
-use caducee::store::{Account, AccountId, Batch, Content, Folder, FolderKey, MasterKey, Message, MessageKey, Usage};
+use caducee::store::{
+    Account, AccountId, Batch, Content, Folder, FolderKey, MasterKey, Message, MessageKey, Secret, SecretKey, Usage,
+};
 
 use crate::support::{House, message, uids};
 
@@ -98,7 +100,12 @@ async fn a_mailboxs_key_opens_for_its_own_account_only() {
     batch.put(&max, &Account { sealed_key: sealed, ..record });
     store.commit(batch).await.unwrap();
     assert!(matches!(house.room.open(max).map(drop), Err(MailError::Sealed(_))));
-    let stranger = MailRoom::new(store.clone(), MasterKey::generate(), MailLimits::default());
+    let stranger = || MailRoom::new(store.clone(), MasterKey::generate(), MailLimits::default());
+    assert!(matches!(stranger().map(drop), Err(MailError::Sealed(_))), "the key of what is on its way");
+    let mut batch = Batch::new();
+    batch.delete::<Secret>(&SecretKey::Transit);
+    store.commit(batch).await.unwrap();
+    let stranger = stranger().unwrap();
     assert!(matches!(stranger.open(lea).map(drop), Err(MailError::Sealed(_))));
 }
 

@@ -9,6 +9,7 @@ mod flags;
 mod folders;
 mod isolation;
 mod logins;
+mod queue;
 mod quotas;
 mod reports;
 mod second_opinion;

@@ -12,7 +12,7 @@ use caducee::mail::{
 use caducee::mss::{Address, Domain, Kind};
 use caducee::store::{
     AccountId, Body, Content, Folder, FolderExistence, FolderKey, Holder, MasterKey, Message, MessageKey, Options,
-    Store, Usage, flags,
+    QueueMessage, Store, Usage, flags,
 };
 
 /// A room, its registry and the directory of its store, if it has one.
@@ -74,7 +74,7 @@ impl House {
     }
 
     fn over(store: Store, limits: MailLimits, directory: Option<Directory>) -> Self {
-        let room = MailRoom::new(store, master(), limits);
+        let room = MailRoom::new(store, master(), limits).unwrap();
         let registry = Registry::new(room.clone(), account_options());
         Self { room, registry, directory }
     }
@@ -163,6 +163,9 @@ impl House {
             for (_, message) in &messages {
                 *references.entry(message.body).or_insert(0u64) += 1;
             }
+        }
+        for (_, queued) in store.scan::<QueueMessage>(.., usize::MAX).unwrap() {
+            *references.entry(queued.body).or_insert(0u64) += 1;
         }
         for (account, usage) in store.scan::<Usage>(.., usize::MAX).unwrap() {
             let counted = usages.remove(&account).unwrap_or_default();

@@ -12,6 +12,14 @@
 //! goes when it has its message, or never will; a consignment goes with its last recipient, the message (and its hold on
 //! the body) with its last consignment.
 //!
+//! # The way through
+//!
+//! ```text
+//! stage (a batch) ─▶ commit ─▶ announce ─▶ Schedule ─▶ next ─▶ Attempt ─▶ the relay ─▶ Outcome ─▶ settle ─▶ one commit:
+//!                                              ▲                                                   │  recipients leave or wait,
+//! tend (delays, expiries) ◀────────────────────┴───────────────────────────────────────────────────┘  reports, trail
+//! ```
+//!
 //! # Rules
 //!
 //! 1. A message enters the queue in the commit that its positive answer is made from ([`Queue::stage`]), and a recipient
@@ -21,12 +29,235 @@
 //!    §4.5.4.1) and no wider. What an operator changed meanwhile is seen by the record's version.
 //! 3. What decides when is tried where is [`schedule`], pure: entries, outcomes and time in, attempts out.
 //! 4. Nothing of it is lost at a limit: a destination without room waits, it is never dropped.
+//! 5. What is done to a message's records is done under its lock, from reading to telling the schedule.
 
-mod interim;
+mod deadlines;
+mod error;
+mod lease;
+mod loaded;
+mod open;
+mod operate;
+mod parting;
+pub mod schedule;
+mod sealed;
+mod settle;
+mod stage;
 pub mod types;
 
-pub use interim::{Enqueued, Queue, QueueError};
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use crate::store::{Batch, CommitError, ConsignmentKey, MailboxKey, QueueId, Store};
+use crate::telemetry::{Metrics, ResultLabel};
+
+pub use error::QueueError;
+pub use lease::Lease;
+pub(super) use open::{Opened, transit_key};
+pub use operate::{Handled, Listed, ListedConsignment, ListedRecipient, Page, Selection, StateFilter};
+pub use stage::Enqueued;
 pub use types::{
     Attempt, AttemptRecipient, Destination, Envelope, Kind, Outbound, OutboundRecipient, Outcome, QueueOptions,
-    Verdict, Words,
+    RouteTimes, Verdict, Words,
 };
+
+use super::now;
+use super::report::{self, Report};
+use super::room::WeakRoom;
+use schedule::{Counts, Schedule};
+
+/// Locks that messages share: two that meet in one wait for each other, and no more than that.
+const LOCKS: usize = 64;
+
+/// The longest sleep: a clock that is set does not leave the queue asleep.
+const LONGEST_SLEEP: i64 = 60;
+
+/// Seconds before what the store could not do now is tried again.
+const AGAIN: i64 = 60;
+
+/// The queue. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Queue {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    store: Store,
+    transit: MailboxKey,
+    options: QueueOptions,
+    /// Where reports are filed; the room owns the queue.
+    room: WeakRoom,
+    schedule: Mutex<Schedule>,
+    /// Something is due earlier than it was.
+    changed: Notify,
+    stopped: AtomicBool,
+    numbers: Mutex<Range<u64>>,
+    reserving: tokio::sync::Mutex<()>,
+    locks: [tokio::sync::Mutex<()>; LOCKS],
+    metrics: OnceLock<Metrics>,
+}
+
+impl Inner {
+    fn schedule(&self) -> MutexGuard<'_, Schedule> {
+        self.schedule.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn lock(&self, message: QueueId) -> tokio::sync::MutexGuard<'_, ()> {
+        self.locks[message.0 as usize % LOCKS].lock().await
+    }
+
+    /// Commits what became of recipients, with the reports that are owed for it.
+    async fn commit(&self, batch: Batch, owed: Vec<Report>) -> Result<(), QueueError> {
+        if owed.is_empty() {
+            self.store.commit(batch).await?;
+        } else {
+            let room = self.room.upgrade().ok_or(QueueError::Stopped)?;
+            report::settle(&room, owed, batch).await?;
+        }
+        Ok(())
+    }
+
+    fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
+        self.changed.notify_waiters();
+    }
+
+    fn counted(&self, result: &'static str) {
+        if let Some(metrics) = self.metrics.get() {
+            metrics.queue_results.get_or_create(&ResultLabel { result }).inc();
+        }
+    }
+}
+
+impl Queue {
+    pub(super) fn new(opened: Opened, room: WeakRoom) -> Self {
+        let Opened { store, transit, options, schedule } = opened;
+        let inner = Inner {
+            store,
+            transit,
+            options,
+            room,
+            schedule: Mutex::new(schedule),
+            changed: Notify::new(),
+            stopped: AtomicBool::new(false),
+            numbers: Mutex::new(0..0),
+            reserving: tokio::sync::Mutex::default(),
+            locks: std::array::from_fn(|_| tokio::sync::Mutex::default()),
+            metrics: OnceLock::new(),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Counts what recipients came to, from now on.
+    pub fn count_into(&self, metrics: &Metrics) {
+        // A queue is counted once; a second set of figures would be a mistake that costs figures only.
+        let _first_stays = self.inner.metrics.set(metrics.clone());
+    }
+
+    /// How much is in the queue, and how old.
+    pub fn counts(&self) -> Counts {
+        self.schedule().counts()
+    }
+
+    /// The next consignment to be tried; waits until there is one. `None` once the queue is stopped. Whoever takes an
+    /// attempt owes it to [`Queue::settle`]; dropped, it is due again. Cancel-safe, and several may wait at once.
+    pub async fn next(&self) -> Option<Attempt> {
+        loop {
+            let mut changed = std::pin::pin!(self.inner.changed.notified());
+            // From here on a change wakes us, also one that comes before we wait.
+            changed.as_mut().enable();
+            if self.is_stopped() {
+                return None;
+            }
+            let found = self.schedule().next(now());
+            match found {
+                Some(key) => {
+                    if let Some(attempt) = self.begin(key) {
+                        return Some(attempt);
+                    }
+                }
+                None => {
+                    let at = self.schedule().attempt_at();
+                    let _changed_or_due = tokio::time::timeout(sleep(at), changed).await;
+                }
+            }
+        }
+    }
+
+    /// Reads what an attempt needs. What is gone or damaged leaves the schedule; what is held waits for its release.
+    fn begin(&self, key: ConsignmentKey) -> Option<Attempt> {
+        let lease = Lease::new(&self.inner, key);
+        let loaded = match self.inner.load(key) {
+            Ok(Some(loaded)) if loaded.recipients.is_empty() => Err(QueueError::Malformed),
+            Ok(Some(loaded)) if loaded.consignment.held => {
+                let consignment = &loaded.consignment;
+                self.schedule().put_back(key, consignment.due_at, consignment.attempts, true, now());
+                lease.settled();
+                return None;
+            }
+            Ok(Some(loaded)) => loaded.attempt(&self.inner, lease.clone()).map(Some),
+            Ok(None) => Ok(None),
+            Err(error) => Err(error),
+        };
+        match loaded {
+            Ok(Some(attempt)) => return Some(attempt),
+            Ok(None) => self.schedule().remove(key, now()),
+            Err(error) if error.is_damage() => {
+                tracing::error!(message = %key.message, %error, "a queued message is damaged; it stays in the store");
+                self.schedule().remove(key, now());
+            }
+            Err(error) => {
+                tracing::error!(message = %key.message, %error, "a queued message cannot be read now");
+                self.schedule().abandon(key, now() + AGAIN, now());
+            }
+        }
+        lease.settled();
+        None
+    }
+
+    /// No attempt begins any more. Those under way may still be settled.
+    pub fn stop(&self) {
+        self.inner.stop();
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.inner.stopped.load(Ordering::Acquire)
+    }
+
+    fn schedule(&self) -> MutexGuard<'_, Schedule> {
+        self.inner.schedule()
+    }
+
+    fn numbers(&self) -> MutexGuard<'_, Range<u64>> {
+        self.inner.numbers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How long to sleep until a moment.
+fn sleep(until: Option<i64>) -> Duration {
+    let seconds = until.map_or(LONGEST_SLEEP, |at| (at - now()).clamp(0, LONGEST_SLEEP));
+    Duration::from_secs(seconds.unsigned_abs())
+}
+
+/// Counts how often a change was made anew.
+#[derive(Debug, Default)]
+struct Tries(u32);
+
+impl Tries {
+    /// How long to wait before the change is made anew: another came between, or the disk has no room. `None`: this is
+    /// its outcome.
+    ///
+    /// A full disk must not make us forget what a peer took: we wait, and what waits for us waits too.
+    fn pause_after<T>(&mut self, outcome: &Result<T, QueueError>) -> Option<Duration> {
+        self.0 = self.0.saturating_add(1);
+        match outcome {
+            Err(QueueError::Commit(CommitError::Conflict(_))) => Some(Duration::from_millis(1 << self.0.min(8))),
+            Err(QueueError::Commit(CommitError::Full)) => Some(Duration::from_secs(5)),
+            _ => None,
+        }
+    }
+}

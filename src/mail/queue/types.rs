@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Lease;
 use crate::mss::{Address, Domain};
 use crate::store::{AccountId, BodyId, BodyKey, ConsignmentKey, Version};
 use crate::wire::smtp::params::{MailParams, RcptParams};
@@ -95,6 +96,8 @@ pub struct Attempt {
     pub skip: u32,
     /// Octets to be sent.
     pub size: u64,
+    /// Gives the consignment back if the attempt is dropped.
+    pub lease: Lease,
 }
 
 /// A recipient of an attempt.
@@ -176,6 +179,21 @@ pub struct QueueOptions {
     pub first_window: usize,
     /// Tries at once to one destination, at most.
     pub largest_window: usize,
+    /// Domains with times of their own; the first that names a domain counts.
+    pub routes: Vec<RouteTimes>,
+}
+
+/// Times of some destinations that differ from the queue's.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RouteTimes {
+    /// The domains, in lower case; `*` is every domain that no other route names.
+    pub domains: Vec<String>,
+    /// As [`QueueOptions::first_retry`].
+    pub first_retry: Option<i64>,
+    /// As [`QueueOptions::longest_retry`].
+    pub longest_retry: Option<i64>,
+    /// As [`QueueOptions::lifetime`].
+    pub lifetime: Option<i64>,
 }
 
 impl Default for QueueOptions {
@@ -188,6 +206,7 @@ impl Default for QueueOptions {
             at_once: 500,
             first_window: 2,
             largest_window: 20,
+            routes: Vec::new(),
         }
     }
 }

@@ -374,7 +374,7 @@ mod tests {
 
     #[tokio::test]
     async fn success_is_told_in_the_commit_that_makes_it_true() {
-        let room = MailRoom::new(Store::in_memory(), MasterKey::generate(), MailLimits::default());
+        let room = MailRoom::new(Store::in_memory(), MasterKey::generate(), MailLimits::default()).unwrap();
         let mut batch = Batch::new();
         let staged = stage(&room, &success(None), HEADER.as_bytes(), &mut batch).await.unwrap();
         assert!(staged.is_some() && follow(&room, "<abc@other.example>").unwrap().is_empty(), "not before the commit");
@@ -399,7 +399,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_own_mailbox_is_not_told_behind_its_lock() {
-        let room = MailRoom::new(Store::in_memory(), MasterKey::generate(), MailLimits::default());
+        let room = MailRoom::new(Store::in_memory(), MasterKey::generate(), MailLimits::default()).unwrap();
         let mut batch = Batch::new();
         let staged = stage(&room, &success(Some(AccountId(1))), HEADER.as_bytes(), &mut batch).await.unwrap();
         assert!(staged.is_none() && batch.is_empty());

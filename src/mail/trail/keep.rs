@@ -129,7 +129,7 @@ mod tests {
     use crate::store::{MasterKey, Store};
 
     fn room() -> MailRoom {
-        MailRoom::new(Store::in_memory(), MasterKey::generate(), MailLimits::default())
+        MailRoom::new(Store::in_memory(), MasterKey::generate(), MailLimits::default()).unwrap()
     }
 
     fn handled(message_id: &str, action: &str) -> Event {

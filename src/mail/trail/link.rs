@@ -66,7 +66,7 @@ mod tests {
     const OURS: &str = "anne.roux@aura.example";
 
     async fn room_with(door: &str, sender: &str) -> MailRoom {
-        let room = MailRoom::new(Store::in_memory(), MasterKey::generate(), MailLimits::default());
+        let room = MailRoom::new(Store::in_memory(), MasterKey::generate(), MailLimits::default()).unwrap();
         let what = Happening::Accepted {
             door: door.into(),
             sender: sender.into(),

@@ -4,6 +4,7 @@
 use super::problem::{Problem, Rule};
 use crate::accounts::{AccountError, RuleBreach};
 use crate::mail::MailError;
+use crate::mail::queue::QueueError;
 use crate::store::{CommitError, StoreError};
 
 /// What a mailbox's error is to the peer.
@@ -54,6 +55,25 @@ pub(super) fn of_account(error: AccountError) -> Problem {
             Problem::new(Rule::Busy, "Others are changing the same; try again.").because(&error)
         }
         AccountError::Commit(CommitError::TooLarge(_)) | AccountError::Store(_) => internal(&error),
+    }
+}
+
+/// What an error of the queue is to the peer.
+pub(super) fn of_queue(error: QueueError) -> Problem {
+    match &error {
+        QueueError::Store(StoreError::Full) | QueueError::Commit(CommitError::Full) => disk_full(&error),
+        QueueError::Store(StoreError::Stopped) | QueueError::Commit(CommitError::Unknown) | QueueError::Stopped => {
+            unknown(&error)
+        }
+        QueueError::Commit(CommitError::Conflict(_)) => {
+            Problem::new(Rule::Busy, "Others are changing the same; try again.").because(&error)
+        }
+        QueueError::NoRecipient
+        | QueueError::NoNumber
+        | QueueError::Sealed(_)
+        | QueueError::Malformed
+        | QueueError::Store(_)
+        | QueueError::Commit(CommitError::TooLarge(_)) => internal(&error),
     }
 }
 

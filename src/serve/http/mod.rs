@@ -11,7 +11,7 @@
 //! operator should know is in the log, under the problem's reference. Every body is bounded in size and time ([`extract`]).
 //! No log line holds an address: mailboxes are named by their numbers.
 //!
-//! `docs/admin-api.md` describes every endpoint; [`types`] is what travels.
+//! `docs/admin-api.md` describes every endpoint; [`types`] is what travels, [`queue::types`] and [`trust::types`] beside it.
 
 pub mod connection;
 mod convert;
@@ -29,6 +29,7 @@ mod message_flags;
 pub mod peer;
 pub mod problem;
 mod process;
+pub mod queue;
 mod reading;
 pub mod socket;
 pub mod trust;
@@ -104,6 +105,7 @@ pub fn router(administration: Arc<Administration>) -> Router {
         .route("/v1/mailboxes/{address}/messages", messages)
         .route("/v1/mailboxes/{address}/messages/batch", post(filing::file_run))
         .route("/v1/mailboxes/{address}/messages/{uid}", get(reading::message))
+        .merge(queue::router())
         .with_state(administration)
 }
 

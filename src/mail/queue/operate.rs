@@ -1,0 +1,445 @@
+//! What the operator sees of the queue and does to it.
+
+use std::ops::Bound;
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+
+use crate::mss::{Address, Domain};
+use crate::store::{Batch, Consignment, ConsignmentKey, QueueId, QueueMessage};
+
+use super::super::now;
+use super::loaded::{Loaded, LoadedMessage};
+use super::parting::{Failure, Fate, Parting, note};
+use super::schedule::Standing;
+use super::sealed::Recipient;
+use super::types::{Kind, Words};
+use super::{Inner, Queue, QueueError, Tries};
+use crate::mail::trail::Happening;
+
+/// Messages read at a time.
+const PAGE: usize = 500;
+/// Consignments of one message that are read: a message has at most some thousand recipients.
+const CONSIGNMENTS: usize = 10_000;
+/// Consignments changed at once: they share commits.
+const AT_ONCE: usize = 64;
+/// Seconds that what was released or retried has at least, however old it is.
+const GRACE: i64 = 600;
+
+/// What a consignment waits for, as a filter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StateFilter {
+    /// Its turn.
+    Waiting,
+    /// Its destination, which cannot be spoken to.
+    Away,
+    /// An attempt is under way.
+    Trying,
+    /// The operator.
+    Held,
+}
+
+/// Which consignments: all that every given filter lets through; without any, all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// Of this message.
+    pub id: Option<QueueId>,
+    /// From this sender.
+    pub sender: Option<Address>,
+    /// To this recipient. What ends recipients (bounce, cancel) ends this one alone.
+    pub recipient: Option<Address>,
+    /// To this domain.
+    pub domain: Option<Domain>,
+    /// That wait for this.
+    pub state: Option<StateFilter>,
+}
+
+/// A page of the queue.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Page {
+    /// The messages, oldest first.
+    pub messages: Vec<Listed>,
+    /// Whether there may be more behind the last one.
+    pub more: bool,
+}
+
+/// A message in the queue.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listed {
+    /// Its number.
+    pub id: QueueId,
+    /// What it is.
+    pub kind: Kind,
+    /// Its envelope's sender.
+    pub sender: Option<Address>,
+    /// Its `Message-ID:`, to follow it by.
+    pub message_id: Option<String>,
+    /// The transaction that brought it.
+    pub reference: String,
+    /// Octets.
+    pub size: u64,
+    /// Unix seconds.
+    pub accepted_at: i64,
+    /// Unix seconds before which its sender holds it back (FUTURERELEASE).
+    pub not_before: Option<i64>,
+    /// Unix seconds from which it is given up.
+    pub expires_at: i64,
+    /// Its recipients by domain, as far as the selection goes.
+    pub consignments: Vec<ListedConsignment>,
+}
+
+/// The recipients of a message in one domain.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ListedConsignment {
+    /// Number within the message.
+    pub number: u32,
+    /// The domain.
+    pub domain: String,
+    /// Tries so far.
+    pub attempts: u32,
+    /// What it waits for; `None`: it is damaged, or came or went this moment.
+    pub standing: Option<Standing>,
+    /// Its sender has been told of the delay.
+    pub delay_told: bool,
+    /// Who has not got it yet.
+    pub recipients: Vec<ListedRecipient>,
+}
+
+/// A recipient that has not got its message yet.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ListedRecipient {
+    /// Whom.
+    pub address: Address,
+    /// What was last said about it.
+    pub last: Option<Words>,
+    /// Unix seconds of the last try.
+    pub tried_at: Option<i64>,
+}
+
+/// What an order of the operator came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Handled {
+    /// Consignments that it changed.
+    pub consignments: u64,
+    /// Recipients in them, as far as the order concerned them.
+    pub recipients: u64,
+}
+
+/// An order.
+#[derive(Clone, Debug)]
+enum Order {
+    Hold,
+    Release,
+    Retry,
+    Bounce(String),
+    Cancel,
+}
+
+impl Queue {
+    /// A page of the queue behind message `after`, oldest first. Reads as much as it takes to fill it: not for an async
+    /// thread.
+    ///
+    /// # Errors
+    /// What the store says; a damaged message costs itself.
+    pub fn list(&self, selection: &Selection, after: Option<QueueId>, limit: usize) -> Result<Page, QueueError> {
+        let mut messages = Vec::new();
+        let more = self.inner.each(selection, after, |listed| {
+            messages.push(listed);
+            messages.len() < limit
+        })?;
+        Ok(Page { messages, more })
+    }
+
+    /// Holds what is selected: it is neither tried nor given up until its release.
+    ///
+    /// # Errors
+    /// What the store says; what was done before it, is done. So for all orders.
+    pub async fn hold(&self, selection: Selection) -> Result<Handled, QueueError> {
+        self.order(selection, Order::Hold).await
+    }
+
+    /// Lets go what is held: it is tried now, however old it is.
+    ///
+    /// # Errors
+    /// As [`Queue::hold`].
+    pub async fn release(&self, selection: Selection) -> Result<Handled, QueueError> {
+        self.order(selection, Order::Release).await
+    }
+
+    /// Tries what is selected now, also where its destination was away. What is held stays held.
+    ///
+    /// # Errors
+    /// As [`Queue::hold`].
+    pub async fn retry(&self, selection: Selection) -> Result<Handled, QueueError> {
+        self.order(selection, Order::Retry).await
+    }
+
+    /// Gives up what is selected; the senders are told so, with the operator's `reason`.
+    ///
+    /// # Errors
+    /// As [`Queue::hold`].
+    pub async fn bounce(&self, selection: Selection, reason: String) -> Result<Handled, QueueError> {
+        self.order(selection, Order::Bounce(reason)).await
+    }
+
+    /// Takes out what is selected; nobody is told.
+    ///
+    /// # Errors
+    /// As [`Queue::hold`].
+    pub async fn cancel(&self, selection: Selection) -> Result<Handled, QueueError> {
+        self.order(selection, Order::Cancel).await
+    }
+
+    async fn order(&self, selection: Selection, order: Order) -> Result<Handled, QueueError> {
+        let (inner, wanted) = (Arc::clone(&self.inner), selection.clone());
+        let keys = tokio::task::spawn_blocking(move || inner.select(&wanted));
+        let keys = keys.await.map_err(|_| QueueError::Stopped)??;
+        let (recipient, order) = (Arc::new(selection.recipient), Arc::new(order));
+        let (mut handled, mut under_way) = (Handled::default(), JoinSet::new());
+        for key in keys {
+            if under_way.len() >= AT_ONCE {
+                handled.add(under_way.join_next().await)?;
+            }
+            let (inner, order, recipient) = (Arc::clone(&self.inner), Arc::clone(&order), Arc::clone(&recipient));
+            under_way.spawn(async move { inner.carry_out(key, &order, recipient.as_ref().as_ref()).await });
+        }
+        while !under_way.is_empty() {
+            handled.add(under_way.join_next().await)?;
+        }
+        self.inner.changed.notify_waiters();
+        Ok(handled)
+    }
+}
+
+impl Handled {
+    fn add(
+        &mut self,
+        ended: Option<Result<Result<Option<u64>, QueueError>, tokio::task::JoinError>>,
+    ) -> Result<(), QueueError> {
+        let ended = ended.transpose().map_err(|_| QueueError::Stopped)?;
+        if let Some(recipients) = ended.transpose()?.flatten() {
+            self.consignments += 1;
+            self.recipients += recipients;
+        }
+        Ok(())
+    }
+}
+
+impl Inner {
+    /// The consignments that a selection means.
+    fn select(&self, selection: &Selection) -> Result<Vec<ConsignmentKey>, QueueError> {
+        let mut keys = Vec::new();
+        self.each(selection, None, |listed| {
+            let numbers = listed.consignments.iter().map(|consignment| consignment.number);
+            keys.extend(numbers.map(|number| ConsignmentKey { message: listed.id, number }));
+            true
+        })?;
+        Ok(keys)
+    }
+
+    /// Shows the selected messages, oldest first, until `show` has seen enough. Returns whether there may be more.
+    fn each(
+        &self,
+        selection: &Selection,
+        after: Option<QueueId>,
+        mut show: impl FnMut(Listed) -> bool,
+    ) -> Result<bool, QueueError> {
+        let mut from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut to = Bound::Unbounded;
+        if let Some(id) = selection.id {
+            if after.is_some_and(|after| after >= id) {
+                return Ok(false);
+            }
+            (from, to) = (Bound::Included(id), Bound::Included(id));
+        }
+        loop {
+            let page = self.store.scan::<QueueMessage>((from, to), PAGE)?;
+            for (id, _) in &page {
+                let listed = match self.listed(*id, selection) {
+                    Ok(listed) => listed,
+                    Err(error) if error.is_damage() => {
+                        tracing::error!(message = %id, %error, "a queued message cannot be shown");
+                        None
+                    }
+                    Err(error) => return Err(error),
+                };
+                if let Some(listed) = listed
+                    && !show(listed)
+                {
+                    return Ok(true);
+                }
+            }
+            match page.last() {
+                Some((last, _)) if page.len() == PAGE => from = Bound::Excluded(*last),
+                _ => return Ok(false),
+            }
+        }
+    }
+
+    /// A message as far as the selection goes; `None`: not at all.
+    fn listed(&self, id: QueueId, selection: &Selection) -> Result<Option<Listed>, QueueError> {
+        let Some(message) = self.load_message(id)? else { return Ok(None) };
+        let sender = message.envelope.sender.as_ref();
+        if selection.sender.as_ref().is_some_and(|wanted| sender.map(Address::key) != Some(wanted.key())) {
+            return Ok(None);
+        }
+        let mut consignments = Vec::new();
+        for (key, consignment) in self.store.scan::<Consignment>(ConsignmentKey::of(id), CONSIGNMENTS)? {
+            if selection.domain.as_ref().is_some_and(|domain| domain.as_str() != consignment.domain) {
+                continue;
+            }
+            let standing = self.schedule().standing(key);
+            if selection.state.is_some_and(|state| !standing.is_some_and(|standing| state.is(standing))) {
+                continue;
+            }
+            let mut recipients = self.load_recipients(key)?;
+            recipients.retain(|(_, recipient)| is_meant(recipient, selection.recipient.as_ref()));
+            if !recipients.is_empty() {
+                consignments.push(listed_consignment(key, consignment.record, standing, recipients));
+            }
+        }
+        Ok((!consignments.is_empty()).then(|| listed(message, consignments)))
+    }
+
+    /// Carries out an order; returns to how many recipients it was done, `None` if there was nothing to be done.
+    async fn carry_out(
+        &self,
+        key: ConsignmentKey,
+        order: &Order,
+        recipient: Option<&Address>,
+    ) -> Result<Option<u64>, QueueError> {
+        let _lock = self.lock(key.message).await;
+        let mut tries = Tries::default();
+        loop {
+            let done = self.try_to_carry_out(key, order, recipient).await;
+            match tries.pause_after(&done) {
+                Some(pause) => tokio::time::sleep(pause).await,
+                None => return done,
+            }
+        }
+    }
+
+    async fn try_to_carry_out(
+        &self,
+        key: ConsignmentKey,
+        order: &Order,
+        recipient: Option<&Address>,
+    ) -> Result<Option<u64>, QueueError> {
+        let Some(loaded) = self.load(key)? else { return Ok(None) };
+        let held = loaded.consignment.held;
+        match order {
+            Order::Hold if !held => self.hold(&loaded).await.map(Some),
+            Order::Release if held => self.let_go(&loaded, "released").await.map(Some),
+            Order::Retry if !held => self.let_go(&loaded, "retried").await.map(Some),
+            Order::Hold | Order::Release | Order::Retry => Ok(None),
+            Order::Bounce(reason) => {
+                let fate = Fate::Failed(Failure::Bounced, bounce_words(reason));
+                self.end(&loaded, recipient, "bounced", fate).await.map(Some)
+            }
+            Order::Cancel => self.end(&loaded, recipient, "cancelled", Fate::Cancelled).await.map(Some),
+        }
+    }
+
+    async fn hold(&self, loaded: &Loaded) -> Result<u64, QueueError> {
+        let held = Consignment { held: true, ..loaded.consignment.record.clone() };
+        self.rewrite(loaded, &held, "held").await?;
+        self.schedule().hold(loaded.key, now());
+        Ok(loaded.recipients.len() as u64)
+    }
+
+    async fn let_go(&self, loaded: &Loaded, action: &str) -> Result<u64, QueueError> {
+        let now = now();
+        let due_at = loaded.consignment.due_at.min(now);
+        let free = Consignment { held: false, due_at, ..loaded.consignment.record.clone() };
+        self.rewrite(loaded, &free, action).await?;
+        self.schedule().retry(loaded.key, now + GRACE, now);
+        Ok(loaded.recipients.len() as u64)
+    }
+
+    async fn rewrite(&self, loaded: &Loaded, consignment: &Consignment, action: &str) -> Result<(), QueueError> {
+        let mut batch = Batch::new();
+        batch.update(&loaded.key, loaded.consignment.version, consignment);
+        note(self, &loaded.message.envelope, Happening::Handled { action: action.into() }, &mut batch);
+        self.store.commit(batch).await?;
+        Ok(())
+    }
+
+    /// Ends the recipients that are meant. One that is just being tried may get its message all the same.
+    async fn end(
+        &self,
+        loaded: &Loaded,
+        recipient: Option<&Address>,
+        action: &str,
+        fate: Fate,
+    ) -> Result<u64, QueueError> {
+        let mut parting = Parting::new(self, loaded, loaded.consignment.attempts, now());
+        let mut meant = 0;
+        for (number, each) in &loaded.recipients {
+            let is_meant = is_meant(each, recipient);
+            meant += u64::from(is_meant);
+            parting.part(*number, each, if is_meant { fate.clone() } else { Fate::Untouched });
+        }
+        parting.handled(action);
+        let parted = parting.finish(&loaded.consignment.record)?;
+        let left = parted.left;
+        self.commit_parting(parted).await?;
+        if left == 0 {
+            self.schedule().remove(loaded.key, now());
+        }
+        Ok(meant)
+    }
+}
+
+impl StateFilter {
+    fn is(self, standing: Standing) -> bool {
+        matches!(
+            (self, standing),
+            (StateFilter::Waiting, Standing::Waiting { .. })
+                | (StateFilter::Away, Standing::Away { .. })
+                | (StateFilter::Trying, Standing::Trying)
+                | (StateFilter::Held, Standing::Held)
+        )
+    }
+}
+
+/// RFC 3463 §3.8: X.7.0, for reasons of policy.
+fn bounce_words(reason: &str) -> Words {
+    Words { code: None, status: "5.7.0".into(), text: reason.into(), host: None, rule: Some("bounced".into()) }
+}
+
+fn is_meant(recipient: &Recipient, wanted: Option<&Address>) -> bool {
+    wanted.is_none_or(|wanted| wanted.key() == recipient.address.key())
+}
+
+fn listed(message: LoadedMessage, consignments: Vec<ListedConsignment>) -> Listed {
+    let LoadedMessage { id, record, envelope } = message;
+    Listed {
+        id,
+        kind: envelope.kind,
+        sender: envelope.sender,
+        message_id: envelope.message_id,
+        reference: envelope.reference,
+        size: record.size,
+        accepted_at: record.accepted_at,
+        not_before: (record.not_before > record.accepted_at).then_some(record.not_before),
+        expires_at: record.expires_at,
+        consignments,
+    }
+}
+
+fn listed_consignment(
+    key: ConsignmentKey,
+    consignment: Consignment,
+    standing: Option<Standing>,
+    recipients: Vec<(u32, Recipient)>,
+) -> ListedConsignment {
+    let shown = |(_, Recipient { address, last, tried_at, .. })| ListedRecipient { address, last, tried_at };
+    ListedConsignment {
+        number: key.number,
+        domain: consignment.domain,
+        attempts: consignment.attempts,
+        standing,
+        delay_told: consignment.delay_told,
+        recipients: recipients.into_iter().map(shown).collect(),
+    }
+}

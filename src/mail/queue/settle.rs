@@ -1,0 +1,111 @@
+//! An attempt's end: one commit in which recipients leave or wait, and their sender is told.
+
+use std::sync::Arc;
+
+use crate::store::{Batch, CommitError, Consignment};
+
+use super::super::now;
+use super::parting::{Failure, Fate, Parting, note};
+use super::types::{Attempt, Destination, Outcome, Verdict};
+use super::{AGAIN, Inner, Queue, QueueError, Tries};
+use crate::mail::trail::Happening;
+
+impl Queue {
+    /// Writes down what an attempt came to. Goes on to its end even if the caller does not wait for it; waits, as long as
+    /// it takes, for room on a full disk.
+    pub async fn settle(&self, attempt: Attempt, outcome: Outcome) {
+        let inner = Arc::clone(&self.inner);
+        let message = attempt.key.message;
+        let task = tokio::spawn(async move { inner.settle(attempt, outcome).await });
+        if let Err(error) = task.await {
+            tracing::error!(%message, %error, "an attempt's end was cut short; it is due again");
+        }
+    }
+}
+
+impl Inner {
+    async fn settle(&self, attempt: Attempt, outcome: Outcome) {
+        let due = self.schedule().judge(attempt.key, &outcome.destination, now());
+        self.changed.notify_waiters();
+        let lock = self.lock(attempt.key.message).await;
+        let mut tries = Tries::default();
+        let left = loop {
+            let written = self.write_outcome(&attempt, &outcome, due).await;
+            match tries.pause_after(&written) {
+                Some(pause) => tokio::time::sleep(pause).await,
+                None => break written,
+            }
+        };
+        let (key, now) = (attempt.key, now());
+        match left {
+            Ok(Some(waits)) => self.schedule().put_back(key, waits.due_at, waits.attempts, waits.held, now),
+            Ok(None) => self.schedule().remove(key, now),
+            Err(error) => self.not_written(&attempt, &error),
+        }
+        attempt.lease.settled();
+        drop(lock);
+        self.changed.notify_waiters();
+    }
+
+    /// Nothing is known of the attempt any more but that its consignment is still owed.
+    fn not_written(&self, attempt: &Attempt, error: &QueueError) {
+        tracing::error!(message = %attempt.key.message, %error, "an attempt's end is not written; it is due again");
+        if matches!(error, QueueError::Commit(CommitError::Unknown)) {
+            // The store has stopped: what we sent now could never be written down, and would be sent again.
+            self.stop();
+        }
+        self.schedule().abandon(attempt.key, now() + AGAIN, now());
+    }
+
+    /// Returns the consignment that waits, if somebody is left in it.
+    async fn write_outcome(
+        &self,
+        attempt: &Attempt,
+        outcome: &Outcome,
+        due_at: i64,
+    ) -> Result<Option<Consignment>, QueueError> {
+        let Some(loaded) = self.load(attempt.key)? else {
+            return self.note_late(attempt, outcome).await.map(|()| None);
+        };
+        let mut parting = Parting::new(self, &loaded, attempt.number, now());
+        for (number, recipient) in &loaded.recipients {
+            parting.part(*number, recipient, fate(outcome, *number));
+        }
+        let waits = Consignment { due_at, attempts: attempt.number, ..loaded.consignment.record.clone() };
+        let parted = parting.finish(&waits)?;
+        let left = parted.left;
+        self.commit_parting(parted).await?;
+        Ok((left > 0).then_some(waits))
+    }
+
+    /// The operator took the consignment out while it was tried: what the peer said stands on the trail all the same.
+    async fn note_late(&self, attempt: &Attempt, outcome: &Outcome) -> Result<(), QueueError> {
+        let mut batch = Batch::new();
+        for recipient in &attempt.recipients {
+            let (result, words) = match fate(outcome, recipient.number) {
+                Fate::Relayed { words, .. } => ("relayed", words),
+                Fate::Failed(_, words) => ("failed", words),
+                _ => continue,
+            };
+            let (recipient, attempt_number) = (recipient.address.to_string(), attempt.number);
+            let tried = Happening::Tried { recipient, result: result.into(), words, attempt: attempt_number };
+            note(self, &attempt.envelope, tried, &mut batch);
+        }
+        if !batch.is_empty() {
+            self.store.commit(batch).await?;
+        }
+        Ok(())
+    }
+}
+
+/// What an outcome is to one recipient; one that is not in it is deferred with what was said about the destination.
+fn fate(outcome: &Outcome, number: u32) -> Fate {
+    let verdict = outcome.recipients.iter().find(|(each, _)| *each == number).map(|(_, verdict)| verdict.clone());
+    match (verdict, &outcome.destination) {
+        (Some(Verdict::Relayed { words, takes_dsn }), _) => Fate::Relayed { words, takes_dsn },
+        (Some(Verdict::Deferred(words)), _) => Fate::Waits(Some(words)),
+        (Some(Verdict::Failed(words)), _) => Fate::Failed(Failure::Refused, words),
+        (None, Destination::Away(words)) => Fate::Waits(Some(words.clone())),
+        (None, _) => Fate::Waits(None),
+    }
+}
