@@ -8,7 +8,7 @@ use caducee::mail::queue::{
     Attempt, Destination, Handled, Kind, Listed, Outbound, OutboundRecipient, Outcome, QueueOptions, RouteTimes,
     Selection, StateFilter, Verdict, Words,
 };
-use caducee::store::{Body, Consignment, QueueId, QueueMessage, QueueRecipient, TrailEvent};
+use caducee::store::{Batch, Body, Consignment, QueueId, QueueMessage, QueueRecipient, TrailEvent};
 use caducee::wire::smtp::params::{MailParams, Notify, RcptParams};
 
 use crate::on_both_engines;
@@ -281,7 +281,7 @@ async fn a_held_message_is_neither_told_of_nor_given_up() {
     let house = hurried(1, 1);
     let queue = house.room.queue().clone();
     tokio::spawn(async move { queue.tend().await });
-    house.enqueue(Outbound { not_before: None, ..outbound(&["a@x.example"]) }).await;
+    house.enqueue(outbound(&["a@x.example"])).await;
     house.room.queue().hold(Selection::default()).await.unwrap();
     tokio::time::sleep(Duration::from_millis(2500)).await;
     assert_eq!(house.queued(), (1, 1, 1, 1));
@@ -292,12 +292,12 @@ async fn a_held_message_is_neither_told_of_nor_given_up() {
 #[tokio::test]
 async fn a_message_that_its_sender_holds_back_is_not_tried_before_and_can_be_cancelled() {
     let house = House::in_memory();
-    let not_before = Some(jiff::Timestamp::now().as_second() + 3600);
-    house.enqueue(Outbound { not_before, ..outbound(&["a@x.example"]) }).await;
+    let release = jiff::Timestamp::now().as_second() + 3600;
+    house.enqueue(Outbound { not_before: Some(release), ..outbound(&["a@x.example"]) }).await;
     assert!(house.is_quiet().await);
     let listed = house.list(&Selection::default());
-    assert_eq!(listed[0].not_before, not_before);
-    assert_eq!(listed[0].expires_at, not_before.unwrap() + 48 * 3600);
+    assert_eq!(listed[0].not_before, Some(release));
+    assert_eq!(listed[0].expires_at, release + 48 * 3600);
     house.room.queue().cancel(Selection { id: Some(listed[0].id), ..Selection::default() }).await.unwrap();
     assert_eq!(house.queued(), (0, 0, 0, 0));
 }
@@ -350,4 +350,62 @@ async fn a_route_may_shorten_the_lifetime_of_its_domains() {
     house.enqueue(outbound(&["a@x.example", "b@y.example"])).await;
     until("the one with the short life is given up", || house.queued() == (1, 1, 1, 1)).await;
     assert_eq!(house.list(&Selection::default())[0].consignments[0].domain, "y.example");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_consignments_of_a_message_that_end_at_once_leave_nothing_behind() {
+    let house = House::embedded();
+    let recipients: Vec<String> = (0..50).map(|n| format!("a@d{n}.example")).collect();
+    house.enqueue(outbound(&recipients.iter().map(String::as_str).collect::<Vec<_>>())).await;
+    let mut settling = tokio::task::JoinSet::new();
+    for _ in 0..50 {
+        let (attempt, queue) = (house.next().await, house.room.queue().clone());
+        settling.spawn(async move { queue.settle(attempt, reached(&[relayed()])).await });
+    }
+    settling.join_all().await;
+    assert_eq!(house.queued(), (0, 0, 0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_that_a_stopped_store_does_not_write_stops_the_queue_and_is_due_after_the_restart() {
+    let house = House::embedded();
+    house.enqueue(outbound(&["a@x.example", "b@y.example"])).await;
+    let attempt = house.next().await;
+    house.room.store().close();
+    house.room.queue().settle(attempt, reached(&[relayed()])).await;
+    assert!(house.room.queue().next().await.is_none(), "what was sent now could not be written down");
+    let house = house.restarted();
+    let mut domains = vec![house.next().await.domain, house.next().await.domain];
+    domains.sort();
+    assert_eq!(domains, [domain("x.example"), domain("y.example")]);
+}
+
+#[tokio::test]
+async fn a_damaged_record_costs_its_own_message() {
+    let house = House::in_memory();
+    for n in 0..3 {
+        house.enqueue(outbound(&[&format!("a@d{n}.example")])).await;
+    }
+    let store = house.room.store();
+    let (damaged, record) = store.scan::<QueueMessage>(.., 1).unwrap().remove(0);
+    let mut batch = Batch::new();
+    batch.put(&damaged, &QueueMessage { sealed: vec![1; 60], ..record.record });
+    store.commit(batch).await.unwrap();
+    let found = [house.next().await, house.next().await].map(|attempt| attempt.key.message);
+    assert!(!found.contains(&damaged));
+    assert!(house.is_quiet().await);
+    assert_eq!(house.list(&Selection::default()).len(), 2);
+    assert_eq!(house.queued().0, 3, "it stays for whoever can mend it");
+}
+
+#[tokio::test]
+async fn nothing_of_an_envelope_lies_open_but_its_domains() {
+    let house = House::in_memory();
+    house.enqueue(outbound(&["289017512345678@patient.mssante.example"])).await;
+    let store = house.room.store();
+    let mut sealed = store.scan::<QueueMessage>(.., 1).unwrap().remove(0).1.record.sealed;
+    sealed.extend(store.scan::<QueueRecipient>(.., 1).unwrap().remove(0).1.record.sealed);
+    for secret in [&b"28901751"[..], b"lea", b"aura.mssante"] {
+        assert!(!sealed.windows(secret.len()).any(|window| window == secret));
+    }
 }

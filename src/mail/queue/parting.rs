@@ -172,3 +172,107 @@ pub(super) fn note(queue: &Inner, envelope: &Envelope, what: Happening, batch: &
         trail::note(&queue.transit, &event, batch);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mail::queue::types::{Kind, Outbound, OutboundRecipient};
+    use crate::mail::{MailLimits, MailRoom};
+    use crate::mss::Address;
+    use crate::store::{MasterKey, QueueId, Store};
+    use crate::wire::smtp::params::{MailParams, RcptParams};
+
+    const KEY: ConsignmentKey = ConsignmentKey { message: QueueId(1), number: 0 };
+
+    fn address(text: &str) -> Address {
+        Address::parse(text).unwrap()
+    }
+
+    async fn room(kind: Kind, sender: Option<&str>, notify: Option<Notify>) -> MailRoom {
+        let room = MailRoom::new(Store::in_memory(), MasterKey::generate(), MailLimits::default()).unwrap();
+        let recipient =
+            |text| OutboundRecipient { address: address(text), params: RcptParams { notify, ..RcptParams::default() } };
+        let outbound = Outbound {
+            kind,
+            sender: sender.map(address),
+            account: None,
+            params: MailParams::default(),
+            recipients: vec![recipient("a@x.example"), recipient("b@x.example")],
+            message_id: None,
+            reference: "t-1".into(),
+            skip: 10,
+            header: 20,
+            not_before: None,
+        };
+        let mut incoming = room.receive();
+        incoming.write(&[b'x'; 100]).await.unwrap();
+        room.queue().enqueue(outbound, incoming.finish().await.unwrap()).await.unwrap();
+        room
+    }
+
+    fn words(status: &str) -> Words {
+        Words { code: None, status: status.into(), text: "mots".into(), host: None, rule: None }
+    }
+
+    fn parted(room: &MailRoom, fate: &Fate) -> Parted {
+        let queue = &room.queue().inner;
+        let loaded = queue.load(KEY).unwrap().unwrap();
+        let mut parting = Parting::new(queue, &loaded, 1, 1_800_000_000);
+        parting.part(0, &loaded.recipients[0].1, fate.clone());
+        parting.part(1, &loaded.recipients[1].1, Fate::Untouched);
+        parting.finish(&loaded.consignment).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_report_is_owed_for_what_failed_and_for_what_was_relayed_where_success_is_asked_for() {
+        let success = Some(Notify::On { success: true, failure: false, delay: false });
+        let relayed = |takes_dsn| Fate::Relayed { words: words("2.0.0"), takes_dsn };
+        let failed = |failure| Fate::Failed(failure, words("5.1.1"));
+        for (fate, notify, owed) in [
+            (relayed(false), None, None),
+            (relayed(false), success, Some(Action::Relayed)),
+            (relayed(true), success, None),
+            (failed(Failure::Refused), None, Some(Action::Failed)),
+            // Whether it is asked for is decided by who makes the report.
+            (failed(Failure::Expired), Some(Notify::Never), Some(Action::Failed)),
+            (failed(Failure::Bounced), success, Some(Action::Failed)),
+            (Fate::Waits(Some(words("4.2.1"))), None, None),
+            (Fate::Cancelled, None, None),
+            (Fate::Untouched, None, None),
+        ] {
+            let room = room(Kind::Mail, Some("lea@a.example"), notify).await;
+            let parted = parted(&room, &fate);
+            let found: Vec<_> = parted.owed.iter().flat_map(|report| &report.recipients).collect();
+            assert_eq!(found.first().map(|reported| reported.action), owed, "{fate:?}");
+            assert!(found.iter().all(|reported| reported.address == address("a@x.example")));
+            let waits = matches!(fate, Fate::Waits(_) | Fate::Untouched);
+            assert_eq!(parted.left, 1 + usize::from(waits), "{fate:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_owed_about_reports_notices_and_messages_without_a_sender() {
+        let failed = Fate::Failed(Failure::Refused, words("5.1.1"));
+        for (kind, sender, owed) in [
+            (Kind::Mail, Some("lea@a.example"), 1),
+            (Kind::Forward, Some("lea@a.example"), 1),
+            (Kind::Mail, None, 0),
+            (Kind::Report, None, 0),
+            (Kind::Report, Some("postmaster@a.example"), 0),
+            (Kind::Absence, Some("lea@a.example"), 0),
+        ] {
+            let room = room(kind, sender, None).await;
+            assert_eq!(parted(&room, &failed).owed.len(), owed, "{kind:?} from {sender:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_report_is_made_from_the_message_as_it_was_sent() {
+        let room = room(Kind::Mail, Some("lea@a.example"), None).await;
+        let owed = parted(&room, &Fate::Failed(Failure::Refused, words("5.1.1"))).owed.remove(0);
+        assert_eq!((owed.original.skip, owed.original.size, owed.original.header), (10, 90, 20));
+        assert_eq!(owed.recipients[0].last_attempt, Some(1_800_000_000));
+        let read = room.store().read_body(&owed.original.body, &owed.original.body_key, 0..5).await.unwrap();
+        assert_eq!(read, b"xxxxx");
+    }
+}
