@@ -2,7 +2,7 @@
 
 use caducee::mail::queue::{Attempt, Destination, Kind, Outbound, OutboundRecipient, Outcome, Verdict, Words};
 use caducee::mss::Address;
-use caducee::wire::smtp::params::{MailParams, RcptParams};
+use caducee::wire::smtp::params::{MailParams, Notify, RcptParams};
 use serde_json::json;
 
 use crate::harness::Server;
@@ -16,7 +16,9 @@ impl Server {
         let room = self.registry.room();
         let mut incoming = room.receive();
         incoming.write(b"Subject: confidentiel\r\n\r\nsecret\r\n").await.unwrap();
-        let recipient = |text: &&str| OutboundRecipient { address: address(text), params: RcptParams::default() };
+        // Without reports, which would be queued too: the senders have no mailbox here.
+        let params = RcptParams { notify: Some(Notify::Never), ..RcptParams::default() };
+        let recipient = |text: &&str| OutboundRecipient { address: address(text), params: params.clone() };
         let outbound = Outbound {
             kind: Kind::Mail,
             sender: Some(address(sender)),

@@ -9,7 +9,7 @@ use caducee::mail::queue::{
     Selection, StateFilter, Verdict, Words,
 };
 use caducee::store::{Batch, Body, Consignment, QueueId, QueueMessage, QueueRecipient, TrailEvent};
-use caducee::wire::smtp::params::{MailParams, RcptParams};
+use caducee::wire::smtp::params::{MailParams, Notify, RcptParams};
 
 use crate::on_both_engines;
 use crate::support::{House, address, domain, message};
@@ -18,7 +18,9 @@ use crate::support::{House, address, domain, message};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn outbound(recipients: &[&str]) -> Outbound {
-    let recipient = |text: &&str| OutboundRecipient { address: address(text), params: RcptParams::default() };
+    // Without reports, which would be queued too: `lea` has no mailbox here.
+    let params = RcptParams { notify: Some(Notify::Never), ..RcptParams::default() };
+    let recipient = |text: &&str| OutboundRecipient { address: address(text), params: params.clone() };
     Outbound {
         kind: Kind::Mail,
         sender: Some(address("lea")),
@@ -125,6 +127,24 @@ on_both_engines!(settling_leaves_exactly_what_is_owed, async |house: House| {
     let attempt = house.next().await;
     assert_eq!(attempt.number, 2);
     assert_eq!(attempt.recipients.iter().map(|each| each.number).collect::<Vec<_>>(), [1, 3]);
+});
+
+on_both_engines!(what_failed_is_told_in_the_senders_own_mailbox_in_the_commit_that_ends_it, async |house: House| {
+    let lea = house.account("lea").await;
+    let mut outbound = outbound(&["a@x.example", "b@x.example"]);
+    outbound.account = Some(lea.id);
+    outbound.recipients.iter_mut().for_each(|recipient| recipient.params = RcptParams::default());
+    house.enqueue(outbound).await;
+    let attempt = house.next().await;
+    house.room.queue().settle(attempt, reached(&[relayed(), Verdict::Failed(words(550, "inconnu"))])).await;
+    assert_eq!(house.queued(), (0, 0, 0, 1), "nothing but the report's body is left");
+    let session = house.room.open(lea.id).unwrap().select("INBOX", true).await.unwrap();
+    assert_eq!(session.exists(), 1);
+    let body = session.body(1).await.unwrap();
+    let report = String::from_utf8(body.read(0..body.size).await.unwrap()).unwrap();
+    assert!(report.contains("Final-Recipient: rfc822; b@x.example\r\nAction: failed\r\n"), "{report}");
+    assert!(report.contains("Diagnostic-Code: smtp; 550 5.0.0 inconnu\r\n") && !report.contains("a@x.example"));
+    house.check_counters();
 });
 
 on_both_engines!(an_attempt_that_is_dropped_is_due_again, async |house: House| {
