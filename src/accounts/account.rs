@@ -1,8 +1,9 @@
 //! An account as the other rooms see it.
 
+use crate::mail::{kind_of, state_of};
 use crate::mss::exchange::OwnMailbox;
 use crate::mss::{Address, Kind, MailboxState};
-use crate::store::{self, AccessGrant, AccountId, AccountKind, AccountState, Holder};
+use crate::store::{self, AccessGrant, AccountId, AccountKind, Holder};
 
 use super::AccountError;
 
@@ -158,28 +159,11 @@ impl AccountChange {
     }
 }
 
-pub(super) fn kind_of(kind: AccountKind) -> Kind {
-    match kind {
-        AccountKind::Per => Kind::Per,
-        AccountKind::Org => Kind::Org,
-        AccountKind::App => Kind::App,
-        AccountKind::Cab => Kind::Cab,
-    }
-}
-
 pub(super) fn kind_record(kind: Kind) -> AccountKind {
     match kind {
         Kind::Per => AccountKind::Per,
         Kind::Org => AccountKind::Org,
         Kind::App => AccountKind::App,
         Kind::Cab => AccountKind::Cab,
-    }
-}
-
-fn state_of(state: AccountState) -> MailboxState {
-    match state {
-        AccountState::Open => MailboxState::Open,
-        AccountState::Suspended => MailboxState::Suspended,
-        AccountState::Closed => MailboxState::Closed,
     }
 }

@@ -4,8 +4,8 @@ use std::future::Future;
 use std::ops::Bound;
 
 use crate::store::{
-    self, AccountId, AccountState, AddressEntry, Batch, Change, ChangeKey, CommitError, Content, Credential,
-    CredentialKey, Folder, FolderId, FolderKey, Message, MessageKey, Usage, Versioned,
+    self, AccountId, AccountState, AddressEntry, Batch, Change, ChangeKey, CommitError, Content, CorrespondentKey,
+    Credential, CredentialKey, Folder, FolderId, FolderKey, Message, MessageKey, Usage, Versioned,
 };
 
 use super::registry::ATTEMPTS;
@@ -177,10 +177,30 @@ impl Registry {
             }
             self.store().commit(batch).await?;
         }
+        self.erase_correspondents::<store::Conversation>(id).await?;
+        self.erase_correspondents::<store::AbsenceAnswer>(id).await?;
         let mut batch = Batch::new();
         batch.delete::<Usage>(&id);
         self.store().commit(batch).await?;
         Ok(())
+    }
+
+    /// With whom the mailbox wrote goes with what was written.
+    async fn erase_correspondents<R>(&self, id: AccountId) -> Result<(), AccountError>
+    where
+        R: store::Record<Key = CorrespondentKey>,
+    {
+        loop {
+            let rows = self.store().scan::<R>(CorrespondentKey::of(id), ERASE_AT_ONCE)?;
+            if rows.is_empty() {
+                return Ok(());
+            }
+            let mut batch = Batch::new();
+            for (key, _) in rows {
+                batch.delete::<R>(&key);
+            }
+            self.store().commit(batch).await?;
+        }
     }
 
     async fn erase_messages(&self, folder: FolderId) -> Result<(), AccountError> {

@@ -1,9 +1,8 @@
 //! Which data a mailbox must have, by its kind (MSSanté §4). Pure.
 
+use crate::mail::kind_of;
 use crate::mss::{Address, Kind};
 use crate::store::{self, AccessGrant};
-
-use super::account::kind_of;
 
 /// A rule of MSSanté §4, or one of ours, that the data break.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

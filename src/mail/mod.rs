@@ -20,6 +20,7 @@
 
 mod administration;
 mod changes;
+pub mod conversation;
 mod deliver;
 mod error;
 mod flags;
@@ -30,6 +31,7 @@ mod mailbox;
 mod messages;
 mod names;
 mod operations;
+mod parties;
 pub mod queue;
 mod quota;
 pub mod report;
@@ -52,6 +54,7 @@ pub use mailbox::{FolderInfo, FolderStatus, Mailbox, QuotaUse, Subscription};
 pub use messages::{BodyReader, StoredMessage};
 pub use names::{FolderName, INBOX, NameError};
 pub use operations::{Copied, Expunge, Expunged, StoredFlags};
+pub(crate) use parties::{kind_of, state_of};
 pub use quota::Admission;
 pub use room::{MailLimits, MailRoom};
 pub(crate) use room::{now, pause};

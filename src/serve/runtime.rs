@@ -22,11 +22,12 @@ use super::secrets::{MasterKeyError, read_master_key};
 use super::shutdown::{ShutdownSwitch, shutdown};
 use super::tls::{Contexts, Material, TlsError};
 use super::{Shared, health, imap, inbound, listen, systemd, watch};
-use crate::accounts::{AccountOptions, HashingOptions, Registry};
+use crate::accounts::{AccountError, AccountOptions, HashingOptions, Registry};
 use crate::config::{Config, ConfigError};
 use crate::jobs::trust::SetupError;
 use crate::mail::summary::SummaryLimits;
 use crate::mail::{MailLimits, MailRoom};
+use crate::mss::Domain;
 use crate::mss::trust::{TrustHandle, TrustSpace};
 use crate::store::{self, OpenError, Store};
 use crate::telemetry::logging::{self, LoggingError};
@@ -66,6 +67,12 @@ pub enum ServeError {
     /// What the jobs need.
     #[error(transparent)]
     Jobs(#[from] SetupError),
+    /// A domain cannot be the operator's and the citizens'.
+    #[error("citizens.domains: '{0}' is one of the operator's own domains (caducee domain list)")]
+    OwnCitizens(String),
+    /// The domains cannot be read.
+    #[error(transparent)]
+    Domains(#[from] AccountError),
     /// A door does not open.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -194,6 +201,7 @@ impl Server {
             smtp_peers: Counts::default(),
             imap_sessions: Counts::default(),
         });
+        citizens_are_no_domain_of_ours(&shared)?;
         first_refresh(&shared).await?;
         shared.jobs.start(&shared);
         let (token, tasks) = mpsc::channel(1);
@@ -287,6 +295,16 @@ impl Rooms {
         let store = store.counted_by(metrics);
         let mail = MailRoom::new(store.clone(), master, mail_limits(config));
         Ok(Self { store, mail, tls, jobs })
+    }
+}
+
+/// An own mailbox in a citizens' domain would be under both sets of rules.
+fn citizens_are_no_domain_of_ours(shared: &Shared) -> Result<(), ServeError> {
+    let citizens = &shared.trust.load().citizens;
+    let both = |domain: &store::Domain| Domain::parse(&domain.name).is_ok_and(|domain| citizens.has_domain(&domain));
+    match shared.registry.domains()?.into_iter().find(both) {
+        Some(domain) => Err(ServeError::OwnCitizens(domain.name)),
+        None => Ok(()),
     }
 }
 

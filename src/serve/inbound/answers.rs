@@ -95,7 +95,10 @@ impl Session {
             None => self.party(&to)?,
         };
         let envelope = self.envelope.as_ref().ok_or_else(Refused::store_unavailable)?;
-        accepted(&exchange::decide(&self.shared.trust.load(), &envelope.party, &party))?;
+        let space = self.shared.trust.load();
+        let conversation = self.shared.mail.conversation_of(&space, &envelope.party, &party);
+        let conversation = conversation.map_err(|error| self.mailbox_failed(&error))?;
+        accepted(&exchange::decide_in(&space, &envelope.party, &party, conversation))?;
         // Only an own mailbox is ever accepted from outside; this is for a mistake in the rules.
         let account = account.ok_or_else(|| Refused::of_mailbox(&MailError::NoMailbox))?;
         let size = envelope.params.size.unwrap_or(0);
