@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::store::{Account, AccountId, AccountState, CommitError, MasterKey, MetaKey, Store, Versioned};
+use crate::store::{Account, AccountId, AccountState, CommitError, MailboxKey, MasterKey, MetaKey, Store, Versioned};
 
+use super::queue::Queue;
 use super::summary::SummaryLimits;
 use super::{Incoming, MailError, Mailbox};
 
@@ -53,6 +54,8 @@ struct Inner {
     /// Mailboxes that somebody holds. Keyed by ids that are never reused.
     open: Mutex<OpenMailboxes>,
     folder_ids: tokio::sync::Mutex<std::ops::Range<u64>>,
+    transit: MailboxKey,
+    queue: Queue,
 }
 
 #[derive(Debug, Default)]
@@ -65,7 +68,10 @@ struct OpenMailboxes {
 impl MailRoom {
     /// A room over a store, with the operator's master key.
     pub fn new(store: Store, master: MasterKey, limits: MailLimits) -> Self {
-        let inner = Inner { store, master, limits, open: Mutex::default(), folder_ids: tokio::sync::Mutex::new(0..0) };
+        let transit = MailboxKey::generate();
+        let queue = Queue::new(store.clone(), transit.clone());
+        let folder_ids = tokio::sync::Mutex::new(0..0);
+        let inner = Inner { store, master, limits, open: Mutex::default(), folder_ids, transit, queue };
         Self { inner: Arc::new(inner) }
     }
 
@@ -82,6 +88,16 @@ impl MailRoom {
     /// The operator's key, for the registry, which makes and destroys mailboxes' keys.
     pub(crate) fn master(&self) -> &MasterKey {
         &self.inner.master
+    }
+
+    /// The queue.
+    pub(crate) fn queue(&self) -> &Queue {
+        &self.inner.queue
+    }
+
+    /// Seals what is on its way.
+    pub(crate) fn transit(&self) -> &MailboxKey {
+        &self.inner.transit
     }
 
     /// A sink for a message that comes in: its body goes to the log, its summary is made on the way.

@@ -5,6 +5,7 @@ use aws_lc_rs::digest;
 use serde::{Deserialize, Serialize};
 
 use super::queue::Words;
+use crate::store::{Batch, MailboxKey, TrailEvent, TrailKey};
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,4 +92,18 @@ pub fn digest_of(message_id: &str) -> u64 {
     let mut first = [0; 8];
     first.copy_from_slice(&digest.as_ref()[..8]);
     u64::from_be_bytes(first)
+}
+
+/// Adds an event of now to a batch.
+pub(crate) fn note(transit: &MailboxKey, event: &Event, batch: &mut Batch) {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let at = u64::try_from(since.as_micros()).unwrap_or(u64::MAX);
+    let key = TrailKey { message: digest_of(&event.message_id), at };
+    match serde_json::to_vec(event) {
+        Ok(plain) => {
+            let place = [b"trail".as_slice(), &key.message.to_be_bytes(), &key.at.to_be_bytes()].concat();
+            batch.put(&key, &TrailEvent { sealed: transit.seal_bytes(&place, &plain) });
+        }
+        Err(error) => tracing::error!(%error, "an event of the trail cannot be written down"),
+    }
 }
