@@ -102,7 +102,7 @@ async fn deliveries(room: &MailRoom, accounts: &[AccountId], size: usize, at_onc
                     incoming.write(&message).await.expect("the body is taken");
                     let message = incoming.finish().await.expect("the body is whole");
                     let recipients = vec![accounts[(task + count) % accounts.len()]];
-                    deliver(&room, Delivery { message, recipients, internal_date: 0 }).await.expect("delivered");
+                    deliver(&room, Delivery::new(message, recipients, 0)).await.expect("delivered");
                     count += 1;
                 }
                 count

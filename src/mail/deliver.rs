@@ -22,6 +22,15 @@ pub struct Delivery {
     pub recipients: Vec<AccountId>,
     /// INTERNALDATE, Unix seconds.
     pub internal_date: i64,
+    /// What is committed with it. With something in it there may be no recipient at all: then the message goes on.
+    pub also: Batch,
+}
+
+impl Delivery {
+    /// A message for INBOXes, and nothing else.
+    pub fn new(message: ReceivedMessage, recipients: Vec<AccountId>, internal_date: i64) -> Self {
+        Self { message, recipients, internal_date, also: Batch::new() }
+    }
 }
 
 /// A message that lies in all its mailboxes.
@@ -102,11 +111,11 @@ pub struct Appended {
 /// # Errors
 /// [`DeliverError`]: then it lies in no mailbox.
 pub async fn deliver(room: &MailRoom, delivery: Delivery) -> Result<Delivered, DeliverError> {
-    let Delivery { message, mut recipients, internal_date } = delivery;
+    let Delivery { message, mut recipients, internal_date, also } = delivery;
     recipients.sort_unstable();
     recipients.dedup();
     if recipients.is_empty() {
-        return Err(DeliverError::NoRecipient);
+        return pass_on(room, also).await;
     }
     let mut mailboxes = Vec::with_capacity(recipients.len());
     let mut guards = Vec::with_capacity(recipients.len());
@@ -116,12 +125,22 @@ pub async fn deliver(room: &MailRoom, delivery: Delivery) -> Result<Delivered, D
         mailboxes.push(mailbox);
     }
     let mut filing = Filing::new(message, internal_date, mailboxes.len());
+    filing.batch = also;
     for mailbox in &mailboxes {
         if let Err(error) = filing.file_in_inbox(mailbox) {
             return Err(filing.refused(guards, mailbox, error).await);
         }
     }
     filing.commit(room, guards).await
+}
+
+/// Nobody here keeps the message: all that it was for have it sent on.
+async fn pass_on(room: &MailRoom, also: Batch) -> Result<Delivered, DeliverError> {
+    if also.is_empty() {
+        return Err(DeliverError::NoRecipient);
+    }
+    let committed = room.store().commit(also).await?;
+    Ok(Delivered { committed, uids: Vec::new() })
 }
 
 /// A message on its way into one batch for several mailboxes.

@@ -19,6 +19,7 @@
 //! 5. Everything is keyed by ids that are never reused; content opens only with the mailbox's own key.
 
 mod administration;
+pub mod aftermath;
 mod changes;
 pub mod conversation;
 mod deliver;

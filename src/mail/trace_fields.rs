@@ -61,7 +61,7 @@ impl fmt::Display for Received<'_> {
 }
 
 /// RFC 5322 §3.3, in UTC.
-fn date(at: i64) -> String {
+pub(super) fn date(at: i64) -> String {
     let at = jiff::Timestamp::from_second(at).unwrap_or_default();
     // The printer fails for years before 0 and after 9999 only.
     jiff::fmt::rfc2822::to_string(&at.to_zoned(jiff::tz::TimeZone::UTC)).unwrap_or_default()
@@ -109,7 +109,7 @@ fn write_text(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 }
 
 /// RFC 2047 §4.1, each word within its length and none cutting a character in two (§5).
-fn encoded_words(text: &str) -> Vec<String> {
+pub(super) fn encoded_words(text: &str) -> Vec<String> {
     const START: &str = "=?utf-8?B?";
     const ROOM: usize = (ENCODED_WORD - START.len() - "?=".len()) / 4 * 3;
     let mut words = Vec::new();

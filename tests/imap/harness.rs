@@ -124,7 +124,7 @@ impl Server {
         let mut incoming = self.room.receive();
         incoming.write(message.replace('\n', "\r\n").as_bytes()).await.unwrap();
         let message = incoming.finish().await.unwrap();
-        let delivery = Delivery { message, recipients: vec![self.account], internal_date: 1_700_000_000 };
+        let delivery = Delivery::new(message, vec![self.account], 1_700_000_000);
         deliver(&self.room, delivery).await.unwrap();
     }
 }

@@ -67,7 +67,7 @@ on_both_engines!(a_suspended_mailbox_takes_nothing_opens_for_nobody_and_loses_no
     assert!(matches!(house.room.open(lea).map(drop), Err(MailError::Suspended)));
     assert!(matches!(house.append(&mailbox, "INBOX", "x").await, Err(MailError::Suspended)));
     let message = house.received(b"x").await;
-    let refused = deliver(&house.room, Delivery { message, recipients: vec![lea], internal_date: 0 }).await;
+    let refused = deliver(&house.room, Delivery::new(message, vec![lea], 0)).await;
     assert!(matches!(refused, Err(DeliverError::Mailbox { error: MailError::Suspended, .. })), "{refused:?}");
     let account = house.registry.by_id(lea).unwrap().unwrap();
     assert_eq!((account.state, account.data.state_reason.as_deref()), (MailboxState::Suspended, Some("contrôle")));

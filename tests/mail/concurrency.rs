@@ -12,7 +12,7 @@ async fn send(house: &House, recipients: Vec<AccountId>, n: usize) -> tokio::tas
     let message = house.received(message(&format!("m{n}")).as_bytes()).await;
     let room = house.room.clone();
     tokio::spawn(async move {
-        deliver(&room, Delivery { message, recipients, internal_date: 0 }).await.unwrap();
+        deliver(&room, Delivery::new(message, recipients, 0)).await.unwrap();
     })
 }
 

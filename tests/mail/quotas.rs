@@ -16,7 +16,7 @@ fn large() -> Vec<u8> {
 
 async fn try_deliver(house: &House, recipients: &[caducee::store::AccountId]) -> Result<(), DeliverError> {
     let message = house.received(&large()).await;
-    let delivery = Delivery { message, recipients: recipients.to_vec(), internal_date: 0 };
+    let delivery = Delivery::new(message, recipients.to_vec(), 0);
     deliver(&house.room, delivery).await.map(drop)
 }
 

@@ -88,7 +88,7 @@ async fn a_caller_that_goes_away_leaves_no_change_untold() {
     let mut session = mailbox.select("INBOX", false).await.unwrap();
     for n in 0..20 {
         let message = house.received(message(&format!("{n}")).as_bytes()).await;
-        let delivery = caducee::mail::Delivery { message, recipients: vec![mailbox.account()], internal_date: 0 };
+        let delivery = caducee::mail::Delivery::new(message, vec![mailbox.account()], 0);
         let room = house.room.clone();
         // The connection breaks while its commit is on the way.
         let call = tokio::spawn(async move { caducee::mail::deliver(&room, delivery).await });

@@ -124,7 +124,7 @@ impl House {
 
     pub async fn deliver(&self, recipients: &[AccountId], message: &[u8]) -> Delivered {
         let message = self.received(message).await;
-        let delivery = Delivery { message, recipients: recipients.to_vec(), internal_date: 1_700_000_000 };
+        let delivery = Delivery::new(message, recipients.to_vec(), 1_700_000_000);
         deliver(&self.room, delivery).await.unwrap()
     }
 

@@ -271,7 +271,7 @@ impl Session {
         let message: ReceivedMessage = incoming.finish().await.map_err(|error| self.mailbox_failed(&error))?;
         let recipients: Vec<_> = envelope.recipients.iter().map(|recipient| recipient.account).collect();
         let count = recipients.len();
-        let delivery = Delivery { message, recipients, internal_date: self.now() };
+        let delivery = Delivery::new(message, recipients, self.now());
         deliver(&self.shared.mail, delivery).await.map_err(|error| delivery_failed(&error, count))
     }
 

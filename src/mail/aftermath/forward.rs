@@ -1,0 +1,233 @@
+//! Sending on to another operator: a message of the holder's, with the original attached.
+//!
+//! The original itself cannot go: our certificate may not speak for its author's domain (MSSanté §3).
+
+use crate::mail::MailRoom;
+use crate::mail::queue::{Enqueued, Kind, Outbound, OutboundRecipient, QueueError};
+use crate::mail::trace_fields;
+use crate::mail::trail::{self, Event, Happening};
+use crate::mss::exchange::{self, OwnMailbox, Party};
+use crate::mss::{Address, AddressError, Refusal, TrustSpace};
+use crate::store::{Batch, BodySink, StoreError};
+use crate::wire::smtp::params::{BodyKind, MailParams, Notify, RcptParams};
+
+use super::compose::{Header, base64_lines, message_id, unique};
+use super::expand::Errand;
+use super::{Arrival, FORWARDED_FIELD};
+
+/// Octets of the original that are copied at a time.
+const PIECE: u64 = 256 * 1024;
+
+/// Why mail of a mailbox may not be sent on to an address.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ForwardProblem {
+    /// It is no address.
+    #[error(transparent)]
+    NoAddress(#[from] AddressError),
+    /// It is the mailbox's own.
+    #[error("it is the mailbox's own address")]
+    Itself,
+    /// It is a citizen's: what others wrote to a professional is not for one patient.
+    #[error("mail is not sent on to citizens")]
+    Citizen,
+    /// The mailbox may not write to it.
+    #[error("{}", .0.reason)]
+    Refused(Refusal),
+}
+
+impl ForwardProblem {
+    /// A stable name, for the log, the trail and the administration API.
+    pub fn rule(&self) -> &'static str {
+        match self {
+            ForwardProblem::NoAddress(_) => "forward-no-address",
+            ForwardProblem::Itself => "forward-itself",
+            ForwardProblem::Citizen => "forward-citizen",
+            ForwardProblem::Refused(refusal) => refusal.rule.name(),
+        }
+    }
+}
+
+/// Whether a mailbox may have its mail sent on to there: where it may write itself (MSSanté §3: no redirection out of the
+/// trust space), and not to citizens.
+///
+/// # Errors
+/// Why not.
+pub fn may_forward(space: &TrustSpace, holder: &OwnMailbox, to: &Party) -> Result<(), ForwardProblem> {
+    match to {
+        Party::Other { address } if space.citizens.is_citizen(address) => return Err(ForwardProblem::Citizen),
+        Party::Own(own) if own.address.key() == holder.address.key() => return Err(ForwardProblem::Itself),
+        _ => {}
+    }
+    match exchange::decide(space, &Party::Own(holder.clone()), to) {
+        crate::mss::Decision::Accept { .. } => Ok(()),
+        crate::mss::Decision::Refuse(refusal) => Err(ForwardProblem::Refused(refusal)),
+    }
+}
+
+/// Why a message for other operators could not be made.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum EnqueueError {
+    /// With the original attached it would be larger than messages may be.
+    #[error("the message would be larger than limits.message")]
+    TooLarge,
+    /// The original cannot be read, or the new message not written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The queue does not take it.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+}
+
+/// Makes the holder's message and puts it into the queue, for the commit of the batch.
+pub(super) async fn enqueue(
+    room: &MailRoom,
+    arrival: &Arrival<'_>,
+    errand: &Errand,
+) -> Result<(Enqueued, Batch), EnqueueError> {
+    let shell = Shell::around(arrival, errand);
+    let original = arrival.message.size().saturating_sub(u64::from(arrival.skip));
+    if shell.size() + original > arrival.largest {
+        return Err(EnqueueError::TooLarge);
+    }
+    let mut sink = room.store().body_sink();
+    sink.write(shell.before.as_bytes()).await?;
+    let has_eight_bits = copy(arrival, &mut sink).await?;
+    sink.write(shell.after.as_bytes()).await?;
+    let body = sink.finish().await?;
+    let outbound = outbound(arrival, errand, &shell, has_eight_bits);
+    room.queue().reserve().await?;
+    let mut batch = Batch::new();
+    let queued = room.queue().stage(outbound, &body, &mut batch)?;
+    batch.adopt(body, 1);
+    note(room, arrival, errand, &shell.message_id, &mut batch);
+    Ok((queued, batch))
+}
+
+/// What stands around the original.
+struct Shell {
+    message_id: String,
+    /// Octets of the header section, within `before`.
+    header: u64,
+    /// Header, the holder's text, and what begins the attachment.
+    before: String,
+    after: String,
+}
+
+impl Shell {
+    fn around(arrival: &Arrival<'_>, errand: &Errand) -> Self {
+        let holder = &errand.holder.address;
+        let facts = arrival.facts;
+        let message_id = message_id(holder.domain());
+        let boundary = format!("=_{}", unique());
+        let mut header = Header::default();
+        header.field("Date", trace_fields::date(arrival.now)).field("From", holder);
+        // Who answers wants to answer the author.
+        if let Some(author) = facts.from.as_ref().or(arrival.sender) {
+            header.field("Reply-To", author);
+        }
+        header.list("To", &errand.to, ",");
+        header.text("Subject", &format!("Tr : {}", facts.subject)).field("Message-ID", &message_id);
+        if let Some(original) = &facts.message_id {
+            header.field("References", original);
+        }
+        // RFC 3834 §5: no responder answers this to a holder who is away.
+        header.field("Auto-Submitted", "auto-forwarded");
+        for earlier in &facts.forwarded_by {
+            header.field(FORWARDED_FIELD, format_args!("<{earlier}>"));
+        }
+        header.field(FORWARDED_FIELD, format_args!("<{holder}>")).field("MIME-Version", "1.0");
+        header.field("Content-Type", format_args!("multipart/mixed;\r\n\tboundary=\"{boundary}\""));
+        let header = header.end();
+        let text = text(holder, facts.from.as_ref().or(arrival.sender));
+        // RFC 6532 §3.7: a message with UTF-8 in its header is message/global.
+        let media = if facts.is_utf8 { "message/global" } else { "message/rfc822" };
+        let before = format!(
+            "{header}--{boundary}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n\
+             {}\r\n--{boundary}\r\nContent-Type: {media}\r\nContent-Transfer-Encoding: 8bit\r\n\
+             Content-Disposition: attachment\r\n\r\n",
+            base64_lines(&text)
+        );
+        Self { message_id, header: header.len() as u64, before, after: format!("\r\n--{boundary}--\r\n") }
+    }
+
+    fn size(&self) -> u64 {
+        (self.before.len() + self.after.len()) as u64
+    }
+}
+
+/// What the people at the other end read first.
+fn text(holder: &Address, author: Option<&Address>) -> String {
+    let answer = author.map_or_else(String::new, |author| format!("Pour lui répondre, écrivez à {author}.\n"));
+    format!(
+        "Bonjour,\n\nLe message joint a été reçu par la boîte {holder} et vous est transféré automatiquement, à la \
+         demande de son titulaire.\n{answer}"
+    )
+}
+
+/// Copies the original without our `Return-Path:`; tells whether there are octets beyond ASCII in it (RFC 6152).
+async fn copy(arrival: &Arrival<'_>, sink: &mut BodySink) -> Result<bool, StoreError> {
+    let original = arrival.message.body.reader();
+    let mut at = u64::from(arrival.skip);
+    let mut has_eight_bits = false;
+    while at < original.size() {
+        let piece = original.read(at..at + PIECE).await?;
+        has_eight_bits |= !piece.is_ascii();
+        sink.write(&piece).await?;
+        at += PIECE;
+    }
+    Ok(has_eight_bits)
+}
+
+fn outbound(arrival: &Arrival<'_>, errand: &Errand, shell: &Shell, has_eight_bits: bool) -> Outbound {
+    let holder = &errand.holder.address;
+    // RFC 6531: what is in the envelope or in a header, the attached one's too.
+    let smtp_utf8 = arrival.facts.is_utf8 || !shell.before.is_ascii() || errand.to.iter().any(|to| !is_ascii(to));
+    // RFC 3461 §5.2.7.1: the holder learns of failures, and of nothing else.
+    let notify = Notify::On { success: false, failure: true, delay: false };
+    let recipient = |address: &Address| OutboundRecipient {
+        address: address.clone(),
+        params: RcptParams { notify: Some(notify), original: None },
+    };
+    Outbound {
+        kind: Kind::Forward,
+        sender: Some(holder.clone()),
+        account: Some(errand.account),
+        params: MailParams {
+            body: if has_eight_bits { BodyKind::EightBitMime } else { BodyKind::SevenBit },
+            smtp_utf8,
+            ..MailParams::default()
+        },
+        recipients: errand.to.iter().map(recipient).collect(),
+        message_id: Some(shell.message_id.clone()),
+        reference: arrival.reference.to_owned(),
+        skip: 0,
+        header: shell.header,
+        not_before: None,
+    }
+}
+
+fn is_ascii(address: &Address) -> bool {
+    address.to_string().is_ascii()
+}
+
+/// On two trails: the original's, which goes on here, and the new message's, which begins.
+fn note(room: &MailRoom, arrival: &Arrival<'_>, errand: &Errand, message_id: &str, batch: &mut Batch) {
+    let original = arrival.facts.message_id.clone();
+    for message_id in original.into_iter().chain([message_id.to_owned()]) {
+        let what = accepted(&errand.holder.address, &errand.to, &[]);
+        let event = Event { message_id, reference: arrival.reference.to_owned(), what };
+        trail::note(room.transit(), &event, batch);
+    }
+}
+
+/// A mailbox has sent a message on.
+pub(super) fn accepted(holder: &Address, queued: &[Address], delivered: &[Address]) -> Happening {
+    let texts = |addresses: &[Address]| addresses.iter().map(Address::to_string).collect();
+    Happening::Accepted {
+        door: "forward".to_owned(),
+        sender: holder.to_string(),
+        queued: texts(queued),
+        delivered: texts(delivered),
+        mss: Vec::new(),
+    }
+}
