@@ -3,7 +3,7 @@
 use crate::mail::{kind_of, state_of};
 use crate::mss::exchange::OwnMailbox;
 use crate::mss::{Address, Kind, MailboxState};
-use crate::store::{self, AccessGrant, AccountId, AccountKind, Holder};
+use crate::store::{self, Absence, AccessGrant, AccountId, AccountKind, Forward, Holder};
 
 use super::AccountError;
 
@@ -99,6 +99,11 @@ pub struct AccountChange {
     pub save_sent: Option<bool>,
     /// `Some(None)` takes it away.
     pub comment: Option<Option<String>>,
+    /// Where mail is sent on to; `Some(None)`: nowhere. Whether the trust space allows it is the caller's to ask
+    /// ([`crate::mail::aftermath::may_forward`]); it is asked again at each message.
+    pub forward: Option<Option<Forward>>,
+    /// What is answered while the holder is away; `Some(None)`: nothing.
+    pub absence: Option<Option<Absence>>,
 }
 
 impl Account {
@@ -155,6 +160,12 @@ impl AccountChange {
         }
         if let Some(comment) = &self.comment {
             record.comment = comment.clone();
+        }
+        if let Some(forward) = &self.forward {
+            record.forward = forward.clone();
+        }
+        if let Some(absence) = &self.absence {
+            record.absence = absence.clone();
         }
     }
 }

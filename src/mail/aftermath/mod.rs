@@ -5,7 +5,7 @@
 //! ```text
 //! a door has the whole message ──▶ prepare ─┬─ recipients: who gets it, forwards within our domains followed
 //!                                           ├─ also: what goes to other operators by a forward, and the trail
-//!                                           └─ follow_up ──▶ run, after the commit: the queue hears, absence notices leave
+//!                                           └─ follow_up ──▶ deliver: the commit, then the queue hears, absence notices leave
 //! ```
 //!
 //! # Rules
@@ -33,10 +33,10 @@ use std::sync::Arc;
 
 use crate::mss::exchange::Party;
 use crate::mss::{Address, TrustSpace};
-use crate::store::{AccountId, Batch};
+use crate::store::{AccountId, Batch, CommitError};
 
 use super::queue::Enqueued;
-use super::{MailRoom, ReceivedMessage};
+use super::{DeliverError, Delivered, Delivery, MailRoom, ReceivedMessage, deliver};
 use absence::Notice;
 use expand::Expansion;
 
@@ -76,9 +76,9 @@ pub struct Prepared {
     pub follow_up: FollowUp,
 }
 
-/// What follows a delivery that has been committed. Dropped, nothing of it happens.
+/// What follows a delivery once it is committed. Dropped, nothing of it happens.
 #[derive(Debug)]
-#[must_use = "nothing follows the delivery unless run() is called after its commit"]
+#[must_use = "nothing follows the delivery unless it is made by deliver()"]
 pub struct FollowUp {
     queued: Vec<Enqueued>,
     notices: Vec<Notice>,
@@ -116,8 +116,25 @@ pub async fn prepare(room: &MailRoom, arrival: Arrival<'_>) -> Prepared {
 }
 
 impl FollowUp {
-    /// Call it after the delivery's commit, and only then.
-    pub fn run(self, room: &MailRoom) {
+    /// Makes the delivery that it belongs to (with [`Prepared::recipients`] and [`Prepared::also`] in it), then what
+    /// follows. Both run to their end even if the caller goes away meanwhile.
+    ///
+    /// # Errors
+    /// Those of [`deliver`]: then nothing follows.
+    pub async fn deliver(self, room: &MailRoom, delivery: Delivery) -> Result<Delivered, DeliverError> {
+        if self.queued.is_empty() && self.notices.is_empty() {
+            return deliver(room, delivery).await;
+        }
+        let room = room.clone();
+        let task = tokio::spawn(async move {
+            let delivered = deliver(&room, delivery).await?;
+            self.run(&room);
+            Ok(delivered)
+        });
+        task.await.unwrap_or(Err(DeliverError::Commit(CommitError::Unknown)))
+    }
+
+    fn run(self, room: &MailRoom) {
         self.queued.into_iter().for_each(Enqueued::announce);
         for notice in self.notices {
             notice.spawn(room.clone(), Arc::clone(&self.space));

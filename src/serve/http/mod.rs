@@ -22,6 +22,7 @@ mod errors;
 pub mod extract;
 mod filing;
 mod frames;
+mod handling;
 pub mod line_ends;
 mod mailboxes;
 mod message_flags;

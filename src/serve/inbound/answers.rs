@@ -5,8 +5,9 @@ use super::header;
 use super::refusal::Refused;
 use super::session::Session;
 use crate::accounts::{Account, AccountError};
+use crate::mail::aftermath::{self, Arrival, HeaderFacts, Prepared};
 use crate::mail::trace_fields::{self, Hops, Received, Trust};
-use crate::mail::{Admission, DeliverError, Delivered, Delivery, MailError, ReceivedMessage, deliver};
+use crate::mail::{Admission, DeliverError, Delivered, Delivery, MailError, ReceivedMessage};
 use crate::mss::decision::Decision;
 use crate::mss::exchange::{self, Origin, OwnMailbox, Party};
 use crate::mss::{Address, admission};
@@ -65,6 +66,7 @@ impl Session {
             params: mail.params,
             recipients: Vec::new(),
             header: Vec::new(),
+            facts: HeaderFacts::default(),
             incoming: None,
         });
         Ok(())
@@ -186,6 +188,7 @@ impl Session {
         let Some(envelope) = &mut self.envelope else { return Err(Refused::store_unavailable()) };
         let peer = self.peer.as_ref().ok_or_else(Refused::no_peer)?;
         let header = std::mem::take(&mut envelope.header);
+        envelope.facts = HeaderFacts::of(&header);
         let config = self.shared.config.load_full();
         if Hops::of(&header, &config.server.name).is_loop(config.smtp.max_received as usize) {
             return Err(Refused::mail_loop());
@@ -267,12 +270,27 @@ impl Session {
     }
 
     async fn commit(&self, envelope: Envelope) -> Result<Delivered, Refused> {
+        let return_path = envelope.return_path();
         let incoming = envelope.incoming.ok_or_else(Refused::store_unavailable)?;
         let message: ReceivedMessage = incoming.finish().await.map_err(|error| self.mailbox_failed(&error))?;
         let recipients: Vec<_> = envelope.recipients.iter().map(|recipient| recipient.account).collect();
+        let arrival = Arrival {
+            space: &self.shared.trust.load_full(),
+            sender: envelope.sender.as_ref(),
+            party: &envelope.party,
+            facts: &envelope.facts,
+            message: &message,
+            skip: our_own_octets(&return_path),
+            recipients: &recipients,
+            reference: &envelope.reference,
+            largest: self.shared.config.load().limits.message,
+            now: self.now(),
+        };
+        let Prepared { recipients, also, follow_up } = aftermath::prepare(&self.shared.mail, arrival).await;
         let count = recipients.len();
-        let delivery = Delivery::new(message, recipients, self.now());
-        deliver(&self.shared.mail, delivery).await.map_err(|error| delivery_failed(&error, count))
+        let delivery = Delivery { also, ..Delivery::new(message, recipients, self.now()) };
+        let delivered = follow_up.deliver(&self.shared.mail, delivery).await;
+        delivered.map_err(|error| delivery_failed(&error, count))
     }
 
     fn count_delivery(&self, delivered: &Delivered, size: u64) {
@@ -289,6 +307,11 @@ impl Session {
         }
         refused
     }
+}
+
+/// The message's first line, which is ours alone.
+fn our_own_octets(return_path: &str) -> u32 {
+    u32::try_from(trace_fields::return_path(return_path).len()).unwrap_or(0)
 }
 
 /// The only yes to a message. RFC 3463 2.6.0.

@@ -1,6 +1,7 @@
 //! A transaction, as this door keeps it.
 
 use crate::mail::Incoming;
+use crate::mail::aftermath::HeaderFacts;
 use crate::mss::Address;
 use crate::mss::exchange::Party;
 use crate::store::AccountId;
@@ -23,6 +24,8 @@ pub(super) struct Envelope {
     pub(super) recipients: Vec<Recipient>,
     /// The header section so far; empty once it has been checked and written.
     pub(super) header: Vec<u8>,
+    /// What the header section says, once it has been checked.
+    pub(super) facts: HeaderFacts,
     /// Where the message goes, once it comes.
     pub(super) incoming: Option<Incoming>,
 }
