@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::store::{Account, AccountId, AccountState, CommitError, MailboxKey, MasterKey, MetaKey, Store, Versioned};
 
+use super::aftermath::absence::UnderWay;
 use super::queue::Queue;
 use super::summary::SummaryLimits;
 use super::{Incoming, MailError, Mailbox};
@@ -56,6 +57,7 @@ struct Inner {
     folder_ids: tokio::sync::Mutex<std::ops::Range<u64>>,
     transit: MailboxKey,
     queue: Queue,
+    notices: UnderWay,
 }
 
 #[derive(Debug, Default)]
@@ -71,7 +73,16 @@ impl MailRoom {
         let transit = MailboxKey::generate();
         let queue = Queue::new(store.clone(), transit.clone());
         let folder_ids = tokio::sync::Mutex::new(0..0);
-        let inner = Inner { store, master, limits, open: Mutex::default(), folder_ids, transit, queue };
+        let inner = Inner {
+            store,
+            master,
+            limits,
+            open: Mutex::default(),
+            folder_ids,
+            transit,
+            queue,
+            notices: UnderWay::default(),
+        };
         Self { inner: Arc::new(inner) }
     }
 
@@ -98,6 +109,11 @@ impl MailRoom {
     /// Seals what is on its way.
     pub(crate) fn transit(&self) -> &MailboxKey {
         &self.inner.transit
+    }
+
+    /// The absence notices that are under way.
+    pub(crate) fn notices(&self) -> &UnderWay {
+        &self.inner.notices
     }
 
     /// A sink for a message that comes in: its body goes to the log, its summary is made on the way.

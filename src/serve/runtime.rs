@@ -25,6 +25,7 @@ use super::{Shared, health, imap, inbound, listen, systemd, watch};
 use crate::accounts::{AccountError, AccountOptions, HashingOptions, Registry};
 use crate::config::{Config, ConfigError};
 use crate::jobs::trust::SetupError;
+use crate::mail::aftermath::absence;
 use crate::mail::summary::SummaryLimits;
 use crate::mail::{MailLimits, MailRoom};
 use crate::mss::Domain;
@@ -45,6 +46,9 @@ use tracing::{error, info, warn};
 
 /// How long the start waits for white list and CRLs.
 const FIRST_REFRESH: Duration = Duration::from_secs(5);
+
+/// How long the stop waits for absence notices that are being written.
+const LAST_NOTICES: Duration = Duration::from_secs(2);
 
 /// Why the server does not start, or did not stop well.
 #[derive(Debug, thiserror::Error)]
@@ -260,6 +264,8 @@ impl Server {
             let (smtp, imap) = (self.shared.smtp_connections.open(), self.shared.imap_connections.open());
             warn!(smtp, imap, "sessions still open at the end of server.drain are cut off");
         }
+        // They are short, and their correspondents would wait for another message to be told.
+        drop(tokio::time::timeout(LAST_NOTICES, absence::idle(&self.shared.mail)).await);
         let store = self.shared.store.clone();
         let closing = tokio::task::spawn_blocking(move || store.close());
         tokio::select! {

@@ -2,14 +2,18 @@
 
 #![allow(clippy::unwrap_used, unreachable_pub, reason = "a test fails by panicking, and is nobody's library")]
 
+mod absence;
 mod accounts_life;
 mod concurrency;
+mod conversations;
 mod copy_and_move;
 mod flags;
 mod folders;
+mod forwarding;
 mod isolation;
 mod logins;
 mod quotas;
+mod scene;
 mod second_opinion;
 mod sessions;
 mod support;

@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 use crate::mail::parties::own_mailbox;
 use crate::mail::queue::{Kind, Outbound, OutboundRecipient, QueueError};
 use crate::mail::trail::{self, Event, Happening};
-use crate::mail::{DeliverError, Delivery, MailError, MailRoom, deliver, now, trace_fields};
+use crate::mail::{DeliverError, Delivery, MailError, MailRoom, deliver, trace_fields};
 use crate::mss::exchange::{self, OwnMailbox, Party};
 use crate::mss::{Address, CitizenRules, Refusal, TrustSpace};
 use crate::store::{
@@ -21,13 +21,28 @@ use super::{Arrival, HeaderFacts};
 /// Seconds for which a correspondent who was told is not told again. RFC 3834 §2 leaves it to us.
 pub const ONCE_IN: i64 = 7 * 86_400;
 
-/// Notices that may be on their way to the store at once. What comes beyond is let go: the correspondent's next message is
-/// answered.
-const MOST_UNDER_WAY: usize = 256;
-static UNDER_WAY: Semaphore = Semaphore::const_new(MOST_UNDER_WAY);
+/// Notices of a mail room that may be on their way to the store at once. What comes beyond is let go: the correspondent's
+/// next message is answered.
+const MOST_UNDER_WAY: u32 = 256;
 
 /// Records of the past that one notice takes away.
 const FORGET_AT_ONCE: usize = 50;
+
+/// Counts the notices of a mail room that are under way.
+#[derive(Clone, Debug)]
+pub(crate) struct UnderWay(Arc<Semaphore>);
+
+impl Default for UnderWay {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(MOST_UNDER_WAY as usize)))
+    }
+}
+
+/// Resolves when no notice is under way: a server that stops lets them reach the store.
+pub async fn idle(room: &MailRoom) {
+    // It is never closed, and no more is asked for than there is.
+    drop(room.notices().0.acquire_many(MOST_UNDER_WAY).await);
+}
 
 /// Why a message is not answered by an absence notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
@@ -108,6 +123,8 @@ pub struct Notice {
     message_id: Option<String>,
     references: Vec<String>,
     reference: String,
+    /// Unix seconds: when the message came.
+    now: i64,
 }
 
 /// Why a notice did not leave.
@@ -147,18 +164,19 @@ impl Notice {
             message_id: facts.message_id.clone(),
             references: facts.references.clone(),
             reference: arrival.reference.to_owned(),
+            now: arrival.now,
         })
     }
 
     /// Sends it, beside everything else.
     pub(super) fn spawn(self, room: MailRoom, space: Arc<TrustSpace>) {
-        let Ok(permit) = UNDER_WAY.try_acquire() else {
+        let Ok(permit) = room.notices().0.clone().try_acquire_owned() else {
             tracing::warn!(account = %self.account, reference = self.reference, "too many absence notices at once");
             return;
         };
         tokio::spawn(async move {
             let (account, reference) = (self.account, self.reference.clone());
-            match self.send(&room, &space, now()).await {
+            match self.send(&room, &space).await {
                 Ok(()) => tracing::info!(event = "absence-notice", %account, reference),
                 Err(why) => tracing::info!(event = "no-absence-notice", %account, reference, %why),
             }
@@ -166,7 +184,7 @@ impl Notice {
         });
     }
 
-    async fn send(self, room: &MailRoom, space: &TrustSpace, now: i64) -> Result<(), NoticeError> {
+    async fn send(self, room: &MailRoom, space: &TrustSpace) -> Result<(), NoticeError> {
         let record = room.account(self.account)?.record;
         let own = own_mailbox(&record)?;
         let absence = record.absence.filter(|_| record.state == AccountState::Open).ok_or(NoticeError::NotAway)?;
@@ -175,20 +193,21 @@ impl Notice {
             return Err(NoticeError::Refused(refusal.clone()));
         }
         let mut batch = Batch::new();
-        self.note_told(room, now, &mut batch)?;
-        let written = self.write(&own.address, &absence.text, now);
+        self.note_told(room, &mut batch)?;
+        let written = self.write(&own.address, &absence.text);
         self.note_trail(room, &written, matches!(to, Party::Own(_)), &mut batch);
         match to {
-            Party::Own(to) => self.file(room, &to, written, now, batch).await,
+            Party::Own(to) => self.file(room, &to, written, batch).await,
             _ => self.enqueue(room, written, batch).await,
         }
     }
 
     /// The correspondent is told with this commit, if nobody else tells them meanwhile; who was told long ago is forgotten.
-    fn note_told(&self, room: &MailRoom, now: i64, batch: &mut Batch) -> Result<(), NoticeError> {
+    fn note_told(&self, room: &MailRoom, batch: &mut Batch) -> Result<(), NoticeError> {
         let mailbox = room.open(self.account)?;
         let digest = mailbox.key().digest("absence", &self.to.key());
         let key = CorrespondentKey { account: self.account, digest };
+        let now = self.now;
         let answer = AbsenceAnswer { at: now };
         match room.store().get::<AbsenceAnswer>(&key)? {
             Some(last) if now - last.at < ONCE_IN => return Err(NoticeError::ToldLately),
@@ -205,10 +224,10 @@ impl Notice {
     }
 
     /// RFC 3834 §3: what an automatic answer says of itself.
-    fn write(&self, own: &Address, text: &str, now: i64) -> Written {
+    fn write(&self, own: &Address, text: &str) -> Written {
         let message_id = message_id(own.domain());
         let mut header = Header::default();
-        header.field("Date", trace_fields::date(now)).field("From", own).field("To", &self.to);
+        header.field("Date", trace_fields::date(self.now)).field("From", own).field("To", &self.to);
         header.text("Subject", &subject(&self.subject)).field("Message-ID", &message_id);
         if let Some(answered) = &self.message_id {
             header.field("In-Reply-To", answered);
@@ -231,14 +250,7 @@ impl Notice {
     }
 
     /// To a mailbox of ours.
-    async fn file(
-        &self,
-        room: &MailRoom,
-        to: &OwnMailbox,
-        written: Written,
-        now: i64,
-        batch: Batch,
-    ) -> Result<(), NoticeError> {
+    async fn file(&self, room: &MailRoom, to: &OwnMailbox, written: Written, batch: Batch) -> Result<(), NoticeError> {
         let account = room.account_of(&to.address)?.ok_or(MailError::NoMailbox)?;
         let mut incoming = room.receive();
         // RFC 3834 §3.3, RFC 5321 §4.4.
@@ -246,7 +258,7 @@ impl Notice {
         incoming.write(written.header.as_bytes()).await?;
         incoming.write(written.body.as_bytes()).await?;
         let message = incoming.finish().await?;
-        let delivery = Delivery { also: batch, ..Delivery::new(message, vec![account], now) };
+        let delivery = Delivery { also: batch, ..Delivery::new(message, vec![account], self.now) };
         deliver(room, delivery).await?;
         Ok(())
     }

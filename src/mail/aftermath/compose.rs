@@ -9,7 +9,7 @@ use base64::prelude::BASE64_STANDARD;
 use crate::mail::trace_fields;
 use crate::mss::Domain;
 
-/// Octets of a line of base64. RFC 2045 §6.8.
+/// Octets of a line of base64 (RFC 2045 §6.8), and of one with encoded words.
 const LINE: usize = 76;
 /// Octets of a header line that is written plain; longer values are folded or encoded (RFC 5322 §2.1.1).
 const PLAIN: usize = 70;
@@ -38,7 +38,11 @@ impl Header {
         if is_plain && text.len() + name.len() <= PLAIN {
             return self.field(name, text);
         }
-        self.field(name, trace_fields::encoded_words(text).join("\r\n\t"))
+        let words = trace_fields::encoded_words(text);
+        // RFC 2047 §2: a line with encoded words has at most 76 octets.
+        let fits = words.first().is_none_or(|word| name.len() + 2 + word.len() <= LINE);
+        let start = if fits { "" } else { "\r\n\t" };
+        self.field(name, format_args!("{start}{}", words.join("\r\n\t")))
     }
 
     /// The empty line that ends it, and what it has come to.
@@ -83,7 +87,7 @@ mod tests {
             header.text("Subject", text).field("X", "y");
             let header = header.end();
             assert_eq!(trace_fields::fields(header.as_bytes()).count(), 2, "{header}");
-            assert!(header.is_ascii() && header.split("\r\n").all(|line| line.len() <= 78), "{header}");
+            assert!(header.is_ascii() && header.split("\r\n").all(|line| line.len() <= LINE), "{header}");
         }
     }
 

@@ -231,3 +231,97 @@ pub(super) fn accepted(holder: &Address, queued: &[Address], delivered: &[Addres
         mss: Vec::new(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use mail_parser::{MessageParser, MimeHeaders};
+
+    use super::super::HeaderFacts;
+    use super::*;
+    use crate::mail::MailLimits;
+    use crate::mss::{Kind as MailboxKind, MailboxState};
+    use crate::store::{AccountId, MasterKey, QueueId, QueueMessage, Store};
+
+    fn address(text: &str) -> Address {
+        Address::parse(text).unwrap()
+    }
+
+    /// What lies in the queue once `original` has been sent on, and whether its body was said to have eight bits.
+    async fn sent_on(original: &[u8], skip: u32) -> Vec<u8> {
+        let room = MailRoom::new(Store::in_memory(), MasterKey::generate(), MailLimits::default());
+        let mut incoming = room.receive();
+        incoming.write(original).await.unwrap();
+        let message = incoming.finish().await.unwrap();
+        let end = original.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap() + 4;
+        let sender = address("marc@region.example");
+        let arrival = Arrival {
+            space: &Arc::default(),
+            sender: Some(&sender),
+            party: &Party::Other { address: sender.clone() },
+            facts: &HeaderFacts::of(&original[skip as usize..end]),
+            message: &message,
+            skip,
+            recipients: &[],
+            reference: "1/1",
+            largest: 25 << 20,
+            now: 1_800_000_000,
+        };
+        let holder = OwnMailbox {
+            address: address("zoe@aura.example"),
+            kind: MailboxKind::Per,
+            test: false,
+            restricted: false,
+            state: MailboxState::Open,
+        };
+        let to = vec![address("lea@region.example"), address("tom@autre.example")];
+        let errand = Errand { account: AccountId(1), holder, to };
+        let (queued, batch) = enqueue(&room, &arrival, &errand).await.unwrap();
+        room.store().commit(batch).await.unwrap();
+        queued.announce();
+        let rows = room.store().scan::<QueueMessage>(QueueId(0).., 10).unwrap();
+        let [(_, record)] = rows.as_slice() else { panic!("{rows:?}") };
+        let key = room.transit().open_body_key(record.body, &record.sealed_body_key).unwrap();
+        let bytes = room.store().read_body(&record.body, &key, 0..u64::MAX).await.unwrap();
+        assert_eq!((record.skip, record.size), (0, bytes.len() as u64));
+        assert!(bytes[..record.header as usize].ends_with(b"\r\n\r\n"));
+        bytes
+    }
+
+    #[tokio::test]
+    async fn the_original_is_attached_byte_for_byte_without_our_return_path() {
+        let return_path = "Return-Path: <marc@region.example>\r\n";
+        let body = "Compte rendu d\u{2019}h\u{f4}pital\r\n".repeat(40_000);
+        let original = format!(
+            "From: Marc <marc@region.example>\r\nSubject: =?utf-8?q?R=C3=A9sultats?=\r\nMessage-ID: <1@region.example>\r\n\
+             X-Caducee-Forwarded: <anne@autre.example>\r\n\r\n{body}"
+        );
+        let bytes = sent_on(format!("{return_path}{original}").as_bytes(), return_path.len() as u32).await;
+        let message = MessageParser::new().parse(&bytes).unwrap();
+        assert_eq!(message.subject(), Some("Tr : R\u{e9}sultats"));
+        assert_eq!(message.from().and_then(|from| from.first()?.address()), Some("zoe@aura.example"));
+        assert_eq!(message.reply_to().and_then(|to| to.first()?.address()), Some("marc@region.example"));
+        assert_eq!(message.to().map(|to| to.iter().count()), Some(2));
+        assert!(message.body_text(0).unwrap().contains("transf\u{e9}r\u{e9} automatiquement"));
+        let attached = message.attachment(0).unwrap();
+        assert!(attached.content_type().is_some_and(|media| media.subtype() == Some("rfc822")));
+        assert!(
+            attached.contents() == original.as_bytes(),
+            "{} octets of {}",
+            attached.contents().len(),
+            original.len()
+        );
+        let marks = HeaderFacts::of(&bytes);
+        assert_eq!(marks.forwarded_by, ["anne@autre.example", "zoe@aura.example"]);
+        assert!(marks.is_automatic && !marks.is_automatic_reply);
+    }
+
+    #[tokio::test]
+    async fn a_message_with_utf_8_in_its_header_is_attached_as_what_it_is() {
+        let bytes = sent_on("From: Zo\u{e9} <marc@region.example>\r\n\r\nx\r\n".as_bytes(), 0).await;
+        let text = String::from_utf8(bytes).unwrap();
+        assert!(text.contains("\r\nContent-Type: message/global\r\n"), "{text}");
+        assert!(text.contains("\r\nSubject: Tr :"), "{text}");
+    }
+}
