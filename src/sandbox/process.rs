@@ -167,6 +167,7 @@ fn make_master_key(path: &Path) -> Result<(), SandboxError> {
 /// The operator's configuration. Paths are relative to the file, so the sandbox's directory may be moved while it rests.
 fn configuration(operator: &Operator, ports: Ports) -> String {
     let (id, name, signer) = (operator.id, operator.subject.cn, cast::LIST_SIGNER_CN);
+    let citizens = cast::CITIZENS;
     let Ports { smtp, imap, imaps, metrics } = ports;
     format!(
         r#"# Written by `caducee sandbox` at every start: changes made here do not last.
@@ -205,6 +206,9 @@ max_connections_per_peer = 1000
 [imap]
 listen = ["127.0.0.1:{imap}"]
 listen_tls = ["127.0.0.1:{imaps}"]
+
+[citizens]
+domains = ["{citizens}"]
 
 [accounts]
 # The sandbox's passwords are printed for everybody: what makes guessing dear would only make the start slow.

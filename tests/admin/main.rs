@@ -8,6 +8,7 @@
 mod cli;
 mod connection;
 mod domains;
+mod handling;
 mod harness;
 mod hostile;
 mod import_export;
