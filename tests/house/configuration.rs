@@ -227,6 +227,16 @@ fn contradictions_are_errors_that_name_both_sides() {
 }
 
 #[test]
+fn a_citizens_domain_is_a_domain() {
+    contradiction(
+        "domains = [\"patient.mssante.fr\"]",
+        "domains = [\"patient mssante\"]",
+        "citizens.domains",
+        "expected a domain, as patient.mssante.fr",
+    );
+}
+
+#[test]
 fn a_server_without_any_door_is_a_contradiction() {
     let found = problems(&[
         ("listen = [\"0.0.0.0:25\", \"[::]:25\"]", "listen = []"),

@@ -7,8 +7,8 @@ use crate::mail::queue::{Enqueued, Kind, Outbound, OutboundRecipient, QueueError
 use crate::mail::trace_fields;
 use crate::mail::trail::{self, Event, Happening};
 use crate::mss::exchange::{self, OwnMailbox, Party};
-use crate::mss::{Address, AddressError, Refusal, TrustSpace};
-use crate::store::{Batch, BodySink, StoreError};
+use crate::mss::{Address, AddressError, Decision, Refusal, TrustSpace};
+use crate::store::{Batch, BodySink, CommitError, StoreError};
 use crate::wire::smtp::params::{BodyKind, MailParams, Notify, RcptParams};
 
 use super::compose::{Header, base64_lines, message_id, unique};
@@ -59,8 +59,8 @@ pub fn may_forward(space: &TrustSpace, holder: &OwnMailbox, to: &Party) -> Resul
         _ => {}
     }
     match exchange::decide(space, &Party::Own(holder.clone()), to) {
-        crate::mss::Decision::Accept { .. } => Ok(()),
-        crate::mss::Decision::Refuse(refusal) => Err(ForwardProblem::Refused(refusal)),
+        Decision::Accept { .. } => Ok(()),
+        Decision::Refuse(refusal) => Err(ForwardProblem::Refused(refusal)),
     }
 }
 
@@ -73,9 +73,12 @@ pub(super) enum EnqueueError {
     /// The original cannot be read, or the new message not written.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The queue does not take it.
+    /// The queue does not take it …
     #[error(transparent)]
     Queue(#[from] QueueError),
+    /// … or has no number for it.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
 }
 
 /// Makes the holder's message and puts it into the queue, for the commit of the batch.
@@ -248,7 +251,7 @@ mod tests {
         Address::parse(text).unwrap()
     }
 
-    /// What lies in the queue once `original` has been sent on, and whether its body was said to have eight bits.
+    /// The message in the queue once `original` has been sent on.
     async fn sent_on(original: &[u8], skip: u32) -> Vec<u8> {
         let room = MailRoom::new(Store::in_memory(), MasterKey::generate(), MailLimits::default());
         let mut incoming = room.receive();
