@@ -4,18 +4,23 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use caducee::wire::smtp::receiver::{Answer, Limits, Question, Receiver, Settings, Step};
+use caducee::wire::sasl::{Credentials, Mechanism};
+use caducee::wire::smtp::receiver::{
+    Answer, FutureRelease, Limits, Question, Receiver, Role, Settings, Step, Submission,
+};
 use caducee::wire::smtp::reply::Reply;
 
-/// One input of the fuzzer. The first byte says how the bytes are cut in the second run and whether TLS is up at once.
+/// One input of the fuzzer. The first byte says how the bytes are cut in the second run, whether TLS is up at once, and
+/// whose door it is.
 #[allow(dead_code, reason = "tests/smtp takes `converse` only")]
 pub(crate) fn check(data: &[u8]) {
     let Some((&seed, wire)) = data.split_first() else { return };
     let opening: &[u8] = if seed & 1 == 0 { b"EHLO a\r\nSTARTTLS\r\n" } else { b"" };
     let segments: Vec<&[u8]> = if opening.is_empty() { vec![wire] } else { vec![opening, wire] };
-    let whole = converse(&segments, &mut Cut::whole());
-    assert_eq!(whole, converse(&segments, &mut Cut::every(1)));
-    assert_eq!(whole, converse(&segments, &mut Cut::random(u64::from(seed) + 1)));
+    let role = if seed & 2 == 0 { Role::Operators } else { submission() };
+    let whole = converse_as(&role, &segments, &mut Cut::whole());
+    assert_eq!(whole, converse_as(&role, &segments, &mut Cut::every(1)));
+    assert_eq!(whole, converse_as(&role, &segments, &mut Cut::random(u64::from(seed) + 1)));
 }
 
 /// Small bounds, so that small inputs reach them.
@@ -99,14 +104,34 @@ impl Transcript {
     }
 }
 
-/// Plays the driver. Each `STARTTLS` that is granted goes on to the next segment.
+/// The door of those who send, with all that it can offer.
+pub(crate) fn submission() -> Role {
+    Role::Submission(Submission {
+        mechanisms: vec![Mechanism::Plain, Mechanism::Login, Mechanism::External],
+        future_release: Some(FutureRelease { interval: 86_400, until: "2030-01-01T00:00:00Z".to_owned() }),
+    })
+}
+
+/// Plays the driver of the operators' door.
+#[allow(dead_code, reason = "the fuzzer takes `check` only")]
+pub(crate) fn converse(segments: &[&[u8]], cut: &mut Cut) -> Transcript {
+    converse_as(&Role::Operators, segments, cut)
+}
+
+/// Plays the driver of a door. Each `STARTTLS` that is granted goes on to the next segment.
 ///
 /// Answers are taken from the input: a sender or recipient whose local part holds `refuse`, `later` or `close` gets a 5xx,
 /// 4xx or 421; `full@` as sender has no place for a message; a header with `X-Refuse` and a message with `Unlucky` are
-/// refused.
-pub(crate) fn converse(segments: &[&[u8]], cut: &mut Cut) -> Transcript {
-    let settings = Settings { host: "mx.example".to_owned(), reference: "r1".to_owned(), limits: LIMITS };
-    let mut driver = Driver { receiver: Receiver::new(settings), transcript: Transcript::default(), message: None };
+/// refused. Names of logins are answered as those of senders.
+pub(crate) fn converse_as(role: &Role, segments: &[&[u8]], cut: &mut Cut) -> Transcript {
+    let settings =
+        Settings { host: "mx.example".to_owned(), reference: "r1".to_owned(), limits: LIMITS, role: role.clone() };
+    let mut driver = Driver {
+        receiver: Receiver::new(settings),
+        transcript: Transcript::default(),
+        message: None,
+        is_let_in: *role == Role::Operators,
+    };
     for segment in segments {
         match driver.segment(segment, cut) {
             Next::Tls => driver.receiver.tls_started(Duration::ZERO),
@@ -130,6 +155,8 @@ struct Driver {
     receiver: Receiver,
     transcript: Transcript,
     message: Option<Message>,
+    /// A login was granted, or none is asked for.
+    is_let_in: bool,
 }
 
 enum Next {
@@ -196,6 +223,7 @@ impl Driver {
         let answer = match question {
             Question::StartTls if behind > 0 => return self.receiver.plaintext_behind_starttls(),
             Question::StartTls => Answer::Accept,
+            Question::Auth(credentials) => self.login(&credentials),
             Question::Mail(mail) => self.mail(mail.path.to_string(), format!("{:?}", mail.params)),
             Question::Rcpt(rcpt) => {
                 self.event(format!("rcpt {} {:?}", rcpt.path, rcpt.params));
@@ -208,8 +236,20 @@ impl Driver {
         self.receiver.answer(answer);
     }
 
+    fn login(&mut self, credentials: &Credentials) -> Answer {
+        assert!(!self.is_let_in, "nobody is asked twice who they are");
+        self.event(format!("auth {credentials:?}"));
+        let answer = match credentials {
+            Credentials::Password { user, .. } => by_name(user),
+            Credentials::Certificate { authorisation } => by_name(authorisation),
+        };
+        self.is_let_in = answer == Answer::Accept;
+        answer
+    }
+
     fn mail(&mut self, path: String, params: String) -> Answer {
         self.event(format!("mail {path} {params}"));
+        assert!(self.is_let_in, "no mail before a login");
         let answer = by_name(&path);
         if answer == Answer::Accept {
             assert!(self.message.is_none(), "one transaction at a time");

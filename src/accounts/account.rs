@@ -3,7 +3,7 @@
 use crate::mail::{kind_of, state_of};
 use crate::mss::exchange::OwnMailbox;
 use crate::mss::{Address, Kind, MailboxState};
-use crate::store::{self, Absence, AccessGrant, AccountId, AccountKind, Forward, Holder};
+use crate::store::{self, Absence, AccessGrant, AccessRight, AccountId, AccountKind, Forward, Holder};
 
 use super::AccountError;
 
@@ -128,6 +128,14 @@ impl Account {
             restricted: self.data.restricted,
             state: self.state,
         }
+    }
+
+    /// Whether a person may send in the mailbox's name now (delegation, MSSanté §4).
+    pub fn lets_send(&self, person: &str, now: i64) -> bool {
+        self.data.access_list.iter().any(|grant| {
+            let in_force = grant.since <= now && grant.until.is_none_or(|until| now < until);
+            in_force && grant.right == AccessRight::Send && grant.person == person
+        })
     }
 
     /// Whether it takes mail and opens.

@@ -1,11 +1,12 @@
 //! Suspending, reopening and closing mailboxes (MSSanté §5).
 
 use std::future::Future;
-use std::ops::Bound;
+use std::ops::{Bound, RangeInclusive};
 
 use crate::store::{
     self, AccountId, AccountState, AddressEntry, Batch, Change, ChangeKey, CommitError, Content, CorrespondentKey,
-    Credential, CredentialKey, Folder, FolderId, FolderKey, Message, MessageKey, Usage, Versioned,
+    Credential, CredentialKey, Folder, FolderId, FolderKey, Message, MessageKey, Record, SentCopy, SentCopyKey, Usage,
+    Versioned,
 };
 
 use super::registry::ATTEMPTS;
@@ -166,37 +167,25 @@ impl Registry {
             batch.delete::<Folder>(&key);
             self.store().commit(batch).await?;
         }
-        loop {
-            let changes = self.store().scan::<Change>(ChangeKey::of(id), ERASE_AT_ONCE)?;
-            if changes.is_empty() {
-                break;
-            }
-            let mut batch = Batch::new();
-            for (key, _) in changes {
-                batch.delete::<Change>(&key);
-            }
-            self.store().commit(batch).await?;
-        }
-        self.erase_correspondents::<store::Conversation>(id).await?;
-        self.erase_correspondents::<store::AbsenceAnswer>(id).await?;
+        self.erase_records::<Change>(ChangeKey::of(id)).await?;
+        self.erase_records::<SentCopy>(SentCopyKey::of(id)).await?;
+        // With whom the mailbox wrote goes with what was written.
+        self.erase_records::<store::Conversation>(CorrespondentKey::of(id)).await?;
+        self.erase_records::<store::AbsenceAnswer>(CorrespondentKey::of(id)).await?;
         let mut batch = Batch::new();
         batch.delete::<Usage>(&id);
         self.store().commit(batch).await?;
         Ok(())
     }
 
-    /// With whom the mailbox wrote goes with what was written.
-    async fn erase_correspondents<R>(&self, id: AccountId) -> Result<(), AccountError>
-    where
-        R: store::Record<Key = CorrespondentKey>,
-    {
+    async fn erase_records<R: Record<Key: Clone>>(&self, range: RangeInclusive<R::Key>) -> Result<(), AccountError> {
         loop {
-            let rows = self.store().scan::<R>(CorrespondentKey::of(id), ERASE_AT_ONCE)?;
-            if rows.is_empty() {
+            let records = self.store().scan::<R>(range.clone(), ERASE_AT_ONCE)?;
+            if records.is_empty() {
                 return Ok(());
             }
             let mut batch = Batch::new();
-            for (key, _) in rows {
+            for (key, _) in records {
                 batch.delete::<R>(&key);
             }
             self.store().commit(batch).await?;

@@ -2,6 +2,7 @@
 
 use super::human;
 use super::sections::{HOUR, MIB, MINUTE, any_address};
+use crate::mss::Address;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -201,6 +202,14 @@ impl Default for Citizens {
     }
 }
 
+impl Citizens {
+    /// The most octets of a message to this address, where it is a citizen's (MSSanté §8).
+    pub fn bound_for(&self, to: &Address) -> Option<u64> {
+        let is_citizen = self.domains.iter().any(|domain| domain.eq_ignore_ascii_case(to.domain().as_str()));
+        is_citizen.then_some(self.max_message)
+    }
+}
+
 /// `[trail]`: what is kept to follow a message by.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
@@ -213,5 +222,18 @@ pub struct Trail {
 impl Default for Trail {
     fn default() -> Self {
         Self { keep: 90 * DAY }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_citizens_message_has_its_own_bound() {
+        let bound = |address: &str| Citizens::default().bound_for(&Address::parse(address).unwrap());
+        assert_eq!(bound("255069999999934@patient.mssante.fr"), Some(25 * MIB));
+        assert_eq!(bound("255069999999934@PATIENT.mssante.fr"), Some(25 * MIB));
+        assert_eq!(bound("anne.roux@aura.mssante.example"), None);
     }
 }

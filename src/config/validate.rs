@@ -147,6 +147,8 @@ fn doors(config: &Config, found: &mut Found<'_, '_>) {
         ("smtp.listen", &config.smtp.listen),
         ("imap.listen", &config.imap.listen),
         ("imap.listen_tls", &config.imap.listen_tls),
+        ("submission.listen", &config.submission.listen),
+        ("submission.listen_tls", &config.submission.listen_tls),
         ("metrics.listen", &config.metrics.listen),
     ];
     let all: Vec<(&str, SocketAddr)> = doors.iter().flat_map(|(key, list)| list.iter().map(|a| (*key, *a))).collect();
@@ -160,12 +162,12 @@ fn doors(config: &Config, found: &mut Found<'_, '_>) {
     for address in config.metrics.listen.iter().filter(|a| !a.ip().is_loopback()) {
         found.check(false, "metrics.listen", || format!("{address} is not loopback; expected 127.0.0.1 or [::1]"));
     }
-    let some_door = doors[..3].iter().any(|(_, list)| !list.is_empty());
+    let some_door = doors[..5].iter().any(|(_, list)| !list.is_empty());
     found.check(some_door, "smtp.listen", || {
-        "no door is open; expected an address in smtp.listen, imap.listen or imap.listen_tls".into()
+        "no door is open; expected an address in smtp.listen, or in listen or listen_tls of imap or submission".into()
     });
 
-    let (smtp, imap) = (&config.smtp, &config.imap);
+    let (smtp, imap, submission) = (&config.smtp, &config.imap, &config.submission);
     let is_mailbox = smtp.postmaster.is_empty() || Address::parse(&smtp.postmaster).is_ok();
     found.check(is_mailbox, "smtp.postmaster", || {
         format!("`{}` is no mail address; expected one of yours, or \"\"", smtp.postmaster)
@@ -189,6 +191,18 @@ fn doors(config: &Config, found: &mut Found<'_, '_>) {
             imap.max_connections_per_account,
             "imap.max_connections",
             imap.max_connections,
+        ),
+        (
+            "submission.max_connections_per_address",
+            submission.max_connections_per_address,
+            "submission.max_connections",
+            submission.max_connections,
+        ),
+        (
+            "submission.max_connections_per_account",
+            submission.max_connections_per_account,
+            "submission.max_connections",
+            submission.max_connections,
         ),
     ];
     for (key, part, whole_key, whole) in counts {
@@ -231,6 +245,10 @@ fn limits(config: &Config, found: &mut Found<'_, '_>) {
         ("smtp.max_received", u64::from(config.smtp.max_received), 10, 1000),
         ("imap.max_errors", u64::from(config.imap.max_errors), 1, 10_000),
         ("imap.max_login_failures", u64::from(config.imap.max_login_failures), 1, 100),
+        ("submission.max_errors", u64::from(config.submission.max_errors), 1, 10_000),
+        ("submission.max_login_failures", u64::from(config.submission.max_login_failures), 1, 100),
+        ("submission.max_transactions", u64::from(config.submission.max_transactions), 1, 1_000_000),
+        ("submission.max_connections", config.submission.max_connections as u64, 1, 1_000_000),
         ("accounts.max_folders", u64::from(accounts.max_folders), 20, 100_000),
         ("accounts.password_checks", accounts.password_checks as u64, 1, 1000),
         ("smtp.max_connections", config.smtp.max_connections as u64, 1, 1_000_000),
@@ -245,7 +263,7 @@ fn limits(config: &Config, found: &mut Found<'_, '_>) {
 fn durations(config: &Config, found: &mut Found<'_, '_>) {
     const SECOND: Duration = Duration::from_secs(1);
     const DAY: Duration = Duration::from_secs(86_400);
-    let (smtp, imap) = (&config.smtp, &config.imap);
+    let (smtp, imap, submission) = (&config.smtp, &config.imap, &config.submission);
     let all = [
         ("server.drain", config.server.drain, Duration::ZERO, DAY / 24),
         ("store.checkpoint", config.store.checkpoint, SECOND, DAY),
@@ -260,6 +278,13 @@ fn durations(config: &Config, found: &mut Found<'_, '_>) {
         ("smtp.message_timeout", smtp.message_timeout, smtp.data_timeout.max(SECOND), DAY),
         ("smtp.plaintext_timeout", smtp.plaintext_timeout, SECOND, DAY),
         ("smtp.session_timeout", smtp.session_timeout, smtp.command_timeout.max(SECOND), 7 * DAY),
+        ("submission.login_timeout", submission.login_timeout, SECOND, DAY),
+        ("submission.command_timeout", submission.command_timeout, SECOND, DAY),
+        ("submission.data_timeout", submission.data_timeout, SECOND, DAY),
+        ("submission.message_timeout", submission.message_timeout, submission.data_timeout.max(SECOND), DAY),
+        ("submission.session_timeout", submission.session_timeout, submission.command_timeout.max(SECOND), 7 * DAY),
+        // RFC 4865 §4: nine digits of seconds are more than that.
+        ("submission.max_future_release", submission.max_future_release, Duration::ZERO, 365 * DAY),
         ("imap.login_timeout", imap.login_timeout, SECOND, DAY),
         ("imap.idle_timeout", imap.idle_timeout, SECOND, 7 * DAY),
         ("imap.max_idle", imap.max_idle, SECOND, 7 * DAY),

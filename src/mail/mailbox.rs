@@ -320,11 +320,23 @@ pub(super) async fn commit(
     batch: Batch,
     announcements: Vec<Announcement>,
 ) -> Result<Committed, CommitError> {
+    commit_and(store, guards, batch, announcements, || {}).await
+}
+
+/// As [`commit`]; once the batch is committed it also does `then`.
+pub(super) async fn commit_and(
+    store: &Store,
+    guards: Vec<MailboxGuard>,
+    batch: Batch,
+    announcements: Vec<Announcement>,
+    then: impl FnOnce() + Send + 'static,
+) -> Result<Committed, CommitError> {
     let reply = store.commit(batch);
     let task = tokio::spawn(async move {
         let outcome = reply.await;
         if outcome.is_ok() {
             announcements.into_iter().for_each(Announcement::announce);
+            then();
         }
         drop(guards);
         outcome

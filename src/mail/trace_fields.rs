@@ -61,7 +61,7 @@ impl fmt::Display for Received<'_> {
 }
 
 /// RFC 5322 §3.3, in UTC.
-pub(super) fn date(at: i64) -> String {
+pub fn date(at: i64) -> String {
     let at = jiff::Timestamp::from_second(at).unwrap_or_default();
     // The printer fails for years before 0 and after 9999 only.
     jiff::fmt::rfc2822::to_string(&at.to_zoned(jiff::tz::TimeZone::UTC)).unwrap_or_default()
@@ -168,14 +168,18 @@ fn field_length(rest: &[u8]) -> usize {
 
 /// The header section without the lines that only we write.
 pub fn without_ours(header: &[u8]) -> Cow<'_, [u8]> {
-    let is_ours = |field: &Field<'_>| field.is("Return-Path") || field.is(TRUST_FIELD);
-    let ours: Vec<Range<usize>> = fields(header).filter(is_ours).map(|field| field.range).collect();
-    if ours.is_empty() {
+    without(header, |field| field.is("Return-Path") || field.is(TRUST_FIELD))
+}
+
+/// The header section without some fields; all others as they are.
+pub fn without<'h>(header: &'h [u8], unwanted: impl Fn(&Field<'_>) -> bool) -> Cow<'h, [u8]> {
+    let ranges: Vec<Range<usize>> = fields(header).filter(|field| unwanted(field)).map(|field| field.range).collect();
+    if ranges.is_empty() {
         return Cow::Borrowed(header);
     }
     let mut kept = Vec::with_capacity(header.len());
     let mut from = 0;
-    for range in ours {
+    for range in ranges {
         kept.extend_from_slice(&header[from..range.start]);
         from = range.end;
     }

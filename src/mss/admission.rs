@@ -58,7 +58,30 @@ pub fn header(space: &TrustSpace, peer: &DistinguishedName, senders: &HeaderSend
     let Some(list) = space.list.as_deref() else {
         return no_list();
     };
+    let (from, sender) = match one_sender(senders) {
+        Ok(named) => named,
+        Err(refusal) => return refusal,
+    };
     let refuse = |rule, reason: &str| Decision::permanent(rule, "5.7.1", reason);
+    if !list.speaks_for(peer, from.domain()) {
+        let reason = format!("your certificate is not listed for the header's From: domain {}", from.domain());
+        return refuse(Rule::HeaderFromNotPeers, &reason);
+    }
+    match sender {
+        Some(sender) if !list.speaks_for(peer, sender.domain()) => {
+            let reason = format!("your certificate is not listed for the header's Sender: domain {}", sender.domain());
+            refuse(Rule::HeaderSenderNotPeers, &reason)
+        }
+        _ => Decision::Accept { rule: Rule::HeaderDomainsListed },
+    }
+}
+
+/// The one address of `From:`, and that of `Sender:` if there is one.
+///
+/// # Errors
+/// The refusal of a header that names nobody, several, or somebody who can be read in two ways.
+pub fn one_sender(senders: &HeaderSenders) -> Result<(&Address, Option<&Address>), Decision> {
+    let refuse = |rule, reason: &str| Err(Decision::permanent(rule, "5.7.1", reason));
     // RFC 5322 §3.6: exactly one From:, at most one Sender:. With several, each reader may believe another.
     if senders.from_fields > 1 || senders.from.len() > 1 {
         return refuse(Rule::HeaderFromSeveral, "the header's From: must hold exactly one address");
@@ -75,17 +98,7 @@ pub fn header(space: &TrustSpace, peer: &DistinguishedName, senders: &HeaderSend
             _ => refuse(Rule::HeaderSenderUnreadable, "the header's From: is not a readable address"),
         };
     };
-    if !list.speaks_for(peer, from.domain()) {
-        let reason = format!("your certificate is not listed for the header's From: domain {}", from.domain());
-        return Decision::permanent(Rule::HeaderFromNotPeers, "5.7.1", reason);
-    }
-    match senders.sender.first() {
-        Some(sender) if !list.speaks_for(peer, sender.domain()) => {
-            let reason = format!("your certificate is not listed for the header's Sender: domain {}", sender.domain());
-            Decision::permanent(Rule::HeaderSenderNotPeers, "5.7.1", reason)
-        }
-        _ => Decision::Accept { rule: Rule::HeaderDomainsListed },
-    }
+    Ok((from, senders.sender.first()))
 }
 
 fn no_list() -> Decision {

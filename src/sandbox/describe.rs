@@ -141,7 +141,7 @@ impl Describing<'_> {
 
     fn operator(&self, Running { operator, ports, pid }: &Running<'_>) -> Operator {
         let below = |name: &str| Path::new(operator.id).join(name);
-        let Ports { smtp, imap, imaps, metrics } = *ports;
+        let Ports { smtp, imap, imaps, metrics, submission, submissions } = *ports;
         let (special, ordinary): (Vec<_>, Vec<_>) =
             operator.residents.iter().partition(|resident| resident.special.key().is_some());
         Operator {
@@ -151,7 +151,7 @@ impl Describing<'_> {
             config: below("caducee.toml"),
             log: below("caducee.log"),
             pid: *pid,
-            ports: AllPorts { smtp, submission: 0, submissions: 0, imap, imaps, https: 0, metrics },
+            ports: AllPorts { smtp, submission, submissions, imap, imaps, https: 0, metrics },
             identity: self.files(operator.id),
             mailboxes: ordinary.into_iter().map(|resident| self.mailbox(operator, resident)).collect(),
             special_mailboxes: special

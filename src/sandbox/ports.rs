@@ -4,12 +4,12 @@ use super::SandboxError;
 use std::net::{Ipv4Addr, TcpListener};
 
 /// The default of `--base-port`: below the range that Linux hands out to outgoing connections (32768 and up), and such that the
-/// well-known port stays readable: 10025 is SMTP, 10143 IMAP, 10993 IMAP over TLS; the second operator has 11025 …
+/// well-known port stays readable: 10025 is SMTP, 10143 IMAP, 10993 IMAP over TLS, 10587 and 10465 submission; the second operator has 11025 …
 pub const DEFAULT_BASE: u16 = 10_000;
 /// From the first operator's ports to the second's.
 const STRIDE: u16 = 1000;
-/// What each operator listens on: SMTP, IMAP, IMAP over TLS, metrics.
-const SERVED: [u16; 4] = [25, 143, 993, 912];
+/// What each operator listens on: SMTP, IMAP, IMAP over TLS, metrics, submission, submission over TLS.
+const SERVED: [u16; 6] = [25, 143, 993, 912, 587, 465];
 /// Where free ports are looked for: not where the system takes the ports of outgoing connections from.
 const FREE_FROM: u16 = 15_000;
 const FREE_UNTIL: u16 = 32_000;
@@ -25,6 +25,16 @@ pub(super) struct Ports {
     pub imaps: u16,
     /// Metrics and health.
     pub metrics: u16,
+    /// Submission with STARTTLS.
+    pub submission: u16,
+    /// Submission over TLS.
+    pub submissions: u16,
+}
+
+impl Ports {
+    fn of([smtp, imap, imaps, metrics, submission, submissions]: [u16; SERVED.len()]) -> Ports {
+        Ports { smtp, imap, imaps, metrics, submission, submissions }
+    }
 }
 
 /// The ports of operator `index` from a base port, or free ones for base 0.
@@ -41,11 +51,11 @@ pub(super) fn choose(base: u16, operators: u16) -> Result<Vec<Ports>, SandboxErr
     }
     (0..operators)
         .map(|index| {
-            let [smtp, imap, imaps, metrics] = SERVED.map(|port| base + index * STRIDE + port);
-            for port in [smtp, imap, imaps, metrics] {
+            let ports = SERVED.map(|port| base + index * STRIDE + port);
+            for port in ports {
                 TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(|error| SandboxError::Port { port, error })?;
             }
-            Ok(Ports { smtp, imap, imaps, metrics })
+            Ok(Ports::of(ports))
         })
         .collect()
 }
@@ -60,13 +70,8 @@ fn free(operators: u16) -> Result<Vec<Ports>, SandboxError> {
     let wanted = usize::from(operators) * SERVED.len();
     let found: Vec<u16> =
         candidates.filter(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok()).take(wanted).collect();
-    let ports = found.chunks_exact(SERVED.len()).map(|four| Ports {
-        smtp: four[0],
-        imap: four[1],
-        imaps: four[2],
-        metrics: four[3],
-    });
-    let ports: Vec<Ports> = ports.collect();
+    let (sets, _) = found.as_chunks::<{ SERVED.len() }>();
+    let ports: Vec<Ports> = sets.iter().map(|set| Ports::of(*set)).collect();
     if ports.len() == usize::from(operators) { Ok(ports) } else { Err(SandboxError::NoFreePorts) }
 }
 
@@ -82,10 +87,11 @@ mod tests {
     #[test]
     fn free_ports_are_all_different() {
         let ports = choose(0, 2).unwrap();
-        let mut all: Vec<u16> = ports.iter().flat_map(|p| [p.smtp, p.imap, p.imaps, p.metrics]).collect();
+        let mut all: Vec<u16> =
+            ports.iter().flat_map(|p| [p.smtp, p.imap, p.imaps, p.metrics, p.submission, p.submissions]).collect();
         all.sort_unstable();
         all.dedup();
-        assert_eq!(all.len(), 8);
+        assert_eq!(all.len(), 12);
     }
 
     #[test]

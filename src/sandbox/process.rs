@@ -168,7 +168,7 @@ fn make_master_key(path: &Path) -> Result<(), SandboxError> {
 fn configuration(operator: &Operator, ports: Ports) -> String {
     let (id, name, signer) = (operator.id, operator.subject.cn, cast::LIST_SIGNER_CN);
     let citizens = cast::CITIZENS;
-    let Ports { smtp, imap, imaps, metrics } = ports;
+    let Ports { smtp, imap, imaps, metrics, submission, submissions } = ports;
     format!(
         r#"# Written by `caducee sandbox` at every start: changes made here do not last.
 
@@ -207,6 +207,11 @@ max_connections_per_peer = 1000
 listen = ["127.0.0.1:{imap}"]
 listen_tls = ["127.0.0.1:{imaps}"]
 
+[submission]
+listen = ["127.0.0.1:{submission}"]
+listen_tls = ["127.0.0.1:{submissions}"]
+max_connections_per_account = 1000
+
 [citizens]
 domains = ["{citizens}"]
 
@@ -230,7 +235,14 @@ mod tests {
 
     #[test]
     fn the_configuration_is_one_that_the_server_takes() {
-        let ports = Ports { smtp: 10_025, imap: 10_143, imaps: 10_993, metrics: 10_912 };
+        let ports = Ports {
+            smtp: 10_025,
+            imap: 10_143,
+            imaps: 10_993,
+            metrics: 10_912,
+            submission: 10_587,
+            submissions: 10_465,
+        };
         for operator in cast::operators() {
             let text = configuration(&operator, ports);
             let config = Config::parse(Path::new("caducee.toml"), &text).unwrap();

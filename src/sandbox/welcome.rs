@@ -29,6 +29,8 @@ fn settings(running: &Running<'_>, pki: &Pki) -> Vec<String> {
         format!("authority     {}", pki.root().display()),
         "server        IMAP, localhost".to_owned(),
         format!("port          {} (SSL/TLS), or {} (STARTTLS)", running.ports.imaps, running.ports.imap),
+        "              SMTP, localhost".to_owned(),
+        format!("port          {} (SSL/TLS), or {} (STARTTLS)", running.ports.submissions, running.ports.submission),
         "method        normal password".to_owned(),
         format!("password      {PASSWORD}"),
         "user name     one of".to_owned(),

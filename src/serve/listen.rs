@@ -89,11 +89,13 @@ pub fn open(config: &Config) -> Result<Vec<Listener>, ListenError> {
 }
 
 /// The doors, their keys, and their addresses.
-pub fn doors(config: &Config) -> [(Door, &'static str, &[SocketAddr]); 3] {
+pub fn doors(config: &Config) -> [(Door, &'static str, &[SocketAddr]); 5] {
     [
         (Door::Smtp, "smtp.listen", &config.smtp.listen),
         (Door::Imap, "imap.listen", &config.imap.listen),
         (Door::Imaps, "imap.listen_tls", &config.imap.listen_tls),
+        (Door::Submission, "submission.listen", &config.submission.listen),
+        (Door::Submissions, "submission.listen_tls", &config.submission.listen_tls),
     ]
 }
 
@@ -219,9 +221,11 @@ fn turn_away(shared: &Shared, door: Door, stream: &TcpStream, peer: SocketAddr, 
     shared.metrics.connections_refused.get_or_create(&ReasonLabel { door, reason: why.name() }).inc();
     info!(%door, %peer, reason = why.name(), "connection turned away");
     let farewell = match door {
-        Door::Smtp => format!("421 4.7.0 {} {why}, try again later\r\n", shared.config.load().server.name),
+        Door::Smtp | Door::Submission => {
+            format!("421 4.7.0 {} {why}, try again later\r\n", shared.config.load().server.name)
+        }
         Door::Imap => format!("* BYE {why}, try again later\r\n"),
-        Door::Imaps => return,
+        Door::Imaps | Door::Submissions => return,
     };
     let _ = stream.try_write(farewell.as_bytes());
 }

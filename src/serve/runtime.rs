@@ -21,7 +21,7 @@ use super::reload::Reloader;
 use super::secrets::{MasterKeyError, read_master_key};
 use super::shutdown::{ShutdownSwitch, shutdown};
 use super::tls::{Contexts, Material, TlsError};
-use super::{Shared, health, imap, inbound, listen, systemd, watch};
+use super::{Shared, health, imap, inbound, listen, submission, systemd, watch};
 use crate::accounts::{AccountError, AccountOptions, HashingOptions, Registry};
 use crate::config::{Config, ConfigError};
 use crate::jobs::trust::SetupError;
@@ -202,8 +202,10 @@ impl Server {
             connection_ids: ConnectionIds::default(),
             smtp_connections: DoorLimits::default(),
             imap_connections: DoorLimits::default(),
+            submission_connections: DoorLimits::default(),
             smtp_peers: Counts::default(),
             imap_sessions: Counts::default(),
+            submission_sessions: Counts::default(),
         });
         citizens_are_no_domain_of_ours(&shared)?;
         first_refresh(&shared).await?;
@@ -262,7 +264,8 @@ impl Server {
         };
         if !drained {
             let (smtp, imap) = (self.shared.smtp_connections.open(), self.shared.imap_connections.open());
-            warn!(smtp, imap, "sessions still open at the end of server.drain are cut off");
+            let submission = self.shared.submission_connections.open();
+            warn!(smtp, imap, submission, "sessions still open at the end of server.drain are cut off");
         }
         // They are short, and their correspondents would wait for another message to be told.
         drop(tokio::time::timeout(LAST_NOTICES, absence::idle(&self.shared.mail)).await);
@@ -332,6 +335,9 @@ fn open_doors(shared: &Arc<Shared>, listeners: Vec<Listener>, token: &TaskToken)
         match listener.door {
             Door::Smtp => tokio::spawn(accept_loop(shared, listener, token, inbound::serve)),
             Door::Imap | Door::Imaps => tokio::spawn(accept_loop(shared, listener, token, imap::serve)),
+            Door::Submission | Door::Submissions => {
+                tokio::spawn(accept_loop(shared, listener, token, submission::serve))
+            }
         };
     }
 }

@@ -49,10 +49,14 @@ pub struct Shared {
     pub smtp_connections: DoorLimits,
     /// Connections of the mailbox doors.
     pub imap_connections: DoorLimits,
+    /// Connections of the doors of those who send.
+    pub submission_connections: DoorLimits,
     /// Connections of other operators, by certificate subject.
     pub smtp_peers: Counts<NormalisedName>,
     /// IMAP sessions by mailbox.
     pub imap_sessions: Counts<AccountId>,
+    /// Submission sessions by mailbox.
+    pub submission_sessions: Counts<AccountId>,
 }
 
 impl Shared {
@@ -65,6 +69,10 @@ impl Shared {
             }
             Door::Imap | Door::Imaps => {
                 (&self.imap_connections, config.imap.max_connections, config.imap.max_connections_per_address)
+            }
+            Door::Submission | Door::Submissions => {
+                let submission = &config.submission;
+                (&self.submission_connections, submission.max_connections, submission.max_connections_per_address)
             }
         }
     }

@@ -17,6 +17,10 @@ pub enum Door {
     Imap,
     /// IMAP over TLS, on port 993.
     Imaps,
+    /// Submission with STARTTLS, on port 587.
+    Submission,
+    /// Submission over TLS, on port 465.
+    Submissions,
 }
 
 impl Door {
@@ -26,6 +30,8 @@ impl Door {
             Door::Smtp => "smtp",
             Door::Imap => "imap",
             Door::Imaps => "imaps",
+            Door::Submission => "submission",
+            Door::Submissions => "submissions",
         }
     }
 }
@@ -123,6 +129,10 @@ pub struct Metrics {
     pub messages_received: Counter,
     /// Bytes of these messages.
     pub bytes_received: Counter,
+    /// Messages taken from those who send here, and committed.
+    pub messages_submitted: Counter,
+    /// Bytes of these messages.
+    pub bytes_submitted: Counter,
     /// Deliveries to mailboxes (one message to three mailboxes counts three).
     pub deliveries: Counter,
     /// Duration of durable commits, from the request to the acknowledgement.
@@ -190,6 +200,8 @@ impl Metrics {
         all.register("smtp_refusals", "SMTP refusals by rule", self.smtp_refusals.clone());
         all.register("messages_received", "Messages received and committed", self.messages_received.clone());
         all.register_with_unit("received", "Bytes of messages received", bytes(), self.bytes_received.clone());
+        all.register("messages_submitted", "Messages taken from own users", self.messages_submitted.clone());
+        all.register_with_unit("submitted", "Bytes of messages submitted", bytes(), self.bytes_submitted.clone());
         all.register("deliveries", "Deliveries to mailboxes", self.deliveries.clone());
         let latency = self.commit_latency.0.clone();
         all.register_with_unit("commit_duration", "Duration of durable commits", Unit::Seconds, latency);

@@ -197,10 +197,16 @@ fn contradictions_are_errors_that_name_both_sides() {
         "1001; expected 1 to 1000 (smtp.max_connections)",
     );
     contradiction(
-        "message_timeout = \"15m\"",
+        "message_timeout = \"15m\"\n# Longest life of a connection that has not begun TLS.",
         "message_timeout = \"2m\"",
         "smtp.message_timeout",
         "2m; expected 3m to 1d",
+    );
+    contradiction(
+        "max_future_release = \"7d\"",
+        "max_future_release = \"400d\"",
+        "submission.max_future_release",
+        "400d; expected 0s to 365d",
     );
     contradiction("max_shrink = 20", "max_shrink = 0", "trust.max_shrink", "0 percent; expected 1 to 100");
     contradiction("level = \"info\"", "level = \"caducee=loud\"", "log.level", "expected error, warn");
@@ -242,6 +248,8 @@ fn a_server_without_any_door_is_a_contradiction() {
         ("listen = [\"0.0.0.0:25\", \"[::]:25\"]", "listen = []"),
         ("listen = [\"0.0.0.0:143\", \"[::]:143\"]", "listen = []"),
         ("listen_tls = [\"0.0.0.0:993\", \"[::]:993\"]", "listen_tls = []"),
+        ("listen = [\"0.0.0.0:587\", \"[::]:587\"]", "listen = []"),
+        ("listen_tls = [\"0.0.0.0:465\", \"[::]:465\"]", "listen_tls = []"),
     ]);
     assert!(found.len() == 1 && found[0].contains("no door is open"), "{found:?}");
 }

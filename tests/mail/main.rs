@@ -15,6 +15,7 @@ mod logins;
 mod quotas;
 mod scene;
 mod second_opinion;
+mod sending;
 mod sessions;
 mod support;
 mod uids;

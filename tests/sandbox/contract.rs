@@ -103,7 +103,7 @@ fn a_port_is_served_on_loopback_or_is_0() {
                 TcpStream::connect(("127.0.0.1", port)).unwrap_or_else(|e| panic!("{name} on {port}: {e}"));
             }
         }
-        for served in ["smtp", "imap", "imaps", "metrics"] {
+        for served in ["smtp", "imap", "imaps", "metrics", "submission", "submissions"] {
             assert_ne!(operator["ports"][served], 0, "{served}");
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use caducee::wire::smtp::receiver::{Answer, Question, Receiver, Settings, Step};
+use caducee::wire::smtp::receiver::{Answer, Question, Receiver, Role, Settings, Step};
 use caducee::wire::smtp::reply::Reply;
 
 use crate::conversation::LIMITS;
@@ -116,7 +116,12 @@ struct Hand {
 
 impl Hand {
     fn new() -> Hand {
-        let settings = Settings { host: "mx.example".to_owned(), reference: "r1".to_owned(), limits: LIMITS };
+        let settings = Settings {
+            host: "mx.example".to_owned(),
+            reference: "r1".to_owned(),
+            limits: LIMITS,
+            role: Role::Operators,
+        };
         Hand { receiver: Receiver::new(settings) }
     }
 

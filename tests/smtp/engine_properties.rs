@@ -2,10 +2,10 @@
 
 use proptest::prelude::*;
 
-use crate::conversation::{Cut, converse};
+use crate::conversation::{Cut, converse, converse_as, submission};
 
 fn fragment() -> impl Strategy<Value = Vec<u8>> {
-    let known: [&[u8]; 44] = [
+    let known: [&[u8]; 52] = [
         b"EHLO a\r\n",
         b"HELO b\r\n",
         b"STARTTLS\r\n",
@@ -50,6 +50,14 @@ fn fragment() -> impl Strategy<Value = Vec<u8>> {
         b"EXPN\r\n",
         b"BDAT x\r\n",
         b"MAIL FROM:<close@b>\r\n",
+        b"AUTH PLAIN AGEAYg==\r\n",
+        b"AUTH PLAIN\r\n",
+        b"AUTH LOGIN\r\n",
+        b"AUTH EXTERNAL =\r\n",
+        b"AGEAYg==\r\n",
+        b"AHJlZnVzZQBi\r\n",
+        b"*\r\n",
+        b"MAIL FROM:<a@b> HOLDFOR=60 AUTH=<>\r\n",
     ];
     prop_oneof![
         12 => prop::sample::select(known.to_vec()).prop_map(<[u8]>::to_vec),
@@ -86,6 +94,17 @@ proptest! {
         let whole = converse(&[&wire], &mut Cut::whole());
         prop_assert_eq!(&converse(&[&wire], &mut Cut::every(1)), &whole);
         prop_assert_eq!(&converse(&[&wire], &mut Cut::random(seed)), &whole);
+    }
+
+    #[test]
+    fn pieces_make_no_difference_to_those_who_send(wire in wire(), seed in any::<u64>()) {
+        let login = [b"EHLO a\r\nAUTH PLAIN AGEAYg==\r\n", wire.as_slice()].concat();
+        for behind in [&wire, &login] {
+            let segments: [&[u8]; 2] = [b"EHLO a\r\nSTARTTLS\r\n", behind];
+            let whole = converse_as(&submission(), &segments, &mut Cut::whole());
+            prop_assert_eq!(&converse_as(&submission(), &segments, &mut Cut::every(1)), &whole);
+            prop_assert_eq!(&converse_as(&submission(), &segments, &mut Cut::random(seed)), &whole);
+        }
     }
 
     #[test]

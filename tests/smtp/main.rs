@@ -15,3 +15,4 @@ mod engine_limits;
 mod engine_properties;
 mod reconfigured;
 mod refusals;
+mod submission;

@@ -125,8 +125,9 @@ fn too_many_connections(known: &Description, operator: &Operator, identity: &Ide
 fn disk_nearly_full(known: &Description, operator: &Operator, identity: &Identity, from: &str) {
     let text = fs::read_to_string(&operator.config).expect("the sandbox's configuration");
     let mut short = operator.clone();
-    let old = [operator.ports.smtp, operator.ports.imap, operator.ports.imaps, operator.ports.metrics];
-    let new = [free_port(), free_port(), free_port(), free_port()];
+    let ports = &operator.ports;
+    let old = [ports.smtp, ports.imap, ports.imaps, ports.metrics, ports.submission, ports.submissions];
+    let new = old.map(|_| free_port());
     let port = |text: String, (old, new): (&u16, &u16)| text.replace(&format!(":{old}\""), &format!(":{new}\""));
     let text = old.iter().zip(&new).fold(text, port);
     let text = text.replace("\"store\"", "\"store-short\"").replace("\"admin.sock\"", "\"short.sock\"");

@@ -2,7 +2,7 @@
 
 use caducee::wire::smtp::params::{MailParams, RcptParams};
 use caducee::wire::smtp::path::{ForwardPath, Mailbox, ReversePath};
-use caducee::wire::smtp::receiver::{self, Answer, Limits, Question, Receiver, Settings};
+use caducee::wire::smtp::receiver::{self, Answer, Limits, Question, Receiver, Role, Settings};
 use caducee::wire::smtp::reply::Reply;
 use caducee::wire::smtp::sender::{Outcome, Security, Sender, Step, Transaction};
 use proptest::prelude::*;
@@ -28,7 +28,7 @@ fn receiver() -> Receiver {
         plaintext_timeout: minute,
         session_timeout: minute,
     };
-    Receiver::new(Settings { host: "there.example".into(), reference: "r".into(), limits })
+    Receiver::new(Settings { host: "there.example".into(), reference: "r".into(), limits, role: Role::Operators })
 }
 
 fn answer(question: &Question) -> Answer {

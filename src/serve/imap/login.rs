@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use super::reply::{End, Outcome, Reply, Stop};
+use super::services::Services;
 use super::session::Session;
 use super::user::User;
-use crate::accounts::{CertificateFacts, Login, LoginError};
+use crate::accounts::{Login, LoginError};
 use crate::mail::Mailbox;
-use crate::serve::tls::{CertificateProblem, PeerIdentity};
-use crate::telemetry::AccountLabel;
+use crate::serve::login::{self, Refused};
 use crate::wire::imap::command::Tag;
 use crate::wire::imap::framer::{Framer, FramerLimits};
 use crate::wire::imap::response::{self, Code, Status};
@@ -147,43 +147,17 @@ impl Session {
 impl Session {
     /// Lets the client in, or not. A refusal keeps the connection; too many end it.
     async fn enter(&mut self, credentials: Credentials) -> Outcome {
-        let means = match credentials {
-            Credentials::Password { .. } => "password",
-            Credentials::Certificate { .. } => "certificate",
-        };
-        let verified = self.verify(credentials).await;
-        let result = match &verified {
-            Ok(_) => "ok",
-            Err(refusal) if refusal.temporary => "unavailable",
-            Err(_) => "refused",
-        };
-        self.services.metrics.logins.get_or_create(&AccountLabel { means, result }).inc();
-        match verified {
+        let means = login::means(&credentials);
+        let Services { registry, metrics, tls, .. } = self.services.as_ref();
+        let judge = || tls.judge(&self.security.chain);
+        match login::verify(registry, metrics, credentials, self.peer, judge).await {
             Ok(login) => self.admit(&login, means),
-            Err(refusal) => {
-                tracing::info!(means, reason = %refusal.reason, "login refused");
-                self.login_failures += u32::from(!refusal.temporary);
+            Err(refused) => {
+                self.login_failures += u32::from(!refused.is_temporary());
                 if self.login_failures >= self.services.options.max_login_failures {
                     return Err(End::Bye("Too many failed logins").into());
                 }
-                Err(refusal.reply.into())
-            }
-        }
-    }
-
-    async fn verify(&mut self, credentials: Credentials) -> Result<Login, Refused> {
-        let registry = &self.services.registry;
-        match credentials {
-            Credentials::Password { authorisation, user, password } => {
-                // A password that is no text is nobody's; the same work is done for it.
-                let password = password.expose_str().unwrap_or_default();
-                Ok(registry.verify_password(&user, Some(&authorisation), password, self.peer).await?)
-            }
-            Credentials::Certificate { authorisation } => {
-                // Judged now, with the lists in force now, whatever the handshake was (resumption runs no verifier).
-                let PeerIdentity { fingerprint, subject, .. } = self.services.tls.judge(&self.security.chain)?;
-                let facts = CertificateFacts { fingerprint, subject };
-                Ok(registry.verify_external(&facts, Some(&authorisation)).await?)
+                Err(in_words(&refused).into())
             }
         }
     }
@@ -210,34 +184,15 @@ impl Session {
     }
 }
 
-/// A login that failed: the answer, and the reason for the log.
-struct Refused {
-    reply: Reply,
-    reason: String,
-    temporary: bool,
-}
-
 /// RFC 5530 §3.
-impl From<LoginError> for Refused {
-    fn from(error: LoginError) -> Self {
-        let reason = error.to_string();
-        let code = match &error {
-            error if error.is_temporary() => Code::Unavailable,
-            LoginError::NotOpen(_) => Code::ContactAdmin,
-            LoginError::Ambiguous => Code::AuthorizationFailed,
-            _ => Code::AuthenticationFailed,
-        };
-        let text =
-            if error.is_secret() { "The login cannot be checked now; try later".to_owned() } else { reason.clone() };
-        Refused { reply: Reply::no(Some(code), text), reason, temporary: error.is_temporary() }
-    }
-}
-
-impl From<CertificateProblem> for Refused {
-    fn from(problem: CertificateProblem) -> Self {
-        let reason = problem.to_string();
-        Refused { reply: Reply::no(Some(Code::AuthenticationFailed), reason.clone()), reason, temporary: false }
-    }
+fn in_words(refused: &Refused) -> Reply {
+    let code = match refused {
+        refused if refused.is_temporary() => Code::Unavailable,
+        Refused::Login(LoginError::NotOpen(_)) => Code::ContactAdmin,
+        Refused::Login(LoginError::Ambiguous) => Code::AuthorizationFailed,
+        _ => Code::AuthenticationFailed,
+    };
+    Reply::no(Some(code), refused.told())
 }
 
 /// A response that breaks its mechanism's rules is BAD, and so is a cancelled exchange (RFC 3501 §6.2.2).

@@ -74,7 +74,8 @@ pub async fn serve(shared: Arc<Shared>, connection: Connection) {
             // Logged and counted where it happened; the client has got its alert.
             Err(_) => return,
         },
-        Door::Imap | Door::Smtp => (Box::new(stream), Security::default()),
+        // The others are not this door's.
+        Door::Imap | Door::Smtp | Door::Submission | Door::Submissions => (Box::new(stream), Security::default()),
     };
     let services = Arc::new(Services {
         room: shared.mail.clone(),

@@ -1,61 +1,60 @@
 //! What is answered to the engine's questions.
 
 use super::envelope::{Envelope, Recipient};
-use super::header;
-use super::refusal::Refused;
 use super::session::Session;
-use crate::accounts::{Account, AccountError};
+use crate::accounts::Account;
 use crate::mail::aftermath::{self, Arrival, HeaderFacts, Prepared};
 use crate::mail::trace_fields::{self, Hops, Received, Trust};
-use crate::mail::{Admission, DeliverError, Delivered, Delivery, MailError, ReceivedMessage};
-use crate::mss::decision::Decision;
-use crate::mss::exchange::{self, Origin, OwnMailbox, Party};
+use crate::mail::{Delivered, Delivery, MailError, ReceivedMessage};
+use crate::mss::exchange::{self, Origin, Party};
 use crate::mss::{Address, admission};
+use crate::serve::smtp::{self, Refused, accepted, delivery_failed};
 use crate::wire::smtp::command::{MailFrom, RcptTo};
-use crate::wire::smtp::path::ForwardPath;
-use crate::wire::smtp::receiver::{Answer, Question};
+use crate::wire::smtp::receiver::{Answer, Hello, Question};
 use crate::wire::smtp::reply::Reply;
 
 impl Session {
     /// Answers a question of the engine's; a refusal is counted and logged.
-    pub(super) async fn decide(&mut self, question: Question) -> Answer {
+    pub(super) async fn decided(&mut self, question: Question, hello: Option<&Hello>) -> Answer {
         let reference = self.reference();
         let decided = match question {
             Question::Mail(mail) => self.mail(mail),
             Question::Rcpt(rcpt) => self.rcpt(rcpt).await,
             Question::Open => self.open(),
-            Question::HeaderEnd => self.header_end().await,
+            Question::HeaderEnd => self.header_end(hello).await,
             Question::Message { size } => return self.message(size).await,
             // Asked and answered by the session, which holds the socket.
             Question::StartTls => Ok(()),
+            // This door never offers it.
+            Question::Auth(_) => Err(Refused::no_peer()),
         };
         match decided {
             Ok(()) => Answer::Accept,
-            Err(refused) => Answer::Reply(self.refuse(&refused, &reference)),
+            Err(refused) => Answer::Reply(self.link.refuse(&refused, &reference)),
         }
     }
 
     /// What the operator can search in the logs: the transaction, or the connection.
-    fn reference(&self) -> String {
-        self.envelope.as_ref().map_or_else(|| self.id.to_string(), |envelope| envelope.reference.clone())
+    pub(super) fn reference(&self) -> String {
+        self.envelope.as_ref().map_or_else(|| self.link.id.to_string(), |envelope| envelope.reference.clone())
     }
 
     /// `MAIL`: is there room, and may the peer speak for this sender?
     fn mail(&mut self, mail: MailFrom) -> Result<(), Refused> {
-        self.room_on_disk()?;
+        self.link.room_on_disk()?;
         let sender = match mail.path.mailbox() {
             Some(mailbox) => Some(Address::parse(&mailbox.to_string()).map_err(|e| Refused::bad_sender(&e))?),
             None => None,
         };
         let peer = self.peer.as_ref().ok_or_else(Refused::no_peer)?;
-        let space = self.shared.trust.load();
-        let rule = accepted(&admission::sender(&space, &peer.identity.subject, sender.as_ref(), self.now()))?;
+        let space = self.link.shared.trust.load();
+        let rule = accepted(&admission::sender(&space, &peer.identity.subject, sender.as_ref(), self.link.now()))?;
         let party = match &sender {
-            Some(address) => self.party(address)?,
+            Some(address) => self.link.party(address)?,
             None => Party::Null(Origin::Other),
         };
         self.transactions += 1;
-        let reference = format!("{}/{}", self.id, self.transactions);
+        let reference = format!("{}/{}", self.link.id, self.transactions);
         let domain = sender.as_ref().map_or("<>", |address| address.domain().as_str());
         tracing::info!(event = "tx-begin", reference, domain, rule, size = mail.params.size);
         self.envelope = Some(Envelope {
@@ -72,43 +71,23 @@ impl Session {
         Ok(())
     }
 
-    /// RFC 3463 X.3.1, early: before anything of the message has come.
-    fn room_on_disk(&self) -> Result<(), Refused> {
-        let least = self.shared.config.load().store.min_free;
-        match self.shared.store.free_space() {
-            Ok(free) if free >= least => Ok(()),
-            Ok(free) => {
-                tracing::warn!(free, least, "the store's disk is nearly full: mail is put off");
-                Err(Refused::disk_nearly_full())
-            }
-            Err(error) => {
-                tracing::error!(%error, "free space of the store's disk is not known");
-                Err(Refused::store_unavailable())
-            }
-        }
-    }
-
     /// `RCPT`: whose mailbox is it, may the sender write to it, has it room?
     async fn rcpt(&mut self, rcpt: RcptTo) -> Result<(), Refused> {
-        let to = self.named(&rcpt.path)?;
-        let account = self.recipient(&to)?;
+        let to = self.link.named(&rcpt.path)?;
+        let account = self.link.recipient(&to)?;
         let party = match &account {
-            Some(account) => Party::Own(own_mailbox(account)),
-            None => self.party(&to)?,
+            Some(account) => Party::Own(account.as_own()),
+            None => self.link.party(&to)?,
         };
         let envelope = self.envelope.as_ref().ok_or_else(Refused::store_unavailable)?;
-        let space = self.shared.trust.load();
-        let conversation = self.shared.mail.conversation_of(&space, &envelope.party, &party);
-        let conversation = conversation.map_err(|error| self.mailbox_failed(&error))?;
+        let space = self.link.shared.trust.load();
+        let conversation = self.link.shared.mail.conversation_of(&space, &envelope.party, &party);
+        let conversation = conversation.map_err(|error| self.link.mailbox_failed(&error))?;
         accepted(&exchange::decide_in(&space, &envelope.party, &party, conversation))?;
         // Only an own mailbox is ever accepted from outside; this is for a mistake in the rules.
         let account = account.ok_or_else(|| Refused::of_mailbox(&MailError::NoMailbox))?;
         let size = envelope.params.size.unwrap_or(0);
-        match self.shared.mail.admit(account.id, size).await {
-            Ok(Admission::Accept) => {}
-            Ok(full) => return Err(Refused::over_quota(full)),
-            Err(error) => return Err(self.mailbox_failed(&error)),
-        }
+        self.link.room_in(account.id, size).await?;
         self.add_recipient(account, rcpt);
         Ok(())
     }
@@ -123,93 +102,46 @@ impl Session {
         }
     }
 
-    /// The address that a forward path names. RFC 5321 §4.1.1.3: `<postmaster>` is the postmaster of this server.
-    fn named(&self, path: &ForwardPath) -> Result<Address, Refused> {
-        match path {
-            ForwardPath::Mailbox(mailbox) => {
-                Address::parse(&mailbox.to_string()).map_err(|e| Refused::bad_recipient(&e))
-            }
-            ForwardPath::Postmaster => {
-                self.postmaster().ok_or_else(|| Refused::bad_recipient(&"no postmaster is configured"))
-            }
-        }
-    }
-
-    fn postmaster(&self) -> Option<Address> {
-        Address::parse(&self.shared.config.load().smtp.postmaster).ok()
-    }
-
-    /// The mailbox of an address. RFC 5321 §4.5.1: `postmaster` of an own domain without such a mailbox is the one that
-    /// `smtp.postmaster` names.
-    fn recipient(&self, address: &Address) -> Result<Option<Account>, Refused> {
-        let find = |address| self.shared.registry.by_address(address).map_err(|error| account_failed(&error));
-        if let Some(account) = find(address)? {
-            return Ok(Some(account));
-        }
-        let is_postmaster = address.local().eq_ignore_ascii_case("postmaster") && self.is_own(address)?;
-        match self.postmaster().filter(|_| is_postmaster) {
-            Some(postmaster) => find(&postmaster),
-            None => Ok(None),
-        }
-    }
-
-    fn is_own(&self, address: &Address) -> Result<bool, Refused> {
-        self.shared.registry.is_own(address.domain()).map_err(|error| account_failed(&error))
-    }
-
-    /// An address as the exchange rules see it.
-    fn party(&self, address: &Address) -> Result<Party, Refused> {
-        if !self.is_own(address)? {
-            return Ok(Party::Other { address: address.clone() });
-        }
-        let account = self.shared.registry.by_address(address).map_err(|error| account_failed(&error))?;
-        Ok(match account {
-            Some(account) => Party::Own(own_mailbox(&account)),
-            None => Party::Unknown { address: address.clone() },
-        })
-    }
-
     fn open(&mut self) -> Result<(), Refused> {
         let envelope = self.envelope.as_mut().ok_or_else(Refused::store_unavailable)?;
-        envelope.incoming = Some(self.shared.mail.receive());
+        envelope.incoming = Some(self.link.shared.mail.receive());
         Ok(())
     }
 
     /// A piece of the header section: kept until it is whole (the engine bounds it), because it is judged as a whole and
     /// our lines go before it.
-    pub(super) fn header(&mut self, piece: &[u8]) {
+    pub(super) fn keep_header(&mut self, piece: &[u8]) {
         if let Some(envelope) = &mut self.envelope {
             envelope.header.extend_from_slice(piece);
         }
     }
 
     /// The header section is whole: does the message loop, and is it from whom the peer may speak for?
-    async fn header_end(&mut self) -> Result<(), Refused> {
+    async fn header_end(&mut self, hello: Option<&Hello>) -> Result<(), Refused> {
         let Some(envelope) = &mut self.envelope else { return Err(Refused::store_unavailable()) };
         let peer = self.peer.as_ref().ok_or_else(Refused::no_peer)?;
         let header = std::mem::take(&mut envelope.header);
         envelope.facts = HeaderFacts::of(&header);
-        let config = self.shared.config.load_full();
+        let config = self.link.shared.config.load_full();
         if Hops::of(&header, &config.server.name).is_loop(config.smtp.max_received as usize) {
             return Err(Refused::mail_loop());
         }
-        let senders = header::senders(&header);
-        accepted(&admission::header(&self.shared.trust.load(), &peer.identity.subject, &senders))?;
+        let senders = smtp::senders(&header);
+        accepted(&admission::header(&self.link.shared.trust.load(), &peer.identity.subject, &senders))?;
         let from_domain = senders.from.first().map(|address| address.domain().as_str());
-        let lines = self.trace_lines(from_domain)?;
+        let lines = self.trace_lines(from_domain, hello)?;
         self.keep(lines.as_bytes()).await?;
         self.keep(&trace_fields::without_ours(&header)).await
     }
 
-    fn trace_lines(&self, from_domain: Option<&str>) -> Result<String, Refused> {
+    fn trace_lines(&self, from_domain: Option<&str>, hello: Option<&Hello>) -> Result<String, Refused> {
         let (Some(envelope), Some(peer)) = (&self.envelope, &self.peer) else { return Err(Refused::no_peer()) };
-        let config = self.shared.config.load();
-        let hello = self.receiver.hello();
+        let config = self.link.shared.config.load();
         let extended = hello.is_none_or(|hello| hello.extended);
         let recipient = envelope.only_recipient();
         let received = Received {
             hello: hello.map_or("unknown", |hello| hello.name.as_str()),
-            address: self.address,
+            address: self.link.address,
             by: &config.server.name,
             // RFC 3848, RFC 6531 §4.3. There is no keyword for HELO behind TLS.
             protocol: if envelope.params.smtp_utf8 {
@@ -222,7 +154,7 @@ impl Session {
             tls: &peer.tls,
             id: &envelope.reference,
             recipient: recipient.as_deref(),
-            at: self.now(),
+            at: self.link.now(),
         };
         let subject = peer.identity.subject.to_string();
         let trust = Trust {
@@ -235,25 +167,21 @@ impl Session {
     }
 
     /// A piece of the body.
-    pub(super) async fn body(&mut self, piece: &[u8]) {
-        if let Err(refused) = self.keep(piece).await {
-            let reference = self.reference();
-            let reply = self.refuse(&refused, &reference);
-            self.receiver.fail_message(reply);
-        }
+    pub(super) async fn keep_body(&mut self, piece: &[u8]) -> Result<(), Reply> {
+        self.keep(piece).await.map_err(|refused| self.link.refuse(&refused, &self.reference()))
     }
 
     async fn keep(&mut self, bytes: &[u8]) -> Result<(), Refused> {
         let incoming = self.envelope.as_mut().and_then(|envelope| envelope.incoming.as_mut());
         let written = incoming.ok_or_else(Refused::store_unavailable)?.write(bytes).await;
-        written.map_err(|error| self.mailbox_failed(&error))
+        written.map_err(|error| self.link.mailbox_failed(&error))
     }
 
     /// The message is complete: one commit for all its mailboxes.
     async fn message(&mut self, size: u64) -> Answer {
         let reference = self.reference();
         let Some(envelope) = self.envelope.take() else {
-            return Answer::Reply(self.refuse(&Refused::store_unavailable(), &reference));
+            return Answer::Reply(self.link.refuse(&Refused::store_unavailable(), &reference));
         };
         let reports_wanted = envelope.success_reports_wanted();
         match self.commit(envelope).await {
@@ -264,7 +192,7 @@ impl Session {
             }
             Err(refused) => {
                 tracing::info!(event = "tx-abort", reference, why = refused.rule);
-                Answer::Reply(self.refuse(&refused, &reference))
+                Answer::Reply(self.link.refuse(&refused, &reference))
             }
         }
     }
@@ -272,10 +200,10 @@ impl Session {
     async fn commit(&self, envelope: Envelope) -> Result<Delivered, Refused> {
         let return_path = envelope.return_path();
         let incoming = envelope.incoming.ok_or_else(Refused::store_unavailable)?;
-        let message: ReceivedMessage = incoming.finish().await.map_err(|error| self.mailbox_failed(&error))?;
+        let message: ReceivedMessage = incoming.finish().await.map_err(|error| self.link.mailbox_failed(&error))?;
         let recipients: Vec<_> = envelope.recipients.iter().map(|recipient| recipient.account).collect();
         let arrival = Arrival {
-            space: &self.shared.trust.load_full(),
+            space: &self.link.shared.trust.load_full(),
             sender: envelope.sender.as_ref(),
             party: &envelope.party,
             facts: &envelope.facts,
@@ -283,29 +211,21 @@ impl Session {
             skip: our_own_octets(&return_path),
             recipients: &recipients,
             reference: &envelope.reference,
-            largest: self.shared.config.load().limits.message,
-            now: self.now(),
+            largest: self.link.shared.config.load().limits.message,
+            now: self.link.now(),
         };
-        let Prepared { recipients, also, follow_up } = aftermath::prepare(&self.shared.mail, arrival).await;
+        let Prepared { recipients, also, follow_up } = aftermath::prepare(&self.link.shared.mail, arrival).await;
         let count = recipients.len();
-        let delivery = Delivery { also, ..Delivery::new(message, recipients, self.now()) };
-        let delivered = follow_up.deliver(&self.shared.mail, delivery).await;
+        let delivery = Delivery { also, ..Delivery::new(message, recipients, self.link.now()) };
+        let delivered = follow_up.deliver(&self.link.shared.mail, delivery).await;
         delivered.map_err(|error| delivery_failed(&error, count))
     }
 
     fn count_delivery(&self, delivered: &Delivered, size: u64) {
-        let metrics = &self.shared.metrics;
+        let metrics = &self.link.shared.metrics;
         metrics.messages_received.inc();
         metrics.bytes_received.inc_by(size);
         metrics.deliveries.inc_by(delivered.uids.len() as u64);
-    }
-
-    fn mailbox_failed(&self, error: &MailError) -> Refused {
-        let refused = Refused::of_mailbox(error);
-        if refused.code() < 500 {
-            tracing::error!(%error, "a mailbox or the store does not take mail");
-        }
-        refused
     }
 }
 
@@ -317,34 +237,4 @@ fn our_own_octets(return_path: &str) -> u32 {
 /// The only yes to a message. RFC 3463 2.6.0.
 fn taken(_proof: &Delivered, reference: &str) -> Reply {
     Reply::new(250, (2, 6, 0), format!("{reference} delivered"))
-}
-
-/// The rule that lets pass, or the refusal.
-fn accepted(decision: &Decision) -> Result<&'static str, Refused> {
-    match decision.refusal() {
-        None => Ok(decision.rule().name()),
-        Some(refusal) => Err(refusal.into()),
-    }
-}
-
-fn own_mailbox(account: &Account) -> OwnMailbox {
-    OwnMailbox {
-        address: account.address.clone(),
-        kind: account.kind,
-        test: account.data.test,
-        restricted: account.data.restricted,
-        state: account.state,
-    }
-}
-
-fn account_failed(error: &AccountError) -> Refused {
-    tracing::error!(%error, "an account cannot be read");
-    Refused::store_unavailable()
-}
-
-fn delivery_failed(error: &DeliverError, recipients: usize) -> Refused {
-    if matches!(error, DeliverError::Commit(_)) {
-        tracing::error!(%error, "a delivery was not committed");
-    }
-    Refused::of_delivery(error, recipients)
 }

@@ -14,7 +14,7 @@
 //!
 //! # Rules
 //!
-//! 1. The engine decides what SMTP says, this door what we say. Every refusal is a [`refusal::Refused`]: it has a rule's
+//! 1. The engine decides what SMTP says, this door what we say. Every refusal is a [`Refused`](super::smtp::Refused): it has a rule's
 //!    name, codes, a reference, a counter and a log line.
 //! 2. A 250 for a message is made from a [`Delivered`](crate::mail::Delivered) and from nothing else.
 //! 3. Nothing of a message is logged: no address but its domain, no header field, no body.
@@ -27,29 +27,32 @@
 
 mod answers;
 mod envelope;
-mod header;
-mod refusal;
 mod session;
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
+use super::smtp::{Driver, IDLE_COMMANDS, Link};
 use super::{Connection, Shared};
-use crate::wire::smtp::receiver::Limits;
+use crate::wire::smtp::receiver::{Limits, Role, Settings};
 
 /// Serves one connection to its end.
 pub async fn serve(shared: Arc<Shared>, connection: Connection) {
     let Connection { stream, peer, id, permit, .. } = connection;
     tracing::info!(event = "link", "connection from {peer}");
-    let ended = session::Session::new(shared, id, peer.ip()).run(stream).await;
+    let settings = Settings {
+        host: shared.config.load().server.name.clone(),
+        reference: id.to_string(),
+        limits: engine_limits(&shared),
+        role: Role::Operators,
+    };
+    let session = session::Session::new(Link { shared, id, address: peer.ip() });
+    let ended = Driver::new(session, settings).run(stream).await;
     tracing::info!(event = "unlink", "connection ended: {ended}");
     drop(permit);
 }
 
 /// The engine's bounds, as they are configured now.
 fn engine_limits(shared: &Shared) -> Limits {
-    /// Commands without effect that a connection may say between two messages: far above what a real peer says.
-    const IDLE_COMMANDS: u32 = 100;
     let config = shared.config.load();
     let (smtp, limits) = (&config.smtp, &config.limits);
     Limits {
@@ -67,10 +70,4 @@ fn engine_limits(shared: &Shared) -> Limits {
         plaintext_timeout: smtp.plaintext_timeout,
         session_timeout: smtp.session_timeout,
     }
-}
-
-/// Unix seconds.
-fn now() -> i64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }

@@ -2,9 +2,10 @@
 //!
 //! RFC 5321 §4.1; RFC 3207 (STARTTLS), RFC 3030 (BDAT), RFC 4954 (AUTH).
 
-use super::params::{MailParams, ParamError, RcptParams};
+use super::params::{Extensions, MailParams, ParamError, RcptParams};
 use super::path::{self, ForwardPath, PathError, ReversePath};
 use super::reply::Reply;
+use crate::wire::sasl::Secret;
 
 /// `MAIL FROM:<path> parameters`
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +39,7 @@ pub enum Command {
         /// In upper case.
         mechanism: String,
         /// Base64 as it came; `=` is an empty response.
-        initial: Option<String>,
+        initial: Option<Secret>,
     },
     /// `MAIL` (RFC 5321 §4.1.1.2)
     Mail(MailFrom),
@@ -149,18 +150,18 @@ impl CommandError {
 }
 
 impl Command {
-    /// Reads a line, without its CRLF, whose verb is `verb`.
+    /// Reads a line, without its CRLF, whose verb is `verb`. `extensions`: what was announced beside the rest.
     ///
     /// # Errors
     /// When what follows the verb is not as its RFC says.
-    pub fn parse(verb: Verb, line: &str) -> Result<Command, CommandError> {
+    pub fn parse(verb: Verb, line: &str, extensions: Extensions) -> Result<Command, CommandError> {
         let rest = line.get(verb.name().len()..).unwrap_or_default();
         match verb {
             Verb::Ehlo => greeting_name(rest, "EHLO name").map(Command::Ehlo),
             Verb::Helo => greeting_name(rest, "HELO name").map(Command::Helo),
             Verb::StartTls => alone(rest, Command::StartTls, "STARTTLS"),
             Verb::Auth => auth(rest),
-            Verb::Mail => mail(rest),
+            Verb::Mail => mail(rest, extensions),
             Verb::Rcpt => rcpt(rest),
             Verb::Data => alone(rest, Command::Data, "DATA"),
             Verb::Bdat => bdat(rest),
@@ -200,13 +201,13 @@ fn auth(rest: &str) -> Result<Command, CommandError> {
     if !is_name {
         return Err(CommandError::Syntax(USAGE));
     }
-    Ok(Command::Auth { mechanism: mechanism.to_ascii_uppercase(), initial: initial.map(str::to_owned) })
+    Ok(Command::Auth { mechanism: mechanism.to_ascii_uppercase(), initial: initial.map(Secret::new) })
 }
 
-fn mail(rest: &str) -> Result<Command, CommandError> {
+fn mail(rest: &str, extensions: Extensions) -> Result<Command, CommandError> {
     let rest = after_word(rest, "FROM:").ok_or(CommandError::Syntax("MAIL FROM:<address> [parameters]"))?;
     let (path, rest) = path::reverse_path(rest).map_err(CommandError::Sender)?;
-    let params = MailParams::parse(rest).map_err(CommandError::Param)?;
+    let params = MailParams::parse(rest, extensions).map_err(CommandError::Param)?;
     Ok(Command::Mail(MailFrom { path, params }))
 }
 
@@ -246,7 +247,7 @@ mod tests {
     use crate::wire::smtp::params::BodyKind;
 
     fn parse(line: &str) -> Result<Command, CommandError> {
-        Command::parse(Verb::of(line).expect("a known verb"), line)
+        Command::parse(Verb::of(line).expect("a known verb"), line, Extensions::default())
     }
 
     #[test]

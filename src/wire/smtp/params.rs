@@ -1,7 +1,8 @@
 //! What `MAIL` and `RCPT` carry after the path: SIZE, BODY, SMTPUTF8, and the DSN parameters.
 //!
 //! RFC 1870 (SIZE), RFC 6152 (8BITMIME), RFC 6531 (SMTPUTF8), RFC 3461 (DSN; xtext), RFC 6533 §3 (utf-8 addresses in
-//! ORCPT). A parameter given twice is an error, and so is one that was never announced (RFC 5321 §4.1.1.11).
+//! ORCPT); of submission RFC 4954 §5 (AUTH) and RFC 4865 (FUTURERELEASE). A parameter given twice is an error, and so is
+//! one that was never announced (RFC 5321 §4.1.1.11): what a door announces beside the rest is [`Extensions`]'s to say.
 
 use std::fmt;
 
@@ -24,6 +25,24 @@ pub enum Return {
     Headers,
 }
 
+/// What a door announces beside what every door does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extensions {
+    /// `AUTH` (RFC 4954): `MAIL` may carry `AUTH=`.
+    pub auth: bool,
+    /// `FUTURERELEASE` (RFC 4865): `MAIL` may carry `HOLDFOR=` or `HOLDUNTIL=`.
+    pub future_release: bool,
+}
+
+/// How long the sender wants a message held back. RFC 4865 §5.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// `HOLDFOR=`: so many seconds.
+    For(u64),
+    /// `HOLDUNTIL=`: up to this moment, Unix seconds.
+    Until(i64),
+}
+
 /// The parameters of `MAIL`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MailParams {
@@ -37,6 +56,8 @@ pub struct MailParams {
     pub ret: Option<Return>,
     /// The sender's own identifier of this transaction, decoded. RFC 3461 §4.4.
     pub envelope_id: Option<String>,
+    /// Not to be sent before. RFC 4865 §5.
+    pub hold: Option<Hold>,
 }
 
 /// When the sender wants a report about one recipient. RFC 3461 §4.1.
@@ -92,7 +113,7 @@ impl MailParams {
     ///
     /// # Errors
     /// Names the first parameter that is wrong.
-    pub fn parse(text: &str) -> Result<MailParams, ParamError> {
+    pub fn parse(text: &str, extensions: Extensions) -> Result<MailParams, ParamError> {
         let mut params = MailParams::default();
         let mut seen = Seen::default();
         for param in words(text)? {
@@ -104,7 +125,21 @@ impl MailParams {
                 ("SMTPUTF8", None) => params.smtp_utf8 = true,
                 ("RET", Some(value)) => params.ret = Some(ret(value).ok_or_else(malformed)?),
                 ("ENVID", Some(value)) => params.envelope_id = Some(envelope_id(value).ok_or_else(malformed)?),
+                // RFC 4954 §5: who gave us the message is not told on; nobody here would believe it of a client.
+                ("AUTH", Some(value)) if extensions.auth => drop(decode_xtext(value).ok_or_else(malformed)?),
+                // RFC 4865 §5: one of the two, not both.
+                ("HOLDFOR" | "HOLDUNTIL", Some(_)) if extensions.future_release && params.hold.is_some() => {
+                    return Err(ParamError::Twice(param.key));
+                }
+                ("HOLDFOR", Some(value)) if extensions.future_release => {
+                    params.hold = Some(hold_for(value).ok_or_else(malformed)?);
+                }
+                ("HOLDUNTIL", Some(value)) if extensions.future_release => {
+                    params.hold = Some(hold_until(value).ok_or_else(malformed)?);
+                }
                 ("SIZE" | "BODY" | "SMTPUTF8" | "RET" | "ENVID", _) => return Err(malformed()),
+                ("AUTH", None) if extensions.auth => return Err(malformed()),
+                ("HOLDFOR" | "HOLDUNTIL", None) if extensions.future_release => return Err(malformed()),
                 _ => return Err(ParamError::Unknown(param.key)),
             }
         }
@@ -193,6 +228,19 @@ fn ret(value: &str) -> Option<Return> {
         "HDRS" => Some(Return::Headers),
         _ => None,
     }
+}
+
+/// RFC 4865 §5: `future-release-interval = 1*9DIGIT`, in seconds.
+fn hold_for(value: &str) -> Option<Hold> {
+    let digits = (1..=9).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_digit());
+    value.parse().ok().filter(|_| digits).map(Hold::For)
+}
+
+/// RFC 4865 §5: a date-time of RFC 3339 §5.6.
+fn hold_until(value: &str) -> Option<Hold> {
+    let shape = (20..=35).contains(&value.len()) && value.as_bytes().get(10).is_some_and(|b| b"Tt".contains(b));
+    let at: jiff::Timestamp = value.parse().ok().filter(|_| shape)?;
+    Some(Hold::Until(at.as_second()))
 }
 
 /// RFC 3461 §4.4: xtext of printable characters, at most 100 of them.
@@ -300,7 +348,9 @@ mod tests {
 
     #[test]
     fn the_parameters_of_mail_are_read_in_any_case_and_order() {
-        let params = MailParams::parse(" body=8bitmime SIZE=1234  smtputf8 RET=hdrs ENVID=QQ+2B314").unwrap();
+        let params =
+            MailParams::parse(" body=8bitmime SIZE=1234  smtputf8 RET=hdrs ENVID=QQ+2B314", Extensions::default())
+                .unwrap();
         let wanted = MailParams {
             size: Some(1234),
             body: BodyKind::EightBitMime,
@@ -309,8 +359,11 @@ mod tests {
             envelope_id: Some("QQ+314".to_owned()),
         };
         assert_eq!(params, wanted);
-        assert_eq!(MailParams::parse("").unwrap(), MailParams::default());
-        assert_eq!(MailParams::parse(" SIZE=99999999999999999999").unwrap().size, Some(u64::MAX));
+        assert_eq!(MailParams::parse("", Extensions::default()).unwrap(), MailParams::default());
+        assert_eq!(
+            MailParams::parse(" SIZE=99999999999999999999", Extensions::default()).unwrap().size,
+            Some(u64::MAX)
+        );
     }
 
     #[test]
@@ -333,10 +386,16 @@ mod tests {
             " =1",
             " -A=1",
         ] {
-            assert!(matches!(MailParams::parse(text), Err(ParamError::Malformed(_))), "{text:?}");
+            assert!(
+                matches!(MailParams::parse(text, Extensions::default()), Err(ParamError::Malformed(_))),
+                "{text:?}"
+            );
         }
-        assert_eq!(MailParams::parse(" SIZE=1 size=2"), Err(ParamError::Twice("SIZE".to_owned())));
-        assert_eq!(MailParams::parse(" AUTH=<>"), Err(ParamError::Unknown("AUTH".to_owned())));
+        assert_eq!(
+            MailParams::parse(" SIZE=1 size=2", Extensions::default()),
+            Err(ParamError::Twice("SIZE".to_owned()))
+        );
+        assert_eq!(MailParams::parse(" AUTH=<>", Extensions::default()), Err(ParamError::Unknown("AUTH".to_owned())));
     }
 
     #[test]
@@ -378,5 +437,30 @@ mod tests {
             assert_eq!(decode_xtext(&encode_xtext(text)).as_deref(), Some(text));
         }
         assert_eq!(encode_xtext("a+b=c d"), "a+2Bb+3Dc+20d");
+    }
+
+    #[test]
+    fn what_is_not_announced_is_not_known() {
+        let all = Extensions { auth: true, future_release: true };
+        for param in ["AUTH=<>", "AUTH=a+40b.example", "HOLDFOR=60", "HOLDUNTIL=2026-11-25T16:00:00Z"] {
+            let text = format!(" {param}");
+            assert!(MailParams::parse(&text, all).is_ok(), "{param}");
+            let unknown = MailParams::parse(&text, Extensions::default());
+            assert!(matches!(unknown, Err(ParamError::Unknown(_))), "{param}: {unknown:?}");
+        }
+    }
+
+    #[test]
+    fn a_message_is_held_for_a_time_or_until_one() {
+        let all = Extensions { auth: true, future_release: true };
+        let hold = |text: &str| MailParams::parse(text, all).map(|params| params.hold);
+        assert_eq!(hold(" HOLDFOR=86400"), Ok(Some(Hold::For(86_400))));
+        assert_eq!(hold(" holduntil=1970-01-01T00:01:00Z"), Ok(Some(Hold::Until(60))));
+        assert_eq!(hold(" HOLDUNTIL=1970-01-01T01:01:00+01:00"), Ok(Some(Hold::Until(60))));
+        for bad in ["HOLDFOR", "HOLDFOR=1234567890", "HOLDFOR=-1", "HOLDUNTIL=tomorrow", "HOLDUNTIL=2026-11-25", "AUTH"]
+        {
+            assert!(matches!(hold(&format!(" {bad}")), Err(ParamError::Malformed(_))), "{bad}");
+        }
+        assert!(matches!(hold(" HOLDFOR=1 HOLDUNTIL=2026-11-25T16:00:00Z"), Err(ParamError::Twice(_))));
     }
 }

@@ -78,11 +78,14 @@ impl Receiver {
     pub(super) fn content_rules(&self) -> ContentRules {
         let limits = &self.settings.limits;
         let (utf8, eight_bit) = self.transaction.as_ref().map_or((false, false), |t| (t.utf8, t.eight_bit));
+        // Programs do send 8-bit data without a word. RFC 6409 §8 lets the first server mend what it takes in: the driver
+        // sees the pieces, and says 8BITMIME when it sends the message on.
+        let undeclared = self.settings.role.submission().is_some();
         ContentRules {
             // RFC 6531 §3.6 for SMTPUTF8. RFC 6152 speaks of bodies only, but senders that declare 8BITMIME put raw
             // bytes into header fields as well; to refuse them would lose mail and protect nobody.
-            eight_bit_header: utf8 || eight_bit,
-            eight_bit_body: eight_bit,
+            eight_bit_header: utf8 || eight_bit || undeclared,
+            eight_bit_body: eight_bit || undeclared,
             line: limits.text_line.saturating_sub(2).max(1),
             header: limits.header,
             size: limits.message,

@@ -1,14 +1,15 @@
 //! Command lines out of a stream: CRLF only, bounded, the same in whatever pieces the bytes arrive.
 
 use memchr::memchr2;
+use zeroize::Zeroizing;
 
 use super::super::content::Fault;
 
 /// What was read.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Line {
-    /// A line, without its CRLF.
-    Complete(Vec<u8>),
+    /// A line, without its CRLF; wiped when dropped, for it may hold a password.
+    Complete(Zeroizing<Vec<u8>>),
     /// A line longer than the limit has ended; its bytes are gone.
     TooLong,
     /// A line so long that nobody waits for its end.
@@ -22,7 +23,7 @@ const PATIENCE: usize = 64 << 10;
 
 #[derive(Debug)]
 pub(super) struct LineReader {
-    line: Vec<u8>,
+    line: Zeroizing<Vec<u8>>,
     /// Octets of the line so far, kept or not.
     length: usize,
     after_cr: bool,
@@ -32,7 +33,7 @@ pub(super) struct LineReader {
 impl LineReader {
     /// `limit`: the longest line in octets, CRLF included.
     pub(super) fn new(limit: usize) -> LineReader {
-        LineReader { line: Vec::new(), length: 0, after_cr: false, limit }
+        LineReader { line: Zeroizing::default(), length: 0, after_cr: false, limit }
     }
 
     /// Takes bytes off the front of `input`, up to the end of the next line. `None`: all was used, more is needed.
@@ -67,7 +68,7 @@ impl LineReader {
         if self.length + 2 <= self.limit {
             self.line.extend_from_slice(text);
         } else {
-            self.line = Vec::new();
+            self.line = Zeroizing::default();
         }
         (self.length <= self.limit + PATIENCE).then_some(())
     }
@@ -109,13 +110,13 @@ mod tests {
 
     #[test]
     fn lines_end_in_crlf() {
-        let complete = |text: &str| Line::Complete(text.as_bytes().to_vec());
+        let complete = |text: &str| Line::Complete(text.as_bytes().to_vec().into());
         assert_eq!(lines(b"NOOP\r\n\r\n0123456789\r\nQU"), [complete("NOOP"), complete(""), complete("0123456789")]);
     }
 
     #[test]
     fn a_long_line_is_skipped_and_the_next_one_read() {
-        assert_eq!(lines(b"0123456789a\r\nNOOP\r\n"), [Line::TooLong, Line::Complete(b"NOOP".to_vec())]);
+        assert_eq!(lines(b"0123456789a\r\nNOOP\r\n"), [Line::TooLong, Line::Complete(b"NOOP".to_vec().into())]);
     }
 
     #[test]

@@ -20,145 +20,37 @@
 //! * The *intake* follows one message's bytes ([`super::content`]), whether `DATA` or `BDAT` brings them.
 //!
 //! What is known of each verb stands in one table ([`table`]): when it may come, how long its line may be, what is checked,
-//! what it does. Submission will add to that table (`AUTH`, with a question of its own before `MAIL` is allowed) and leave
-//! the rest as it is.
+//! what it does. The door of those who send ([`Role::Submission`]) differs in little, which stands in [`auth`]: `AUTH`, with
+//! a question of its own before `MAIL` is allowed; `FUTURERELEASE`; and 8-bit data that was not declared is taken.
 //!
 //! # Time
 //!
 //! Is what the driver says it is: a duration since the connection was accepted. [`Receiver::deadline`] says when
 //! [`Receiver::tick`] wants to be called.
 
+mod auth;
 mod intake;
 mod line;
 mod refusal;
 mod table;
+mod types;
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
-use super::command::{MailFrom, RcptTo};
-use super::params::BodyKind;
+use super::params::{BodyKind, Extensions};
 use super::reply::Reply;
+use crate::wire::sasl::Exchange;
+pub use auth::{FutureRelease, Role, Submission};
 use intake::Intake;
 use line::{Line, LineReader};
 pub use refusal::{Refusal, Then};
-
-/// Time since the connection was accepted.
-pub type Tick = Duration;
-
-/// The bounds of a connection.
-#[derive(Clone, Debug)]
-pub struct Limits {
-    /// Biggest message in octets; announced by SIZE.
-    pub message: u64,
-    /// Longest header section in octets.
-    pub header: u64,
-    /// Longest line of a message in octets, CRLF included. RFC 5321 §4.5.3.1.6 has 1000.
-    pub text_line: usize,
-    /// Longest line of `MAIL`, `RCPT` and `VRFY` in octets, CRLF included; other commands have 512 (RFC 5321 §4.5.3.1.4).
-    pub command_line: usize,
-    /// Most recipients of a transaction.
-    pub recipients: usize,
-    /// Errors after which the connection is closed. All refused recipients of a transaction count as one; a message that
-    /// is taken sets the count to zero.
-    pub errors: u32,
-    /// Commands without effect (`NOOP`, `RSET`, `HELP` …) between two messages, after which each counts as an error.
-    pub idle_commands: u32,
-    /// Most transactions.
-    pub transactions: u32,
-    /// Longest wait for a command. RFC 5321 §4.5.3.2.7.
-    pub command_timeout: Duration,
-    /// Longest wait for the next piece of a message. RFC 5321 §4.5.3.2.5.
-    pub data_timeout: Duration,
-    /// Longest time for one message.
-    pub message_timeout: Duration,
-    /// Longest time without TLS.
-    pub plaintext_timeout: Duration,
-    /// Age from which no new transaction begins.
-    pub session_timeout: Duration,
-}
-
-/// What the engine is told at its start.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Our host name.
-    pub host: String,
-    /// What the operator can search in the logs; stands in every refusal.
-    pub reference: String,
-    /// The bounds.
-    pub limits: Limits,
-}
-
-/// How the peer greeted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hello {
-    /// The name it gave. Not verified; safe to write into a header field.
-    pub name: String,
-    /// `EHLO`, not `HELO`.
-    pub extended: bool,
-}
-
-/// What the engine asks.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Question {
-    /// May TLS start?
-    StartTls,
-    /// May this sender begin a transaction?
-    Mail(MailFrom),
-    /// May this recipient be part of it?
-    Rcpt(RcptTo),
-    /// A message is about to come: where does it go?
-    Open,
-    /// The header section is complete: may the message go on?
-    HeaderEnd,
-    /// The message is complete: is it taken? A yes is [`Answer::Reply`] with a 2xx reply.
-    Message {
-        /// Its size in octets, as it was given out.
-        size: u64,
-    },
-}
-
-/// What is answered to a question.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// Yes, in the engine's words. No answer to [`Question::Message`], where only words made from a commit are a yes.
-    Accept,
-    /// Yes (2xx) or no (4xx, 5xx), in these words. 421 ends the connection too (RFC 5321 §3.8).
-    Reply(Reply),
-    /// No, and the connection ends.
-    Close(Reply),
-}
-
-/// What is to be done next.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Step<'i> {
-    /// Write the output, read bytes.
-    NeedBytes,
-    /// Answer the question that was asked.
-    NeedAnswer,
-    /// Answer this.
-    Ask(Question),
-    /// A piece of the message's header section, up to and with the empty line.
-    Header(&'i [u8]),
-    /// A piece of the message's body.
-    Body(&'i [u8]),
-    /// For counters and logs: the engine refused something; the reply is in the output, or follows when the message ends.
-    Refused(Refusal),
-    /// The transaction is over without a message: drop what belongs to it.
-    Discard,
-    /// Write the output, start TLS, call [`Receiver::tls_started`].
-    StartTls,
-    /// Write the output, close the connection.
-    Close {
-        /// The peer may be in the middle of sending: read and throw away for a moment, or it never sees the reply.
-        linger: bool,
-    },
-}
+pub use types::{Answer, Hello, Limits, Question, Settings, Step, Tick};
 
 #[derive(Debug, Default)]
 struct Session {
     hello: Option<Hello>,
     tls: bool,
+    logged_in: bool,
     errors: u32,
     idle_commands: u32,
     transactions: u32,
@@ -178,6 +70,7 @@ struct Transaction {
 #[derive(Debug)]
 enum Asked {
     StartTls,
+    Auth,
     Mail { utf8: bool, eight_bit: bool },
     Rcpt,
     Open,
@@ -188,6 +81,8 @@ enum Asked {
 #[derive(Debug)]
 enum Phase {
     Command,
+    /// The next line answers a challenge.
+    Auth(Exchange),
     Message,
     /// Octets of a chunk that belongs to no transaction, and what is answered when they are gone.
     Swallow {
@@ -219,7 +114,7 @@ pub struct Receiver {
 impl Receiver {
     /// A new connection; the greeting is in the output.
     pub fn new(settings: Settings) -> Receiver {
-        let line = LineReader::new(settings.limits.command_line.max(table::SHORT_LINE));
+        let line = LineReader::new(table::longest_line(&settings));
         let mut receiver = Receiver {
             settings,
             session: Session::default(),
@@ -272,6 +167,11 @@ impl Receiver {
                         return Step::NeedBytes;
                     }
                 }
+                Phase::Auth(_) => {
+                    if !self.command_line(input) {
+                        return Step::NeedBytes;
+                    }
+                }
                 Phase::Message => {
                     if let Some(step) = self.message(input) {
                         return step;
@@ -292,13 +192,14 @@ impl Receiver {
         let patience = match self.phase {
             _ if self.asked.is_some() => return None,
             Phase::Ended { .. } | Phase::Tls => return None,
-            Phase::Command => limits.command_timeout,
+            Phase::Command | Phase::Auth(_) => limits.command_timeout,
             Phase::Message | Phase::Swallow { .. } => limits.data_timeout,
         };
         let intake = self.transaction.as_ref().and_then(|transaction| transaction.intake.as_ref());
         let message = intake.map_or(Tick::MAX, |intake| intake.since + limits.message_timeout);
-        let plaintext = if self.session.tls { Tick::MAX } else { limits.plaintext_timeout };
-        Some(message.min(plaintext).min(self.heard + patience))
+        let is_in = self.session.tls && self.is_let_in();
+        let outside = if is_in { Tick::MAX } else { limits.plaintext_timeout };
+        Some(message.min(outside).min(self.heard + patience))
     }
 
     /// Time passes. Past the deadline the peer is told so, and the connection ends.
@@ -367,6 +268,7 @@ impl Receiver {
                 self.say(&words(220, (2, 0, 0), "Ready to start TLS"));
                 self.phase = Phase::Tls;
             }
+            Asked::Auth => self.login_accepted(reply),
             Asked::Mail { utf8, eight_bit } => {
                 self.say(&words(250, (2, 1, 0), "Sender ok"));
                 self.session.transactions += 1;
@@ -400,6 +302,7 @@ impl Receiver {
     fn denied(&mut self, asked: Asked, reply: Reply) {
         match asked {
             Asked::StartTls => self.say(&reply),
+            Asked::Auth => self.login_refused(&reply),
             Asked::Mail { .. } => self.denied_and_counted(&reply, true),
             Asked::Rcpt => {
                 let Some(transaction) = &mut self.transaction else { return };
@@ -437,7 +340,13 @@ impl Receiver {
         let Some(line) = self.line.read(input) else { return false };
         self.heard = self.now;
         match line {
+            Line::Complete(line) if matches!(self.phase, Phase::Auth(_)) => self.challenge_answered(&line),
             Line::Complete(line) => self.command(&line),
+            Line::TooLong if matches!(self.phase, Phase::Auth(_)) => {
+                // RFC 4954 §4: a line beyond the limit fails the exchange.
+                self.phase = Phase::Command;
+                self.refuse(Refusal::long_exchange());
+            }
             Line::TooLong => self.refuse(Refusal::long_command()),
             Line::Endless => self.refuse(Refusal::endless_command()),
             Line::BadEnd(fault) => self.refuse(Refusal::bad_line_end(fault)),
@@ -447,6 +356,15 @@ impl Receiver {
             self.plaintext_behind_starttls();
         }
         true
+    }
+
+    /// What this door announces beside what every door does.
+    fn extensions(&self) -> Extensions {
+        let submission = self.settings.role.submission();
+        Extensions {
+            auth: submission.is_some(),
+            future_release: submission.is_some_and(|submission| submission.future_release.is_some()),
+        }
     }
 
     fn ask(&mut self, asked: Asked, question: Question) {

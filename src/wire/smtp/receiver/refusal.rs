@@ -6,6 +6,7 @@
 use super::super::command::CommandError;
 use super::super::content::Fault;
 use super::super::reply::Reply;
+use crate::wire::sasl::SaslError;
 
 /// What a refusal means for the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +61,44 @@ impl Refusal {
 
     pub(super) fn not_offered() -> Refusal {
         Refusal::new("not-offered", 502, (5, 5, 1), "Not offered here", Then::Count)
+    }
+
+    /// RFC 4954 §6: `530 Authentication required`.
+    pub(super) fn auth_required() -> Refusal {
+        Refusal::new("auth-required", 530, (5, 7, 0), "Authentication required", Then::Count)
+    }
+
+    /// RFC 4954 §6: `538 Encryption required`, for clients that would send a password in plain text.
+    pub(super) fn auth_needs_tls() -> Refusal {
+        Refusal::new("auth-needs-tls", 538, (5, 7, 11), "Encryption required: say STARTTLS first", Then::Count)
+    }
+
+    /// RFC 4954 §4: after a login no other.
+    pub(super) fn auth_already() -> Refusal {
+        Refusal::new("auth-already", 503, (5, 5, 1), "Logged in already", Then::Count)
+    }
+
+    /// RFC 4954 §4: `504`.
+    pub(super) fn unknown_mechanism() -> Refusal {
+        Refusal::new("auth-mechanism", 504, (5, 5, 4), "This mechanism is not offered", Then::Count)
+    }
+
+    /// RFC 4954 §4: 501 for `*`; 501 5.5.2 for what is no base64, or not what the mechanism asks for.
+    pub(super) fn bad_exchange(error: SaslError) -> Refusal {
+        match error {
+            SaslError::Cancelled => {
+                Refusal::new("auth-cancelled", 501, (5, 7, 0), "Authentication cancelled", Then::Count)
+            }
+            SaslError::NotBase64 => Refusal::new("auth-syntax", 501, (5, 5, 2), "Response is not base64", Then::Count),
+            SaslError::Malformed => {
+                Refusal::new("auth-syntax", 501, (5, 5, 2), "Response breaks the mechanism's syntax", Then::Count)
+            }
+        }
+    }
+
+    /// RFC 4954 §4: `500` where a line of the exchange is too long (RFC 3463 X.5.6: exchange line too long).
+    pub(super) fn long_exchange() -> Refusal {
+        Refusal::new("auth-syntax", 500, (5, 5, 6), "Authentication exchange line is too long", Then::Count)
     }
 
     pub(super) fn bad_sequence(text: &'static str) -> Refusal {

@@ -3,17 +3,47 @@
 use super::super::command::{Command, MailFrom, RcptTo, Verb};
 use super::super::path::ForwardPath;
 use super::super::reply::Reply;
+use super::auth::{AUTH_LINE, auth, check_auth};
 use super::intake::Intake;
-use super::{Asked, Hello, Phase, Question, Receiver, Refusal};
+use super::{Asked, Hello, Phase, Question, Receiver, Refusal, Settings};
 
 /// Longest command line in octets, CRLF included, where no extension makes it longer. RFC 5321 §4.5.3.1.4.
 pub(super) const SHORT_LINE: usize = 512;
+
+/// Longest line that any command may have here.
+pub(super) fn longest_line(settings: &Settings) -> usize {
+    let auth = settings.role.submission().map_or(0, |_| AUTH_LINE);
+    settings.limits.command_line.max(SHORT_LINE).max(auth)
+}
+
+/// How long the line of a verb may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Length {
+    /// [`SHORT_LINE`].
+    Short,
+    /// `limits.command_line`: extensions make it longer.
+    Extended,
+    /// [`AUTH_LINE`].
+    Auth,
+}
+
+impl Length {
+    fn limit(self, settings: &Settings) -> usize {
+        match self {
+            Length::Short => SHORT_LINE,
+            Length::Extended => settings.limits.command_line.max(SHORT_LINE),
+            Length::Auth => AUTH_LINE,
+        }
+    }
+}
 
 /// What must have happened before a verb.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum When {
     /// Nothing.
     Always,
+    /// No transaction is open.
+    Outside,
     /// `EHLO` or `HELO`.
     Greeted,
     /// An accepted `MAIL`.
@@ -29,8 +59,7 @@ struct Row {
     /// May be said in plain text. (MSSanté §3: no mail command is answered before TLS.)
     before_tls: bool,
     when: When,
-    /// Extensions may make its line longer than [`SHORT_LINE`].
-    long_line: bool,
+    length: Length,
     /// Brings a message nearer. Others are counted: they keep a connection busy for nothing.
     useful: bool,
     /// Without effect.
@@ -40,7 +69,7 @@ struct Row {
 }
 
 const fn row(verb: Verb, when: When, check: Check, proceed: Proceed) -> Row {
-    Row { verb, before_tls: false, when, long_line: false, useful: true, check, proceed }
+    Row { verb, before_tls: false, when, length: Length::Short, useful: true, check, proceed }
 }
 
 impl Row {
@@ -54,8 +83,8 @@ impl Row {
         self
     }
 
-    const fn long(mut self) -> Row {
-        self.long_line = true;
+    const fn long(mut self, length: Length) -> Row {
+        self.length = length;
         self
     }
 }
@@ -64,14 +93,13 @@ static TABLE: [Row; 14] = [
     row(Verb::Ehlo, When::Always, no_check, ehlo).before_tls().idle(),
     row(Verb::Helo, When::Always, no_check, helo).before_tls().idle(),
     row(Verb::StartTls, When::Always, check_starttls, starttls).before_tls(),
-    // Submission's: here it is never offered.
-    row(Verb::Auth, When::Always, not_offered, nothing).long(),
-    row(Verb::Mail, When::Greeted, check_mail, mail).long(),
-    row(Verb::Rcpt, When::InTransaction, check_rcpt, rcpt).long(),
+    row(Verb::Auth, When::Outside, check_auth, auth).long(Length::Auth),
+    row(Verb::Mail, When::Greeted, check_mail, mail).long(Length::Extended),
+    row(Verb::Rcpt, When::InTransaction, check_rcpt, rcpt).long(Length::Extended),
     row(Verb::Data, When::InTransaction, check_data, data),
     row(Verb::Bdat, When::Always, no_check, bdat),
     row(Verb::Rset, When::Always, no_check, rset).before_tls().idle(),
-    row(Verb::Vrfy, When::Always, no_check, vrfy).long().idle(),
+    row(Verb::Vrfy, When::Always, no_check, vrfy).long(Length::Extended).idle(),
     row(Verb::Expn, When::Always, not_offered, nothing).idle(),
     row(Verb::Help, When::Always, no_check, help).before_tls().idle(),
     row(Verb::Noop, When::Always, no_check, noop).before_tls().idle(),
@@ -95,13 +123,14 @@ impl Receiver {
         let verb = Verb::of(text).ok_or_else(|| unknown(text))?;
         let row = TABLE.iter().find(|row| row.verb == verb).ok_or_else(Refusal::unknown_command)?;
         if !self.session.tls && !row.before_tls {
-            return Err(Refusal::tls_required());
+            let is_login = verb == Verb::Auth && self.settings.role.submission().is_some();
+            return Err(if is_login { Refusal::auth_needs_tls() } else { Refusal::tls_required() });
         }
         self.allowed_now(row)?;
-        if !row.long_line && line.len() + 2 > SHORT_LINE {
+        if line.len() + 2 > row.length.limit(&self.settings) {
             return Err(Refusal::long_command());
         }
-        let command = Command::parse(verb, text).map_err(|error| match verb {
+        let command = Command::parse(verb, text, self.extensions()).map_err(|error| match verb {
             Verb::Bdat => Refusal::bad_chunk(),
             _ => Refusal::syntax(&error),
         })?;
@@ -114,6 +143,8 @@ impl Receiver {
     fn allowed_now(&self, row: &Row) -> Result<(), Refusal> {
         match row.when {
             When::Greeted if self.session.hello.is_none() => Err(Refusal::bad_sequence("Say EHLO first")),
+            // RFC 4954 §4: not within a transaction.
+            When::Outside if self.transaction.is_some() => Err(Refusal::bad_sequence("Not within a transaction")),
             When::InTransaction if self.transaction.is_none() => Err(Refusal::bad_sequence("Say MAIL first")),
             _ => Ok(()),
         }
@@ -153,6 +184,8 @@ fn ehlo(receiver: &mut Receiver, command: Command) {
     if !receiver.session.tls {
         lines.push("STARTTLS".into());
     }
+    lines.extend(receiver.auth_offer().map(Into::into));
+    lines.extend(receiver.future_release_offer().map(Into::into));
     lines.extend(["8BITMIME", "SMTPUTF8", "CHUNKING", "DSN", "ENHANCEDSTATUSCODES"].map(Into::into));
     receiver.say(&Reply::listing(250, lines));
 }
@@ -182,6 +215,9 @@ fn starttls(receiver: &mut Receiver, _: Command) {
 fn check_mail(receiver: &Receiver, command: &Command) -> Result<(), Refusal> {
     let Command::Mail(MailFrom { path, params }) = command else { return Ok(()) };
     let limits = &receiver.settings.limits;
+    if !receiver.is_let_in() {
+        return Err(Refusal::auth_required());
+    }
     if receiver.transaction.is_some() {
         return Err(Refusal::bad_sequence("A transaction is open already"));
     }

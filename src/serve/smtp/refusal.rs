@@ -1,4 +1,4 @@
-//! What this door refuses: the one place where an error of ours becomes an SMTP reply.
+//! What the doors refuse: the one place where an error of ours becomes an SMTP reply.
 //!
 //! The detail goes to the log, never to the peer.
 
@@ -6,72 +6,77 @@ use std::borrow::Cow;
 
 use crate::mail::{Admission, DeliverError, MailError};
 use crate::mss::decision;
-use crate::store::CommitError;
+use crate::store::{AccountId, CommitError};
 use crate::wire::smtp::reply::{EnhancedCode, Reply};
 
 /// A refusal: by which rule, with which codes and words.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Refused {
+pub(in crate::serve) struct Refused {
     /// Stable kebab-case name, as those of `mss::decision::Rule` and of the engine.
-    pub(super) rule: &'static str,
+    pub(in crate::serve) rule: &'static str,
     code: u16,
     enhanced: EnhancedCode,
     reason: Cow<'static, str>,
 }
 
 impl Refused {
-    fn new(rule: &'static str, code: u16, enhanced: (u8, u16, u16), reason: impl Into<Cow<'static, str>>) -> Refused {
+    pub(in crate::serve) fn new(
+        rule: &'static str,
+        code: u16,
+        enhanced: (u8, u16, u16),
+        reason: impl Into<Cow<'static, str>>,
+    ) -> Refused {
         let (class, subject, detail) = enhanced;
         Refused { rule, code, enhanced: EnhancedCode::new(class, subject, detail), reason: reason.into() }
     }
 
     /// The reply that says so, with what the operator can be asked about.
-    pub(super) fn reply(&self, reference: &str) -> Reply {
+    pub(in crate::serve) fn reply(&self, reference: &str) -> Reply {
         let text = format!("{} [rule {}, ref {reference}]", self.reason, self.rule);
         Reply { code: self.code, enhanced: Some(self.enhanced), lines: vec![text.into()] }
     }
 
     /// The reply's code.
-    pub(super) fn code(&self) -> u16 {
+    pub(in crate::serve) fn code(&self) -> u16 {
         self.code
     }
 
     /// RFC 5321 §4.1.2 allows it, the trust space does not: an address literal, say.
-    pub(super) fn bad_sender(problem: &dyn std::fmt::Display) -> Refused {
+    pub(in crate::serve) fn bad_sender(problem: &dyn std::fmt::Display) -> Refused {
         Refused::new("bad-sender", 553, (5, 1, 7), format!("Bad sender address: {problem}"))
     }
 
-    pub(super) fn bad_recipient(problem: &dyn std::fmt::Display) -> Refused {
+    pub(in crate::serve) fn bad_recipient(problem: &dyn std::fmt::Display) -> Refused {
         Refused::new("bad-recipient", 553, (5, 1, 3), format!("Bad recipient address: {problem}"))
     }
 
     /// The engine asks for mail behind TLS only; this is for a mistake in between.
-    pub(super) fn no_peer() -> Refused {
+    pub(in crate::serve) fn no_peer() -> Refused {
         Refused::new("no-peer", 530, (5, 7, 0), "No verified certificate on this connection")
     }
 
-    pub(super) fn disk_nearly_full() -> Refused {
+    pub(in crate::serve) fn disk_nearly_full() -> Refused {
         Refused::new("disk-nearly-full", 452, (4, 3, 1), "No space for mail at the moment, try again later")
     }
 
-    pub(super) fn store_unavailable() -> Refused {
+    pub(in crate::serve) fn store_unavailable() -> Refused {
         Refused::new("store-unavailable", 451, (4, 3, 0), "Mail cannot be kept at the moment, try again later")
     }
 
-    pub(super) fn busy() -> Refused {
+    pub(in crate::serve) fn busy() -> Refused {
         Refused::new("busy", 451, (4, 3, 2), "The mailbox is busy, try again")
     }
 
-    pub(super) fn too_many_of_peer() -> Refused {
+    pub(in crate::serve) fn too_many_of_peer() -> Refused {
         Refused::new("too-many-of-peer", 421, (4, 7, 0), "Too many connections of your operator, try again later")
     }
 
-    pub(super) fn mail_loop() -> Refused {
+    pub(in crate::serve) fn mail_loop() -> Refused {
         Refused::new("mail-loop", 554, (5, 4, 6), "The message has come by too many servers, or here too often")
     }
 
     /// MSSanté §5: full since less than a day, and since longer.
-    pub(super) fn over_quota(admission: Admission) -> Refused {
+    pub(in crate::serve) fn over_quota(admission: Admission) -> Refused {
         let text = "The recipient's mailbox is full";
         match admission {
             Admission::Permanent => Refused::new("over-quota", 552, (5, 2, 2), text),
@@ -80,7 +85,7 @@ impl Refused {
     }
 
     /// Nothing but what may be told is told: the rest is in the log.
-    pub(super) fn of_mailbox(error: &MailError) -> Refused {
+    pub(in crate::serve) fn of_mailbox(error: &MailError) -> Refused {
         match error {
             MailError::NoMailbox | MailError::Closed => {
                 Refused::new("recipient-gone", 550, (5, 1, 1), "The recipient's mailbox is closed")
@@ -95,9 +100,28 @@ impl Refused {
         }
     }
 
+    /// A decision that refuses; one that does not is a mistake of ours.
+    pub(in crate::serve) fn of_decision(decision: &decision::Decision) -> Refused {
+        decision.refusal().map_or_else(Refused::store_unavailable, Refused::from)
+    }
+
+    /// What kept the sender's own mailbox from having its part; `None`: it was another one's, or none.
+    pub(in crate::serve) fn of_sender(error: &DeliverError, sender: AccountId) -> Option<Refused> {
+        let refused = |rule, text: &'static str| Some(Refused::new(rule, 550, (5, 7, 1), text));
+        match error {
+            DeliverError::Mailbox { account, error: MailError::Suspended } if *account == sender => {
+                refused("sender-suspended", "the sender's mailbox is suspended")
+            }
+            DeliverError::Mailbox { account, error: MailError::Closed } if *account == sender => {
+                refused("sender-closed", "the sender's mailbox is closed")
+            }
+            _ => None,
+        }
+    }
+
     /// With several recipients none has the message, so what one mailbox cannot take for good must not be the answer for
     /// all: on the next try it is refused at its own `RCPT`.
-    pub(super) fn of_delivery(error: &DeliverError, recipients: usize) -> Refused {
+    pub(in crate::serve) fn of_delivery(error: &DeliverError, recipients: usize) -> Refused {
         match error {
             DeliverError::Mailbox { .. } | DeliverError::Full { .. } if recipients > 1 => {
                 Refused::new("recipient-changed", 451, (4, 2, 0), "A recipient's mailbox changed meanwhile, try again")
@@ -106,7 +130,9 @@ impl Refused {
             DeliverError::Full { admission, .. } => Refused::over_quota(*admission),
             DeliverError::Commit(CommitError::Full) => Refused::disk_nearly_full(),
             DeliverError::Commit(CommitError::Conflict(_)) => Refused::busy(),
-            DeliverError::Commit(_) | DeliverError::NoRecipient => Refused::store_unavailable(),
+            DeliverError::Commit(_) | DeliverError::Queue(_) | DeliverError::NoRecipient => {
+                Refused::store_unavailable()
+            }
         }
     }
 }
@@ -122,7 +148,6 @@ impl From<&decision::Refusal> for Refused {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::AccountId;
 
     #[test]
     fn a_refusal_names_its_rule_and_reference() {

@@ -11,7 +11,7 @@ use crate::mss::Address;
 use crate::mss::admission::HeaderSenders;
 
 /// Reads the senders out of a header section.
-pub(super) fn senders(header: &[u8]) -> HeaderSenders {
+pub(in crate::serve) fn senders(header: &[u8]) -> HeaderSenders {
     let mut senders = HeaderSenders::default();
     for field in fields(header) {
         let (count, list) = if field.is("From") {

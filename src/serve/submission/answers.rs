@@ -1,0 +1,373 @@
+//! What is answered to the engine's questions.
+
+use super::envelope::{Envelope, Local, Written};
+use super::header::{Mended, mend};
+use super::session::Session;
+use crate::accounts::Account;
+use crate::mail::aftermath::{self, Arrival, HeaderFacts, Prepared};
+use crate::mail::queue::{Kind, Outbound, OutboundRecipient};
+use crate::mail::trace_fields::{Hops, Received, return_path};
+use crate::mail::trail::{self, Event, Happening};
+use crate::mail::{Delivered, Delivery, OwnCopy, ReceivedMessage, conversation};
+use crate::mss::exchange::{self, Origin, Party};
+use crate::mss::{Address, admission};
+use crate::serve::smtp::{self, Refused, accepted, delivery_failed};
+use crate::store::Batch;
+use crate::wire::smtp::command::{MailFrom, RcptTo};
+use crate::wire::smtp::params::{BodyKind, Hold, MailParams};
+use crate::wire::smtp::receiver::{Answer, Hello, Question};
+use crate::wire::smtp::reply::Reply;
+
+impl Session {
+    /// Answers a question of the engine's; a refusal is counted and logged.
+    pub(super) async fn decided(&mut self, question: Question, hello: Option<&Hello>) -> Answer {
+        let reference = self.reference();
+        let decided = match question {
+            Question::Auth(credentials) => return self.enter(credentials).await,
+            Question::Message { size } => return self.message(size).await,
+            Question::Mail(mail) => self.mail(mail),
+            Question::Rcpt(rcpt) => self.rcpt(rcpt).await,
+            Question::Open => self.open(),
+            Question::HeaderEnd => self.header_end(hello).await,
+            // Asked and answered by the driver, which holds the socket.
+            Question::StartTls => Ok(()),
+        };
+        match decided {
+            Ok(()) => Answer::Accept,
+            Err(refused) => Answer::Reply(self.link.refuse(&refused, &reference)),
+        }
+    }
+
+    /// What the operator can search in the logs: the transaction, or the connection.
+    fn reference(&self) -> String {
+        self.envelope.as_ref().map_or_else(|| self.link.id.to_string(), |envelope| envelope.reference.clone())
+    }
+
+    /// `MAIL`: is there room, and is the sender's address theirs?
+    fn mail(&mut self, mail: MailFrom) -> Result<(), Refused> {
+        self.link.room_on_disk()?;
+        let sender = match mail.path.mailbox() {
+            Some(mailbox) => Some(Address::parse(&mailbox.to_string()).map_err(|e| Refused::bad_sender(&e))?),
+            None => None,
+        };
+        let account = match &sender {
+            Some(address) => self.theirs(address)?.ok_or_else(|| Refused::sender_not_yours(address))?,
+            None => self.own_account()?,
+        };
+        let not_before = mail.params.hold.map(|hold| self.release(hold)).transpose()?.flatten();
+        self.transactions += 1;
+        let reference = format!("{}/{}", self.link.id, self.transactions);
+        tracing::info!(event = "tx-begin", reference, account = %account.id, size = mail.params.size, not_before);
+        self.envelope = Some(Envelope {
+            reference,
+            account,
+            sender,
+            params: mail.params,
+            not_before,
+            local: Vec::new(),
+            remote: Vec::new(),
+            header: Vec::new(),
+            written: Written::default(),
+            eight_bit: false,
+            incoming: None,
+        });
+        Ok(())
+    }
+
+    /// When a message that is held back is released, within the bounds (RFC 4865 §5); `None`: at once.
+    fn release(&self, hold: Hold) -> Result<Option<i64>, Refused> {
+        let now = self.link.now();
+        let longest = self.link.shared.config.load().submission.max_future_release.as_secs();
+        let latest = now.saturating_add(i64::try_from(longest).unwrap_or(i64::MAX));
+        let at = match hold {
+            Hold::For(seconds) => now.saturating_add(i64::try_from(seconds).unwrap_or(i64::MAX)),
+            Hold::Until(at) => at,
+        };
+        if at > latest { Err(Refused::hold_too_long()) } else { Ok(Some(at).filter(|at| *at > now)) }
+    }
+
+    /// `RCPT`: may the sender write there? An own mailbox must have room, a citizen's message its size.
+    async fn rcpt(&mut self, rcpt: RcptTo) -> Result<(), Refused> {
+        let to = self.link.named(&rcpt.path)?;
+        let account = self.link.recipient(&to)?;
+        let party = match &account {
+            Some(account) => Party::Own(account.as_own()),
+            None => self.link.party(&to)?,
+        };
+        let envelope = self.envelope.as_ref().ok_or_else(Refused::store_unavailable)?;
+        let from = Party::Own(envelope.account.as_own());
+        accepted(&exchange::decide(&self.link.shared.trust.load(), &from, &party))?;
+        let size = envelope.params.size.unwrap_or(0);
+        match account {
+            Some(_) if envelope.not_before.is_some() => return Err(Refused::hold_local()),
+            Some(account) => {
+                self.link.room_in(account.id, size).await?;
+                self.add_local(account, party);
+            }
+            None => {
+                self.fits_a_citizen(&to, size)?;
+                self.add_remote(OutboundRecipient { address: to, params: rcpt.params });
+            }
+        }
+        Ok(())
+    }
+
+    /// A mailbox named twice gets the message once; both are told yes.
+    fn add_local(&mut self, account: Account, party: Party) {
+        let Some(envelope) = &mut self.envelope else { return };
+        tracing::info!(event = "tx-rcpt", reference = envelope.reference, account = %account.id);
+        if !envelope.local.iter().any(|local| local.account == account.id) {
+            envelope.local.push(Local { account: account.id, address: account.address, party });
+        }
+    }
+
+    fn add_remote(&mut self, recipient: OutboundRecipient) {
+        let Some(envelope) = &mut self.envelope else { return };
+        let domain = recipient.address.domain();
+        tracing::info!(event = "tx-rcpt", reference = envelope.reference, domain = domain.as_str());
+        if !envelope.remote.iter().any(|other| other.address.key() == recipient.address.key()) {
+            envelope.remote.push(recipient);
+        }
+    }
+
+    /// MSSanté §8: a message to a citizen has its own bound.
+    fn fits_a_citizen(&self, to: &Address, size: u64) -> Result<(), Refused> {
+        match self.link.shared.config.load().citizens.bound_for(to) {
+            Some(most) if size > most => Err(Refused::citizen_too_big(most)),
+            _ => Ok(()),
+        }
+    }
+
+    fn open(&mut self) -> Result<(), Refused> {
+        let envelope = self.envelope.as_mut().ok_or_else(Refused::store_unavailable)?;
+        envelope.incoming = Some(self.link.shared.mail.receive());
+        Ok(())
+    }
+
+    /// A piece of the header section: kept until it is whole (the engine bounds it), because it is judged as a whole and
+    /// our lines go before it.
+    pub(super) fn keep_header(&mut self, piece: &[u8]) {
+        if let Some(envelope) = &mut self.envelope {
+            envelope.eight_bit |= !piece.is_ascii();
+            envelope.header.extend_from_slice(piece);
+        }
+    }
+
+    /// The header section is whole: does the message loop, is it from an address of theirs, and what does it lack?
+    async fn header_end(&mut self, hello: Option<&Hello>) -> Result<(), Refused> {
+        let envelope = self.envelope.as_mut().ok_or_else(Refused::store_unavailable)?;
+        let header = std::mem::take(&mut envelope.header);
+        let config = self.link.shared.config.load_full();
+        if Hops::of(&header, &config.server.name).is_loop(config.smtp.max_received as usize) {
+            return Err(Refused::mail_loop());
+        }
+        self.may_be_from(&header)?;
+        let envelope = self.envelope.as_ref().ok_or_else(Refused::store_unavailable)?;
+        let ours = if envelope.local.is_empty() { String::new() } else { return_path(&envelope.return_path()) };
+        let Mended { added, kept, message_id, mss } =
+            mend(&header, self.link.now(), || new_message_id(&config.server.name));
+        let lines = format!("{ours}{}{added}", self.received(envelope, hello));
+        let mut facts = HeaderFacts::of(&kept);
+        facts.message_id = Some(message_id.clone());
+        let written = Written {
+            message_id: Some(message_id),
+            facts,
+            mss,
+            skip: u32::try_from(ours.len()).unwrap_or(u32::MAX),
+            header: (lines.len() - ours.len() + kept.len()) as u64,
+        };
+        self.keep(lines.as_bytes()).await?;
+        self.keep(&kept).await?;
+        if let Some(envelope) = &mut self.envelope {
+            envelope.written = written;
+        }
+        Ok(())
+    }
+
+    /// RFC 6409 §6.1 and §8.1: `From:` and `Sender:` name addresses of theirs. Another one than the envelope's must itself
+    /// be free to write to everybody that the message goes to: a mailbox's bounds hold whatever name is put on it.
+    fn may_be_from(&self, header: &[u8]) -> Result<(), Refused> {
+        let envelope = self.envelope.as_ref().ok_or_else(Refused::store_unavailable)?;
+        let senders = smtp::senders(header);
+        let (from, sender) = admission::one_sender(&senders).map_err(|refusal| Refused::of_decision(&refusal))?;
+        for (field, address) in std::iter::once(("From:", from)).chain(sender.map(|address| ("Sender:", address))) {
+            let account = self.theirs(address)?.ok_or_else(|| Refused::header_not_yours(field, address))?;
+            if account.id != envelope.account.id {
+                let named = Party::Own(account.as_own());
+                let space = self.link.shared.trust.load();
+                for to in envelope.parties() {
+                    accepted(&exchange::decide(&space, &named, &to))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn received(&self, envelope: &Envelope, hello: Option<&Hello>) -> String {
+        let config = self.link.shared.config.load();
+        let recipient = envelope.only_recipient();
+        let received = Received {
+            hello: hello.map_or("unknown", |hello| hello.name.as_str()),
+            address: self.link.address,
+            by: &config.server.name,
+            // RFC 3848, RFC 6531 §4.3: within TLS, after a login.
+            protocol: if envelope.params.smtp_utf8 { "UTF8SMTPSA" } else { "ESMTPSA" },
+            tls: &self.tls,
+            id: &envelope.reference,
+            recipient: recipient.as_deref(),
+            at: self.link.now(),
+        };
+        received.to_string()
+    }
+
+    /// A piece of the body.
+    pub(super) async fn keep_body(&mut self, piece: &[u8]) -> Result<(), Reply> {
+        if let Some(envelope) = &mut self.envelope {
+            envelope.eight_bit |= !piece.is_ascii();
+        }
+        self.keep(piece).await.map_err(|refused| self.link.refuse(&refused, &self.reference()))
+    }
+
+    async fn keep(&mut self, bytes: &[u8]) -> Result<(), Refused> {
+        let incoming = self.envelope.as_mut().and_then(|envelope| envelope.incoming.as_mut());
+        let written = incoming.ok_or_else(Refused::store_unavailable)?.write(bytes).await;
+        written.map_err(|error| self.link.mailbox_failed(&error))
+    }
+
+    /// The message is complete: one commit for all that it means.
+    async fn message(&mut self, size: u64) -> Answer {
+        let reference = self.reference();
+        let Some(envelope) = self.envelope.take() else {
+            return Answer::Reply(self.link.refuse(&Refused::store_unavailable(), &reference));
+        };
+        let (queued, message_id) = (envelope.remote.len(), envelope.written.message_id.clone().unwrap_or_default());
+        match self.commit(envelope, size).await {
+            Ok(delivered) => {
+                let (mailboxes, copy) = (delivered.uids.len(), delivered.own_copy);
+                self.count(mailboxes, size);
+                tracing::info!(event = "tx-commit", reference, size, mailboxes, queued, ?copy);
+                Answer::Reply(taken(&delivered, &reference, &message_id))
+            }
+            Err(refused) => {
+                tracing::info!(event = "tx-abort", reference, why = refused.rule);
+                Answer::Reply(self.link.refuse(&refused, &reference))
+            }
+        }
+    }
+
+    async fn commit(&self, mut envelope: Envelope, size: u64) -> Result<Delivered, Refused> {
+        for recipient in &envelope.remote {
+            self.fits_a_citizen(&recipient.address, size)?;
+        }
+        let room = &self.link.shared.mail;
+        let mut also = self.conversations(&envelope)?;
+        trail::note(room.transit(), &accepted_event(&envelope), &mut also);
+        let sent_copy = envelope.account.data.save_sent.then_some(envelope.account.id);
+        let incoming = envelope.incoming.take().ok_or_else(Refused::store_unavailable)?;
+        let message = incoming.finish().await.map_err(|error| self.link.mailbox_failed(&error))?;
+        let Prepared { recipients, also: sent_on, follow_up } = self.prepare(&envelope, &message).await;
+        also.merge(sent_on);
+        let (count, sender) = (recipients.len() + envelope.remote.len(), envelope.account.id);
+        let outbound = outbound(envelope);
+        let delivery = Delivery { sent_copy, outbound, also, ..Delivery::new(message, recipients, self.link.now()) };
+        let delivered = follow_up.deliver(room, delivery).await;
+        delivered.map_err(|error| Refused::of_sender(&error, sender).unwrap_or_else(|| delivery_failed(&error, count)))
+    }
+
+    /// MSSanté §8: citizens that it is written to may answer from this commit on, or no more.
+    fn conversations(&self, envelope: &Envelope) -> Result<Batch, Refused> {
+        let mut batch = Batch::new();
+        let to: Vec<Address> = envelope.remote.iter().map(|recipient| recipient.address.clone()).collect();
+        let (rules, is_last) = (&self.link.shared.trust.load().citizens, envelope.written.facts.closes_conversation);
+        let (account, now) = (envelope.account.id, self.link.now());
+        conversation::note(&self.link.shared.mail, rules, account, &to, is_last, now, &mut batch)
+            .map_err(|error| self.link.mailbox_failed(&error))?;
+        Ok(batch)
+    }
+
+    /// Who gets it here, with their forwards followed.
+    async fn prepare(&self, envelope: &Envelope, message: &ReceivedMessage) -> Prepared {
+        let recipients: Vec<_> = envelope.local.iter().map(|local| local.account).collect();
+        let party = match &envelope.sender {
+            Some(_) => Party::Own(envelope.account.as_own()),
+            None => Party::Null(Origin::Own),
+        };
+        let arrival = Arrival {
+            space: &self.link.shared.trust.load_full(),
+            sender: envelope.sender.as_ref(),
+            party: &party,
+            facts: &envelope.written.facts,
+            message,
+            skip: envelope.written.skip,
+            recipients: &recipients,
+            reference: &envelope.reference,
+            largest: self.link.shared.config.load().limits.message,
+            now: self.link.now(),
+        };
+        aftermath::prepare(&self.link.shared.mail, arrival).await
+    }
+
+    fn count(&self, mailboxes: usize, size: u64) {
+        let metrics = &self.link.shared.metrics;
+        metrics.messages_submitted.inc();
+        metrics.bytes_submitted.inc_by(size);
+        metrics.deliveries.inc_by(mailboxes as u64);
+    }
+}
+
+/// What goes into the queue, if anything does.
+fn outbound(envelope: Envelope) -> Option<Outbound> {
+    let Envelope { reference, account, sender, params, not_before, remote, written, eight_bit, .. } = envelope;
+    if remote.is_empty() {
+        return None;
+    }
+    let body = if eight_bit { BodyKind::EightBitMime } else { BodyKind::SevenBit };
+    // Nobody is told what became of a message with a null sender (RFC 5321 §4.5.5).
+    let told = sender.is_some().then_some(account.id);
+    Some(Outbound {
+        kind: Kind::Mail,
+        sender,
+        account: told,
+        params: MailParams { body, hold: None, ..params },
+        recipients: remote,
+        message_id: written.message_id,
+        reference,
+        skip: written.skip,
+        header: written.header,
+        not_before,
+    })
+}
+
+/// The first event of the message's trail.
+fn accepted_event(envelope: &Envelope) -> Event {
+    Event {
+        message_id: envelope.written.message_id.clone().unwrap_or_default(),
+        reference: envelope.reference.clone(),
+        what: Happening::Accepted {
+            door: "submission".to_owned(),
+            sender: envelope.sender.as_ref().map(Address::to_string).unwrap_or_default(),
+            queued: envelope.remote.iter().map(|recipient| recipient.address.to_string()).collect(),
+            delivered: envelope.local.iter().map(|local| local.address.to_string()).collect(),
+            mss: envelope.written.mss.clone(),
+        },
+    }
+}
+
+/// The only yes to a message. RFC 3463 2.6.0.
+fn taken(proof: &Delivered, reference: &str, message_id: &str) -> Reply {
+    let copy = match proof.own_copy {
+        OwnCopy::NoRoom => "; no copy in Sent: your mailbox is full",
+        OwnCopy::NoFolder => "; no copy in Sent: your mailbox has no such folder",
+        OwnCopy::NotAsked | OwnCopy::Filed(_) | OwnCopy::ThereAlready => "",
+    };
+    Reply::new(250, (2, 6, 0), format!("{reference} taken{copy}; follow it by {message_id}"))
+}
+
+/// RFC 5322 §3.6.4: 128 random bits, and our name.
+fn new_message_id(host: &str) -> String {
+    let mut unique = [0; 16];
+    // Only a system without randomness fails, and that one has done no TLS before.
+    let _ = aws_lc_rs::rand::fill(&mut unique);
+    let unique = u128::from_be_bytes(unique);
+    format!("<{unique:032x}@{host}>")
+}

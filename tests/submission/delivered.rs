@@ -1,0 +1,108 @@
+//! What becomes of a message: in the mailbox with the 250, in the queue for everybody else.
+
+use crate::scene;
+
+/// The reply to the message's end.
+fn taken(said: &str) -> &str {
+    let line = said.lines().find(|line| line.contains("250 2.6.0 "));
+    line.unwrap_or_else(|| panic!("not taken:\n{said}"))
+}
+
+/// The header section.
+fn header(message: &str) -> &str {
+    message.split("\r\n\r\n").next().unwrap_or_default()
+}
+
+#[test]
+fn an_own_mailbox_has_the_message_with_the_reply() {
+    let scene = scene!("swaks", "curl");
+    let said = scene.send(&scene.camille, &["--header", "Subject: Locale-1"]).expect_ok("swaks").all();
+    assert!(taken(&said).contains(" taken; follow it by <"), "{said}");
+    let read = scene.read(&scene.jerome, "Locale-1");
+    assert!(read.starts_with(&format!("Return-Path: <{}>\r\nReceived: from ", scene.camille.address)), "{read}");
+    assert!(header(&read).contains(" with ESMTPSA (TLS") && header(&read).contains("([127.0.0.1])"), "{read}");
+    assert!(!read.contains("X-Caducee-Trust"), "{read}");
+}
+
+#[test]
+fn a_message_for_another_operator_is_taken_into_the_queue() {
+    let scene = scene!("swaks", "curl");
+    let elsewhere = &scene.other.mailbox("PER").address;
+    let both = format!("{},{elsewhere}", scene.jerome.address);
+    let said = scene.send(&scene.camille, &["--to", &both, "--header", "Subject: Mixte-1"]).expect_ok("swaks").all();
+    let reference = taken(&said).split("2.6.0 ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap().to_owned();
+    scene.read(&scene.jerome, "Mixte-1");
+    let committed = ["tx-commit", reference.as_str(), "\"mailboxes\":1", "\"queued\":1"];
+    let spelled = ["tx-commit", reference.as_str(), "mailboxes=1", "queued=1"];
+    assert!(scene.logged(&committed) || scene.logged(&spelled), "no commit of {reference} in the log");
+}
+
+#[test]
+fn blind_recipients_stay_blind_and_what_is_missing_is_added() {
+    let scene = scene!("openssl", "curl");
+    let from = &scene.camille.address;
+    let data = format!(
+        "Bcc: someone@else.example,\r\n\tanother@else.example\r\nFrom: {from}\r\nReturn-Path: <x@y>\r\nX-Caducee-Trust: rule=forged\r\nX-MSS-NIL: logiciel 1.0\r\nSubject: Aveugle-1\r\n\r\ncorps"
+    );
+    let said = scene.raw(&scene.camille, scene.message(from, &data));
+    let id = taken(&said).split("follow it by ").nth(1).unwrap_or_default().trim_end().to_owned();
+    let read = scene.read(&scene.jerome, "Aveugle-1");
+    let head = header(&read);
+    assert!(!head.contains("else.example") && !head.contains("x@y") && !head.contains("forged"), "{head}");
+    assert!(head.contains(&format!("\r\nMessage-ID: {id}\r\nDate: ")) && id.starts_with('<'), "{id}: {head}");
+    assert!(head.contains("\r\nX-MSS-NIL: logiciel 1.0"), "{head}");
+    assert!(read.ends_with("\r\n\r\ncorps\r\n"), "{read}");
+}
+
+#[test]
+fn a_message_id_and_a_date_of_the_program_stay() {
+    let scene = scene!("openssl", "curl");
+    let from = &scene.camille.address;
+    let data = format!(
+        "From: {from}\r\nMessage-ID: <mine-1@client.example>\r\nDate: Mon, 1 Jan 2024 00:00:00 +0000\r\nSubject: Complet-1\r\n\r\nx"
+    );
+    let said = scene.raw(&scene.camille, scene.message(from, &data));
+    assert!(taken(&said).contains("follow it by <mine-1@client.example>"), "{said}");
+    let read = scene.read(&scene.jerome, "Complet-1");
+    assert_eq!(read.matches("Message-ID:").count(), 1);
+    assert_eq!(read.matches("\r\nDate:").count(), 1);
+}
+
+#[test]
+fn a_person_sends_in_the_name_of_a_mailbox_that_lets_them() {
+    let scene = scene!("swaks", "curl");
+    let org = scene.aura.mailbox("ORG").address.clone();
+    let person = scene.camille.person.clone().expect("a professional has a national id");
+    let as_org = ["--from", &org, "--header", "Subject: Delegation-1"];
+    let refused = scene.send(&scene.camille, &as_org).all();
+    assert!(refused.contains("553 5.7.1") && refused.contains("[rule sender-not-yours, ref "), "{refused}");
+    scene.administer(&["mailbox", "set", &org, "--grant", &format!("{person}:write")]);
+    assert!(scene.send(&scene.camille, &as_org).all().contains("[rule sender-not-yours, "), "to write is not to send");
+    scene.administer(&["mailbox", "set", &org, "--grant", &format!("{person}:send")]);
+    taken(&scene.send(&scene.camille, &as_org).expect_ok("swaks").all());
+    assert!(header(&scene.read(&scene.jerome, "Delegation-1")).contains(&format!("From: {org}")));
+    let other = scene.send(&scene.jerome, &as_org).all();
+    assert!(other.contains("[rule sender-not-yours, "), "the right is one person's: {other}");
+    scene.administer(&["mailbox", "set", &org, "--clear", "access-list"]);
+    assert!(scene.send(&scene.camille, &as_org).all().contains("[rule sender-not-yours, "), "taken back is taken back");
+}
+
+#[test]
+fn a_null_sender_is_for_notifications_and_its_header_is_still_its_authors() {
+    let scene = scene!("openssl", "curl");
+    let notification = |from: &str| format!("From: {from}\r\nSubject: Accuse-1\r\n\r\nlu");
+    let said = scene.raw(&scene.camille, scene.message("", &notification(&scene.camille.address)));
+    taken(&said);
+    assert!(scene.read(&scene.jerome, "Accuse-1").starts_with("Return-Path: <>\r\n"));
+    let said = scene.raw(&scene.camille, scene.message("", &notification(&scene.jerome.address)));
+    assert!(said.contains("550 5.7.1") && said.contains("[rule header-not-yours, "), "{said}");
+}
+
+#[test]
+fn eight_bit_data_without_a_word_is_taken_as_it_is() {
+    let scene = scene!("openssl", "curl");
+    let from = &scene.camille.address;
+    let data = format!("From: {from}\r\nSubject: Huit-1\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nà l’hôpital");
+    taken(&scene.raw(&scene.camille, scene.message(from, &data)));
+    assert!(scene.read(&scene.jerome, "Huit-1").contains("à l’hôpital"));
+}
