@@ -30,8 +30,8 @@ pub struct Delivery {
     pub outbound: Option<Outbound>,
     /// Full mailboxes take it too: a report that its reader needs.
     pub beyond_quota: bool,
-    /// What else is written in the same commit: what the trail says of it, what is made of it for others. With something
-    /// in it there may be nobody who gets the message itself.
+    /// What else is written in the same commit: what the trail says of it. With something in it there may be no recipient at
+    /// all: then nobody here keeps the message.
     pub also: Batch,
 }
 
@@ -299,7 +299,7 @@ impl Filing {
             }
             None => None,
         };
-        // Nobody keeps it where all that it was for have it sent on to other operators.
+        // What only goes along with it (`also`) shows no body of this one.
         if self.copies > 0 {
             self.batch.adopt(self.message.body, self.copies);
         }

@@ -40,7 +40,9 @@ fn problems(changes: &[(&str, &str)]) -> Vec<String> {
     problems.iter().map(ToString::to_string).collect()
 }
 
+/// The number of the line that a text of one or more lines begins with.
 fn line_of(needle: &str) -> usize {
+    let needle = needle.lines().next().unwrap_or_default();
     1 + CONF.lines().position(|line| line == needle).unwrap_or_else(|| panic!("no line `{needle}`"))
 }
 

@@ -14,7 +14,7 @@ use crate::mss::{Address, admission};
 use crate::serve::smtp::{self, Refused, accepted, delivery_failed};
 use crate::store::Batch;
 use crate::wire::smtp::command::{MailFrom, RcptTo};
-use crate::wire::smtp::params::{BodyKind, Hold, MailParams};
+use crate::wire::smtp::params::{BodyKind, Hold, MailParams, RcptParams};
 use crate::wire::smtp::receiver::{Answer, Hello, Question};
 use crate::wire::smtp::reply::Reply;
 
@@ -102,7 +102,7 @@ impl Session {
             Some(_) if envelope.not_before.is_some() => return Err(Refused::hold_local()),
             Some(account) => {
                 self.link.room_in(account.id, size).await?;
-                self.add_local(account, party);
+                self.add_local(account, party, rcpt.params);
             }
             None => {
                 self.fits_a_citizen(&to, size)?;
@@ -113,11 +113,11 @@ impl Session {
     }
 
     /// A mailbox named twice gets the message once; both are told yes.
-    fn add_local(&mut self, account: Account, party: Party) {
+    fn add_local(&mut self, account: Account, party: Party, params: RcptParams) {
         let Some(envelope) = &mut self.envelope else { return };
         tracing::info!(event = "tx-rcpt", reference = envelope.reference, account = %account.id);
         if !envelope.local.iter().any(|local| local.account == account.id) {
-            envelope.local.push(Local { account: account.id, address: account.address, party });
+            envelope.local.push(Local { account: account.id, address: account.address, party, params });
         }
     }
 
@@ -241,11 +241,12 @@ impl Session {
             return Answer::Reply(self.link.refuse(&Refused::store_unavailable(), &reference));
         };
         let (queued, message_id) = (envelope.remote.len(), envelope.written.message_id.clone().unwrap_or_default());
+        let reports_wanted = envelope.success_reports_wanted();
         match self.commit(envelope, size).await {
             Ok(delivered) => {
                 let (mailboxes, copy) = (delivered.uids.len(), delivered.own_copy);
                 self.count(mailboxes, size);
-                tracing::info!(event = "tx-commit", reference, size, mailboxes, queued, ?copy);
+                tracing::info!(event = "tx-commit", reference, size, mailboxes, queued, reports_wanted, ?copy);
                 Answer::Reply(taken(&delivered, &reference, &message_id))
             }
             Err(refused) => {

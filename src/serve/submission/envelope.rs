@@ -7,7 +7,7 @@ use crate::mail::queue::OutboundRecipient;
 use crate::mss::Address;
 use crate::mss::exchange::Party;
 use crate::store::AccountId;
-use crate::wire::smtp::params::MailParams;
+use crate::wire::smtp::params::{MailParams, Notify, RcptParams};
 
 /// From an accepted `MAIL` to the answer at the message's end.
 #[derive(Debug)]
@@ -45,6 +45,8 @@ pub(super) struct Local {
     pub(super) address: Address,
     /// As the exchange rules see it.
     pub(super) party: Party,
+    /// When its sender wants reports (RFC 3461 §4). A delivery here is final: there is nothing to report but success.
+    pub(super) params: RcptParams,
 }
 
 /// What is known once the header section is written.
@@ -66,6 +68,12 @@ impl Envelope {
     /// The reverse path with its angle brackets.
     pub(super) fn return_path(&self) -> String {
         self.sender.as_ref().map_or_else(|| "<>".to_owned(), |address| format!("<{address}>"))
+    }
+
+    /// How many own mailboxes' reports of success were asked for (RFC 3461 §5.2.2).
+    pub(super) fn success_reports_wanted(&self) -> usize {
+        let wanted = |local: &&Local| matches!(local.params.notify, Some(Notify::On { success: true, .. }));
+        self.local.iter().filter(wanted).count()
     }
 
     /// Everybody that the message goes to, as the exchange rules see them.

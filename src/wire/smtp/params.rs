@@ -357,6 +357,7 @@ mod tests {
             smtp_utf8: true,
             ret: Some(Return::Headers),
             envelope_id: Some("QQ+314".to_owned()),
+            hold: None,
         };
         assert_eq!(params, wanted);
         assert_eq!(MailParams::parse("", Extensions::default()).unwrap(), MailParams::default());
