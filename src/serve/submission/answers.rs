@@ -275,9 +275,13 @@ impl Session {
         delivered.map_err(|error| Refused::of_sender(&error, sender).unwrap_or_else(|| delivery_failed(&error, count)))
     }
 
-    /// MSSanté §8: citizens that it is written to may answer from this commit on, or no more.
+    /// MSSanté §8: citizens that it is written to may answer from this commit on, or no more. A notification (null sender)
+    /// is nothing to answer.
     fn conversations(&self, envelope: &Envelope) -> Result<Batch, Refused> {
         let mut batch = Batch::new();
+        if envelope.sender.is_none() {
+            return Ok(batch);
+        }
         let to: Vec<Address> = envelope.remote.iter().map(|recipient| recipient.address.clone()).collect();
         let (rules, is_last) = (&self.link.shared.trust.load().citizens, envelope.written.facts.closes_conversation);
         let (account, now) = (envelope.account.id, self.link.now());
