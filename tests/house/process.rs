@@ -180,15 +180,18 @@ fn passed_sockets_are_served_by_their_names_in_place_of_configured_ports() {
         return;
     }
     let site = Site::new();
-    let (mut server, ports) = site.start_with_ports(with_passed_sockets(&site, "imaps:smtp"));
-    let [imaps, smtp] = ports[..] else { panic!("{ports:?}") };
+    let (mut server, ports) = site.start_with_ports(with_passed_sockets(&site, "imaps:smtp:submission:submissions"));
+    let [imaps, smtp, submission, submissions] = ports[..] else { panic!("{ports:?}") };
     server.wait_for("READY=1");
     assert!(Talk::with(smtp).hear().starts_with("220 mx.test.example"));
+    assert!(Talk::with(submission).hear().starts_with("220 mx.test.example"));
     assert!(Talk::with(site.imap).hear().starts_with("* OK"), "a door without a passed socket opens its own");
     assert!(std::net::TcpStream::connect(("127.0.0.1", site.smtp)).is_err(), "the configured port is not used");
     if have("openssl") {
         let heard = Tool::new("openssl").args(["s_client", "-quiet", "-connect", &format!("127.0.0.1:{imaps}")]);
         assert!(heard.input("a LOGOUT\r\n").run().all().contains("* OK"));
+        let heard = Tool::new("openssl").args(["s_client", "-quiet", "-connect", &format!("127.0.0.1:{submissions}")]);
+        assert!(heard.input("QUIT\r\n").run().all().contains("220 mx.test.example"));
     }
 }
 

@@ -31,14 +31,20 @@ impl Held {
         command.args(["-connect", &format!("127.0.0.1:{}", scene.aura.ports.submission)]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut held = Held(command.spawn().expect("openssl can be started"));
-        held.0.stdin.as_mut().expect("a pipe").write_all(script.as_bytes()).expect("openssl reads");
+        held.say(script, words);
+        held
+    }
+
+    /// Says more and waits for `words`; everything that was answered until then.
+    fn say(&mut self, script: &str, words: &str) -> String {
+        self.0.stdin.as_mut().expect("a pipe").write_all(script.as_bytes()).expect("openssl reads");
         let mut said = Vec::new();
         while !String::from_utf8_lossy(&said).contains(words) {
             let mut byte = [0];
-            held.0.stdout.as_mut().expect("a pipe").read_exact(&mut byte).expect("the server answers");
+            self.0.stdout.as_mut().expect("a pipe").read_exact(&mut byte).expect("the server answers");
             said.push(byte[0]);
         }
-        held
+        String::from_utf8_lossy(&said).into_owned()
     }
 }
 
@@ -62,6 +68,7 @@ fn settings_bound_what_a_session_may_do() {
     sessions_of_a_mailbox_are_counted(&scene);
     guesses_are_counted(&scene);
     who_does_not_log_in_is_shown_out(&scene);
+    a_login_outlives_no_suspension(&scene);
     let mine = &scene.camille.address;
     let said = scene.raw(&scene.camille, format!("MAIL FROM:<{mine}> HOLDFOR=60\r\nQUIT\r\n"));
     assert!(said.contains("555 5.5.4") && !said.contains("FUTURERELEASE"), "what is turned off is not offered: {said}");
@@ -76,6 +83,18 @@ fn sessions_of_a_mailbox_are_counted(scene: &Scene) {
     let open = "caducee_connections_open{door=\"submission\"}";
     assert!(wait_until(Duration::from_secs(10), || figure(scene.aura, open) == 0.0), "places are given back");
     assert!(scene.raw(&scene.camille, "QUIT\r\n").contains("235 2.7.0"));
+}
+
+fn a_login_outlives_no_suspension(scene: &Scene) {
+    let mine = &scene.jerome.address;
+    let login = scene.login(&scene.jerome);
+    let mut held = Held::open(scene, &format!("EHLO a\r\n{login}"), "235 2.7.0");
+    scene.administer(&["mailbox", "suspend", mine]);
+    refused(scene.aura, "550 5.7.1", "sender-suspended", || {
+        let script = format!("MAIL FROM:<{mine}>\r\nRCPT TO:<{}>\r\n", scene.camille.address);
+        held.say(&script, "[rule sender-suspended, ref ") + &held.say("QUIT\r\n", "221 2.0.0")
+    });
+    scene.administer(&["mailbox", "reopen", mine]);
 }
 
 fn guesses_are_counted(scene: &Scene) {

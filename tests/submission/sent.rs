@@ -46,6 +46,10 @@ fn a_copy_is_filed_once_in_either_order_and_only_where_it_is_asked_for() {
     send(&scene, &who, "<server-only@x.example>");
     assert_eq!(copies(&scene, &who, "<server-only@x.example>"), (1, 1));
 
+    let said = scene.raw(&who, scene.message("", &letter(&who, "<notification@x.example>", "server")));
+    assert!(said.contains("250 2.6.0 "), "{said}");
+    assert_eq!(copies(&scene, &who, "<notification@x.example>"), (0, 0), "a notification is no letter");
+
     send(&scene, &who, "<server-first@x.example>");
     append(&scene, &who, "<server-first@x.example>");
     assert_eq!(copies(&scene, &who, "<server-first@x.example>").0, 1);

@@ -22,10 +22,10 @@
 //! 3. What decides when is tried where is [`schedule`], pure: entries, outcomes and time in, attempts out.
 //! 4. Nothing of it is lost at a limit: a destination without room waits, it is never dropped.
 
-mod stage;
+mod stand_in;
 pub mod types;
 
-pub use stage::{Enqueued, Queue, QueueError};
+pub use stand_in::{Enqueued, Queue, QueueError};
 pub use types::{
     Attempt, AttemptRecipient, Destination, Envelope, Kind, Outbound, OutboundRecipient, Outcome, QueueOptions,
     Verdict, Words,

@@ -263,7 +263,9 @@ impl Session {
         let room = &self.link.shared.mail;
         let mut also = self.conversations(&envelope)?;
         trail::note(room.transit(), &accepted_event(&envelope), &mut also);
-        let sent_copy = envelope.account.data.save_sent.then_some(envelope.account.id);
+        // A notification (null sender) is a program's affair: it is no letter that its author would look for.
+        let is_copied = envelope.account.data.save_sent && envelope.sender.is_some();
+        let sent_copy = is_copied.then_some(envelope.account.id);
         let incoming = envelope.incoming.take().ok_or_else(Refused::store_unavailable)?;
         let message = incoming.finish().await.map_err(|error| self.link.mailbox_failed(&error))?;
         let Prepared { recipients, also: sent_on, follow_up } = self.prepare(&envelope, &message).await;
