@@ -1,8 +1,9 @@
 //! An account as the other rooms see it.
 
+use crate::mail::{kind_of, state_of};
 use crate::mss::exchange::OwnMailbox;
 use crate::mss::{Address, Kind, MailboxState};
-use crate::store::{self, AccessGrant, AccessRight, AccountId, AccountKind, AccountState, Holder};
+use crate::store::{self, Absence, AccessGrant, AccessRight, AccountId, AccountKind, Forward, Holder};
 
 use super::AccountError;
 
@@ -98,6 +99,11 @@ pub struct AccountChange {
     pub save_sent: Option<bool>,
     /// `Some(None)` takes it away.
     pub comment: Option<Option<String>>,
+    /// Where mail is sent on to; `Some(None)`: nowhere. Whether the trust space allows it is the caller's to ask
+    /// ([`crate::mail::aftermath::may_forward`]); it is asked again at each message.
+    pub forward: Option<Option<Forward>>,
+    /// What is answered while the holder is away; `Some(None)`: nothing.
+    pub absence: Option<Option<Absence>>,
 }
 
 impl Account {
@@ -163,15 +169,12 @@ impl AccountChange {
         if let Some(comment) = &self.comment {
             record.comment = comment.clone();
         }
-    }
-}
-
-pub(super) fn kind_of(kind: AccountKind) -> Kind {
-    match kind {
-        AccountKind::Per => Kind::Per,
-        AccountKind::Org => Kind::Org,
-        AccountKind::App => Kind::App,
-        AccountKind::Cab => Kind::Cab,
+        if let Some(forward) = &self.forward {
+            record.forward = forward.clone();
+        }
+        if let Some(absence) = &self.absence {
+            record.absence = absence.clone();
+        }
     }
 }
 
@@ -181,13 +184,5 @@ pub(super) fn kind_record(kind: Kind) -> AccountKind {
         Kind::Org => AccountKind::Org,
         Kind::App => AccountKind::App,
         Kind::Cab => AccountKind::Cab,
-    }
-}
-
-fn state_of(state: AccountState) -> MailboxState {
-    match state {
-        AccountState::Open => MailboxState::Open,
-        AccountState::Suspended => MailboxState::Suspended,
-        AccountState::Closed => MailboxState::Closed,
     }
 }

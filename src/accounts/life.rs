@@ -4,8 +4,9 @@ use std::future::Future;
 use std::ops::{Bound, RangeInclusive};
 
 use crate::store::{
-    self, AccountId, AccountState, AddressEntry, Batch, Change, ChangeKey, CommitError, Content, Credential,
-    CredentialKey, Folder, FolderId, FolderKey, Message, MessageKey, Record, SentCopy, SentCopyKey, Usage, Versioned,
+    self, AccountId, AccountState, AddressEntry, Batch, Change, ChangeKey, CommitError, Content, CorrespondentKey,
+    Credential, CredentialKey, Folder, FolderId, FolderKey, Message, MessageKey, Record, SentCopy, SentCopyKey, Usage,
+    Versioned,
 };
 
 use super::registry::ATTEMPTS;
@@ -168,6 +169,9 @@ impl Registry {
         }
         self.erase_records::<Change>(ChangeKey::of(id)).await?;
         self.erase_records::<SentCopy>(SentCopyKey::of(id)).await?;
+        // With whom the mailbox wrote goes with what was written.
+        self.erase_records::<store::Conversation>(CorrespondentKey::of(id)).await?;
+        self.erase_records::<store::AbsenceAnswer>(CorrespondentKey::of(id)).await?;
         let mut batch = Batch::new();
         batch.delete::<Usage>(&id);
         self.store().commit(batch).await?;

@@ -1,9 +1,8 @@
 //! Which data a mailbox must have, by its kind (MSSanté §4). Pure.
 
+use crate::mail::kind_of;
 use crate::mss::{Address, Kind};
-use crate::store::{self, AccessGrant};
-
-use super::account::kind_of;
+use crate::store::{self, Absence, AccessGrant, Forward};
 
 /// A rule of MSSanté §4, or one of ours, that the data break.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -41,10 +40,20 @@ pub enum RuleBreach {
     /// The local part cannot be a mailbox's here.
     #[error("mailboxes are named with letters, digits and . - _ + only, or in UTF-8 letters; no quotes")]
     BadLocalPart,
+    /// What is to be sent on cannot be, as it is set.
+    #[error("mail is sent on to {0}")]
+    BadForward(&'static str),
+    /// The absence notice cannot be sent as it is set.
+    #[error("an absence notice has {0}")]
+    BadAbsence(&'static str),
 }
 
 /// Characters of a text field.
 const TEXT_CHARS: usize = 200;
+/// Addresses that a mailbox has its mail sent on to.
+const FORWARDS: usize = 5;
+/// Characters of an absence notice.
+const ABSENCE_CHARS: usize = 2_000;
 /// Octets of an id given by an employer.
 const ID_OCTETS: usize = 64;
 
@@ -65,6 +74,8 @@ pub(super) fn check(record: &store::Account) -> Result<(), RuleBreach> {
     if let Some(address) = &record.notification_address {
         Address::parse(address).map_err(|_| RuleBreach::BadNotificationAddress)?;
     }
+    record.forward.as_ref().map_or(Ok(()), |forward| check_forward(&record.address, forward))?;
+    record.absence.as_ref().map_or(Ok(()), check_absence)?;
     let missing = |field| Err(RuleBreach::Missing { kind, field });
     match kind {
         Kind::Per | Kind::Cab if holder.national_id.is_none() => return missing("the professional's national id"),
@@ -91,6 +102,32 @@ fn check_access_list(kind: Kind, list: &[AccessGrant]) -> Result<(), RuleBreach>
         return Err(RuleBreach::NotForKind { kind, field: "an access list" });
     }
     list.iter().try_for_each(|grant| check_person("access list", &grant.person))
+}
+
+/// What can be said of a forward without the trust space.
+fn check_forward(own: &str, forward: &Forward) -> Result<(), RuleBreach> {
+    if !(1..=FORWARDS).contains(&forward.to.len()) {
+        return Err(RuleBreach::BadForward("one to five addresses"));
+    }
+    let mut seen: Vec<String> = Address::parse(own).iter().map(Address::key).collect();
+    for text in &forward.to {
+        let key = Address::parse(text).map_err(|_| RuleBreach::BadForward("mail addresses only"))?.key();
+        if seen.contains(&key) {
+            return Err(RuleBreach::BadForward("each address once, and not to the mailbox itself"));
+        }
+        seen.push(key);
+    }
+    Ok(())
+}
+
+fn check_absence(absence: &Absence) -> Result<(), RuleBreach> {
+    if absence.from >= absence.until {
+        return Err(RuleBreach::BadAbsence("an end after its beginning"));
+    }
+    let text = &absence.text;
+    let is_good = |c: char| !c.is_control() || matches!(c, '\n' | '\r' | '\t');
+    let fits = !text.trim().is_empty() && text.chars().count() <= ABSENCE_CHARS && text.chars().all(is_good);
+    fits.then_some(()).ok_or(RuleBreach::BadAbsence("a text of 1 to 2000 characters, without control characters"))
 }
 
 /// `8` + RPPS: 12 digits (MSSanté §1); or an id given by the employer, which cannot look like one.
@@ -203,6 +240,45 @@ mod tests {
             let mut record = org(AccountKind::Org);
             record.holder.structure_id = Some(id.into());
             assert_eq!(check(&record).is_ok(), good, "{id}");
+        }
+    }
+
+    #[test]
+    fn mail_is_sent_on_to_one_to_five_other_mailboxes() {
+        let many: Vec<String> = (0..6).map(|n| format!("m{n}@x.example")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        for (to, good) in [
+            (&["anne@x.example"][..], true),
+            (&many[..5], true),
+            (&many[..], false),
+            (&[], false),
+            (&["nobody"], false),
+            (&["anne@x.example", "ANNE@x.example"], false),
+            (&["Zoe@aura.example"], false),
+        ] {
+            let to = to.iter().map(|text| (*text).to_owned()).collect();
+            let forward = Some(Forward { to, ..Forward::default() });
+            let record = store::Account { address: "zoe@aura.example".into(), forward, ..per() };
+            assert_eq!(check(&record).is_ok(), good, "{:?}", record.forward);
+        }
+    }
+
+    #[test]
+    fn an_absence_ends_after_it_begins_and_says_something() {
+        let long = "é".repeat(ABSENCE_CHARS);
+        let too_long = format!("{long}x");
+        for (from, until, text, good) in [
+            (1, 2, "Absente jusqu'au 3.\nMerci.", true),
+            (1, 2, long.as_str(), true),
+            (1, 2, too_long.as_str(), false),
+            (2, 2, "Absente", false),
+            (3, 2, "Absente", false),
+            (1, 2, " \n", false),
+            (1, 2, "a\u{0}b", false),
+        ] {
+            let absence = Absence { from, until, text: text.to_owned(), citizens: false };
+            let record = store::Account { absence: Some(absence), ..per() };
+            assert_eq!(check(&record).is_ok(), good, "{from} {until} {text}");
         }
     }
 

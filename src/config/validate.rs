@@ -21,6 +21,7 @@ pub(super) fn problems(config: &Config, source: &Source<'_>) -> Vec<Problem> {
     required(config, &mut found);
     tls(config, &mut found);
     trust(config, &mut found);
+    citizens(config, &mut found);
     doors(config, &mut found);
     limits(config, &mut found);
     durations(config, &mut found);
@@ -128,6 +129,17 @@ fn trust(config: &Config, found: &mut Found<'_, '_>) {
         let inner = inner.strip_suffix('*').unwrap_or(inner);
         found.check(!inner.is_empty() && !inner.contains(['*', '@']), "trust.test_addresses.local_parts", || {
             format!("`{pattern}`; expected a local part, with `*` at most at its start and end, and not `*` alone")
+        });
+    }
+}
+
+/// MSSanté §8. That none of them is an own domain is asked where domains are added, and by `caducee check`.
+fn citizens(config: &Config, found: &mut Found<'_, '_>) {
+    for text in &config.citizens.domains {
+        let problem = Domain::parse(text).err();
+        found.check(problem.is_none(), "citizens.domains", || {
+            let problem = problem.map(|problem| problem.to_string()).unwrap_or_default();
+            format!("`{text}`: {problem}; expected a domain, as patient.mssante.fr")
         });
     }
 }

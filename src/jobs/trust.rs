@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::mss::test_addresses::{TestAddresses, TestRuleError};
 use crate::mss::trust::TrustHandle;
 use crate::mss::whitelist::{SignerPolicy, WhiteListError, verify_and_parse};
-use crate::mss::{Domain, DomainError, TrustSpace, WhiteList};
+use crate::mss::{CitizenRules, Domain, DomainError, TrustSpace, WhiteList};
 use crate::serve::tls::{CrlSet, TlsError, read_anchors, read_certificates};
 use crate::telemetry::{Metrics, RuleLabel};
 
@@ -50,6 +50,8 @@ pub struct TrustSettings {
     pub cache: std::path::PathBuf,
     /// How other operators' test mailboxes are recognised.
     pub test_rules: TestAddresses,
+    /// Whose addresses are citizens'.
+    pub citizens: CitizenRules,
 }
 
 /// Why the job cannot be set up.
@@ -70,6 +72,9 @@ pub enum SetupError {
     /// A domain of `trust.test_addresses.domains` is none.
     #[error("trust.test_addresses.domains: '{0}': {1}")]
     TestDomain(String, #[source] DomainError),
+    /// A domain of `citizens.domains` is none.
+    #[error("citizens.domains: '{0}': {1}")]
+    CitizenDomain(String, #[source] DomainError),
 }
 
 impl TrustSettings {
@@ -94,6 +99,7 @@ impl TrustSettings {
             max_size: trust.max_size,
             cache: trust.cache.clone(),
             test_rules: test_rules(config)?,
+            citizens: citizens(config)?,
         })
     }
 }
@@ -106,6 +112,12 @@ fn test_rules(config: &Config) -> Result<TestAddresses, SetupError> {
         .map(|text| Domain::parse(text).map_err(|error| SetupError::TestDomain(text.clone(), error)))
         .collect::<Result<Vec<_>, _>>()?;
     Ok(TestAddresses::new(&rules.local_parts, &rules.labels, domains)?)
+}
+
+fn citizens(config: &Config) -> Result<CitizenRules, SetupError> {
+    let parse = |text: &String| Domain::parse(text).map_err(|error| SetupError::CitizenDomain(text.clone(), error));
+    let domains = config.citizens.domains.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
+    Ok(CitizenRules::new(domains, config.citizens.only_answer))
 }
 
 /// What a refresh did.
@@ -260,7 +272,7 @@ impl TrustJob {
             refreshing: tokio::sync::Mutex::default(),
             wake: Notify::new(),
         };
-        job.put_test_rules();
+        job.put_rules();
         job.start_from_cache();
         job
     }
@@ -275,7 +287,7 @@ impl TrustJob {
             state.validators = Validators::default();
             state.document = None;
         }
-        self.put_test_rules();
+        self.put_rules();
         self.wake.notify_one();
     }
 
@@ -376,9 +388,14 @@ impl TrustJob {
         self.space.rcu(|space| TrustSpace { list: list.clone(), ..TrustSpace::clone(space) });
     }
 
-    fn put_test_rules(&self) {
-        let rules = Arc::new(self.settings.load().test_rules.clone());
-        self.space.rcu(|space| TrustSpace { test_rules: Arc::clone(&rules), ..TrustSpace::clone(space) });
+    fn put_rules(&self) {
+        let settings = self.settings.load();
+        let (test_rules, citizens) = (Arc::new(settings.test_rules.clone()), Arc::new(settings.citizens.clone()));
+        self.space.rcu(|space| TrustSpace {
+            test_rules: Arc::clone(&test_rules),
+            citizens: Arc::clone(&citizens),
+            ..TrustSpace::clone(space)
+        });
     }
 
     /// Remembers and tells how a refresh went.

@@ -19,7 +19,9 @@
 //! 5. Everything is keyed by ids that are never reused; content opens only with the mailbox's own key.
 
 mod administration;
+pub mod aftermath;
 mod changes;
+pub mod conversation;
 mod deliver;
 mod error;
 mod flags;
@@ -30,6 +32,7 @@ mod mailbox;
 mod messages;
 mod names;
 mod operations;
+mod parties;
 pub mod queue;
 mod quota;
 pub mod relay;
@@ -54,6 +57,7 @@ pub use mailbox::{FolderInfo, FolderStatus, Mailbox, QuotaUse, Subscription};
 pub use messages::{BodyReader, StoredMessage};
 pub use names::{FolderName, INBOX, NameError};
 pub use operations::{Copied, Expunge, Expunged, StoredFlags};
+pub(crate) use parties::{kind_of, state_of};
 pub use quota::Admission;
 pub use room::{MailLimits, MailRoom};
 pub(crate) use room::{now, pause};

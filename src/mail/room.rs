@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::store::{Account, AccountId, AccountState, CommitError, MailboxKey, MasterKey, MetaKey, Store, Versioned};
 
+use super::aftermath::absence::UnderWay;
 use super::queue::{Opened, Queue, QueueOptions, transit_key};
 use super::summary::SummaryLimits;
 use super::{Incoming, MailError, Mailbox};
@@ -62,6 +63,7 @@ struct Inner {
     folder_ids: tokio::sync::Mutex<std::ops::Range<u64>>,
     transit: MailboxKey,
     queue: Queue,
+    notices: UnderWay,
 }
 
 /// A room that may be gone: what the queue, which the room owns, files its reports by.
@@ -98,6 +100,7 @@ impl MailRoom {
             folder_ids: tokio::sync::Mutex::new(0..0),
             transit,
             queue: Queue::new(opened, WeakRoom(room.clone())),
+            notices: UnderWay::default(),
         });
         Ok(Self { inner })
     }
@@ -125,6 +128,11 @@ impl MailRoom {
     /// The operator's key, for the registry, which makes and destroys mailboxes' keys.
     pub(crate) fn master(&self) -> &MasterKey {
         &self.inner.master
+    }
+
+    /// The absence notices that are under way.
+    pub(crate) fn notices(&self) -> &UnderWay {
+        &self.inner.notices
     }
 
     /// A sink for a message that comes in: its body goes to the log, its summary is made on the way.

@@ -109,7 +109,7 @@ fn write_text(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 }
 
 /// RFC 2047 §4.1, each word within its length and none cutting a character in two (§5).
-fn encoded_words(text: &str) -> Vec<String> {
+pub(super) fn encoded_words(text: &str) -> Vec<String> {
     const START: &str = "=?utf-8?B?";
     const ROOM: usize = (ENCODED_WORD - START.len() - "?=".len()) / 4 * 3;
     let mut words = Vec::new();

@@ -73,11 +73,17 @@ pub enum Rule {
     TestToReal,
     /// Refuses: a mailbox that is no test mailbox writes to a test mailbox of another domain.
     RealToTest,
+    /// Refuses: a professional writes to an address in a citizens' domain that no citizen can have.
+    CitizenAddressForm,
+    /// Refuses: a citizen writes to a mailbox that has never written to them.
+    CitizenNotStarted,
+    /// Refuses: a citizen answers in a conversation that the mailbox has closed.
+    CitizenConversationClosed,
 }
 
 impl Rule {
     /// Every rule, for tables, counters and documentation.
-    pub const ALL: [Rule; 32] = [
+    pub const ALL: [Rule; 35] = [
         Rule::SenderDomainListed,
         Rule::NullSenderOfListedPeer,
         Rule::HeaderDomainsListed,
@@ -110,6 +116,9 @@ impl Rule {
         Rule::Relaying,
         Rule::TestToReal,
         Rule::RealToTest,
+        Rule::CitizenAddressForm,
+        Rule::CitizenNotStarted,
+        Rule::CitizenConversationClosed,
     ];
 
     /// The stable kebab-case name.
@@ -147,6 +156,9 @@ impl Rule {
             Rule::Relaying => "relaying",
             Rule::TestToReal => "test-to-real",
             Rule::RealToTest => "real-to-test",
+            Rule::CitizenAddressForm => "citizen-address-form",
+            Rule::CitizenNotStarted => "citizen-not-started",
+            Rule::CitizenConversationClosed => "citizen-conversation-closed",
         }
     }
 }

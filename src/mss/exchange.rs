@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use super::citizens::{self, Conversation};
 use super::{Address, Decision, Kind, MailboxState, Rule, TrustSpace};
 
 /// One end of an exchange.
@@ -67,11 +68,17 @@ pub enum Origin {
     Other,
 }
 
-/// May `from` write to `to`?
+/// May `from` write to `to`, where they have no conversation? Enough for every pair but a citizen and an own mailbox: there
+/// the citizen is taken for one who was never written to. See [`decide_in`].
+pub fn decide(space: &TrustSpace, from: &Party, to: &Party) -> Decision {
+    decide_in(space, from, to, Conversation::NotStarted)
+}
+
+/// May `from` write to `to`, as their conversation stands? It counts where `from` is a citizen and `to` an own mailbox.
 ///
 /// For a message of another operator, [`admission`](super::admission) has been asked before: that the peer may speak for
 /// `from` is not looked at again here.
-pub fn decide(space: &TrustSpace, from: &Party, to: &Party) -> Decision {
+pub fn decide_in(space: &TrustSpace, from: &Party, to: &Party, conversation: Conversation) -> Decision {
     if let Some(refusal) = sender_standing(space, from) {
         return refusal;
     }
@@ -82,7 +89,7 @@ pub fn decide(space: &TrustSpace, from: &Party, to: &Party) -> Decision {
             Decision::permanent(Rule::Relaying, "5.7.1", reason)
         }
         (_, Party::Unknown { .. }) => Decision::permanent(Rule::RecipientUnknown, "5.1.1", "no such mailbox here"),
-        (_, Party::Own(to)) => into_own(space, from, to),
+        (_, Party::Own(to)) => into_own(space, from, to, conversation),
         (_, Party::Other { address }) => out_to_other(space, from, address),
     }
 }
@@ -120,7 +127,7 @@ fn outside_domain(space: &TrustSpace, address: &Address, rule: Rule, role: &str)
     Some(Decision::permanent(rule, "5.7.1", reason))
 }
 
-fn into_own(space: &TrustSpace, from: &Party, to: &OwnMailbox) -> Decision {
+fn into_own(space: &TrustSpace, from: &Party, to: &OwnMailbox, conversation: Conversation) -> Decision {
     match to.state {
         MailboxState::Open => {}
         MailboxState::Suspended => {
@@ -140,9 +147,9 @@ fn into_own(space: &TrustSpace, from: &Party, to: &OwnMailbox) -> Decision {
         // A report answers a message that these same rules let pass, so the test rule has been asked already. Its header
         // is a postmaster's and could not be held against the rule anyway.
         Party::Null(_) => Decision::Accept { rule: Rule::NullSender },
-        Party::Other { address } => {
-            test_rule(space.test_rules.is_test(address), to.test).unwrap_or(Decision::Accept { rule: Rule::OtherToOwn })
-        }
+        Party::Other { address } => test_rule(space.test_rules.is_test(address), to.test)
+            .or_else(|| citizens_turn(space, address, conversation))
+            .unwrap_or(Decision::Accept { rule: Rule::OtherToOwn }),
         Party::Unknown { .. } => Decision::permanent(Rule::SenderUnknown, "5.1.0", "no such sender's mailbox here"),
     }
 }
@@ -158,11 +165,41 @@ fn out_to_other(space: &TrustSpace, from: &Party, to: &Address) -> Decision {
         return refusal;
     }
     match from {
-        Party::Own(own) => {
-            test_rule(own.test, space.test_rules.is_test(to)).unwrap_or(Decision::Accept { rule: Rule::OwnToOther })
-        }
+        Party::Own(own) => test_rule(own.test, space.test_rules.is_test(to))
+            .or_else(|| citizen_form(space, to))
+            .unwrap_or(Decision::Accept { rule: Rule::OwnToOther }),
         _ => Decision::Accept { rule: Rule::NullSender },
     }
+}
+
+/// MSSanté §8: a citizen may only answer, and not once the professional has closed the conversation. A closed one stays
+/// closed where citizens may write first. The citizens' operator makes a report of the text, which the patient reads.
+fn citizens_turn(space: &TrustSpace, from: &Address, conversation: Conversation) -> Option<Decision> {
+    if !space.citizens.is_citizen(from) {
+        return None;
+    }
+    match conversation {
+        Conversation::NotStarted if space.citizens.only_answer() => {
+            let reason = "Ce professionnel ne vous a pas ecrit : vous pouvez repondre a un message, pas en envoyer un \
+                          premier / a citizen may only answer a mailbox that has written first";
+            Some(Decision::permanent(Rule::CitizenNotStarted, "5.7.1", reason))
+        }
+        Conversation::Closed => {
+            let reason = "Le professionnel a clos cet echange : votre message ne lui a pas ete remis / \
+                          the professional has closed this conversation";
+            Some(Decision::permanent(Rule::CitizenConversationClosed, "5.7.1", reason))
+        }
+        Conversation::NotStarted | Conversation::Open => None,
+    }
+}
+
+/// MSSanté §8: who mistypes an INS learns it at once, and nobody else learns the identity.
+fn citizen_form(space: &TrustSpace, to: &Address) -> Option<Decision> {
+    if !space.citizens.is_citizen(to) || citizens::has_citizen_form(to) {
+        return None;
+    }
+    let reason = format!("a citizen's address is the 15 characters of their INS, then @{}", to.domain());
+    Some(Decision::permanent(Rule::CitizenAddressForm, "5.1.3", reason))
 }
 
 /// MSSanté §4: across operators, test mailboxes exchange with test mailboxes only, both ways.

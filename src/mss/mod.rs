@@ -13,10 +13,11 @@
 //!
 //! The way data takes: the refresh job verifies a list and puts a new [`TrustSpace`] into the [`TrustHandle`]; a door
 //! takes one snapshot per decision and asks [`admission`] (may this peer speak for this sender?), then [`exchange`]
-//! (may A write to B?).
+//! (may A write to B?), which takes a citizen's conversation ([`citizens`]) as the caller knows it.
 
 pub mod address;
 pub mod admission;
+pub mod citizens;
 pub mod decision;
 pub mod dn;
 pub mod exchange;
@@ -27,6 +28,7 @@ pub mod trust;
 pub mod whitelist;
 
 pub use address::{Address, AddressError, Domain, DomainError};
+pub use citizens::{CitizenRules, Conversation};
 pub use decision::{Decision, Refusal, Rule};
 pub use dn::DistinguishedName;
 pub use kind::{Kind, MailboxState};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use super::{TestAddresses, WhiteList};
+use super::{CitizenRules, TestAddresses, WhiteList};
 
 /// A snapshot of the trust space: immutable, cheap to clone, taken once per decision.
 #[derive(Clone, Debug, Default)]
@@ -13,6 +13,8 @@ pub struct TrustSpace {
     pub list: Option<Arc<WhiteList>>,
     /// How other operators' test mailboxes are recognised.
     pub test_rules: Arc<TestAddresses>,
+    /// Whose addresses are citizens', and what they may do.
+    pub citizens: Arc<CitizenRules>,
     /// Whether revocation can be judged.
     pub crl_state: CrlState,
 }

@@ -131,11 +131,14 @@ pub fn operators() -> [Operator; 2] {
     [aura(), aquitaine()]
 }
 
+/// The domain of the sandbox's citizens (MSSanté §8); the peer that tests play speaks for it too.
+pub const CITIZENS: &str = "patient.mssante.example";
+
 /// The listed operators that are not.
 pub fn peers() -> [Peer; 1] {
     [Peer {
         name: "Opérateur C (exemple)",
-        domains: &["operateur-c.mssante.example", "test.operateur-c.mssante.example"],
+        domains: &["operateur-c.mssante.example", "test.operateur-c.mssante.example", CITIZENS],
         certificate: "operateur-c",
     }]
 }

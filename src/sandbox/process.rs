@@ -167,6 +167,7 @@ fn make_master_key(path: &Path) -> Result<(), SandboxError> {
 /// The operator's configuration. Paths are relative to the file, so the sandbox's directory may be moved while it rests.
 fn configuration(operator: &Operator, ports: Ports) -> String {
     let (id, name, signer) = (operator.id, operator.subject.cn, cast::LIST_SIGNER_CN);
+    let citizens = cast::CITIZENS;
     let Ports { smtp, imap, imaps, metrics, submission, submissions } = ports;
     format!(
         r#"# Written by `caducee sandbox` at every start: changes made here do not last.
@@ -210,6 +211,9 @@ listen_tls = ["127.0.0.1:{imaps}"]
 listen = ["127.0.0.1:{submission}"]
 listen_tls = ["127.0.0.1:{submissions}"]
 max_connections_per_account = 1000
+
+[citizens]
+domains = ["{citizens}"]
 
 [accounts]
 # The sandbox's passwords are printed for everybody: what makes guessing dear would only make the start slow.

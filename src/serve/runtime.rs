@@ -22,13 +22,15 @@ use super::secrets::{MasterKeyError, read_master_key};
 use super::shutdown::{ShutdownSwitch, shutdown};
 use super::tls::{Contexts, Material, TlsError};
 use super::{Shared, health, imap, inbound, listen, outbound, submission, sweep, systemd, watch};
-use crate::accounts::{AccountOptions, HashingOptions, Registry};
+use crate::accounts::{AccountError, AccountOptions, HashingOptions, Registry};
 use crate::config::sending::Route;
 use crate::config::{Config, ConfigError};
 use crate::jobs::trust::SetupError;
+use crate::mail::aftermath::absence;
 use crate::mail::queue::{QueueOptions, RouteTimes};
 use crate::mail::summary::SummaryLimits;
 use crate::mail::{MailError, MailLimits, MailRoom};
+use crate::mss::Domain;
 use crate::mss::trust::{TrustHandle, TrustSpace};
 use crate::store::{self, OpenError, Store};
 use crate::telemetry::logging::{self, LoggingError};
@@ -46,6 +48,9 @@ use tracing::{error, info, warn};
 
 /// How long the start waits for white list and CRLs.
 const FIRST_REFRESH: Duration = Duration::from_secs(5);
+
+/// How long the stop waits for absence notices that are being written.
+const LAST_NOTICES: Duration = Duration::from_secs(2);
 
 /// Why the server does not start, or did not stop well.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +76,12 @@ pub enum ServeError {
     /// What the jobs need.
     #[error(transparent)]
     Jobs(#[from] SetupError),
+    /// A domain cannot be the operator's and the citizens'.
+    #[error("citizens.domains: '{0}' is one of the operator's own domains (caducee domain list)")]
+    OwnCitizens(String),
+    /// The domains cannot be read.
+    #[error(transparent)]
+    Domains(#[from] AccountError),
     /// A door does not open.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -201,6 +212,7 @@ impl Server {
             imap_sessions: Counts::default(),
             submission_sessions: Counts::default(),
         });
+        citizens_are_no_domain_of_ours(&shared)?;
         first_refresh(&shared).await?;
         shared.jobs.start(&shared);
         let (token, tasks) = mpsc::channel(1);
@@ -265,6 +277,8 @@ impl Server {
             let submission = self.shared.submission_connections.open();
             warn!(smtp, imap, submission, "sessions still open at the end of server.drain are cut off");
         }
+        // They are short, and their correspondents would wait for another message to be told.
+        drop(tokio::time::timeout(LAST_NOTICES, absence::idle(&self.shared.mail)).await);
         let store = self.shared.store.clone();
         let closing = tokio::task::spawn_blocking(move || store.close());
         tokio::select! {
@@ -301,6 +315,16 @@ impl Rooms {
         let mail = MailRoom::new(store.clone(), master, mail_limits(config))?;
         mail.queue().count_into(metrics);
         Ok(Self { store, mail, tls, jobs })
+    }
+}
+
+/// An own mailbox in a citizens' domain would be under both sets of rules.
+fn citizens_are_no_domain_of_ours(shared: &Shared) -> Result<(), ServeError> {
+    let citizens = &shared.trust.load().citizens;
+    let both = |domain: &store::Domain| Domain::parse(&domain.name).is_ok_and(|domain| citizens.has_domain(&domain));
+    match shared.registry.domains()?.into_iter().find(both) {
+        Some(domain) => Err(ServeError::OwnCitizens(domain.name)),
+        None => Ok(()),
     }
 }
 

@@ -228,6 +228,68 @@ impl Drop for StagedBody {
     }
 }
 
+/// Reads ranges of a body that no commit has adopted yet, as [`super::Store::read_body`] does of one that is adopted: for a
+/// message that is made from another in the same commit. It does not keep the body: once that is given up, nothing is read.
+pub struct StagedReader {
+    engine: Arc<dyn Engine>,
+    id: BodyId,
+    key: BodyKey,
+    size: u64,
+    places: Arc<[Place]>,
+    /// The last chunk's ciphertext and tag.
+    tail: Arc<[u8]>,
+}
+
+impl fmt::Debug for StagedReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StagedReader({}, {} bytes)", self.id, self.size)
+    }
+}
+
+impl StagedBody {
+    /// The way to the bytes of the body before it is adopted.
+    ///
+    /// # Panics
+    /// Never: only [`super::Batch::adopt`] takes the insides, and the body with them.
+    #[must_use]
+    pub fn reader(&self) -> StagedReader {
+        let staged = self.inner.as_ref().expect("a staged body has its insides until it is taken, by value");
+        StagedReader {
+            engine: staged.engine.clone(),
+            id: self.id,
+            key: self.key.clone(),
+            size: self.size,
+            places: staged.places.as_slice().into(),
+            tail: staged.tail.frame[DATA_START..].into(),
+        }
+    }
+}
+
+impl StagedReader {
+    /// Plain bytes of the whole body.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Reads a range; what lies beyond the end is left out. Runs in the blocking pool; ask for pieces of a bounded size.
+    ///
+    /// # Errors
+    /// [`StoreError::DamagedChunk`], or what the disk says.
+    pub async fn read(&self, range: Range<u64>) -> Result<Vec<u8>, StoreError> {
+        let (engine, places, tail) = (self.engine.clone(), self.places.clone(), self.tail.clone());
+        let (id, key, size) = (self.id, self.key.clone(), self.size);
+        let fetch = move |index: u32| match places.get(index as usize) {
+            Some(place) => Ok((engine.chunk(id, index, *place)?, Some(*place))),
+            None => Ok((tail.to_vec(), None)),
+        };
+        let chunks = self.places.len() + 1;
+        tokio::task::spawn_blocking(move || read_chunks(id, size, chunks, &key, range, fetch))
+            .await
+            .unwrap_or(Err(StoreError::Stopped))
+    }
+}
+
 /// Reads a range of a body: only the chunks that it needs are read and opened. Blocks.
 pub(super) fn read(
     engine: &dyn Engine,
@@ -236,7 +298,23 @@ pub(super) fn read(
     key: &BodyKey,
     range: Range<u64>,
 ) -> Result<Vec<u8>, StoreError> {
-    let (start, end) = (range.start.min(body.size), range.end.min(body.size));
+    let fetch = |index: u32| {
+        let place = *body.places.get(index as usize).ok_or(StoreError::NoBody(id))?;
+        Ok((engine.chunk(id, index, place)?, Some(place)))
+    };
+    read_chunks(id, body.size, body.places.len(), key, range, fetch)
+}
+
+/// [`read`], with the chunks from anywhere: `fetch` gives one's ciphertext, and its place if it lies in the log.
+fn read_chunks(
+    id: BodyId,
+    size: u64,
+    chunks: usize,
+    key: &BodyKey,
+    range: Range<u64>,
+    fetch: impl Fn(u32) -> Result<(Vec<u8>, Option<Place>), StoreError>,
+) -> Result<Vec<u8>, StoreError> {
+    let (start, end) = (range.start.min(size), range.end.min(size));
     if start >= end {
         return Ok(Vec::new());
     }
@@ -246,10 +324,12 @@ pub(super) fn read(
     let mut out = Vec::with_capacity((end - start) as usize);
     for index in first..=last {
         let number = index as u32;
-        let place = *body.places.get(index as usize).ok_or(StoreError::NoBody(id))?;
-        let damaged = |reason| StoreError::DamagedChunk { body: id, index: number, place, reason };
-        let mut sealed = engine.chunk(id, number, place)?;
-        let is_last = index as usize + 1 == body.places.len();
+        let (mut sealed, place) = fetch(number)?;
+        let damaged = |reason| match place {
+            Some(place) => StoreError::DamagedChunk { body: id, index: number, place, reason },
+            None => StoreError::NoBody(id),
+        };
+        let is_last = index as usize + 1 == chunks;
         let plain =
             cipher.open(id, number, is_last, &mut sealed).map_err(|_| damaged("it does not open with the key"))?;
         let base = index * chunk;

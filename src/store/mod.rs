@@ -55,7 +55,7 @@ use engine::{Engine, Raw, RawRange};
 use memory::Memory;
 
 pub use batch::{Batch, Committed, Expect, Versioned};
-pub use body::{BodySink, CHUNK, StagedBody};
+pub use body::{BodySink, CHUNK, StagedBody, StagedReader};
 pub use embedded::{Damage, Opening, Options, check, stat, upgrade};
 pub use error::{CommitError, OpenError, StoreError};
 pub use schema::*;

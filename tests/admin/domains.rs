@@ -32,6 +32,7 @@ async fn what_cannot_be_a_domain_is_refused_with_its_field() {
         (json!({ "name": "aura.mssante.example" }), 409, "domain-exists", Some("name")),
         (json!({ "name": "été.example" }), 422, "bad-field", Some("name")),
         (json!({ "name": "" }), 422, "bad-field", Some("name")),
+        (json!({ "name": "Patient.MSSante.fr" }), 422, "bad-field", Some("name")),
         (json!({ "name": 5 }), 422, "bad-field", Some("name")),
         (json!({}), 422, "bad-field", None),
         (json!({ "name": "a.example", "nam": 1 }), 422, "bad-field", Some("nam")),

@@ -9,6 +9,7 @@ mod cli;
 mod connection;
 mod domains;
 mod follow;
+mod handling;
 mod harness;
 mod hostile;
 mod import_export;

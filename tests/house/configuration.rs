@@ -259,6 +259,16 @@ fn routes_name_domains_once_and_hosts_that_are_some() {
 }
 
 #[test]
+fn a_citizens_domain_is_a_domain() {
+    contradiction(
+        "domains = [\"patient.mssante.fr\"]",
+        "domains = [\"patient mssante\"]",
+        "citizens.domains",
+        "expected a domain, as patient.mssante.fr",
+    );
+}
+
+#[test]
 fn a_server_without_any_door_is_a_contradiction() {
     let found = problems(&[
         ("listen = [\"0.0.0.0:25\", \"[::]:25\"]", "listen = []"),

@@ -272,3 +272,19 @@ fn the_unit_is_as_hardened_as_systemd_analyze_asks() {
     // The threshold is in tenths: 1.5, "OK"; what is left is the network, which a mail server needs.
     ran.expect_ok("systemd-analyze security");
 }
+
+#[test]
+fn a_domain_of_ours_that_becomes_the_citizens_keeps_it_from_starting() {
+    let site = Site::new();
+    let mut server = site.start();
+    let mut add = program();
+    add.args(["domain", "add", "patient.mssante.example", "--socket"]).arg(site.config().with_file_name("admin.sock"));
+    assert!(add.output().expect("caducee can be started").status.success());
+    server.signal("TERM");
+    assert_eq!(server.end().code(), Some(0), "{}", server.log());
+    site.configure(|text| text + "[citizens]\ndomains = [\"patient.mssante.example\"]\n");
+    let mut server = site.spawn(program());
+    assert_eq!(server.end().code(), Some(1));
+    let says = "citizens.domains: 'patient.mssante.example' is one of the operator's own domains";
+    assert!(server.log().contains(says), "{}", server.log());
+}

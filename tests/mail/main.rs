@@ -2,16 +2,20 @@
 
 #![allow(clippy::unwrap_used, unreachable_pub, reason = "a test fails by panicking, and is nobody's library")]
 
+mod absence;
 mod accounts_life;
 mod concurrency;
+mod conversations;
 mod copy_and_move;
 mod flags;
 mod folders;
+mod forwarding;
 mod isolation;
 mod logins;
 mod queue;
 mod quotas;
 mod reports;
+mod scene;
 mod second_opinion;
 mod sending;
 mod sessions;

@@ -1,7 +1,9 @@
 //! What a delivered message looks like to its reader.
 
+use std::process::Command;
+
 use crate::door::talk;
-use crate::support::{Identity, Sandbox, fetch, have, search, swaks};
+use crate::support::{Identity, Operator, Sandbox, fetch, have, search, swaks};
 
 #[test]
 fn our_lines_stand_on_top_and_foreign_ones_are_gone() {
@@ -63,4 +65,44 @@ fn chunks_and_dots_arrive_as_they_were_meant() {
         assert_eq!(numbers.len(), 1, "once, however often the mailbox was named");
         assert!(fetch(known, operator, mailbox, numbers[0]).ends_with(&format!("\r\n\r\n{body}")), "{subject}");
     }
+}
+
+/// Runs `caducee` against an operator's server.
+fn caducee(operator: &Operator, arguments: &[&str]) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_caducee"));
+    let output = command.args(arguments).arg("--socket").arg(&operator.admin_socket).output().unwrap();
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn mail_that_is_sent_on_lies_where_it_was_sent_on_to() {
+    if !have("swaks") {
+        return;
+    }
+    let known = &Sandbox::shared().description;
+    let (operator, peer) = (known.aura(), &known.peers[0]);
+    let domain = &operator.domains[0];
+    let [from, to] = ["remplacee", "remplacante"].map(|name| format!("{name}@{domain}"));
+    for (address, id) in [(&from, "899700000071"), (&to, "899700000072")] {
+        caducee(
+            operator,
+            &["mailbox", "create", address, "--kind", "PER", "--last-name", "Essai", "--national-id", id],
+        );
+    }
+    let messages = |address: &str| {
+        let shown: serde_json::Value =
+            serde_json::from_str(&caducee(operator, &["mailbox", "show", address, "--json"])).unwrap();
+        shown["used_messages"].as_u64().unwrap()
+    };
+    caducee(operator, &["mailbox", "set", &from, "--forward-to", &to]);
+    let identity = Identity { cert: peer.cert.clone(), key: peer.key.clone() };
+    let author = format!("anne.roux@{}", peer.domains[0]);
+    let sent = swaks(known, operator, Some(&identity)).args(["--from", &author, "--to", &from]).run();
+    assert!(sent.all().contains("250 2.6.0"), "{}", sent.all());
+    assert_eq!((messages(&from), messages(&to)), (0, 1));
+    caducee(operator, &["mailbox", "set", &from, "--no-forward"]);
+    let sent = swaks(known, operator, Some(&identity)).args(["--from", &author, "--to", &from]).run();
+    assert!(sent.all().contains("250 2.6.0"), "{}", sent.all());
+    assert_eq!((messages(&from), messages(&to)), (1, 1));
 }

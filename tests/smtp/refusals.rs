@@ -178,6 +178,16 @@ fn test_mailboxes_and_real_ones_do_not_mix() {
 }
 
 #[test]
+fn a_citizen_cannot_write_first() {
+    let scene = scene!();
+    let citizen = "184127512345678@patient.mssante.example";
+    let header = format!("From: {citizen}");
+    let said =
+        scene.refused("550 5.7.1", "citizen-not-started", || scene.swaks(&["--from", citizen, "--header", &header]));
+    assert!(said.contains("vous pouvez repondre a un message"), "{said}");
+}
+
+#[test]
 fn a_full_mailbox_is_refused_for_now_on_its_first_day() {
     let scene = scene!();
     let full = &scene.aura.special_mailboxes["tiny_quota"].address;

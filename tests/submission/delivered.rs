@@ -1,6 +1,10 @@
 //! What becomes of a message: in the mailbox with the 250, in the queue for everybody else.
 
+use std::time::Duration;
+
 use crate::scene;
+use crate::scene::Scene;
+use crate::support::{Tool, search, wait_until};
 
 /// The reply to the message's end.
 fn taken(said: &str) -> &str {
@@ -105,4 +109,47 @@ fn eight_bit_data_without_a_word_is_taken_as_it_is() {
     let data = format!("From: {from}\r\nSubject: Huit-1\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nà l’hôpital");
     taken(&scene.raw(&scene.camille, scene.message(from, &data)));
     assert!(scene.read(&scene.jerome, "Huit-1").contains("à l’hôpital"));
+}
+
+/// How a mailbox and a citizen stand, and what the citizen would be answered.
+fn stands(scene: &Scene, citizen: &str) -> (String, bool) {
+    let tool = Tool::new(env!("CARGO_BIN_EXE_caducee")).args(["trust", "explain", citizen, &scene.camille.address]);
+    let told = tool.arg("--json").arg("--socket").arg(&scene.aura.admin_socket).run().stdout;
+    let answer: serde_json::Value = serde_json::from_str(&told).expect("JSON");
+    (answer["conversation"].as_str().unwrap_or_default().to_owned(), answer["answer"]["accepted"] == true)
+}
+
+#[test]
+fn a_citizen_may_answer_until_the_professional_has_the_last_word() {
+    let scene = scene!("swaks");
+    let citizen = "184127512345678@patient.mssante.example";
+    assert_eq!(stands(&scene, citizen), ("not-started".to_owned(), false));
+    for (header, conversation, accepted) in [
+        ("Subject: Bilan", "open", true),
+        ("Subject: =?utf-8?q?=5Bfin=5D?= Bilan", "closed", false),
+        ("Subject: Confin [FIN", "open", true),
+        ("X-MSS-MES: FIN", "closed", false),
+    ] {
+        let said = scene.send(&scene.camille, &["--to", citizen, "--header", header]).expect_ok("swaks").all();
+        assert!(taken(&said).contains(" taken"), "{said}");
+        assert_eq!(stands(&scene, citizen), (conversation.to_owned(), accepted), "{header}");
+    }
+    let said = scene.send(&scene.camille, &["--to", "184@patient.mssante.example"]).all();
+    assert!(said.contains("550 5.1.3") && said.contains("[rule citizen-address-form"), "{said}");
+}
+
+#[test]
+fn a_colleagues_forward_and_absence_count_for_what_is_sent_here() {
+    let scene = scene!("swaks", "curl");
+    let domain = &scene.aura.domains[0];
+    let away = format!("absente.essai@{domain}");
+    let created =
+        ["mailbox", "create", &away, "--kind", "PER", "--last-name", "Essai", "--national-id", "899700000075"];
+    scene.administer(&created);
+    scene.administer(&["mailbox", "set", &away, "--forward-to", &scene.jerome.address]);
+    scene.administer(&["mailbox", "set", &away, "--absence-text", "Absente.", "--absence-until", "2099-08-15"]);
+    scene.send(&scene.camille, &["--to", &away, "--header", "Subject: Renvoi-1"]).expect_ok("swaks");
+    assert!(scene.read(&scene.jerome, "Renvoi-1").contains(&format!("To: {away}")));
+    let told = || search(scene.known, scene.aura, &scene.camille, "SUBJECT \"Absence : Re: Renvoi-1\"").len() == 1;
+    assert!(wait_until(Duration::from_secs(10), told), "no absence notice");
 }

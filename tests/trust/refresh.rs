@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use caducee::jobs::fetch::{Fetcher, Source};
 use caducee::jobs::trust::{RefreshError, Refreshed, TrustJob, TrustSettings};
 use caducee::mss::trust::TrustHandle;
-use caducee::mss::{Domain, TestAddresses, TrustSpace};
+use caducee::mss::{CitizenRules, Domain, TestAddresses, TrustSpace};
 use caducee::telemetry::{Metrics, RuleLabel};
 use tokio::sync::watch;
 
@@ -63,6 +63,7 @@ impl Setting {
             max_size: 1 << 20,
             cache: cache.0.join("trust"),
             test_rules: TestAddresses::default(),
+            citizens: CitizenRules::default(),
         };
         Self { server, cache, settings, space: TrustSpace::default().into_handle(), metrics: Metrics::default() }
     }
@@ -341,12 +342,14 @@ async fn new_settings_count_from_the_next_refresh_and_wake_the_job() {
     let mut settings = setting.settings.clone();
     settings.signer.signer_cn = "other.mssante.example".into();
     settings.test_rules = TestAddresses::new::<&str>(&[], &[], []).unwrap();
+    settings.citizens = CitizenRules::new([], false);
     setting.server.requests();
     job.configure(settings);
     until(|| job.status().last_result == Some("signer-not-trusted")).await;
     assert!(!setting.server.requests()[0].to_lowercase().contains("if-none-match"));
     assert_eq!(setting.entries(), Some(10));
     assert_eq!(*setting.space.load().test_rules, TestAddresses::new::<&str>(&[], &[], []).unwrap());
+    assert_eq!(*setting.space.load().citizens, CitizenRules::new([], false));
 
     stop.send(true).unwrap();
     tokio::time::timeout(Duration::from_secs(5), running).await.expect("it stops").unwrap();

@@ -106,6 +106,25 @@ fn exchanges_are_explained_with_what_the_mailboxes_are() {
 }
 
 #[test]
+fn how_a_mailbox_and_a_citizen_stand_is_told_either_way_round() {
+    let ours = &Sandbox::shared().description.operators[0];
+    let own = ours.mailboxes.iter().find(|mailbox| !mailbox.test).unwrap().address.as_str();
+    let citizen = "184127512345678@patient.mssante.example";
+    for (from, to, code, rule) in [
+        (citizen, own, 1, "citizen-not-started"),
+        (own, citizen, 0, "own-to-other"),
+        (own, "184@patient.mssante.example", 1, "citizen-address-form"),
+    ] {
+        let answer = json(&ours.admin_socket, &["explain", from, to], code);
+        assert_eq!((&answer["answer"]["rule"], &answer["conversation"]), (&rule.into(), &"not-started".into()));
+    }
+    let answer = json(&ours.admin_socket, &["explain", own, own], 0);
+    assert_eq!(answer.get("conversation"), None);
+    let told = shown(&trust(&ours.admin_socket, &["explain", citizen, own]));
+    assert!(told.contains("conversation  not-started"), "{told}");
+}
+
+#[test]
 fn a_bad_list_is_refused_told_and_forgotten_once_there_is_a_good_one() {
     let sandbox = Sandbox::start();
     let socket = &sandbox.description.operators[0].admin_socket;

@@ -2,6 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
+use super::handling::HandlingArguments;
 use crate::cli::client::ClientError;
 use crate::cli::secret::PasswordSource;
 use crate::serve::http::types::{AccessGrant, Holder, HolderChange, MailboxChange, NewMailbox};
@@ -56,6 +57,8 @@ pub(super) struct ChangeArguments {
     holder: HolderArguments,
     #[command(flatten)]
     common: CommonArguments,
+    #[command(flatten)]
+    handling: HandlingArguments,
     /// Empty this field (may be repeated)
     #[arg(long, value_name = "FIELD")]
     clear: Vec<Clearable>,
@@ -77,7 +80,9 @@ impl ChangeArguments {
             quota: common.quota.map(Some),
             allow_password: common.allow_password,
             notification_address: common.notification_address.map(Some),
+            ..MailboxChange::default()
         };
+        self.handling.apply(&mut change)?;
         for field in self.clear {
             field.apply(&mut change);
         }

@@ -2,6 +2,7 @@
 
 mod certificate;
 mod fields;
+mod handling;
 mod show;
 
 use std::process::ExitCode;

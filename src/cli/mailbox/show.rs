@@ -1,7 +1,7 @@
 //! How mailboxes are shown to people.
 
 use crate::cli::output::{pairs, size, table, tick};
-use crate::serve::http::types::{AccessGrant, Mailbox};
+use crate::serve::http::types::{Absence, AccessGrant, Forward, Mailbox};
 
 /// A table of mailboxes.
 pub(super) fn listing(mailboxes: &[Mailbox]) -> String {
@@ -49,6 +49,8 @@ pub(super) fn details(mailbox: &Mailbox) -> String {
         ("speciality", text(&holder.speciality)),
         ("responsible", text(&holder.responsible)),
         ("access list", mailbox.access_list.iter().map(grant).collect::<Vec<_>>().join("; ")),
+        ("sent on to", mailbox.forward.as_ref().map(forward).unwrap_or_default()),
+        ("absence", mailbox.absence.as_ref().map(absence).unwrap_or_default()),
         ("messages", mailbox.used_messages.to_string()),
         ("used", used(mailbox)),
         ("password", password_state(mailbox).into()),
@@ -79,6 +81,17 @@ fn password_state(mailbox: &Mailbox) -> &'static str {
 fn grant(grant: &AccessGrant) -> String {
     let name = if grant.name.is_empty() { String::new() } else { format!(" ({})", grant.name) };
     format!("{}{name} {}", grant.person, grant.right.as_deref().unwrap_or("write"))
+}
+
+fn forward(forward: &Forward) -> String {
+    let copy = if forward.keep_copy { "a copy is kept" } else { "no copy is kept" };
+    let since = forward.since.as_ref().map(|since| format!(", since {since}")).unwrap_or_default();
+    format!("{} ({copy}{since})", forward.to.join(", "))
+}
+
+fn absence(absence: &Absence) -> String {
+    let citizens = if absence.citizens { ", citizens too" } else { "" };
+    format!("from {} until {}{citizens}: {}", absence.from, absence.until, absence.text)
 }
 
 /// Who holds it, in the order of a display name (MSSanté §4).

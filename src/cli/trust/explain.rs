@@ -145,7 +145,13 @@ fn differences(listed: &ListedName) -> String {
 
 fn show_exchange(answer: &ExchangeAnswer, output: &Output) -> Exit {
     output.result(answer, |answer| {
-        pairs([("from", answer.from.clone()), ("to", answer.to.clone()), ("answer", in_words(&answer.answer))])
+        let conversation = answer.conversation.clone().unwrap_or_default();
+        pairs([
+            ("from", answer.from.clone()),
+            ("to", answer.to.clone()),
+            ("conversation", conversation),
+            ("answer", in_words(&answer.answer)),
+        ])
     });
     exit(&answer.answer)
 }

@@ -11,7 +11,7 @@ use crate::jobs::fetch::Source;
 use crate::jobs::trust::{TrustSettings, WHITE_LIST_COPY};
 use crate::mss::exchange::{Origin, OwnMailbox, Party};
 use crate::mss::whitelist::{SignerPolicy, verify_and_parse};
-use crate::mss::{Address, Domain, Kind, MailboxState, TestAddresses, TrustSpace, exchange};
+use crate::mss::{Address, Domain, Kind, MailboxState, TrustSpace, exchange};
 use crate::serve::http::trust::types::{
     Answer, CertificateAnswer, CertificateQuestion, ExchangeAnswer, ExchangeQuestion,
 };
@@ -44,8 +44,8 @@ impl Offline {
 
     /// The trust space that the arguments name.
     fn space(&self, server: &ServerArguments) -> Result<TrustSpace, ClientError> {
-        let (signer, test_rules, known_list) = match (&self.signer_cn, &server.config) {
-            (Some(signer_cn), _) => (self.pinned(signer_cn)?, TestAddresses::default(), None),
+        let (signer, rules, known_list) = match (&self.signer_cn, &server.config) {
+            (Some(signer_cn), _) => (self.pinned(signer_cn)?, TrustSpace::default(), None),
             (None, Some(config)) => configured(config)?,
             (None, None) => {
                 let problem =
@@ -63,7 +63,7 @@ impl Offline {
         let content = read(&file)?;
         let now = jiff::Timestamp::now().as_second();
         let list = verify_and_parse(&content, &signer, now).map_err(|problem| local(&file, problem))?;
-        Ok(TrustSpace { list: Some(Arc::new(list)), test_rules: Arc::new(test_rules), ..TrustSpace::default() })
+        Ok(TrustSpace { list: Some(Arc::new(list)), ..rules })
     }
 
     fn pinned(&self, signer_cn: &str) -> Result<SignerPolicy, ClientError> {
@@ -91,8 +91,8 @@ impl Offline {
     }
 }
 
-/// What a configuration pins, its test rules, and where it keeps its list.
-fn configured(config: &Path) -> Result<(SignerPolicy, TestAddresses, Option<PathBuf>), ClientError> {
+/// What a configuration pins, the rules that it sets (no list yet), and where it keeps its list.
+fn configured(config: &Path) -> Result<(SignerPolicy, TrustSpace, Option<PathBuf>), ClientError> {
     let config = Config::load(config).map_err(|problem| ClientError::Local(problem.to_string()))?;
     let settings = TrustSettings::from_config(&config).map_err(|problem| ClientError::Local(problem.to_string()))?;
     let copy = settings.cache.join(WHITE_LIST_COPY);
@@ -101,7 +101,12 @@ fn configured(config: &Path) -> Result<(SignerPolicy, TestAddresses, Option<Path
         Source::File(file) => Some(file),
         Source::Web(_) => None,
     };
-    Ok((settings.signer, settings.test_rules, known_list))
+    let rules = TrustSpace {
+        test_rules: Arc::new(settings.test_rules),
+        citizens: Arc::new(settings.citizens),
+        ..TrustSpace::default()
+    };
+    Ok((settings.signer, rules, known_list))
 }
 
 /// May this certificate speak for this domain?
@@ -130,7 +135,13 @@ pub(super) fn exchange(
         from => from,
     };
     let decision = exchange::decide(&space, &from, &to);
-    Ok(ExchangeAnswer { from: from.to_string(), to: to.to_string(), answer: Answer::from(&decision) })
+    // What a mailbox has said to a citizen is known to the running server only: here nothing has been said.
+    Ok(ExchangeAnswer {
+        from: from.to_string(),
+        to: to.to_string(),
+        conversation: None,
+        answer: Answer::from(&decision),
+    })
 }
 
 fn domain(text: &str) -> Result<Domain, ClientError> {

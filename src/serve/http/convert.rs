@@ -4,7 +4,7 @@ use super::errors::sentence;
 use super::mailboxes::{parse_address, parse_kind};
 use super::message_flags::{date, parse_date};
 use super::problem::Problem;
-use super::types;
+use super::{handling, types};
 use crate::accounts::{Account, AccountChange, NewMailbox};
 use crate::mss::Address;
 use crate::store::{AccessGrant, AccessRight, Holder};
@@ -46,6 +46,8 @@ pub(super) fn change(change: types::MailboxChange, account: &Account) -> Result<
         allow_password: change.allow_password,
         save_sent: change.save_sent,
         comment: change.comment,
+        forward: change.forward.map(|wanted| wanted.map(|wanted| handling::forward(wanted, account))),
+        absence: change.absence.map(|wanted| wanted.map(handling::absence).transpose()).transpose()?,
     })
 }
 

@@ -51,6 +51,12 @@ pub(super) async fn add(
     if new.description.chars().count() > DESCRIPTION || new.description.chars().any(char::is_control) {
         return Err(Problem::field("description", format!("At most {DESCRIPTION} characters, no control characters.")));
     }
+    if administration.trust.load().citizens.has_domain(&name) {
+        return Err(Problem::field(
+            "name",
+            "This domain is the citizens' (citizens.domains): nobody's mailbox is in it.",
+        ));
+    }
     administration.registry.add_domain(&name, &new.description).await.map_err(of_account)?;
     tracing::info!(domain = %name, "domain added");
     let location = [(header::LOCATION, format!("/v1/domains/{name}"))];

@@ -84,7 +84,9 @@ fn rule_of(breach: &RuleBreach) -> Rule {
         | RuleBreach::BadId { .. }
         | RuleBreach::BadText(_)
         | RuleBreach::BadNotificationAddress
-        | RuleBreach::BadLocalPart => Rule::BadField,
+        | RuleBreach::BadLocalPart
+        | RuleBreach::BadForward(_)
+        | RuleBreach::BadAbsence(_) => Rule::BadField,
     }
 }
 
@@ -98,6 +100,8 @@ fn field_of(breach: &RuleBreach) -> &'static str {
         RuleBreach::BadText(_) => "holder",
         RuleBreach::BadNotificationAddress => "notification_address",
         RuleBreach::BadLocalPart => "address",
+        RuleBreach::BadForward(_) => "forward.to",
+        RuleBreach::BadAbsence(_) => "absence",
     }
 }
 

@@ -116,6 +116,10 @@ pub(super) async fn change(
 ) -> Result<axum::Json<Mailbox>, Problem> {
     let account = administration.account(&address)?;
     let change = convert::change(change, &account)?;
+    if let Some(Some(forward)) = change.forward.clone() {
+        let (administration, account) = (Arc::clone(&administration), account.clone());
+        blocking(move || administration.check_forward(&account, &forward)).await?;
+    }
     let account = administration.registry.set(account.id, &change).await.map_err(of_account)?;
     tracing::info!(account = %account.id, "mailbox changed");
     shown(&administration, account).await.map(axum::Json)

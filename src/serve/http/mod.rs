@@ -23,6 +23,7 @@ pub mod extract;
 mod filing;
 mod follow;
 mod frames;
+mod handling;
 pub mod line_ends;
 mod mailboxes;
 mod message_flags;

@@ -176,6 +176,35 @@ pub struct AccessGrant {
     pub until: Option<String>,
 }
 
+/// Where a mailbox has its mail sent on to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Forward {
+    /// One to five addresses to which the mailbox may write itself; no citizens.
+    pub to: Vec<String>,
+    /// Whether the mailbox keeps the messages too.
+    #[serde(default)]
+    pub keep_copy: bool,
+    /// Since when; the server's to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+}
+
+/// What a mailbox answers while its holder is away.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Absence {
+    /// From when.
+    pub from: String,
+    /// Until when.
+    pub until: String,
+    /// The text, as correspondents read it.
+    pub text: String,
+    /// Whether citizens are answered too.
+    #[serde(default)]
+    pub citizens: bool,
+}
+
 /// A mailbox to create: `POST /v1/mailboxes`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -270,6 +299,12 @@ pub struct Mailbox {
     /// Whether the server files a copy of what the mailbox sends.
     #[serde(default)]
     pub save_sent: bool,
+    /// Where its mail is sent on to.
+    #[serde(default)]
+    pub forward: Option<Forward>,
+    /// What it answers while its holder is away.
+    #[serde(default)]
+    pub absence: Option<Absence>,
     /// The operator's own notes.
     #[serde(default)]
     pub comment: Option<String>,
@@ -377,6 +412,12 @@ pub struct MailboxChange {
     /// Whether the server files a copy of what the mailbox sends.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub save_sent: Option<bool>,
+    /// Where its mail is sent on to, whole; `null`: nowhere.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    pub forward: Option<Option<Forward>>,
+    /// What it answers while its holder is away, whole; `null`: nothing.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    pub absence: Option<Option<Absence>>,
     /// The operator's own notes; `null` clears them.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
     pub comment: Option<Option<String>>,

@@ -2,6 +2,7 @@
 
 use super::convert::{shown_grant, shown_holder};
 use super::errors::{of_account, of_mail};
+use super::handling::{shown_absence, shown_forward};
 use super::message_flags::date;
 use super::problem::Problem;
 use super::types::Mailbox;
@@ -32,6 +33,8 @@ pub(super) fn mailbox(registry: &Registry, room: &MailRoom, account: Account) ->
         red_list: data.red_list,
         zero_paper: data.zero_paper,
         save_sent: data.save_sent,
+        forward: data.forward.map(shown_forward),
+        absence: data.absence.map(shown_absence),
         comment: data.comment,
         state_reason: data.state_reason,
         quota: quota.limit,

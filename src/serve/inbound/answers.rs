@@ -4,9 +4,10 @@ use super::envelope::{Envelope, Recipient};
 use super::session::Session;
 use super::trail;
 use crate::accounts::Account;
+use crate::mail::aftermath::{self, Arrival, HeaderFacts, Prepared};
 use crate::mail::queue::Enqueued;
 use crate::mail::trace_fields::{self, Hops, Received, Trust};
-use crate::mail::{Delivered, Delivery, MailError, ReceivedMessage, deliver};
+use crate::mail::{Delivered, Delivery, MailError, ReceivedMessage};
 use crate::mss::exchange::{self, Origin, Party};
 use crate::mss::{Address, admission};
 use crate::serve::smtp::{self, Refused, accepted, delivery_failed};
@@ -67,6 +68,7 @@ impl Session {
             recipients: Vec::new(),
             header: Vec::new(),
             ours: 0,
+            facts: HeaderFacts::default(),
             incoming: None,
         });
         Ok(())
@@ -81,7 +83,10 @@ impl Session {
             None => self.link.party(&to)?,
         };
         let envelope = self.envelope.as_ref().ok_or_else(Refused::store_unavailable)?;
-        accepted(&exchange::decide(&self.link.shared.trust.load(), &envelope.party, &party))?;
+        let space = self.link.shared.trust.load();
+        let conversation = self.link.shared.mail.conversation_of(&space, &envelope.party, &party);
+        let conversation = conversation.map_err(|error| self.link.mailbox_failed(&error))?;
+        accepted(&exchange::decide_in(&space, &envelope.party, &party, conversation))?;
         // Only an own mailbox is ever accepted from outside; this is for a mistake in the rules.
         let account = account.ok_or_else(|| Refused::of_mailbox(&MailError::NoMailbox))?;
         let size = envelope.params.size.unwrap_or(0);
@@ -119,6 +124,7 @@ impl Session {
         let Some(envelope) = &mut self.envelope else { return Err(Refused::store_unavailable()) };
         let peer = self.peer.as_ref().ok_or_else(Refused::no_peer)?;
         let header = std::mem::take(&mut envelope.header);
+        envelope.facts = HeaderFacts::of(&header);
         let config = self.link.shared.config.load_full();
         if Hops::of(&header, &config.server.name).is_loop(config.smtp.max_received as usize) {
             return Err(Refused::mail_loop());
@@ -201,15 +207,29 @@ impl Session {
     }
 
     async fn commit(&self, mut envelope: Envelope) -> Result<Delivered, Refused> {
+        let return_path = envelope.return_path();
         let incoming = envelope.incoming.take().ok_or_else(Refused::store_unavailable)?;
         let message: ReceivedMessage = incoming.finish().await.map_err(|error| self.link.mailbox_failed(&error))?;
         let recipients: Vec<_> = envelope.recipients.iter().map(|recipient| recipient.account).collect();
+        let arrival = Arrival {
+            space: &self.link.shared.trust.load_full(),
+            sender: envelope.sender.as_ref(),
+            party: &envelope.party,
+            facts: &envelope.facts,
+            message: &message,
+            skip: our_own_octets(&return_path),
+            recipients: &recipients,
+            reference: &envelope.reference,
+            largest: self.link.shared.config.load().limits.message,
+            now: self.link.now(),
+        };
+        let room = &self.link.shared.mail;
+        let Prepared { recipients, mut also, follow_up } = aftermath::prepare(room, arrival).await;
         let count = recipients.len();
-        let mut also = trail::of_delivery(&self.link.shared, &envelope, &message);
-        let told = trail::tell_success(&self.link.shared.mail, &envelope, &message, &mut also).await;
+        also.merge(trail::of_delivery(&self.link.shared, &envelope, &message));
+        let told = trail::tell_success(room, &envelope, &message, &mut also).await;
         let delivery = Delivery { also, ..Delivery::new(message, recipients, self.link.now()) };
-        let delivered =
-            deliver(&self.link.shared.mail, delivery).await.map_err(|error| delivery_failed(&error, count))?;
+        let delivered = follow_up.deliver(room, delivery).await.map_err(|error| delivery_failed(&error, count))?;
         told.into_iter().for_each(Enqueued::announce);
         Ok(delivered)
     }
@@ -220,6 +240,11 @@ impl Session {
         metrics.bytes_received.inc_by(size);
         metrics.deliveries.inc_by(delivered.uids.len() as u64);
     }
+}
+
+/// The message's first line, which is ours alone.
+fn our_own_octets(return_path: &str) -> u32 {
+    u32::try_from(trace_fields::return_path(return_path).len()).unwrap_or(0)
 }
 
 /// The only yes to a message. RFC 3463 2.6.0.

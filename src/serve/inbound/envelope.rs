@@ -1,6 +1,7 @@
 //! A transaction, as this door keeps it.
 
 use crate::mail::Incoming;
+use crate::mail::aftermath::HeaderFacts;
 use crate::mss::Address;
 use crate::mss::exchange::Party;
 use crate::store::AccountId;
@@ -26,6 +27,8 @@ pub(super) struct Envelope {
     pub(super) header: Vec<u8>,
     /// Octets of our own lines on top of the message.
     pub(super) ours: u32,
+    /// What the header section says, once it has been checked.
+    pub(super) facts: HeaderFacts,
     /// Where the message goes, once it comes.
     pub(super) incoming: Option<Incoming>,
 }

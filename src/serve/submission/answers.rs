@@ -4,11 +4,12 @@ use super::envelope::{Envelope, Local, Written};
 use super::header::{Mended, mend};
 use super::session::Session;
 use crate::accounts::Account;
+use crate::mail::aftermath::{self, Arrival, HeaderFacts, Prepared};
 use crate::mail::queue::{Kind, Outbound, OutboundRecipient};
 use crate::mail::trace_fields::{Hops, Received, return_path};
 use crate::mail::trail::{self, Event, Happening};
-use crate::mail::{Delivered, Delivery, OwnCopy, deliver};
-use crate::mss::exchange::{self, Party};
+use crate::mail::{Delivered, Delivery, OwnCopy, ReceivedMessage, conversation};
+use crate::mss::exchange::{self, Origin, Party};
 use crate::mss::{Address, admission};
 use crate::serve::smtp::{self, Refused, accepted, delivery_failed};
 use crate::store::Batch;
@@ -166,8 +167,11 @@ impl Session {
         let Mended { added, kept, message_id, mss } =
             mend(&header, self.link.now(), || new_message_id(&config.server.name));
         let lines = format!("{ours}{}{added}", self.received(envelope, hello));
+        let mut facts = HeaderFacts::of(&kept);
+        facts.message_id = Some(message_id.clone());
         let written = Written {
             message_id: Some(message_id),
+            facts,
             mss,
             skip: u32::try_from(ours.len()).unwrap_or(u32::MAX),
             header: (lines.len() - ours.len() + kept.len()) as u64,
@@ -252,23 +256,62 @@ impl Session {
         }
     }
 
-    async fn commit(&self, envelope: Envelope, size: u64) -> Result<Delivered, Refused> {
+    async fn commit(&self, mut envelope: Envelope, size: u64) -> Result<Delivered, Refused> {
         for recipient in &envelope.remote {
             self.fits_a_citizen(&recipient.address, size)?;
         }
-        let mut also = Batch::new();
-        trail::note(self.link.shared.mail.transit(), &accepted_event(&envelope), &mut also);
+        let room = &self.link.shared.mail;
+        let mut also = self.conversations(&envelope)?;
+        trail::note(room.transit(), &accepted_event(&envelope), &mut also);
         // A notification (null sender) is a program's affair: it is no letter that its author would look for.
         let is_copied = envelope.account.data.save_sent && envelope.sender.is_some();
         let sent_copy = is_copied.then_some(envelope.account.id);
-        let recipients: Vec<_> = envelope.local.iter().map(|local| local.account).collect();
-        let (count, sender) = (recipients.len() + envelope.remote.len(), envelope.account.id);
-        let (incoming, outbound) = outbound(envelope);
-        let incoming = incoming.ok_or_else(Refused::store_unavailable)?;
+        let incoming = envelope.incoming.take().ok_or_else(Refused::store_unavailable)?;
         let message = incoming.finish().await.map_err(|error| self.link.mailbox_failed(&error))?;
+        let Prepared { recipients, also: sent_on, follow_up } = self.prepare(&envelope, &message).await;
+        also.merge(sent_on);
+        let (count, sender) = (recipients.len() + envelope.remote.len(), envelope.account.id);
+        let outbound = outbound(envelope);
         let delivery = Delivery { sent_copy, outbound, also, ..Delivery::new(message, recipients, self.link.now()) };
-        let delivered = deliver(&self.link.shared.mail, delivery).await;
+        let delivered = follow_up.deliver(room, delivery).await;
         delivered.map_err(|error| Refused::of_sender(&error, sender).unwrap_or_else(|| delivery_failed(&error, count)))
+    }
+
+    /// MSSanté §8: citizens that it is written to may answer from this commit on, or no more. A notification (null sender)
+    /// is nothing to answer.
+    fn conversations(&self, envelope: &Envelope) -> Result<Batch, Refused> {
+        let mut batch = Batch::new();
+        if envelope.sender.is_none() {
+            return Ok(batch);
+        }
+        let to: Vec<Address> = envelope.remote.iter().map(|recipient| recipient.address.clone()).collect();
+        let (rules, is_last) = (&self.link.shared.trust.load().citizens, envelope.written.facts.closes_conversation);
+        let (account, now) = (envelope.account.id, self.link.now());
+        conversation::note(&self.link.shared.mail, rules, account, &to, is_last, now, &mut batch)
+            .map_err(|error| self.link.mailbox_failed(&error))?;
+        Ok(batch)
+    }
+
+    /// Who gets it here, with their forwards followed.
+    async fn prepare(&self, envelope: &Envelope, message: &ReceivedMessage) -> Prepared {
+        let recipients: Vec<_> = envelope.local.iter().map(|local| local.account).collect();
+        let party = match &envelope.sender {
+            Some(_) => Party::Own(envelope.account.as_own()),
+            None => Party::Null(Origin::Own),
+        };
+        let arrival = Arrival {
+            space: &self.link.shared.trust.load_full(),
+            sender: envelope.sender.as_ref(),
+            party: &party,
+            facts: &envelope.written.facts,
+            message,
+            skip: envelope.written.skip,
+            recipients: &recipients,
+            reference: &envelope.reference,
+            largest: self.link.shared.config.load().limits.message,
+            now: self.link.now(),
+        };
+        aftermath::prepare(&self.link.shared.mail, arrival).await
     }
 
     fn count(&self, mailboxes: usize, size: u64) {
@@ -279,17 +322,16 @@ impl Session {
     }
 }
 
-/// What goes into the queue, if anything does; and the message.
-fn outbound(envelope: Envelope) -> (Option<crate::mail::Incoming>, Option<Outbound>) {
-    let Envelope { reference, account, sender, params, not_before, remote, written, eight_bit, incoming, .. } =
-        envelope;
+/// What goes into the queue, if anything does.
+fn outbound(envelope: Envelope) -> Option<Outbound> {
+    let Envelope { reference, account, sender, params, not_before, remote, written, eight_bit, .. } = envelope;
     if remote.is_empty() {
-        return (incoming, None);
+        return None;
     }
     let body = if eight_bit { BodyKind::EightBitMime } else { BodyKind::SevenBit };
     // Nobody is told what became of a message with a null sender (RFC 5321 §4.5.5).
     let told = sender.is_some().then_some(account.id);
-    let outbound = Outbound {
+    Some(Outbound {
         kind: Kind::Mail,
         sender,
         account: told,
@@ -300,8 +342,7 @@ fn outbound(envelope: Envelope) -> (Option<crate::mail::Incoming>, Option<Outbou
         skip: written.skip,
         header: written.header,
         not_before,
-    };
-    (incoming, Some(outbound))
+    })
 }
 
 /// The first event of the message's trail.

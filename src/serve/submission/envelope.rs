@@ -2,6 +2,7 @@
 
 use crate::accounts::Account;
 use crate::mail::Incoming;
+use crate::mail::aftermath::HeaderFacts;
 use crate::mail::queue::OutboundRecipient;
 use crate::mss::Address;
 use crate::mss::exchange::Party;
@@ -53,6 +54,8 @@ pub(super) struct Local {
 pub(super) struct Written {
     /// `Message-ID:`, the program's or ours.
     pub(super) message_id: Option<String>,
+    /// What else the header section says.
+    pub(super) facts: HeaderFacts,
     /// `X-MSS-*` fields (MSSanté §7).
     pub(super) mss: Vec<(String, String)>,
     /// Octets at the start that are for own mailboxes only.

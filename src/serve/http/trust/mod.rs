@@ -19,9 +19,10 @@ use super::problem::{Problem, Rule};
 use crate::accounts::Registry;
 use crate::jobs::crl::{CrlJob, CrlStatus};
 use crate::jobs::trust::TrustJob;
+use crate::mail::{MailError, conversation};
 use crate::mss::exchange::{Origin, OwnMailbox, Party};
 use crate::mss::trust::TrustHandle;
-use crate::mss::{Address, Domain, WhiteList, exchange, whitelist};
+use crate::mss::{Address, Conversation, Domain, TrustSpace, WhiteList, exchange, whitelist};
 use crate::serve::Shared;
 
 /// The most entries in one answer.
@@ -134,8 +135,15 @@ async fn explain_exchange(
             Party::Null(_) if matches!(to, Party::Other { .. }) => Party::Null(Origin::Own),
             from => from,
         };
-        let decision = exchange::decide(&trust.space.load(), &from, &to);
-        Ok(axum::Json(ExchangeAnswer { from: from.to_string(), to: to.to_string(), answer: Answer::from(&decision) }))
+        let space = trust.space.load();
+        let conversation = trust.conversation(&space, &from, &to)?;
+        let decision = exchange::decide_in(&space, &from, &to, conversation.unwrap_or_default());
+        Ok(axum::Json(ExchangeAnswer {
+            from: from.to_string(),
+            to: to.to_string(),
+            conversation: conversation.map(|conversation| conversation.name().to_owned()),
+            answer: Answer::from(&decision),
+        }))
     })
     .await
 }
@@ -176,6 +184,25 @@ impl TrustAdministration {
             restricted: account.data.restricted,
             state: account.state,
         }))
+    }
+
+    /// How a mailbox of ours and a citizen stand, whichever of them writes. Blocks.
+    fn conversation(&self, space: &TrustSpace, from: &Party, to: &Party) -> Result<Option<Conversation>, Problem> {
+        let (own, address) = match (from, to) {
+            (Party::Own(own), Party::Other { address }) | (Party::Other { address }, Party::Own(own))
+                if space.citizens.is_citizen(address) =>
+            {
+                (own, address)
+            }
+            _ => return Ok(None),
+        };
+        let Some(account) = self.registry.by_address(&own.address).map_err(of_account)? else { return Ok(None) };
+        match conversation::state(self.registry.room(), account.id, address) {
+            Ok(state) => Ok(Some(state)),
+            // With its key the mailbox has lost whom it wrote to.
+            Err(MailError::Closed) => Ok(None),
+            Err(error) => Err(of_account(error.into())),
+        }
     }
 
     /// How everything stands.

@@ -254,6 +254,9 @@ pub struct ExchangeAnswer {
     pub from: String,
     /// What the recipient is taken for.
     pub to: String,
+    /// Between a mailbox of ours and a citizen: `not-started`, `open` or `closed`, as the mailbox left it (MSSanté §8).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conversation: Option<String>,
     /// The answer.
     pub answer: Answer,
 }
