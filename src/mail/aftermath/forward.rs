@@ -253,7 +253,7 @@ mod tests {
 
     /// The message in the queue once `original` has been sent on.
     async fn sent_on(original: &[u8], skip: u32) -> Vec<u8> {
-        let room = MailRoom::new(Store::in_memory(), MasterKey::generate(), MailLimits::default());
+        let room = MailRoom::new(Store::in_memory(), MasterKey::generate(), MailLimits::default()).unwrap();
         let mut incoming = room.receive();
         incoming.write(original).await.unwrap();
         let message = incoming.finish().await.unwrap();
