@@ -93,7 +93,10 @@ impl Sandbox {
         let ports = ports::choose(base_port, 2)?;
         let ports = [ports[0], ports[1]];
         let [a, b] = &operators;
-        let processes = tokio::try_join!(Process::start(&layout, a, ports[0]), Process::start(&layout, b, ports[1]))?;
+        let processes = tokio::try_join!(
+            Process::start(&layout, a, ports[0], (b, ports[1].smtp)),
+            Process::start(&layout, b, ports[1], (a, ports[0].smtp))
+        )?;
         tokio::try_join!(furnish::furnish(&layout, &pki, a), furnish::furnish(&layout, &pki, b))?;
         tokio::try_join!(
             post::send(&layout, &pki, b, a, ports[0].smtp),

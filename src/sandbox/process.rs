@@ -37,11 +37,17 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Writes the operator's files and starts its server; returns once it is ready.
-    pub(super) async fn start(layout: &Layout, operator: &Operator, ports: Ports) -> Result<Self, SandboxError> {
+    /// Writes the operator's files and starts its server; returns once it is ready. It reaches the `other` operator, whose
+    /// operators' door is on that port.
+    pub(super) async fn start(
+        layout: &Layout,
+        operator: &Operator,
+        ports: Ports,
+        (other, port): (&Operator, u16),
+    ) -> Result<Self, SandboxError> {
         let home = layout.path(operator.id);
         let config = home.join("caducee.toml");
-        write_whole(&config, configuration(operator, ports).as_bytes(), 0o600)?;
+        write_whole(&config, configuration(operator, ports, (other, port)).as_bytes(), 0o600)?;
         make_master_key(&home.join("master.key"))?;
         let notify = home.join("notify.sock");
         let _ = fs::remove_file(&notify);
@@ -165,9 +171,10 @@ fn make_master_key(path: &Path) -> Result<(), SandboxError> {
 }
 
 /// The operator's configuration. Paths are relative to the file, so the sandbox's directory may be moved while it rests.
-fn configuration(operator: &Operator, ports: Ports) -> String {
+fn configuration(operator: &Operator, ports: Ports, (other, port): (&Operator, u16)) -> String {
     let (id, name, signer) = (operator.id, operator.subject.cn, cast::LIST_SIGNER_CN);
     let citizens = cast::CITIZENS;
+    let other = other.domain;
     let Ports { smtp, imap, imaps, metrics, submission, submissions } = ports;
     format!(
         r#"# Written by `caducee sandbox` at every start: changes made here do not last.
@@ -212,6 +219,11 @@ listen = ["127.0.0.1:{submission}"]
 listen_tls = ["127.0.0.1:{submissions}"]
 max_connections_per_account = 1000
 
+[relay]
+# Nothing is asked of the DNS outside: nobody answers there, and mail for other domains waits.
+dns = ["127.0.0.1:9"]
+routes = [{{ domains = ["{other}"], hosts = ["127.0.0.1:{port}"] }}]
+
 [citizens]
 domains = ["{citizens}"]
 
@@ -243,10 +255,13 @@ mod tests {
             submission: 10_587,
             submissions: 10_465,
         };
-        for operator in cast::operators() {
-            let text = configuration(&operator, ports);
+        let [a, b] = cast::operators();
+        for (operator, other) in [(&a, &b), (&b, &a)] {
+            let text = configuration(operator, ports, (other, 11_025));
             let config = Config::parse(Path::new("caducee.toml"), &text).unwrap();
             assert!(config.smtp.listen.iter().chain(&config.imap.listen_tls).all(|a| a.ip().is_loopback()));
+            assert!(config.relay.dns.iter().all(|a| a.ip().is_loopback()));
+            assert_eq!(config.relay.routes[0].domains, [other.domain]);
         }
     }
 }

@@ -5,7 +5,8 @@ use super::header::{Mended, mend};
 use super::session::Session;
 use crate::accounts::Account;
 use crate::mail::aftermath::{self, Arrival, HeaderFacts, Prepared};
-use crate::mail::queue::{Kind, Outbound, OutboundRecipient};
+use crate::mail::queue::{self, Kind, Outbound, OutboundRecipient};
+use crate::mail::report::{self, Original, Report};
 use crate::mail::trace_fields::{Hops, Received, return_path};
 use crate::mail::trail::{self, Event, Happening};
 use crate::mail::{Delivered, Delivery, OwnCopy, ReceivedMessage, conversation};
@@ -268,13 +269,47 @@ impl Session {
         let sent_copy = is_copied.then_some(envelope.account.id);
         let incoming = envelope.incoming.take().ok_or_else(Refused::store_unavailable)?;
         let message = incoming.finish().await.map_err(|error| self.link.mailbox_failed(&error))?;
+        if let Some(told) = &message.told {
+            let to: Vec<&Address> = envelope.local.iter().map(|local| &local.address).collect();
+            let citizens = &self.link.shared.config.load().citizens.domains;
+            trail::link(room, told, &to, citizens, &envelope.reference, &mut also);
+        }
+        let success = self.success(&envelope, &message);
         let Prepared { recipients, also: sent_on, follow_up } = self.prepare(&envelope, &message).await;
         also.merge(sent_on);
         let (count, sender) = (recipients.len() + envelope.remote.len(), envelope.account.id);
         let outbound = outbound(envelope);
         let delivery = Delivery { sent_copy, outbound, also, ..Delivery::new(message, recipients, self.link.now()) };
         let delivered = follow_up.deliver(room, delivery).await;
-        delivered.map_err(|error| Refused::of_sender(&error, sender).unwrap_or_else(|| delivery_failed(&error, count)))
+        let delivered = delivered
+            .map_err(|error| Refused::of_sender(&error, sender).unwrap_or_else(|| delivery_failed(&error, count)))?;
+        self.tell_success(success).await;
+        Ok(delivered)
+    }
+
+    /// The report of success that the sender asked for, about own mailboxes (RFC 3461 §5.2.2, §6.2).
+    fn success(&self, envelope: &Envelope, message: &ReceivedMessage) -> Option<Report> {
+        let about = queue::Envelope {
+            kind: Kind::Mail,
+            sender: envelope.sender.clone(),
+            account: Some(envelope.account.id),
+            params: envelope.params.clone(),
+            message_id: envelope.written.message_id.clone(),
+            reference: envelope.reference.clone(),
+        };
+        let original = Original::of(message, envelope.written.skip, about, self.link.now());
+        let local = envelope.local.iter().map(|local| (local.address.clone(), local.params.clone()));
+        Report::delivered(original, local.collect())
+    }
+
+    /// Behind the delivery's commit: it is the sender's own mailbox that is told, whose lock a delivery may need itself. A
+    /// message counts as taken whatever becomes of this.
+    async fn tell_success(&self, report: Option<Report>) {
+        let Some(report) = report else { return };
+        let reference = report.original.envelope.reference.clone();
+        if let Err(error) = report::settle(&self.link.shared.mail, vec![report], Batch::new()).await {
+            tracing::error!(%error, reference, "a report of success is not delivered");
+        }
     }
 
     /// MSSanté §8: citizens that it is written to may answer from this commit on, or no more. A notification (null sender)
