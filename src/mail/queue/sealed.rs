@@ -183,6 +183,7 @@ mod tests {
                 smtp_utf8: true,
                 ret: Some(Return::Headers),
                 envelope_id: Some("é=1".into()),
+                hold: None,
             },
         ] {
             let envelope = Envelope {
