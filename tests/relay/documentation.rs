@@ -55,6 +55,8 @@ fn every_rule_of_the_relay_is_documented_with_its_status() {
         assert!(row.contains(status), "{rule} with {status}: {row}");
     }
     let (_, section) = page.split_once("# What mail to other operators").expect("the section");
+    // What the queue says of its own has a section behind it, and its test with the queue.
+    let section = section.split("\n## What the queue says").next().unwrap_or(section);
     for row in section.lines().filter(|line| line.starts_with("| `")) {
         let rule = row.split('`').nth(1).expect("a name");
         assert!(rules.iter().any(|(known, _)| known == rule), "{rule} is documented and nowhere in the code");
