@@ -148,7 +148,7 @@ fn waiting(server: &Server) -> BTreeMap<String, String> {
 /// The domains that reports in the sender's INBOX say have failed.
 fn bounced(site: &Site, from: &Mailbox) -> BTreeSet<String> {
     let failed = |domain: &String| {
-        let criteria = format!("BODY \"Action: failed\" BODY \"{domain}\"");
+        let criteria = format!("SUBJECT \"non remis\" BODY \"dr.essai@{domain}\"");
         !search(&site.known, site.operator(), from, &criteria).is_empty()
     };
     (0..TABLE.len()).map(domain_of).filter(failed).collect()
