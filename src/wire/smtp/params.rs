@@ -6,6 +6,9 @@
 
 use std::fmt;
 
+/// Longest value of `ORCPT` in octets. RFC 3461 §5.2.2 has relays take 500.
+pub const LONGEST_ORIGINAL: usize = 500;
+
 /// What the client says about the message's bytes. RFC 6152 §3.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BodyKind {
@@ -271,7 +274,7 @@ fn notify(value: &str) -> Option<Notify> {
 fn original(value: &str) -> Option<OriginalRecipient> {
     let (address_type, address) = value.split_once(';')?;
     let is_atom = !address_type.is_empty() && address_type.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-    if !is_atom || value.len() > 500 {
+    if !is_atom || value.len() > LONGEST_ORIGINAL {
         return None;
     }
     let address_type = address_type.to_ascii_lowercase();
@@ -320,6 +323,29 @@ fn decode_utf8_xtext(text: &str) -> Option<String> {
     no_reserved.then_some(decoded)
 }
 
+/// The parameter's value, encoded as its type asks: xtext, or what RFC 6533 §3 has for `utf-8`.
+impl fmt::Display for OriginalRecipient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let address = match self.address_type.as_str() {
+            "utf-8" => encode_utf8_xtext(&self.address),
+            _ => encode_xtext(&self.address),
+        };
+        write!(f, "{};{address}", self.address_type)
+    }
+}
+
+/// RFC 6533 §3 `utf-8-addr-xtext`: ASCII throughout, so that it passes servers without SMTPUTF8.
+fn encode_utf8_xtext(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '!'..='~' if !matches!(character, '+' | '=' | '\\') => out.push(character),
+            _ => out.push_str(&format!("\\x{{{:02X}}}", u32::from(character))),
+        }
+    }
+    out
+}
+
 /// Writes text as xtext (RFC 3461 §4).
 pub fn encode_xtext(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -365,6 +391,22 @@ mod tests {
             MailParams::parse(" SIZE=99999999999999999999", Extensions::default()).unwrap().size,
             Some(u64::MAX)
         );
+    }
+
+    #[test]
+    fn an_original_recipient_is_read_back_as_it_was_written() {
+        for (address_type, address) in [
+            ("rfc822", "a+b=c@x.example"),
+            ("rfc822", "\"a b\"@x.example"),
+            ("utf-8", "hélène+test@hôpital.example"),
+            ("utf-8", "a\\b=c@x.example"),
+        ] {
+            let original = OriginalRecipient { address_type: address_type.into(), address: address.into() };
+            let written = original.to_string();
+            assert!(written.is_ascii() && !written.contains([' ', '=']), "{written}");
+            let read = RcptParams::parse(&format!(" ORCPT={written}")).unwrap();
+            assert_eq!(read.original, Some(original), "{written}");
+        }
     }
 
     #[test]
