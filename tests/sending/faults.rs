@@ -106,10 +106,10 @@ fn domain_of(number: usize) -> String {
 fn submit(site: &Site, from: &Mailbox, to: &[String]) {
     let (login, password) = from.credentials();
     let line = "Ligne accentuée : é à ç.\r\n".repeat(150);
+    // The reports give the header back: it must name no recipient, or each report would seem to be about that one.
     let text = format!(
-        "From: <{login}>\r\nTo: <{}>\r\nSubject: fautes\r\nMessage-ID: <fautes@aura.mssante.example>\r\n\
-         MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n{line}",
-        to[0]
+        "From: <{login}>\r\nTo: <{login}>\r\nSubject: fautes\r\nMessage-ID: <fautes@aura.mssante.example>\r\n\
+         MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n{line}"
     );
     let script = "import smtplib, ssl, sys
 host, port, ca, user, password, to = sys.argv[1:]
