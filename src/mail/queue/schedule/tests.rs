@@ -51,6 +51,21 @@ fn defer(schedule: &mut Schedule, key: ConsignmentKey, said: &Said, attempts: u3
     due
 }
 
+/// `count` messages from `first` on for a domain each, `name` and a number.
+fn one_each(schedule: &mut Schedule, name: &str, first: u64, count: u64) {
+    for message in first..first + count {
+        schedule.add(entry(message, &format!("{name}{}.example", message - first)), NOW);
+    }
+}
+
+/// Everything that may be tried now is, and answered at once.
+fn answer_all(schedule: &mut Schedule, now: i64) {
+    while let Some(message) = schedule.next(now).map(|key| key.message.0) {
+        schedule.judge(key(message), &Said::Reached, now);
+        schedule.remove(key(message), now);
+    }
+}
+
 #[test]
 fn a_new_consignment_is_tried_at_once_and_one_that_waits_is_not() {
     let mut schedule = schedule();
@@ -204,6 +219,22 @@ fn a_probe_that_gets_through_opens_the_gate_for_all() {
         now += 1;
     }
     assert_eq!(schedule.counts().away, 0);
+}
+
+#[test]
+fn dead_destinations_take_half_of_the_attempts_at_most() {
+    let mut schedule = Schedule::new(QueueOptions { at_once: 100, ..QueueOptions::default() }, 1);
+    one_each(&mut schedule, "live", 2000, 100);
+    answer_all(&mut schedule, NOW);
+    for message in 0..500 {
+        // As found at a start: tried before.
+        schedule.add(Entry { attempts: 3, ..entry(message, &format!("dead{message}.example")) }, NOW);
+    }
+    assert_eq!(all_next(&mut schedule, NOW).len(), 50);
+    one_each(&mut schedule, "live", 1000, 100);
+    let live = all_next(&mut schedule, NOW);
+    assert_eq!(live.len(), 50);
+    assert!(live.iter().all(|message| *message >= 1000));
 }
 
 #[test]

@@ -4,21 +4,6 @@ use std::collections::VecDeque;
 
 use super::*;
 
-/// `count` messages from `first` on for a domain each, `name` and a number.
-fn one_each(schedule: &mut Schedule, name: &str, first: u64, count: u64) {
-    for message in first..first + count {
-        schedule.add(entry(message, &format!("{name}{}.example", message - first)), NOW);
-    }
-}
-
-/// Everything that may be tried now is, and answered at once.
-fn answer_all(schedule: &mut Schedule, now: i64) {
-    while let Some(message) = schedule.next(now).map(|key| key.message.0) {
-        schedule.judge(key(message), &Said::Reached, now);
-        schedule.remove(key(message), now);
-    }
-}
-
 #[test]
 fn a_thousand_messages_for_a_black_hole_do_not_hold_up_a_live_peer() {
     let mut schedule = Schedule::new(QueueOptions { at_once: 4, ..QueueOptions::default() }, 1);
@@ -28,22 +13,6 @@ fn a_thousand_messages_for_a_black_hole_do_not_hold_up_a_live_peer() {
     assert_eq!(all_next(&mut schedule, NOW).len(), 2, "they hang in their connections");
     schedule.add(entry(2000, "live.example"), NOW);
     assert_eq!(all_next(&mut schedule, NOW), [2000]);
-}
-
-#[test]
-fn dead_destinations_take_half_of_the_attempts_at_most() {
-    let mut schedule = Schedule::new(QueueOptions { at_once: 100, ..QueueOptions::default() }, 1);
-    one_each(&mut schedule, "live", 2000, 100);
-    answer_all(&mut schedule, NOW);
-    for message in 0..500 {
-        // As found at a start: tried before.
-        schedule.add(Entry { attempts: 3, ..entry(message, &format!("dead{message}.example")) }, NOW);
-    }
-    assert_eq!(all_next(&mut schedule, NOW).len(), 50);
-    one_each(&mut schedule, "live", 1000, 100);
-    let live = all_next(&mut schedule, NOW);
-    assert_eq!(live.len(), 50);
-    assert!(live.iter().all(|message| *message >= 1000));
 }
 
 #[test]
