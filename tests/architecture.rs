@@ -2,6 +2,7 @@
 //! we depend on, how long files are.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -69,9 +70,11 @@ fn rust_files(directory: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {
 }
 
 fn sources() -> Vec<Source> {
-    let mut files = Vec::new();
-    rust_files(&root().join("src"), &mut files).expect("src can be read");
-    files.retain(|path| path.file_name().is_some_and(|name| name != "tests.rs"));
+    let (src, mut files) = (root().join("src"), Vec::new());
+    rust_files(&src, &mut files).expect("src can be read");
+    // A room's unit tests: `tests.rs`, and what lies in a `tests` beside it.
+    let is_test = |name: &OsStr| name == "tests.rs" || name == "tests";
+    files.retain(|path| !path.strip_prefix(&src).expect("below src").iter().any(is_test));
     files.iter().map(|path| read(path)).collect()
 }
 

@@ -1,6 +1,6 @@
 //! Contradictions and missing keys: what serde cannot see because it takes two keys, or a meaning, to see it.
 
-use super::sending::host_and_port;
+use super::sending::{Queue, host_and_port};
 use super::source::{Problem, Source};
 use super::{Config, human, is_address};
 use crate::mss::{Address, Domain};
@@ -25,6 +25,7 @@ pub(super) fn problems(config: &Config, source: &Source<'_>) -> Vec<Problem> {
     doors(config, &mut found);
     limits(config, &mut found);
     durations(config, &mut found);
+    queue(config, &mut found);
     relay(config, &mut found);
     found.problems
 }
@@ -301,6 +302,63 @@ fn durations(config: &Config, found: &mut Found<'_, '_>) {
     }
 }
 
+fn queue(config: &Config, found: &mut Found<'_, '_>) {
+    let queue = &config.queue;
+    for (key, message) in Times::of(queue).contradictions() {
+        found.check(false, &format!("queue.{key}"), || message);
+    }
+    let notice = (Duration::from_secs(1)..queue.lifetime).contains(&queue.delay_notice);
+    found.check(notice, "queue.delay_notice", || {
+        let [notice, lifetime] = [queue.delay_notice, queue.lifetime].map(human::show_duration);
+        format!("{notice}; expected 1s or more, and less than queue.lifetime ({lifetime})")
+    });
+    let counts = [
+        ("queue.at_once", queue.at_once, 1, 100_000),
+        ("queue.largest_window", queue.largest_window, 1, 10_000),
+        ("queue.first_window", queue.first_window, 1, queue.largest_window.max(1)),
+    ];
+    for (key, value, least, most) in counts {
+        found.check((least..=most).contains(&value), key, || format!("{value}; expected {least} to {most}"));
+    }
+}
+
+/// The times that some destination's mail is tried by.
+struct Times {
+    first_retry: Duration,
+    longest_retry: Duration,
+    lifetime: Duration,
+}
+
+impl Times {
+    fn of(queue: &Queue) -> Self {
+        Self { first_retry: queue.first_retry, longest_retry: queue.longest_retry, lifetime: queue.lifetime }
+    }
+
+    /// Which of them contradict each other: the key, and what was expected.
+    fn contradictions(&self) -> Vec<(&'static str, String)> {
+        const SECOND: Duration = Duration::from_secs(1);
+        const DAY: Duration = Duration::from_secs(86_400);
+        let all = [
+            ("first_retry", self.first_retry, SECOND, DAY, ""),
+            ("longest_retry", self.longest_retry, self.first_retry.max(SECOND), 7 * DAY, " (first_retry is the least)"),
+            // What is given up while it waits for its first try was accepted for nothing.
+            (
+                "lifetime",
+                self.lifetime,
+                self.longest_retry.saturating_mul(2),
+                30 * DAY,
+                " (twice longest_retry is the least)",
+            ),
+        ];
+        let wrong = all.into_iter().filter(|(_, value, least, most, _)| !(*least..=*most).contains(value));
+        let told = wrong.map(|(key, value, least, most, why)| {
+            let [value, least, most] = [value, least, most].map(human::show_duration);
+            (key, format!("{value}; expected {least} to {most}{why}"))
+        });
+        told.collect()
+    }
+}
+
 fn relay(config: &Config, found: &mut Found<'_, '_>) {
     const SECOND: Duration = Duration::from_secs(1);
     const HOUR: Duration = Duration::from_secs(3600);
@@ -342,6 +400,18 @@ fn routes(config: &Config, found: &mut Found<'_, '_>) {
             found.check(is_domain, KEY, || format!("`{domain}`; expected a domain, or \"*\" for all others"));
             let is_first = seen.insert(domain.to_ascii_lowercase());
             found.check(is_first, KEY, || format!("`{domain}` in two routes; expected it in one"));
+        }
+        let Times { first_retry, longest_retry, lifetime } = Times::of(&config.queue);
+        let times = Times {
+            first_retry: route.first_retry.unwrap_or(first_retry),
+            longest_retry: route.longest_retry.unwrap_or(longest_retry),
+            lifetime: route.lifetime.unwrap_or(lifetime),
+        };
+        // The queue's own are told of at its keys.
+        let has_times = route.first_retry.or(route.longest_retry).or(route.lifetime).is_some();
+        for (key, message) in times.contradictions().into_iter().filter(|_| has_times) {
+            let names = route.domains.join(", ");
+            found.check(false, KEY, || format!("{key} of {names}: {message}"));
         }
         for host in &route.hosts {
             let is_host = host_and_port(host, config.relay.port).is_some();

@@ -259,6 +259,42 @@ fn routes_name_domains_once_and_hosts_that_are_some() {
 }
 
 #[test]
+fn mail_is_tried_before_it_is_given_up_or_the_file_is_refused() {
+    contradiction("first_retry = \"5m\"", "first_retry = \"0s\"", "queue.first_retry", "0s; expected 1s to 1d");
+    contradiction(
+        "longest_retry = \"4h\"",
+        "longest_retry = \"1m\"",
+        "queue.longest_retry",
+        "1m; expected 5m to 7d (first_retry is the least)",
+    );
+    contradiction(
+        "lifetime = \"2d\"",
+        "lifetime = \"0s\"",
+        "queue.lifetime",
+        "0s; expected 8h to 30d (twice longest_retry is the least)",
+    );
+    contradiction(
+        "delay_notice = \"4h\"",
+        "delay_notice = \"2d\"",
+        "queue.delay_notice",
+        "2d; expected 1s or more, and less than queue.lifetime (2d)",
+    );
+    contradiction("at_once = 500", "at_once = 0", "queue.at_once", "0; expected 1 to 100000");
+    contradiction("first_window = 2", "first_window = 21", "queue.first_window", "21; expected 1 to 20");
+    for (times, says) in [
+        (r#"lifetime = "1h""#, "lifetime of a.fr, *: 1h; expected 8h to 30d (twice longest_retry is the least)"),
+        (r#"longest_retry = "1m""#, "longest_retry of a.fr, *: 1m; expected 5m to 7d (first_retry is the least)"),
+        (r#"first_retry = "0s""#, "first_retry of a.fr, *: 0s; expected 1s to 1d"),
+        (r#"longest_retry = "2d""#, "lifetime of a.fr, *: 2d; expected 4d to 30d (twice longest_retry is the least)"),
+    ] {
+        let routes = format!(r#"routes = [{{ domains = ["a.fr", "*"], {times} }}]"#);
+        contradiction("routes = []", &routes, "relay.routes", says);
+    }
+    let routes = r#"routes = [{ domains = ["a.fr"], first_retry = "1m", longest_retry = "20m", lifetime = "1h" }]"#;
+    parse(&changed(&[("routes = []", routes)])).expect("a route of short times");
+}
+
+#[test]
 fn a_citizens_domain_is_a_domain() {
     contradiction(
         "domains = [\"patient.mssante.fr\"]",

@@ -328,6 +328,37 @@ async fn a_selection_means_what_every_filter_lets_through() {
     assert_eq!((page.messages.len(), page.messages[0].id.0, page.more), (1, 3, false));
 }
 
+on_both_engines!(an_order_is_carried_out_to_its_end_though_whoever_gave_it_goes_away, async |house: House| {
+    for n in 0..100 {
+        house.enqueue(outbound(&[&format!("a@d{n}.example")])).await;
+    }
+    let held = Selection { state: Some(StateFilter::Held), ..Selection::default() };
+    for moment in [0, 2, 5, 10] {
+        house.room.queue().hold(Selection::default()).await.unwrap();
+        assert_eq!(house.list(&held).len(), 100);
+        let release = house.room.queue().release(Selection::default());
+        let _cut_short = tokio::time::timeout(Duration::from_millis(moment), release).await;
+        let store = house.room.store();
+        let is_free = || store.scan::<Consignment>(.., 1000).unwrap().iter().all(|(_, each)| !each.held);
+        until("all are let go", || is_free() && house.list(&held).is_empty()).await;
+    }
+    let mut attempts = Vec::new();
+    while attempts.len() < 100 {
+        attempts.push(house.next().await);
+    }
+});
+
+#[tokio::test]
+async fn what_a_peer_says_about_a_recipient_taken_out_while_it_was_tried_stands_on_the_trail() {
+    let house = House::in_memory();
+    house.enqueue(outbound(&["a@x.example", "b@x.example"])).await;
+    let attempt = house.next().await;
+    house.room.queue().cancel(of_recipient("a@x.example")).await.unwrap();
+    assert_eq!((house.queued(), house.trail()), ((1, 1, 1, 1), 1));
+    house.room.queue().settle(attempt, reached(&[relayed(), relayed()])).await;
+    assert_eq!((house.queued(), house.trail()), ((0, 0, 0, 0), 3), "cancelled, and both relayed");
+}
+
 #[tokio::test]
 async fn a_hundred_recipients_of_a_domain_are_one_transaction_and_more_are_several() {
     let house = House::in_memory();

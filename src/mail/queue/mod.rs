@@ -42,6 +42,8 @@ pub mod schedule;
 mod sealed;
 mod settle;
 mod stage;
+#[cfg(test)]
+mod tests;
 pub mod types;
 
 use std::ops::Range;
@@ -51,7 +53,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use crate::store::{Batch, CommitError, ConsignmentKey, MailboxKey, QueueId, Store};
+use crate::store::{Batch, CommitError, Consignment, ConsignmentKey, MailboxKey, QueueId, Store};
 use crate::telemetry::{Metrics, ResultLabel};
 
 pub use error::QueueError;
@@ -122,6 +124,22 @@ impl Inner {
         Ok(())
     }
 
+    /// Lets a consignment wait as its record says.
+    async fn put_back_as_recorded(self: Arc<Self>, key: ConsignmentKey, lease: Lease) {
+        let lock = self.lock(key.message).await;
+        match self.store.get::<Consignment>(&key) {
+            Ok(Some(it)) => self.schedule().put_back(key, it.due_at, it.attempts, it.held, now()),
+            Ok(None) => self.schedule().remove(key, now()),
+            Err(error) => {
+                tracing::error!(message = %key.message, %error, "a queued message cannot be read now");
+                self.schedule().abandon(key, now() + AGAIN, now());
+            }
+        }
+        lease.settled();
+        drop(lock);
+        self.changed.notify_waiters();
+    }
+
     fn stop(&self) {
         self.stopped.store(true, Ordering::Release);
         self.changed.notify_waiters();
@@ -189,15 +207,14 @@ impl Queue {
         }
     }
 
-    /// Reads what an attempt needs. What is gone or damaged leaves the schedule; what is held waits for its release.
+    /// Reads what an attempt needs. What is gone or damaged leaves the schedule: no order of the operator brings it back.
+    /// What is held may be released this moment, and waits for that under its lock (rule 5).
     fn begin(&self, key: ConsignmentKey) -> Option<Attempt> {
         let lease = Lease::new(&self.inner, key);
         let loaded = match self.inner.load(key) {
             Ok(Some(loaded)) if loaded.recipients.is_empty() => Err(QueueError::Malformed),
             Ok(Some(loaded)) if loaded.consignment.held => {
-                let consignment = &loaded.consignment;
-                self.schedule().put_back(key, consignment.due_at, consignment.attempts, true, now());
-                lease.settled();
+                tokio::spawn(Arc::clone(&self.inner).put_back_as_recorded(key, lease));
                 return None;
             }
             Ok(Some(loaded)) => loaded.attempt(&self.inner, lease.clone()).map(Some),

@@ -3,7 +3,7 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use crate::mss::{Address, Domain};
 use crate::store::{Batch, Consignment, ConsignmentKey, QueueId, QueueMessage};
@@ -153,7 +153,7 @@ impl Queue {
     /// Holds what is selected: it is neither tried nor given up until its release.
     ///
     /// # Errors
-    /// What the store says; what was done before it, is done. So for all orders.
+    /// What the store says, first; the other consignments are seen to all the same. So for all orders.
     pub async fn hold(&self, selection: Selection) -> Result<Handled, QueueError> {
         self.order(selection, Order::Hold).await
     }
@@ -190,42 +190,38 @@ impl Queue {
         self.order(selection, Order::Cancel).await
     }
 
+    /// Goes on to its end even if the caller does not wait for it (a client of the administration that leaves): between
+    /// a commit and what the schedule hears of it there must be no end.
     async fn order(&self, selection: Selection, order: Order) -> Result<Handled, QueueError> {
-        let (inner, wanted) = (Arc::clone(&self.inner), selection.clone());
-        let keys = tokio::task::spawn_blocking(move || inner.select(&wanted));
-        let keys = keys.await.map_err(|_| QueueError::Stopped)??;
-        let (recipient, order) = (Arc::new(selection.recipient), Arc::new(order));
-        let (mut handled, mut under_way) = (Handled::default(), JoinSet::new());
-        for key in keys {
-            if under_way.len() >= AT_ONCE {
-                handled.add(under_way.join_next().await)?;
-            }
-            let (inner, order, recipient) = (Arc::clone(&self.inner), Arc::clone(&order), Arc::clone(&recipient));
-            under_way.spawn(async move { inner.carry_out(key, &order, recipient.as_ref().as_ref()).await });
-        }
-        while !under_way.is_empty() {
-            handled.add(under_way.join_next().await)?;
-        }
-        self.inner.changed.notify_waiters();
-        Ok(handled)
-    }
-}
-
-impl Handled {
-    fn add(
-        &mut self,
-        ended: Option<Result<Result<Option<u64>, QueueError>, tokio::task::JoinError>>,
-    ) -> Result<(), QueueError> {
-        let ended = ended.transpose().map_err(|_| QueueError::Stopped)?;
-        if let Some(recipients) = ended.transpose()?.flatten() {
-            self.consignments += 1;
-            self.recipients += recipients;
-        }
-        Ok(())
+        let task = tokio::spawn(Arc::clone(&self.inner).order(selection, order));
+        task.await.unwrap_or(Err(QueueError::Stopped))
     }
 }
 
 impl Inner {
+    async fn order(self: Arc<Self>, selection: Selection, order: Order) -> Result<Handled, QueueError> {
+        let (inner, wanted) = (Arc::clone(&self), selection.clone());
+        let keys = tokio::task::spawn_blocking(move || inner.select(&wanted));
+        let keys = keys.await.map_err(|_| QueueError::Stopped)??;
+        let (recipient, order) = (Arc::new(selection.recipient), Arc::new(order));
+        let (mut handled, mut under_way) = (Handled::default(), JoinSet::new());
+        let mut failed = None;
+        for key in keys {
+            while under_way.len() >= AT_ONCE {
+                handled.add(under_way.join_next().await, &mut failed);
+            }
+            let (inner, order, recipient) = (Arc::clone(&self), Arc::clone(&order), Arc::clone(&recipient));
+            under_way.spawn(async move { inner.carry_out(key, &order, recipient.as_ref().as_ref()).await });
+        }
+        while !under_way.is_empty() {
+            handled.add(under_way.join_next().await, &mut failed);
+        }
+        self.changed.notify_waiters();
+        let Handled { consignments, recipients } = handled;
+        tracing::info!(action = order.name(), consignments, recipients, complete = failed.is_none(), "queue handled");
+        failed.map_or(Ok(handled), Err)
+    }
+
     /// The consignments that a selection means.
     fn select(&self, selection: &Selection) -> Result<Vec<ConsignmentKey>, QueueError> {
         let mut keys = Vec::new();
@@ -326,23 +322,25 @@ impl Inner {
         recipient: Option<&Address>,
     ) -> Result<Option<u64>, QueueError> {
         let Some(loaded) = self.load(key)? else { return Ok(None) };
-        let held = loaded.consignment.held;
+        let (held, action) = (loaded.consignment.held, order.name());
+        // The record decides. What the schedule alone holds would be neither tried nor given up: it is let go too.
+        let rests = self.schedule().standing(key) == Some(Standing::Held);
         match order {
-            Order::Hold if !held => self.hold(&loaded).await.map(Some),
-            Order::Release if held => self.let_go(&loaded, "released").await.map(Some),
-            Order::Retry if !held => self.let_go(&loaded, "retried").await.map(Some),
+            Order::Hold if !held => self.hold(&loaded, action).await.map(Some),
+            Order::Release if held || rests => self.let_go(&loaded, action).await.map(Some),
+            Order::Retry if !held => self.let_go(&loaded, action).await.map(Some),
             Order::Hold | Order::Release | Order::Retry => Ok(None),
             Order::Bounce(reason) => {
                 let fate = Fate::Failed(Failure::Bounced, bounce_words(reason));
-                self.end(&loaded, recipient, "bounced", fate).await.map(Some)
+                self.end(&loaded, recipient, action, fate).await.map(Some)
             }
-            Order::Cancel => self.end(&loaded, recipient, "cancelled", Fate::Cancelled).await.map(Some),
+            Order::Cancel => self.end(&loaded, recipient, action, Fate::Cancelled).await.map(Some),
         }
     }
 
-    async fn hold(&self, loaded: &Loaded) -> Result<u64, QueueError> {
+    async fn hold(&self, loaded: &Loaded, action: &str) -> Result<u64, QueueError> {
         let held = Consignment { held: true, ..loaded.consignment.record.clone() };
-        self.rewrite(loaded, &held, "held").await?;
+        self.rewrite(loaded, &held, action).await?;
         self.schedule().hold(loaded.key, now());
         Ok(loaded.recipients.len() as u64)
     }
@@ -387,6 +385,37 @@ impl Inner {
             self.schedule().remove(loaded.key, now());
         }
         Ok(meant)
+    }
+}
+
+impl Handled {
+    /// Adds what came of one consignment. One that fails costs itself: the others are seen to all the same.
+    fn add(
+        &mut self,
+        ended: Option<Result<Result<Option<u64>, QueueError>, JoinError>>,
+        failed: &mut Option<QueueError>,
+    ) {
+        match ended.map(|ended| ended.unwrap_or(Err(QueueError::Stopped))) {
+            Some(Ok(Some(recipients))) => {
+                self.consignments += 1;
+                self.recipients += recipients;
+            }
+            Some(Err(error)) => drop(failed.get_or_insert(error)),
+            Some(Ok(None)) | None => {}
+        }
+    }
+}
+
+impl Order {
+    /// As it stands on the trail and in the log.
+    fn name(&self) -> &'static str {
+        match self {
+            Order::Hold => "held",
+            Order::Release => "released",
+            Order::Retry => "retried",
+            Order::Bounce(_) => "bounced",
+            Order::Cancel => "cancelled",
+        }
     }
 }
 

@@ -6,7 +6,8 @@ use crate::store::{Batch, CommitError, Consignment};
 
 use super::super::now;
 use super::parting::{Failure, Fate, Parting, note};
-use super::types::{Attempt, Destination, Outcome, Verdict};
+use super::sealed::Recipient;
+use super::types::{Attempt, AttemptRecipient, Destination, Outcome, Verdict};
 use super::{AGAIN, Inner, Queue, QueueError, Tries};
 use crate::mail::trail::Happening;
 
@@ -65,23 +66,30 @@ impl Inner {
         due_at: i64,
     ) -> Result<Option<Consignment>, QueueError> {
         let Some(loaded) = self.load(attempt.key)? else {
-            return self.note_late(attempt, outcome).await.map(|()| None);
+            let mut batch = Batch::new();
+            self.note_late(attempt, outcome, &[], &mut batch);
+            if !batch.is_empty() {
+                self.store.commit(batch).await?;
+            }
+            return Ok(None);
         };
         let mut parting = Parting::new(self, &loaded, attempt.number, now());
         for (number, recipient) in &loaded.recipients {
             parting.part(*number, recipient, fate(outcome, *number));
         }
         let waits = Consignment { due_at, attempts: attempt.number, ..loaded.consignment.record.clone() };
-        let parted = parting.finish(&waits)?;
+        let mut parted = parting.finish(&waits)?;
+        self.note_late(attempt, outcome, &loaded.recipients, &mut parted.batch);
         let left = parted.left;
         self.commit_parting(parted).await?;
         Ok((left > 0).then_some(waits))
     }
 
-    /// The operator took the consignment out while it was tried: what the peer said stands on the trail all the same.
-    async fn note_late(&self, attempt: &Attempt, outcome: &Outcome) -> Result<(), QueueError> {
-        let mut batch = Batch::new();
-        for recipient in &attempt.recipients {
+    /// Of those who are not `here` any more, because the operator took them out while they were tried: what the peer said
+    /// stands on the trail all the same.
+    fn note_late(&self, attempt: &Attempt, outcome: &Outcome, here: &[(u32, Recipient)], batch: &mut Batch) {
+        let is_here = |recipient: &AttemptRecipient| here.iter().any(|(number, _)| *number == recipient.number);
+        for recipient in attempt.recipients.iter().filter(|recipient| !is_here(recipient)) {
             let (result, words) = match fate(outcome, recipient.number) {
                 Fate::Relayed { words, .. } => ("relayed", words),
                 Fate::Failed(_, words) => ("failed", words),
@@ -89,12 +97,8 @@ impl Inner {
             };
             let (recipient, attempt_number) = (recipient.address.to_string(), attempt.number);
             let tried = Happening::Tried { recipient, result: result.into(), words, attempt: attempt_number };
-            note(self, &attempt.envelope, tried, &mut batch);
+            note(self, &attempt.envelope, tried, batch);
         }
-        if !batch.is_empty() {
-            self.store.commit(batch).await?;
-        }
-        Ok(())
     }
 }
 

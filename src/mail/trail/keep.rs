@@ -89,10 +89,10 @@ fn next(key: TrailKey) -> Option<TrailKey> {
     }
 }
 
-/// A Message-ID as the trail knows it: with its angle brackets, without white space around it.
+/// A Message-ID as the trail knows it: with its angle brackets, without white space or comments around them.
 pub fn bracketed(message_id: &str) -> String {
-    let bare = message_id.trim();
-    if bare.starts_with('<') { bare.to_owned() } else { format!("<{bare}>") }
+    let inner = message_id.split_once('<').and_then(|(_, rest)| rest.split_once('>')).map(|(inner, _)| inner);
+    format!("<{}>", inner.unwrap_or(message_id).trim())
 }
 
 fn open(transit: &MailboxKey, key: &TrailKey, sealed: &[u8]) -> Option<Event> {

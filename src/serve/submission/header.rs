@@ -11,6 +11,7 @@
 use std::borrow::Cow;
 
 use crate::mail::trace_fields::{Field, date, fields, without};
+use crate::mail::trail::bracketed;
 
 /// `X-MSS-*` fields that the trail keeps of one message, and characters of each value: the space has four of them, with
 /// short codes.
@@ -47,12 +48,12 @@ pub(super) fn mend<'h>(header: &'h [u8], now: i64, unique: impl FnOnce() -> Stri
     Mended { added, mss: mss.collect(), kept: without(header, is_unwanted), message_id }
 }
 
-/// The field's Message-ID, if it is one that has a value.
+/// The field's Message-ID as the trail knows it, if it is one that has a value. The field itself stays as it is.
 fn message_id(field: &Field<'_>) -> Option<String> {
     let value = field.is("Message-ID").then_some(field.value)?;
-    let text = std::str::from_utf8(value).ok()?.trim();
-    let is_one = !text.is_empty() && text.len() <= LONGEST_ID && !text.contains(|c: char| c.is_control());
-    is_one.then(|| text.to_owned())
+    let id = bracketed(std::str::from_utf8(value).ok()?);
+    let is_one = id != "<>" && id.len() <= LONGEST_ID && !id.contains(|c: char| c.is_control());
+    is_one.then_some(id)
 }
 
 fn is_unwanted(field: &Field<'_>) -> bool {
@@ -97,8 +98,18 @@ mod tests {
     }
 
     #[test]
+    fn a_message_is_followed_by_its_id_however_its_program_writes_it() {
+        for written in ["<x@y>", "x@y", " x@y\t", "<x@y> (par L\u{e9}a)", "(nouveau) <x@y>", "<x@y>\r\n (plié)"] {
+            let header = format!("Message-ID: {written}\r\nDate: whenever\r\n\r\n");
+            let Mended { added, kept, message_id, .. } = mended(&header);
+            assert_eq!((message_id.as_str(), added.as_str()), ("<x@y>", ""), "{written:?}");
+            assert_eq!(&*kept, header.as_bytes(), "{written:?}");
+        }
+    }
+
+    #[test]
     fn a_message_id_without_a_value_gives_way_to_ours() {
-        for bad in ["Message-ID:", "Message-ID: \r\n\t", "Message-ID: <a\u{1}b@c>"] {
+        for bad in ["Message-ID:", "Message-ID: \r\n\t", "Message-ID: <>", "Message-ID: <a\u{1}b@c>"] {
             let header = format!("{bad}\r\nFrom: a@b.example\r\n\r\n");
             let Mended { added, kept, .. } = mended(&header);
             assert!(added.starts_with("Message-ID: <unique@mx.example>\r\n"), "{bad:?}");

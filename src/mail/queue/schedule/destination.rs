@@ -9,13 +9,22 @@ use super::super::types::{QueueOptions, Words};
 /// Seconds that a destination is left alone after it said for the first time that it wants less; doubled each time.
 const FIRST_REST: i64 = 10;
 
-/// How a destination's last attempt went: each class has a turn of its own.
+/// A gate is closed for this many first retries at most, however long its messages' own backoff has become.
+const LONGEST_CLOSED: i64 = 3;
+
+/// What is known of how a destination answers: each class has a turn, and a share, of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Class {
-    /// It answered, or was never tried.
+    /// It answered its last attempt.
     Calm = 0,
-    /// It did not.
-    Troubled = 1,
+    /// It has not answered yet, or an attempt has gone on for so long that it may not.
+    Doubtful = 1,
+    /// It did not answer its last attempt, or wants less.
+    Troubled = 2,
+}
+
+impl Class {
+    pub(super) const ALL: usize = 3;
 }
 
 /// Where a destination stands in the schedule.
@@ -70,6 +79,12 @@ impl Times {
         let doubled = self.first_retry.saturating_mul(1 << attempts.saturating_sub(1).min(32));
         doubled.min(self.longest_retry)
     }
+
+    /// The time before the next probe of a destination that could not be spoken to `failures` times. New mail waits for
+    /// that probe untried, and the trouble may have been ours: the probes of one destination are cheap, and stay frequent.
+    fn closed_after(&self, failures: u32) -> i64 {
+        self.after(failures).min(self.first_retry.saturating_mul(LONGEST_CLOSED))
+    }
 }
 
 #[derive(Debug)]
@@ -79,8 +94,11 @@ pub(super) struct Destination {
     pub(super) waiting: BTreeSet<(i64, ConsignmentKey)>,
     pub(super) under_way: usize,
     pub(super) gate: Gate,
-    pub(super) class: Class,
     pub(super) place: Place,
+    /// Of what is under way: what has been for so long that it may hang.
+    hanging: usize,
+    /// How the last attempt ended.
+    ended: Class,
     window: usize,
     successes: usize,
 }
@@ -92,10 +110,18 @@ impl Destination {
             waiting: BTreeSet::new(),
             under_way: 0,
             gate: Gate::Open,
-            class: if tried { Class::Troubled } else { Class::Calm },
             place: Place::Nowhere,
+            hanging: 0,
+            ended: if tried { Class::Troubled } else { Class::Doubtful },
             window: if tried { 1 } else { first_window.max(1) },
             successes: 0,
+        }
+    }
+
+    pub(super) fn class(&self) -> Class {
+        match self.ended {
+            Class::Calm if self.hanging > 0 => Class::Doubtful,
+            ended => ended,
         }
     }
 
@@ -123,9 +149,15 @@ impl Destination {
         }
     }
 
+    /// An attempt goes on for so long that it may hang.
+    pub(super) fn hangs(&mut self) {
+        self.hanging += 1;
+    }
+
     /// An attempt is over, whatever came of it.
-    pub(super) fn end(&mut self, probe: bool) {
+    pub(super) fn end(&mut self, probe: bool, hung: bool) {
         self.under_way -= 1;
+        self.hanging -= usize::from(hung);
         if let (true, Gate::Away { probing, .. }) = (probe, &mut self.gate) {
             *probing = false;
         }
@@ -134,7 +166,7 @@ impl Destination {
     /// It answered: the gate opens, the window grows by one with each window of successes.
     pub(super) fn reached(&mut self, largest_window: usize) {
         self.gate = Gate::Open;
-        self.class = Class::Calm;
+        self.ended = Class::Calm;
         self.successes += 1;
         if self.successes >= self.window {
             self.window = (self.window + 1).min(largest_window.max(1));
@@ -145,7 +177,7 @@ impl Destination {
     /// It wants less: half of the window, and a rest that doubles while it goes on wanting less. What began before the
     /// rest tells nothing new.
     pub(super) fn busy(&mut self, now: i64, jitter: &mut Jitter) {
-        self.class = Class::Troubled;
+        self.ended = Class::Troubled;
         let times = match &self.gate {
             Gate::Open => 1,
             Gate::Busy { until, .. } if *until > now => return,
@@ -159,9 +191,9 @@ impl Destination {
         self.gate = Gate::Busy { until: now + jitter.around(rest), times };
     }
 
-    /// It cannot be spoken to: the gate closes, or stays closed for twice as long. Returns when the next probe is due.
+    /// It cannot be spoken to: the gate closes, or stays closed for longer. Returns when the next probe is due.
     pub(super) fn away(&mut self, words: &Words, probe: bool, now: i64, jitter: &mut Jitter) -> i64 {
-        self.class = Class::Troubled;
+        self.ended = Class::Troubled;
         self.window = 1;
         self.successes = 0;
         let failures = match &mut self.gate {
@@ -173,7 +205,7 @@ impl Destination {
             Gate::Away { failures, .. } => failures.saturating_add(1),
             _ => 1,
         };
-        let until = now + jitter.around(self.times.after(failures));
+        let until = now + jitter.around(self.times.closed_after(failures));
         self.gate = Gate::Away { until, failures, probing: false, words: Box::new(words.clone()) };
         until
     }

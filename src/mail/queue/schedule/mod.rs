@@ -10,11 +10,13 @@
 //!
 //! 1. A destination that cannot be spoken to is closed by a *gate*: one probe is sent when its backoff has passed, and
 //!    everything that waits for it waits for that probe, without being tried or written. 100,000 messages for 500 dead
-//!    domains cost 500 probes. A probe that gets through opens the gate for all.
+//!    domains cost 500 probes. A probe that gets through opens the gate for all. A gate's backoff ends at three times
+//!    the first retry: that is how long new mail waits, untried, for a destination that is well again.
 //! 2. Each destination has a *window* of attempts at once: it grows by one with each window of successes, halves when the
 //!    peer wants less, and starts again at one behind a gate.
-//! 3. Destinations take turns, and those whose last attempt failed have together at most half of all attempts: the dead
-//!    never slow the living.
+//! 3. Destinations take turns. Those whose last attempt failed have together at most half of all attempts; with those
+//!    that have not answered yet, or have an attempt under way for [`SLOW`] seconds, at most three quarters. The rest is
+//!    for those that answer: the dead never slow the living, nor does one host behind many domains that falls silent.
 //! 4. Notices of delay and expiries go on behind a closed gate; they rest while an entry is held or under way.
 
 mod destination;
@@ -28,6 +30,9 @@ use crate::store::ConsignmentKey;
 
 use super::types::{Destination as Said, QueueOptions, Words};
 use destination::{Class, Destination, Gate, Jitter, Place, Times};
+
+/// Seconds after which an attempt may hang: a peer that answers has taken a message by then, or it is a large one.
+const SLOW: i64 = 10;
 
 /// A consignment, as the schedule takes it in.
 #[derive(Clone, Copy, Debug)]
@@ -97,7 +102,7 @@ pub struct Counts {
 enum State {
     Waiting,
     Held,
-    UnderWay { probe: bool },
+    UnderWay { began: i64, probe: bool, hangs: bool },
     Settling,
 }
 
@@ -129,13 +134,14 @@ pub struct Schedule {
     destinations: Vec<Destination>,
     by_name: HashMap<Arc<str>, u32>,
     /// Destinations with something to try now, in turn, by class.
-    ready: [BTreeSet<(u64, u32)>; 2],
+    ready: [BTreeSet<(u64, u32)>; Class::ALL],
     /// Destinations with something to try later.
     later: BTreeSet<(i64, u32)>,
     deadlines: BTreeSet<(i64, ConsignmentKey)>,
-    under_way: usize,
-    /// Of these, to destinations whose last attempt failed.
-    troubled_under_way: usize,
+    /// Attempts under way that have not been so for long, by when they began.
+    begun: BTreeSet<(i64, ConsignmentKey)>,
+    /// Attempts under way, by their destinations' class.
+    under_way: [usize; Class::ALL],
     turn: u64,
 }
 
@@ -152,8 +158,8 @@ impl Schedule {
             ready: Default::default(),
             later: BTreeSet::new(),
             deadlines: BTreeSet::new(),
-            under_way: 0,
-            troubled_under_way: 0,
+            begun: BTreeSet::new(),
+            under_way: [0; Class::ALL],
             turn: 0,
         }
     }
@@ -188,18 +194,13 @@ impl Schedule {
     /// The consignment to be tried next; it is under way until it is judged or put back.
     pub fn next(&mut self, now: i64) -> Option<ConsignmentKey> {
         self.wake(now);
-        if self.under_way >= self.options.at_once.max(1) {
-            return None;
-        }
         let index = self.choose()?;
-        let destination = &mut self.destinations[index as usize];
-        let (_, key) = *destination.waiting.first()?;
-        let probe = destination.begin();
-        self.under_way += 1;
-        self.troubled_under_way += usize::from(destination.class == Class::Troubled);
+        let (_, key) = *self.destinations[index as usize].waiting.first()?;
         self.leave(key);
+        let probe = self.change(index, |destination, _| destination.begin());
         if let Some(slot) = self.entries.get_mut(&key) {
-            slot.state = State::UnderWay { probe };
+            slot.state = State::UnderWay { began: now, probe, hangs: false };
+            self.begun.insert((now, key));
         }
         // To the end of the line.
         self.unplace(index);
@@ -211,25 +212,15 @@ impl Schedule {
     /// is due; the consignment settles until it is put back or removed.
     pub fn judge(&mut self, key: ConsignmentKey, said: &Said, now: i64) -> i64 {
         let Some((index, attempts, probe)) = self.end_attempt(key) else { return now };
-        let (class, window) = (self.destinations[index as usize].class, self.options.largest_window);
-        let destination = &mut self.destinations[index as usize];
-        let due = match said {
-            Said::Reached => {
-                destination.reached(window);
-                now + self.jitter.around(destination.times.after(attempts + 1))
+        let window = self.options.largest_window;
+        let due = self.change(index, |destination, jitter| {
+            match said {
+                Said::Reached => destination.reached(window),
+                Said::Busy => destination.busy(now, jitter),
+                Said::Away(words) => return destination.away(words, probe, now, jitter),
             }
-            Said::Busy => {
-                destination.busy(now, &mut self.jitter);
-                now + self.jitter.around(destination.times.after(attempts + 1))
-            }
-            Said::Away(words) => destination.away(words, probe, now, &mut self.jitter),
-        };
-        let under_way = destination.under_way;
-        match (class, destination.class) {
-            (Class::Calm, Class::Troubled) => self.troubled_under_way += under_way,
-            (Class::Troubled, Class::Calm) => self.troubled_under_way -= under_way,
-            _ => {}
-        }
+            now + jitter.around(destination.times.after(attempts + 1))
+        });
         self.place(index, now);
         due
     }
@@ -292,15 +283,17 @@ impl Schedule {
     /// The operator lets a consignment go, or wants it tried: it is due now, its destination's gate opens, and it has at
     /// least until `expires_at`.
     pub fn retry(&mut self, key: ConsignmentKey, expires_at: i64, now: i64) {
-        let Some(slot) = self.entries.get(&key) else { return };
-        let index = slot.destination;
-        self.destinations[index as usize].open_for_a_probe(now);
-        if self.is_at_rest(key) {
+        let at_rest = self.is_at_rest(key);
+        if at_rest {
             self.leave(key);
-            if let Some(slot) = self.entries.get_mut(&key) {
-                slot.due = slot.due.min(now);
-                slot.expires_at = slot.expires_at.max(expires_at);
-            }
+        }
+        let Some(slot) = self.entries.get_mut(&key) else { return };
+        let index = slot.destination;
+        // Also of what is not at rest: it is in no order by its times until it is put back.
+        slot.expires_at = slot.expires_at.max(expires_at);
+        slot.due = slot.due.min(now);
+        self.destinations[index as usize].open_for_a_probe(now);
+        if at_rest {
             self.rest(key, false, now);
         }
         self.place(index, now);
@@ -354,7 +347,7 @@ impl Schedule {
         Counts {
             consignments: self.entries.len(),
             held: self.entries.values().filter(|slot| slot.state == State::Held).count(),
-            under_way: self.under_way,
+            under_way: self.under_way.iter().sum(),
             away: self.destinations.iter().filter(away).count(),
             oldest: self.entries.values().map(|slot| slot.accepted_at).min(),
         }
@@ -373,24 +366,39 @@ impl Schedule {
         index
     }
 
-    /// Which destination has its turn: the one that has waited longest, troubled ones within their half.
+    /// Which destination has its turn: the one that has waited longest of those whose class has a part of its share left.
     fn choose(&self) -> Option<u32> {
-        let half = (self.options.at_once / 2).max(1);
-        let calm = self.ready[Class::Calm as usize].first();
-        let troubled = self.ready[Class::Troubled as usize].first().filter(|_| self.troubled_under_way < half);
-        calm.into_iter().chain(troubled).min().map(|(_, index)| *index)
+        let all = self.options.at_once.max(1);
+        let (half, quarter) = ((all / 2).max(1), (all / 4).max(1));
+        let [calm, doubtful, troubled] = self.under_way;
+        let unsure = doubtful + troubled;
+        if calm + unsure >= all {
+            return None;
+        }
+        let unsure_has_room = unsure < all.saturating_sub(quarter).max(1);
+        let has_room = [true, unsure_has_room, unsure_has_room && troubled < half];
+        let ready = self.ready.iter().zip(has_room).filter(|(_, has_room)| *has_room);
+        ready.filter_map(|(ready, _)| ready.first()).min().map(|(_, index)| *index)
+    }
+
+    /// Changes a destination: what is under way to it counts for the class that it has then.
+    fn change<T>(&mut self, index: u32, change: impl FnOnce(&mut Destination, &mut Jitter) -> T) -> T {
+        let destination = &mut self.destinations[index as usize];
+        self.under_way[destination.class() as usize] -= destination.under_way;
+        let changed = change(destination, &mut self.jitter);
+        self.under_way[destination.class() as usize] += destination.under_way;
+        changed
     }
 
     /// Ends an attempt's count; nothing for what is not under way. Returns destination, attempts before, probe.
     fn end_attempt(&mut self, key: ConsignmentKey) -> Option<(u32, u32, bool)> {
         let slot = self.entries.get_mut(&key)?;
-        let State::UnderWay { probe } = slot.state else { return None };
+        let State::UnderWay { began, probe, hangs } = slot.state else { return None };
         slot.state = State::Settling;
-        let destination = &mut self.destinations[slot.destination as usize];
-        destination.end(probe);
-        self.under_way -= 1;
-        self.troubled_under_way -= usize::from(destination.class == Class::Troubled);
-        Some((slot.destination, slot.attempts, probe))
+        let (index, attempts) = (slot.destination, slot.attempts);
+        self.begun.remove(&(began, key));
+        self.change(index, |destination, _| destination.end(probe, hangs));
+        Some((index, attempts, probe))
     }
 
     /// Takes a consignment out of all that waits, and ends its attempt.
@@ -438,7 +446,7 @@ impl Schedule {
         let wanted = match destination.next_at() {
             None => Place::Nowhere,
             Some(at) if at > now => Place::Later(at),
-            Some(_) => Place::Ready(destination.class, 0),
+            Some(_) => Place::Ready(destination.class(), 0),
         };
         match (destination.place, wanted) {
             (Place::Ready(before, _), Place::Ready(class, _)) if before == class => return,
@@ -468,8 +476,18 @@ impl Schedule {
         }
     }
 
-    /// Makes ready what has become due.
+    /// Makes ready what has become due, and doubts those that have been silent for long.
     fn wake(&mut self, now: i64) {
+        while let Some((began, key)) = self.begun.first().copied().filter(|(began, _)| *began <= now - SLOW) {
+            self.begun.remove(&(began, key));
+            let Some(slot) = self.entries.get_mut(&key) else { continue };
+            if let State::UnderWay { hangs, .. } = &mut slot.state {
+                *hangs = true;
+                let index = slot.destination;
+                self.change(index, |destination, _| destination.hangs());
+                self.place(index, now);
+            }
+        }
         while let Some((_, index)) = self.later.first().copied().filter(|(at, _)| *at <= now) {
             self.place(index, now);
         }

@@ -86,7 +86,7 @@ async fn retry(
 ) -> Result<axum::Json<QueueHandled>, Problem> {
     no_reason(&order)?;
     let handled = administration.queue().retry(selection(&order)?).await;
-    handled.map_err(of_queue).map(|handled| told("retried", handled))
+    handled.map_err(of_queue).map(told)
 }
 
 /// `POST /v1/queue/hold`.
@@ -96,7 +96,7 @@ async fn hold(
 ) -> Result<axum::Json<QueueHandled>, Problem> {
     no_reason(&order)?;
     let handled = administration.queue().hold(selection(&order)?).await;
-    handled.map_err(of_queue).map(|handled| told("held", handled))
+    handled.map_err(of_queue).map(told)
 }
 
 /// `POST /v1/queue/release`.
@@ -106,7 +106,7 @@ async fn release(
 ) -> Result<axum::Json<QueueHandled>, Problem> {
     no_reason(&order)?;
     let handled = administration.queue().release(selection(&order)?).await;
-    handled.map_err(of_queue).map(|handled| told("released", handled))
+    handled.map_err(of_queue).map(told)
 }
 
 /// `POST /v1/queue/bounce`.
@@ -120,7 +120,7 @@ async fn bounce(
         return Err(Problem::field("reason", format!("1 to {REASON} characters, no control characters.")));
     }
     let handled = administration.queue().bounce(selection, reason).await;
-    handled.map_err(of_queue).map(|handled| told("bounced", handled))
+    handled.map_err(of_queue).map(told)
 }
 
 /// `POST /v1/queue/cancel`.
@@ -130,7 +130,7 @@ async fn cancel(
 ) -> Result<axum::Json<QueueHandled>, Problem> {
     no_reason(&order)?;
     let handled = administration.queue().cancel(selection(&order)?).await;
-    handled.map_err(of_queue).map(|handled| told("cancelled", handled))
+    handled.map_err(of_queue).map(told)
 }
 
 impl Administration {
@@ -139,9 +139,8 @@ impl Administration {
     }
 }
 
-fn told(action: &'static str, handled: Handled) -> axum::Json<QueueHandled> {
+fn told(handled: Handled) -> axum::Json<QueueHandled> {
     let Handled { consignments, recipients } = handled;
-    tracing::info!(action, consignments, recipients, "queue handled");
     axum::Json(QueueHandled { consignments, recipients })
 }
 
