@@ -95,7 +95,7 @@ async fn no_more_sessions_are_opened_with_a_host_than_it_may_have() {
 
 #[tokio::test(start_paused = true)]
 async fn all_that_wait_for_room_get_it_also_where_each_session_ends_after_one_message() {
-    let (stage, peer) = Stage::simple(Manners { delay: Duration::from_millis(300), ..Manners::default() }).await;
+    let (stage, peer) = Stage::simple(Manners { delay: Duration::from_millis(30), ..Manners::default() }).await;
     {
         let mut settings = stage.world.settings.lock().unwrap();
         (settings.max_sessions_per_host, settings.max_messages) = (1, 1);
@@ -111,6 +111,29 @@ async fn all_that_wait_for_room_get_it_also_where_each_session_ends_after_one_me
         assert_eq!(task.await.unwrap(), "relayed 2.0.0 250; reached");
     }
     assert_eq!((peer.most_open.load(Ordering::SeqCst), peer.connections()), (1, 20));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_falls_silent_holds_up_nobody_but_those_that_it_has() {
+    let (stage, peer) = Stage::simple(Manners::default()).await;
+    stage.world.settings.lock().unwrap().max_sessions_per_host = 3;
+    assert_eq!(stage.send("there.example").await, "relayed 2.0.0 250; reached");
+    peer.manners.lock().unwrap().message = Say::Nothing;
+    let (stage, begun) = (Arc::new(stage), Instant::now());
+    let tasks: Vec<_> = (0..20)
+        .map(|_| {
+            let stage = Arc::clone(&stage);
+            tokio::spawn(async move { (stage.send("there.example").await, begun.elapsed().as_secs()) })
+        })
+        .collect();
+    let mut came = Vec::new();
+    for task in tasks {
+        came.push(task.await.unwrap());
+    }
+    came.sort_by_key(|(_, seconds)| *seconds);
+    let (waiting, silent) = came.split_at(17);
+    assert!(waiting.iter().all(|one| *one == ("deferred 4.4.5 no-room; busy".to_owned(), 5)), "{came:?}");
+    assert!(silent.iter().all(|one| *one == ("deferred 4.4.2 silence; busy".to_owned(), 600)), "{came:?}");
 }
 
 #[tokio::test(start_paused = true)]

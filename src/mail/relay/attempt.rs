@@ -94,7 +94,6 @@ impl<N: Network> Relay<N> {
         let opened = session::open(&self.network, host, settings, place).await;
         match &opened {
             Ok(session) => {
-                self.pool.answers(host);
                 self.count_session("ok");
                 tracing::debug!(%host, peer = %session.peer.subject, "session open");
             }
