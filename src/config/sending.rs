@@ -134,6 +134,9 @@ pub struct Relay {
     /// Longest wait for the answer to a whole message (RFC 5321 §4.5.3.2.6).
     #[serde(with = "human::duration")]
     pub final_timeout: Duration,
+    /// Longest time for a message at one server beside that wait, with a second more for each 16 KiB of it.
+    #[serde(with = "human::duration")]
+    pub message_timeout: Duration,
     /// How long a session is kept for the next message.
     #[serde(with = "human::duration")]
     pub keep_session: Duration,
@@ -193,6 +196,7 @@ impl Default for Relay {
             data_timeout: 2 * MINUTE,
             block_timeout: 3 * MINUTE,
             final_timeout: 10 * MINUTE,
+            message_timeout: 30 * MINUTE,
             keep_session: Duration::from_secs(5),
             max_messages: 100,
             max_sessions_per_host: 20,

@@ -371,6 +371,7 @@ fn relay(config: &Config, found: &mut Found<'_, '_>) {
         ("relay.block_timeout", relay.block_timeout, SECOND, HOUR),
         // RFC 5321 §4.5.3.2.6: a short one doubles messages.
         ("relay.final_timeout", relay.final_timeout, SECOND, HOUR),
+        ("relay.message_timeout", relay.message_timeout, SECOND, HOUR),
         ("relay.keep_session", relay.keep_session, Duration::ZERO, HOUR),
     ];
     for (key, value, least, most) in all {

@@ -14,11 +14,16 @@ pub enum Say {
     Bytes(Vec<u8>),
     /// These bytes, and no more: the connection closes.
     Last(Vec<u8>),
+    /// What a good server says, and these bytes a moment later.
+    AndLater(&'static str),
     /// Nothing, for ever; what comes is read.
     Nothing,
     /// Nothing, and nothing is read either.
     Stall,
 }
+
+/// How much later than its answer a peer says what it was not asked for.
+pub const MOMENT: Duration = Duration::from_millis(100);
 
 impl Say {
     pub fn text(text: &str) -> Self {
@@ -54,6 +59,8 @@ pub struct Manners {
     pub early: Option<(usize, Say)>,
     /// Chunks are counted and not kept.
     pub forgets: bool,
+    /// How long it takes for each piece of a chunk.
+    pub drip: Option<Duration>,
     /// How long each answer takes.
     pub delay: Duration,
 }
@@ -75,6 +82,7 @@ impl Default for Manners {
             message: Say::Well,
             early: None,
             forgets: false,
+            drip: None,
             delay: Duration::ZERO,
         }
     }
@@ -263,6 +271,11 @@ async fn say<S: AsyncRead + AsyncWrite + Unpin>(
             stream.flush().await?;
             return Ok(Go::Close);
         }
+        Say::AndLater(more) => {
+            stream.write_all(well.as_bytes()).await?;
+            tokio::time::sleep(MOMENT).await;
+            stream.write_all(more.as_bytes()).await?;
+        }
         Say::Stall => std::future::pending().await,
         Say::Nothing => {
             // As long as the other side keeps the connection.
@@ -314,6 +327,9 @@ async fn chunk<S: AsyncRead + AsyncWrite + Unpin>(
     let (mut bytes, mut come) = (Vec::new(), 0);
     let mut piece = vec![0; 16 << 10];
     while come < size {
+        if let Some(time) = manners.drip {
+            tokio::time::sleep(time).await;
+        }
         let most = piece.len().min(size - come);
         let count = stream.read(&mut piece[..most]).await?;
         if count == 0 {

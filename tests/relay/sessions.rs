@@ -1,7 +1,7 @@
 //! Sessions: shared by messages and domains, bounded, ended in time, and never used on the strength of old certificates.
 
-use crate::peer::{Manners, Say};
-use crate::world::{NOW, Place, Stage};
+use crate::peer::{MOMENT, Manners, Say};
+use crate::world::{NOW, Place, Stage, shown};
 use caducee::telemetry::RuleLabel;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -95,7 +95,7 @@ async fn no_more_sessions_are_opened_with_a_host_than_it_may_have() {
 
 #[tokio::test(start_paused = true)]
 async fn all_that_wait_for_room_get_it_also_where_each_session_ends_after_one_message() {
-    let (stage, peer) = Stage::simple(Manners { delay: Duration::from_millis(300), ..Manners::default() }).await;
+    let (stage, peer) = Stage::simple(Manners { delay: Duration::from_millis(30), ..Manners::default() }).await;
     {
         let mut settings = stage.world.settings.lock().unwrap();
         (settings.max_sessions_per_host, settings.max_messages) = (1, 1);
@@ -111,6 +111,91 @@ async fn all_that_wait_for_room_get_it_also_where_each_session_ends_after_one_me
         assert_eq!(task.await.unwrap(), "relayed 2.0.0 250; reached");
     }
     assert_eq!((peer.most_open.load(Ordering::SeqCst), peer.connections()), (1, 20));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_falls_silent_holds_up_nobody_but_those_that_it_has() {
+    let (stage, peer) = Stage::simple(Manners::default()).await;
+    stage.world.settings.lock().unwrap().max_sessions_per_host = 3;
+    assert_eq!(stage.send("there.example").await, "relayed 2.0.0 250; reached");
+    peer.manners.lock().unwrap().message = Say::Nothing;
+    let (stage, begun) = (Arc::new(stage), Instant::now());
+    let tasks: Vec<_> = (0..20)
+        .map(|_| {
+            let stage = Arc::clone(&stage);
+            tokio::spawn(async move { (stage.send("there.example").await, begun.elapsed().as_secs()) })
+        })
+        .collect();
+    let mut came = Vec::new();
+    for task in tasks {
+        came.push(task.await.unwrap());
+    }
+    came.sort_by_key(|(_, seconds)| *seconds);
+    let (waiting, silent) = came.split_at(17);
+    assert!(waiting.iter().all(|one| *one == ("deferred 4.4.5 no-room; busy".to_owned(), 5)), "{came:?}");
+    assert!(silent.iter().all(|one| *one == ("deferred 4.4.2 silence; busy".to_owned(), 600)), "{came:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_is_silent_on_its_idle_sessions_is_waited_for_once() {
+    let (stage, peer) = Stage::simple(Manners { delay: Duration::from_millis(10), ..Manners::default() }).await;
+    stage.world.settings.lock().unwrap().keep_session = Duration::from_secs(3600);
+    let stage = Arc::new(stage);
+    let tasks: Vec<_> = (0..5)
+        .map(|_| {
+            let stage = Arc::clone(&stage);
+            tokio::spawn(async move { stage.send("there.example").await })
+        })
+        .collect();
+    for task in tasks {
+        assert_eq!(task.await.unwrap(), "relayed 2.0.0 250; reached");
+    }
+    assert_eq!(peer.open.load(Ordering::SeqCst), 5);
+    peer.manners.lock().unwrap().mail = Say::Nothing;
+    let begun = Instant::now();
+    assert_eq!(stage.send("there.example").await, "deferred 4.4.2 silence; away");
+    assert_eq!((begun.elapsed().as_secs(), peer.connections()), (300, 5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_word_that_comes_unasked_between_two_messages_is_never_an_answer_to_the_next() {
+    // As from a proxy that answers the message twice, each of its answers some time apart.
+    let delay = Duration::from_millis(20);
+    let manners = Manners { delay, message: Say::AndLater("250 2.0.0 kept\r\n"), ..Manners::default() };
+    let (stage, peer) = Stage::simple(manners).await;
+    assert_eq!(stage.send("there.example").await, "relayed 2.0.0 250; reached");
+    sleep(2 * MOMENT).await;
+    peer.manners.lock().unwrap().message = Say::text("452 4.3.1 full\r\n");
+    assert_eq!(stage.send("there.example").await, "deferred 4.3.1 452; reached");
+    assert_eq!((peer.connections(), peer.open.load(Ordering::SeqCst)), (2, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_makes_the_most_of_every_wait_is_left_in_bounded_time() {
+    const MINUTE: u64 = 60;
+    // A message of 2 MiB, a little of it in each minute: there are 40, and two more for its size.
+    let mut bytes = vec![b'x'; 2 << 20];
+    bytes[27..29].copy_from_slice(b"\r\n");
+    let stage = Stage::with_message(&[("there.example", "there")], &bytes).await;
+    let drip = Some(Duration::from_secs(60));
+    let manners = Manners { drip, forgets: true, ..Manners::default() };
+    let _peer = stage.peer("there.example", "mx.there.example", manners);
+    let begun = Instant::now();
+    assert_eq!(stage.send("there.example").await, "deferred 4.4.2 too-slow; busy");
+    assert_eq!(begun.elapsed().as_secs() / MINUTE, 42);
+
+    // A hundred recipients, each answered two minutes after the one before: what was said of the first ones stands.
+    let rcpt_of = vec![("<1@", Say::text("550 5.1.1 unknown\r\n"))];
+    let (stage, peer) = Stage::simple(Manners { rcpt_of, ..Manners::default() }).await;
+    stage.send("there.example").await;
+    peer.manners.lock().unwrap().delay = Duration::from_secs(120);
+    let names: Vec<String> = (0..100).map(|number| number.to_string()).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let begun = Instant::now();
+    let outcome = shown(&stage.relay.carry(&stage.attempt("there.example", &names)).await);
+    assert_eq!(begun.elapsed().as_secs() / MINUTE, 40);
+    let wanted = "deferred 4.4.2 too-slow, failed 5.1.1 550, deferred 4.4.2 too-slow, ";
+    assert!(outcome.starts_with(wanted) && outcome.ends_with("; busy"), "{outcome}");
 }
 
 #[tokio::test(start_paused = true)]

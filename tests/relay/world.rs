@@ -273,6 +273,7 @@ pub fn settings() -> Settings {
         data_timeout: seconds(120),
         block_timeout: seconds(180),
         final_timeout: seconds(600),
+        message_timeout: seconds(1800),
         keep_session: seconds(5),
         max_messages: 100,
         max_sessions_per_host: 20,

@@ -1,5 +1,7 @@
 //! One attempt: is it allowed, which hosts, a session, a transaction.
 
+use tokio::time::Instant;
+
 use crate::mail::queue::{Attempt, Outcome};
 use crate::mss::Domain;
 use crate::store;
@@ -58,8 +60,9 @@ impl<N: Network> Relay<N> {
         }
     }
 
-    /// The transaction at one host, over an idle session or a new one.
+    /// The transaction at one host, over an idle session or a new one. All that is tried there has one time.
     async fn at_host(&self, host: &Host, attempt: &Attempt, settings: &Settings) -> Result<Sent, Hitch> {
+        let until = Instant::now() + transaction::longest(attempt, settings);
         loop {
             let (mut session, used) = self.session(host, settings).await?;
             let standing = self.peer_may(&session, &attempt.domain, settings);
@@ -68,7 +71,7 @@ impl<N: Network> Relay<N> {
                 self.pool.keep(session, settings);
                 return Err(Hitch::Trouble(trouble));
             }
-            let sent = transaction::send(&mut session, attempt, &self.store).await;
+            let sent = transaction::send(&mut session, attempt, &self.store, until).await;
             if sent.alive && session.messages < settings.max_messages {
                 self.pool.keep(session, settings);
             } else if sent.alive {
@@ -77,8 +80,9 @@ impl<N: Network> Relay<N> {
             if !sent.is_untold() {
                 return Ok(sent);
             }
-            // A session that had been idle may be gone without a word: that says nothing about the host.
-            if !used {
+            // A session that had been idle may be gone without a word: that says nothing about the host. One that is there
+            // and silent does, and so would be the next.
+            if !used || sent.is_silence() {
                 return Err(untold(sent));
             }
         }
@@ -87,14 +91,21 @@ impl<N: Network> Relay<N> {
     /// An idle session and `true`, or a new one and `false`.
     async fn session(&self, host: &Host, settings: &Settings) -> Result<(Session<N::Secure>, bool), Hitch> {
         let (epoch, now) = (self.network.epoch(), self.network.now());
-        let place = match self.pool.take(host, settings, |session| session.serves(epoch, now)).await? {
-            Taken::Session(session) => return Ok((*session, true)),
-            Taken::Place(place) => place,
+        let place = loop {
+            match self.pool.take(host, settings, |session| session.serves(epoch, now)).await? {
+                Taken::Place(place) => break place,
+                Taken::Session(mut session) => {
+                    // One that has ended, or has said what nobody asked for, is dropped: the next answer over it could be
+                    // that of another command.
+                    if session.line.is_quiet().await {
+                        return Ok((*session, true));
+                    }
+                }
+            }
         };
         let opened = session::open(&self.network, host, settings, place).await;
         match &opened {
             Ok(session) => {
-                self.pool.answers(host);
                 self.count_session("ok");
                 tracing::debug!(%host, peer = %session.peer.subject, "session open");
             }

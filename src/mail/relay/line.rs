@@ -1,9 +1,13 @@
 //! Bytes between a connection and the sender's engine, and the time that each of them may take.
 
+use std::future::{Future, poll_fn};
 use std::io;
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::task::yield_now;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::wire::smtp::sender::{Awaited, Failure, Sender, Step};
@@ -32,6 +36,9 @@ pub(super) enum Broken {
     /// The peer takes no more bytes.
     #[error("the server took no more of the message for {seconds} seconds", seconds = .0.as_secs())]
     Blocked(Duration),
+    /// Each wait had its end, and all of them together took too long.
+    #[error("the server was not done with the message within the time for all of it")]
+    Endless,
     /// The connection was lost while an answer was awaited.
     #[error("the connection was lost before the answer to {0}{cause}", cause = because(.1))]
     Lost(Awaited, Option<io::Error>),
@@ -49,6 +56,14 @@ enum Came {
 
 fn because(error: &Option<io::Error>) -> String {
     error.as_ref().map(|error| format!(" ({error})")).unwrap_or_default()
+}
+
+/// A write, in the time for a block.
+async fn in_time<T>(block: Duration, write: impl Future<Output = io::Result<T>>) -> Result<T, Broken> {
+    match timeout(block, write).await {
+        Ok(written) => written.map_err(|error| Broken::Cut(Some(error))),
+        Err(_) => Err(Broken::Blocked(block)),
+    }
 }
 
 /// A connection and what is on its way over it.
@@ -69,6 +84,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
     /// The connection, for TLS. Nothing is on its way: a peer that spoke before TLS was left.
     pub(super) fn into_stream(self) -> S {
         self.stream
+    }
+
+    /// Whether the peer has said nothing since it last was asked, and is still there, as far as is known here.
+    pub(super) async fn is_quiet(&mut self) -> bool {
+        // What has come to the socket is seen once the runtime has looked.
+        yield_now().await;
+        let mut heard = ReadBuf::new(&mut self.heard);
+        poll_fn(|cx| Poll::Ready(Pin::new(&mut self.stream).poll_read(cx, &mut heard).is_pending())).await
     }
 
     /// Gives back what a message has needed.
@@ -97,8 +120,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
         if self.said.len() >= SAID { self.flush_message(sender).await } else { Ok(()) }
     }
 
-    /// Ends the message; its answer comes by [`Line::follow`].
+    /// Ends the message; its answer comes by [`Line::follow`]. All of its octets go before: what the peer says until then
+    /// is not yet that answer.
     pub(super) async fn end_message(&mut self, sender: &mut Sender) -> Result<(), Broken> {
+        self.flush_message(sender).await?;
         sender.body_end();
         self.gather(sender)
     }
@@ -146,33 +171,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
         Err(self.last_words(sender, broken).await)
     }
 
-    /// Writes until all is written or something is heard; each write has the time for a block.
+    /// Writes until all is written or something is heard before that; each write has the time for a block.
     async fn write_some(&mut self) -> Result<Came, Broken> {
         let (mut reader, mut writer) = tokio::io::split(&mut self.stream);
-        let mut at = 0;
-        let came = loop {
-            let write = async {
-                match self.said.get(at..).filter(|rest| !rest.is_empty()) {
-                    Some(rest) => writer.write(rest).await.map(Some),
-                    None => writer.flush().await.map(|()| None),
+        let (said, block, mut at) = (&self.said, self.block, 0);
+        let write = async {
+            while at < said.len() {
+                match in_time(block, writer.write(&said[at..])).await? {
+                    0 => return Err(Broken::Cut(Some(io::ErrorKind::WriteZero.into()))),
+                    count => at += count,
                 }
-            };
-            let progress = tokio::select! {
-                biased;
-                heard = reader.read(&mut self.heard) => match heard {
-                    Ok(0) => break Err(Broken::Cut(None)),
-                    Ok(count) => break Ok(Came::Heard(count)),
-                    Err(error) => break Err(Broken::Cut(Some(error))),
-                },
-                written = timeout(self.block, write) => written,
-            };
-            match progress {
-                Ok(Ok(Some(0))) => break Err(Broken::Cut(Some(io::ErrorKind::WriteZero.into()))),
-                Ok(Ok(Some(count))) => at += count,
-                Ok(Ok(None)) => break Ok(Came::AllWritten),
-                Ok(Err(error)) => break Err(Broken::Cut(Some(error))),
-                Err(_) => break Err(Broken::Blocked(self.block)),
             }
+            in_time(block, writer.flush()).await
+        };
+        let came = tokio::select! {
+            biased;
+            heard = reader.read(&mut self.heard) => match heard {
+                Ok(0) => Err(Broken::Cut(None)),
+                Ok(count) => Ok(Came::Heard(count)),
+                Err(error) => Err(Broken::Cut(Some(error))),
+            },
+            written = write => written.map(|()| Came::AllWritten),
         };
         self.said.drain(..at);
         came
@@ -210,5 +229,46 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
                 _ => return otherwise,
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncBufReadExt, BufReader, duplex};
+
+    use super::*;
+    use crate::wire::smtp::params::{MailParams, RcptParams};
+    use crate::wire::smtp::path::{ForwardPath, Mailbox, ReversePath};
+    use crate::wire::smtp::sender::{Security, Transaction};
+
+    /// Says each of these after a line has come, and reads no more then.
+    async fn peer(stream: tokio::io::DuplexStream, answers: [&str; 4]) {
+        let mut stream = BufReader::new(stream);
+        for answer in answers {
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            stream.read_line(&mut String::new()).await.unwrap();
+        }
+        stream.write_all(b"250 2.0.0 kept\r\n").await.unwrap();
+        std::future::pending::<()>().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_comes_before_the_last_octet_has_gone_is_not_that_of_the_message() {
+        // Less than the message, which is less than what is gathered before it is written.
+        let (ours, theirs) = duplex(1000);
+        let answers = ["220 hi\r\n", "250-them\r\n250 CHUNKING\r\n", "250 ok\r\n", "250 ok\r\n"];
+        tokio::spawn(peer(theirs, answers));
+        let mut line = Line::new(ours, Duration::from_secs(180));
+        let mut sender = Sender::new("us.example", Security::Implicit);
+        assert_eq!(line.follow(&mut sender).await.unwrap(), Step::Ready);
+        let to = ForwardPath::Mailbox(Mailbox::parse("b@y.example").unwrap());
+        let to = vec![(to, RcptParams::default())];
+        let transaction = Transaction { from: ReversePath::Null, params: MailParams::default(), to, size: 20_000 };
+        sender.begin(&transaction).unwrap();
+        assert!(matches!(line.follow(&mut sender).await.unwrap(), Step::Recipient(0, _)));
+        assert_eq!(line.follow(&mut sender).await.unwrap(), Step::Body);
+        line.send_piece(&mut sender, &[b'x'; 20_000]).await.unwrap();
+        let ended = line.end_message(&mut sender).await;
+        assert!(matches!(&ended, Err(Broken::Failed(Failure::Ended(reply))) if reply.code == 250), "{ended:?}");
     }
 }

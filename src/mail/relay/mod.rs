@@ -18,7 +18,8 @@
 //!    about a message or a recipient, and what our own rules say about a destination.
 //! 3. Positive is only the answer to the whole message. Without it the message is tried again: that is SMTP's window
 //!    (RFC 5321 §4.5.4.1), and it is all of it.
-//! 4. A message is never whole in memory, a peer's words are cut and cleaned, every wait has an end.
+//! 4. A message is never whole in memory, a peer's words are cut and cleaned, every wait has an end, and so has
+//!    their sum.
 //! 5. Sockets, TLS, DNS and time are [`Network`]'s: `serve::outbound` has the real ones, a simulation its own.
 //!
 //! What happens is logged with the message's reference, the domain and the host; addresses are on the trail alone.

@@ -71,6 +71,8 @@ pub struct Settings {
     pub block_timeout: Duration,
     /// Longest wait for the answer to a whole message (§4.5.3.2.6).
     pub final_timeout: Duration,
+    /// Longest time for a message beside that wait, all else together; a message of some size has more.
+    pub message_timeout: Duration,
     /// How long an idle session is kept.
     pub keep_session: Duration,
     /// Most messages of a session.

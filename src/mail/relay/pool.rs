@@ -1,9 +1,9 @@
 //! Sessions by host: how many there are, which of them are idle, and which hosts cannot be reached at the moment.
 //!
 //! An idle session takes the next message for its host, whatever its domain. Beyond a host's number of sessions an attempt
-//! waits for one to come free: shortly at a host that has not answered yet, so that a dead one cannot hold up more
-//! than its own; longer at one that works. A host that could not be spoken to is left alone for some seconds, and what
-//! comes for it meanwhile is told why at once.
+//! waits some seconds for one to come free, and no longer: it holds one of the queue's places meanwhile, and a host of many
+//! domains that has fallen silent, or is slow, shall not hold those of others. The queue has room for waiting. A host that
+//! could not be spoken to is left alone for some seconds, and what comes for it meanwhile is told why at once.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,11 +19,8 @@ use super::{Host, Settings, Trouble};
 /// How long a host is left alone that could not be spoken to.
 const REST: Duration = Duration::from_secs(10);
 
-/// How long an attempt waits for room at a host that has not answered yet.
-const SHORT_WAIT: Duration = Duration::from_secs(5);
-
-/// How long at one that has.
-const LONG_WAIT: Duration = Duration::from_secs(120);
+/// How long an attempt waits for room at a host.
+const WAIT: Duration = Duration::from_secs(5);
 
 /// Hosts with a name for having been out of reach; beyond it the oldest names are swept.
 const SWEEP: usize = 1024;
@@ -55,15 +52,13 @@ struct State<S: Send + 'static> {
     /// Sessions, idle ones included, and those that are being opened.
     open: usize,
     idle: Vec<(u64, Session<S>)>,
-    /// It has answered since somebody last had something here.
-    answers: bool,
     rests: Option<(Instant, Hitch)>,
     room: Arc<Notify>,
 }
 
 impl<S: Send + 'static> Default for State<S> {
     fn default() -> Self {
-        Self { open: 0, idle: Vec::new(), answers: false, rests: None, room: Arc::default() }
+        Self { open: 0, idle: Vec::new(), rests: None, room: Arc::default() }
     }
 }
 
@@ -108,28 +103,26 @@ where
         settings: &Settings,
         serves: impl Fn(&Session<S>) -> bool,
     ) -> Result<Taken<S>, Hitch> {
-        let begun = Instant::now();
+        let until = Instant::now() + WAIT;
         loop {
-            let (room, answers) = match self.try_take(host, settings, &serves)? {
+            let room = match self.try_take(host, settings, &serves)? {
                 Ok(taken) => return Ok(taken),
-                Err(full) => full,
+                Err(room) => room,
             };
-            let longest = if answers { LONG_WAIT } else { SHORT_WAIT };
-            if timeout_at(begun + longest, room.notified()).await.is_err() {
+            if timeout_at(until, room.notified()).await.is_err() {
                 let text = format!("the server {host} has its full number of sessions with us");
                 return Err(Hitch::Trouble(Trouble::new("no-room", "4.4.5", text)));
             }
         }
     }
 
-    /// One look; where the host is full, what tells of room, and whether the host answers.
-    #[allow(clippy::type_complexity, reason = "a host's rest is an error, being full is not")]
+    /// One look; where the host is full, what tells of room.
     fn try_take(
         self: &Arc<Self>,
         host: &Host,
         settings: &Settings,
         serves: impl Fn(&Session<S>) -> bool,
-    ) -> Result<Result<Taken<S>, (Arc<Notify>, bool)>, Hitch> {
+    ) -> Result<Result<Taken<S>, Arc<Notify>>, Hitch> {
         // Sessions that do not serve any more are dropped after the lock: their places take it.
         let mut stale = Vec::new();
         let mut inner = self.lock();
@@ -151,7 +144,7 @@ where
         if room {
             state.open += 1;
         }
-        let full = (Arc::clone(&state.room), state.answers);
+        let full = Arc::clone(&state.room);
         drop(inner);
         drop(stale);
         Ok(if room { Ok(Taken::Place(Place { pool: Arc::clone(self), host: host.clone() })) } else { Err(full) })
@@ -203,14 +196,6 @@ where
 }
 
 impl<S: Send + 'static> Pool<S> {
-    /// The host has answered: others may wait for it, and longer.
-    pub(super) fn answers(&self, host: &Host) {
-        if let Some(state) = self.lock().hosts.get_mut(host).filter(|state| !state.answers) {
-            state.answers = true;
-            state.room.notify_waiters();
-        }
-    }
-
     /// The host could not be spoken to: it is left alone for a while.
     pub(super) fn rests(&self, host: &Host, hitch: &Hitch) {
         let now = Instant::now();
@@ -221,7 +206,6 @@ impl<S: Send + 'static> Pool<S> {
                 .retain(|_, state| state.open > 0 || state.rests.as_ref().is_some_and(|(until, _)| now < *until));
         }
         let state = inner.hosts.entry(host.clone()).or_default();
-        state.answers = false;
         state.rests = Some((now + REST, hitch.clone()));
         // Who waits for room here is told at once.
         state.room.notify_waiters();

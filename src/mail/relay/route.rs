@@ -78,6 +78,7 @@ mod tests {
             data_timeout: Duration::from_secs(1),
             block_timeout: Duration::from_secs(1),
             final_timeout: Duration::from_secs(1),
+            message_timeout: Duration::from_secs(1),
             keep_session: Duration::from_secs(1),
             max_messages: 1,
             max_sessions_per_host: 1,

@@ -86,6 +86,7 @@ pub(super) fn trouble(broken: &Broken) -> Trouble {
         Broken::Failed(_) => ("bad-reply", "4.5.0"),
         Broken::Silent(..) => ("silence", "4.4.2"),
         Broken::Blocked(_) => ("blocked", "4.4.2"),
+        Broken::Endless => ("too-slow", "4.4.2"),
         Broken::Lost(..) | Broken::Cut(_) => ("connection-lost", "4.4.2"),
     };
     Trouble::new(rule, status, broken.to_string())

@@ -1,6 +1,9 @@
 //! One message to its recipients at one peer.
 
+use std::time::Duration;
+
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, timeout_at};
 
 use crate::mail::queue::Attempt;
 use crate::mss::Address;
@@ -10,8 +13,18 @@ use crate::wire::smtp::path::{ForwardPath, Mailbox, PathError, ReversePath};
 use crate::wire::smtp::reply::Reply;
 use crate::wire::smtp::sender::{Outcome, Step, Transaction, Unfit};
 
+use super::Settings;
 use super::line::Broken;
 use super::session::Session;
+
+/// Octets of a message that each second more is allowed for.
+const SLOWEST: u64 = 16 << 10;
+
+/// The longest time that an attempt may take at one host: each wait has its own end, and a peer that makes the most of
+/// every one of them would hold a message for hours, untried elsewhere and its sender untold.
+pub(super) fn longest(attempt: &Attempt, settings: &Settings) -> Duration {
+    settings.message_timeout + Duration::from_secs(attempt.size / SLOWEST) + settings.final_timeout
+}
 
 /// What a transaction came to.
 #[derive(Debug)]
@@ -52,10 +65,15 @@ impl Sent {
     pub(super) fn is_untold(&self) -> bool {
         matches!(self.end, End::Broken(_)) && !self.begun && self.answers.iter().all(Option::is_none)
     }
+
+    /// The peer was there, and time ran out.
+    pub(super) fn is_silence(&self) -> bool {
+        matches!(self.end, End::Broken(Broken::Silent(..) | Broken::Blocked(_) | Broken::Endless))
+    }
 }
 
-/// Sends the attempt's message over the session.
-pub(super) async fn send<S>(session: &mut Session<S>, attempt: &Attempt, store: &Store) -> Sent
+/// Sends the attempt's message over the session, which must be done by `until`.
+pub(super) async fn send<S>(session: &mut Session<S>, attempt: &Attempt, store: &Store, until: Instant) -> Sent
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -89,7 +107,8 @@ where
         }
     }
     session.messages += 1;
-    sent.end = match converse(session, attempt, store, &mut sent).await {
+    let conversed = timeout_at(until, converse(session, attempt, store, &mut sent)).await;
+    sent.end = match conversed.unwrap_or(Err(End::Broken(Broken::Endless))) {
         Ok(outcome) => {
             // After a refusal the engine says RSET, and after 421 there is no more to come.
             sent.alive = session.settle().await;

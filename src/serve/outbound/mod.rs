@@ -80,6 +80,7 @@ impl<W: Surroundings, R: Resolver> Network for Outbound<W, R> {
             data_timeout: relay.data_timeout,
             block_timeout: relay.block_timeout,
             final_timeout: relay.final_timeout,
+            message_timeout: relay.message_timeout,
             keep_session: relay.keep_session,
             max_messages: relay.max_messages,
             max_sessions_per_host: relay.max_sessions_per_host,

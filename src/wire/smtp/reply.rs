@@ -115,6 +115,23 @@ impl Reply {
         self.lines.join(" ")
     }
 
+    /// The same reply, its text in one line of at most `most` octets: what is kept of a server's words while its next ones
+    /// are awaited. A text that is cut ends in `…`.
+    #[must_use]
+    pub fn shortened(self, most: usize) -> Reply {
+        if self.lines.len() == 1 && self.lines[0].len() <= most {
+            return self;
+        }
+        let mut text = self.text();
+        if text.len() > most {
+            let room = most.saturating_sub('…'.len_utf8());
+            text.truncate((0..=room).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0));
+            text.push('…');
+            text.shrink_to_fit();
+        }
+        Reply { code: self.code, enhanced: self.enhanced, lines: vec![text.into()] }
+    }
+
     /// Appends the reply as it goes on the wire. Text that is not printable ASCII is made so (accents are dropped, other
     /// characters become `?`), because a reply is ASCII and a text may hold what a peer sent; a line that would be longer
     /// than [`MAX_REPLY_LINE`] becomes several.
@@ -222,6 +239,11 @@ impl ReplyReader {
         Ok(None)
     }
 
+    /// Some of a reply has been read, and its end has not.
+    pub fn is_within_reply(&self) -> bool {
+        self.code.is_some() || !self.line.is_empty()
+    }
+
     fn grow_line(&mut self, bytes: &[u8]) -> Result<(), ReplyError> {
         if self.line.len() + bytes.len() > Self::LINE_LIMIT {
             return Err(ReplyError::LineTooLong);
@@ -306,6 +328,21 @@ mod tests {
     fn a_text_cannot_break_out_of_its_line() {
         let reply = Reply::new(550, (5, 7, 1), "no\r\n250 2.0.0 yes\0");
         assert_eq!(written(&reply), "550 5.7.1 no??250 2.0.0 yes?\r\n");
+    }
+
+    #[test]
+    fn a_reply_is_kept_in_a_line_of_bounded_length() {
+        let mut long = Reply::new(550, (5, 1, 1), "no");
+        assert_eq!(long.clone().shortened(2), long);
+        long.lines.push("such é".into());
+        assert_eq!(long.clone().shortened(10), Reply::new(550, (5, 1, 1), "no such é"));
+        // Never within a character.
+        assert_eq!(long.clone().shortened(9), Reply::new(550, (5, 1, 1), "no suc…"));
+        long.lines.push("é".repeat(20_000).into());
+        for most in 100..110 {
+            let kept = long.clone().shortened(most).text();
+            assert!(kept.ends_with("é…") && kept.len() <= most && kept.len() > most - 2, "{most}: {kept}");
+        }
     }
 
     #[test]

@@ -31,6 +31,9 @@ use body::DotStuffing;
 use std::collections::VecDeque;
 use std::time::Duration;
 
+/// Octets of an answer's words that are kept: a hundred recipients may have an answer each.
+const MOST_WORDS: usize = 1 << 10;
+
 /// How the connection becomes confidential. There is no way to send in the clear.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Security {
@@ -122,7 +125,7 @@ pub enum Failure {
 /// Why a transaction was not begun. Nothing was sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {
-    /// The session is not open, or another transaction is under way.
+    /// The session is not open, another transaction is under way, or the server has begun to speak unasked.
     #[error("the session is not ready for a message")]
     NotReady,
     /// There is nobody to send to.
@@ -385,6 +388,8 @@ impl Sender {
     }
 
     fn replied(&mut self, reply: Reply) {
+        // The answer to EHLO is a list, read at once; of any other the words are for people.
+        let reply = if self.waits_for() == Some(Awaited::Ehlo) { reply } else { reply.shortened(MOST_WORDS) };
         let Some(owed) = self.owed.pop_front() else { return self.fail(Failure::Ended(reply)) };
         // RFC 5321 §3.8: 421 may answer any command, and the connection closes. The message's own answer is the one
         // exception worth keeping, because the driver has to know what became of it.
@@ -518,7 +523,8 @@ impl Sender {
     }
 
     fn check(&self, transaction: &Transaction) -> Result<(), Unfit> {
-        if self.phase != Phase::Ready {
+        // A server that has begun to say what it was not asked for is out of step.
+        if self.phase != Phase::Ready || self.reader.is_within_reply() {
             return Err(Unfit::NotReady);
         }
         if transaction.to.is_empty() {

@@ -231,6 +231,35 @@ fn a_server_that_speaks_unasked_ends_the_session() {
 }
 
 #[test]
+fn a_session_whose_server_has_begun_to_speak_unasked_takes_no_message() {
+    for begun in ["2", "250-more\r\n"] {
+        let mut sender = ready("");
+        sender.input(begun.as_bytes());
+        assert_eq!(sender.begin(&transaction(&["b@y.example"], 1)), Err(Unfit::NotReady), "{begun:?}");
+    }
+}
+
+#[test]
+fn of_an_answer_as_long_as_one_may_be_only_its_first_words_are_kept() {
+    let long = |code: u16| format!("{code}-5.1.1 {}\r\n", "x".repeat(1000)).repeat(30) + &format!("{code} end\r\n");
+    let mut sender = ready("PIPELINING");
+    sender.begin(&transaction(&["b@y.example", "c@y.example"], 2)).unwrap();
+    sender.input(format!("250 ok\r\n{}{}", long(550), long(550)).as_bytes());
+    let kept = |step: &Step| match step {
+        Step::Recipient(_, reply) => Some((reply.code, reply.enhanced.unwrap().to_string(), reply.text().len())),
+        _ => None,
+    };
+    let steps: Vec<Step> = std::iter::from_fn(|| sender.step()).collect();
+    let kept: Vec<_> = steps.iter().filter_map(kept).collect();
+    assert_eq!(kept, vec![(550, "5.1.1".to_owned(), MOST_WORDS); 2]);
+    // And whatever else they answer.
+    let mut sender = ready("");
+    sender.input(long(550).as_bytes());
+    let Some(Step::Fail(Failure::Ended(reply))) = sender.step() else { panic!("not ended") };
+    assert_eq!(reply.text().len(), MOST_WORDS);
+}
+
+#[test]
 fn each_answer_has_the_time_that_it_was_given() {
     let seconds = Duration::from_secs;
     let patience = Patience { command: seconds(1), data: seconds(2), message: seconds(3) };
