@@ -4,7 +4,7 @@
 //! ORCPT); of submission RFC 4954 §5 (AUTH) and RFC 4865 (FUTURERELEASE). A parameter given twice is an error, and so is
 //! one that was never announced (RFC 5321 §4.1.1.11): what a door announces beside the rest is [`Extensions`]'s to say.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 /// What the client says about the message's bytes. RFC 6152 §3.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -267,11 +267,14 @@ fn notify(value: &str) -> Option<Notify> {
     Some(Notify::On { success, failure, delay })
 }
 
-/// RFC 3461 §4.2: `addr-type ";" xtext`, at most 500 characters in all.
+/// RFC 3461 §4.2: characters of an `ORCPT` value. One that grows beyond by being written in ASCII is left out: it is a wish.
+pub(super) const LONGEST_ORCPT: usize = 500;
+
+/// RFC 3461 §4.2: `addr-type ";" xtext`.
 fn original(value: &str) -> Option<OriginalRecipient> {
     let (address_type, address) = value.split_once(';')?;
     let is_atom = !address_type.is_empty() && address_type.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-    if !is_atom || value.len() > 500 {
+    if !is_atom || value.len() > LONGEST_ORCPT {
         return None;
     }
     let address_type = address_type.to_ascii_lowercase();
@@ -318,6 +321,21 @@ fn decode_utf8_xtext(text: &str) -> Option<String> {
     decoded.push_str(rest);
     let no_reserved = !rest.contains(['+', '=']) || !text.is_ascii();
     no_reserved.then_some(decoded)
+}
+
+/// As it stands behind `ORCPT=`: xtext, or for an address of type `utf-8` RFC 6533's form in ASCII, which every server reads.
+impl fmt::Display for OriginalRecipient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{};", self.address_type)?;
+        if self.address_type != "utf-8" {
+            return f.write_str(&encode_xtext(&self.address));
+        }
+        self.address.chars().try_for_each(|c| match c {
+            // RFC 6533 §3 QCHAR: what is printable but the three that begin something.
+            '!'..='~' if !matches!(c, '+' | '=' | '\\') => f.write_char(c),
+            _ => write!(f, "\\x{{{:02X}}}", u32::from(c)),
+        })
+    }
 }
 
 /// Writes text as xtext (RFC 3461 §4).
@@ -430,6 +448,21 @@ mod tests {
             assert!(RcptParams::parse(text).is_err(), "{text:?}");
         }
         assert!(RcptParams::parse(&format!(" ORCPT=rfc822;{}", "a".repeat(500))).is_err());
+    }
+
+    #[test]
+    fn an_original_recipient_goes_there_and_back_in_the_form_of_its_type() {
+        for (address_type, address, written) in [
+            ("rfc822", "anne+roux@a.example", "rfc822;anne+2Broux@a.example"),
+            ("x-local", "bureau 12\\", "x-local;bureau+2012\\"),
+            ("utf-8", "Ren\u{e9}@a.example", r"utf-8;Ren\x{E9}@a.example"),
+            ("utf-8", "a+b=c\\d e@a.example", r"utf-8;a\x{2B}b\x{3D}c\x{5C}d\x{20}e@a.example"),
+            ("utf-8", "\u{10FFFF}@a.example", r"utf-8;\x{10FFFF}@a.example"),
+        ] {
+            let original = OriginalRecipient { address_type: address_type.into(), address: address.into() };
+            assert_eq!(original.to_string(), written);
+            assert_eq!(RcptParams::parse(&format!(" ORCPT={written}")).unwrap().original, Some(original));
+        }
     }
 
     #[test]

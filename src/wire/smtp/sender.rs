@@ -24,7 +24,7 @@ pub use body::BodyError;
 pub use offer::Offer;
 pub use patience::{Awaited, Patience};
 
-use super::params::{BodyKind, MailParams, RcptParams, Return, encode_xtext};
+use super::params::{BodyKind, LONGEST_ORCPT, MailParams, RcptParams, Return, encode_xtext};
 use super::path::{ForwardPath, ReversePath};
 use super::reply::{Reply, ReplyError, ReplyReader};
 use body::DotStuffing;
@@ -569,8 +569,9 @@ impl Sender {
             if let Some(notify) = &params.notify {
                 command.push_str(&format!(" NOTIFY={notify}"));
             }
-            if let Some(original) = &params.original {
-                command.push_str(&format!(" ORCPT={};{}", original.address_type, encode_xtext(&original.address)));
+            let original = params.original.as_ref().map(ToString::to_string);
+            if let Some(original) = original.filter(|original| original.len() <= LONGEST_ORCPT) {
+                command.push_str(&format!(" ORCPT={original}"));
             }
         }
         command + "\r\n"
