@@ -115,7 +115,8 @@ struct Letter {
 }
 
 impl Letter {
-    /// Composes a report and streams it into the log. An original that cannot be read is not enclosed.
+    /// Composes a report and streams it into the log. An original that cannot be read is not enclosed, unless it may lie
+    /// nowhere else and be readable later.
     async fn make(
         room: &MailRoom,
         report: &Report,
@@ -123,7 +124,7 @@ impl Letter {
         recipients: &[&Reported],
         source: Source<'_>,
     ) -> Result<Self, SettleError> {
-        let account = report.original.envelope.account;
+        let (account, is_forward) = (report.original.envelope.account, report.original.envelope.kind == Kind::Forward);
         // MSSanté §3: a domain of ours. What another operator's sender is told of happened to a mailbox of ours.
         let domain = match (account, recipients) {
             (None, [first, ..]) => first.address.domain(),
@@ -133,7 +134,7 @@ impl Letter {
         let maker = Maker { host: &room.limits().host, domain, now: now(), token: &token };
         let mut composed = compose(report, to, recipients, &maker, enclosed(room, &report.original));
         let message = match write(room, report, source, &composed).await {
-            Err(Trouble::Original(error)) => {
+            Err(Trouble::Original(error)) if !(is_forward && may_pass(&error)) => {
                 let reference = &report.original.envelope.reference;
                 tracing::error!(%error, reference, "a report goes without the original: it cannot be read");
                 composed = compose(report, to, recipients, &maker, Enclose::Nothing);
@@ -237,8 +238,8 @@ impl From<Trouble> for SettleError {
     fn from(trouble: Trouble) -> Self {
         match trouble {
             Trouble::Writing(MailError::Full) => CommitError::Full.into(),
-            Trouble::Writing(MailError::Store(error)) => SettleError::Store(error),
-            Trouble::Writing(_) | Trouble::Original(_) => CommitError::Unknown.into(),
+            Trouble::Original(error) | Trouble::Writing(MailError::Store(error)) => SettleError::Store(error),
+            Trouble::Writing(_) => CommitError::Unknown.into(),
         }
     }
 }
