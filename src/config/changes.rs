@@ -1,5 +1,8 @@
 //! What differs between two configurations, and what of it needs a restart.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use super::Config;
 use toml::{Table, Value};
 
@@ -36,11 +39,15 @@ pub struct Changes {
     pub need_restart: Vec<String>,
 }
 
+/// Hosts of routes count at once, but the queue takes their times at start: routes whose times differ wait for it whole.
+const ROUTES: &str = "relay.routes";
+
 /// Compares two configurations key by key.
 pub fn changes(old: &Config, new: &Config) -> Changes {
     let mut found = Changes::default();
     for key in differing_keys(&as_table(old), &as_table(new), "") {
-        if needs_restart(&key) { found.need_restart.push(key) } else { found.applied.push(key) }
+        let waits = needs_restart(&key) || (key == ROUTES && route_times(old) != route_times(new));
+        if waits { found.need_restart.push(key) } else { found.applied.push(key) }
     }
     found
 }
@@ -54,7 +61,11 @@ impl Config {
     /// This configuration with the values of `running` for all keys that only count at start: what is in force after
     /// a reload.
     pub fn keeping_start_keys_of(self, running: &Config) -> Config {
-        let (mut table, running) = (as_table(&self), as_table(running));
+        let mut kept = self;
+        if route_times(&kept) != route_times(running) {
+            kept.relay.routes.clone_from(&running.relay.routes);
+        }
+        let (mut table, running) = (as_table(&kept), as_table(running));
         for key in NEED_RESTART {
             match key.split_once('.') {
                 Some((section, name)) => {
@@ -67,8 +78,24 @@ impl Config {
             }
         }
         // Both tables were made from configurations, so their mixture is one.
-        table.try_into().unwrap_or(self)
+        table.try_into().unwrap_or(kept)
     }
+}
+
+/// `first_retry`, `longest_retry` and `lifetime` by domain, as far as routes set them. A route without times counts where it
+/// takes its domains out of those of `*`.
+fn route_times(config: &Config) -> BTreeMap<&str, [Option<Duration>; 3]> {
+    let routes = config.relay.routes.iter();
+    let mut times: BTreeMap<_, _> = routes
+        .flat_map(|route| {
+            let times = [route.first_retry, route.longest_retry, route.lifetime];
+            route.domains.iter().map(move |domain| (domain.as_str(), times))
+        })
+        .collect();
+    if times.get("*").is_none_or(|times| *times == [None; 3]) {
+        times.retain(|_, times| *times != [None; 3]);
+    }
+    times
 }
 
 fn as_table(config: &Config) -> Table {
@@ -91,6 +118,7 @@ fn differing_keys(old: &Table, new: &Table, prefix: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::sending::Route;
     use super::*;
 
     #[test]
@@ -107,6 +135,42 @@ mod tests {
 
         let in_force = new.keeping_start_keys_of(&old);
         assert_eq!(changes(&old, &in_force), Changes { applied: found.applied, need_restart: vec![] });
+    }
+
+    #[test]
+    fn a_routes_hosts_count_at_once_and_its_times_after_a_restart() {
+        let route = |domain: &str, host: &str, lifetime: Option<u64>| Route {
+            domains: vec![domain.into()],
+            hosts: vec![host.into()],
+            lifetime: lifetime.map(Duration::from_secs),
+            ..Route::default()
+        };
+        let with = |routes: &[Route]| {
+            let mut config = Config::default();
+            config.relay.routes = routes.to_vec();
+            config
+        };
+        let old = with(&[route("a.example", "one", None), route("b.example", "one", Some(60))]);
+        for (routes, waits) in [
+            (vec![route("a.example", "two", None), route("b.example", "one", Some(60))], false),
+            (vec![route("b.example", "two", Some(60))], false),
+            (vec![route("b.example", "one", Some(60)), route("c.example", "one", None)], false),
+            (vec![route("a.example", "one", Some(60)), route("b.example", "one", Some(60))], true),
+            (vec![route("a.example", "one", None), route("b.example", "one", Some(61))], true),
+            (vec![route("a.example", "one", None), route("b.example", "one", None)], true),
+            (vec![route("a.example", "one", None)], true),
+        ] {
+            let new = with(&routes);
+            let found = changes(&old, &new);
+            let (applied, need_restart) = (vec![ROUTES.to_owned()], vec![]);
+            let wanted = if waits { (need_restart, applied) } else { (applied, need_restart) };
+            assert_eq!((found.applied, found.need_restart), wanted, "{routes:?}");
+            let in_force = new.clone().keeping_start_keys_of(&old);
+            assert_eq!(in_force.relay.routes, if waits { &old } else { &new }.relay.routes);
+        }
+        let old = with(&[route("*", "one", Some(60))]);
+        let new = with(&[route("*", "one", Some(60)), route("a.example", "one", None)]);
+        assert_eq!(changes(&old, &new).need_restart, [ROUTES], "a.example loses the times of all others");
     }
 
     #[test]

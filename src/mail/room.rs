@@ -150,14 +150,15 @@ impl MailRoom {
         Ok(mailbox)
     }
 
-    /// As [`MailRoom::open`], for the operator: a suspended mailbox opens as well (nothing in it can be changed).
+    /// As [`MailRoom::open`], for the operator and for reports: a suspended mailbox opens as well (nothing else in it can be
+    /// changed).
     ///
     /// # Errors
     /// As [`MailRoom::open`] but for `Suspended`.
     pub fn open_any(&self, account: AccountId) -> Result<Arc<Mailbox>, MailError> {
         let mut open = self.inner.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(mailbox) = open.by_account.get(&account).and_then(Weak::upgrade)
-            && mailbox.usable().is_ok()
+            && !matches!(mailbox.usable(), Err(MailError::Closed))
         {
             return Ok(mailbox);
         }
@@ -167,6 +168,12 @@ impl MailRoom {
         let mailbox = Arc::new(Mailbox::new(account, key, self.clone(), record.state));
         open.insert(account, &mailbox);
         Ok(mailbox)
+    }
+
+    /// Whether this is the mailbox that [`MailRoom::open_any`] gives now: all that come have its lock.
+    pub(crate) fn is_open(&self, mailbox: &Arc<Mailbox>) -> bool {
+        let open = self.inner.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.by_account.get(&mailbox.account()).is_some_and(|held| std::ptr::eq(held.as_ptr(), Arc::as_ptr(mailbox)))
     }
 
     /// The account's record as it is in the store.
@@ -215,4 +222,27 @@ pub(crate) fn now() -> i64 {
 /// writes is seen only once it is there.
 pub(crate) async fn pause(attempt: u32) {
     tokio::time::sleep(Duration::from_millis(1 << attempt.min(7))).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Batch;
+
+    #[tokio::test]
+    async fn all_that_open_a_suspended_mailbox_share_its_lock_until_it_is_opened_again() {
+        let room = MailRoom::new(Store::in_memory(), MasterKey::generate(), MailLimits::default()).unwrap();
+        let account = AccountId(1);
+        let sealed_key = Some(room.master().seal(account, &MailboxKey::generate()));
+        let mut batch = Batch::new();
+        batch.put(&account, &Account { state: AccountState::Suspended, sealed_key, ..Account::default() });
+        room.store().commit(batch).await.unwrap();
+        let suspended = room.open_any(account).unwrap();
+        assert!(Arc::ptr_eq(&suspended, &room.open_any(account).unwrap()) && room.is_open(&suspended));
+        assert!(matches!(room.open(account), Err(MailError::Suspended)));
+        room.revoke(account, AccountState::Open);
+        assert!(!room.is_open(&suspended), "who waits for its lock has waited for nothing");
+        let other = room.open_any(account).unwrap();
+        assert!(!Arc::ptr_eq(&suspended, &other) && room.is_open(&other) && !room.is_open(&suspended));
+    }
 }

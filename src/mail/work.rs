@@ -58,18 +58,20 @@ pub(super) struct NewRow {
 impl Work {
     /// Reads what every change needs. The mailbox's lock must be held.
     pub(super) fn begin(mailbox: &Arc<Mailbox>) -> Result<Self, MailError> {
-        let account = mailbox.room().account(mailbox.account())?;
-        match account.state {
-            AccountState::Open => {}
-            AccountState::Suspended => return Err(MailError::Suspended),
-            AccountState::Closed => return Err(MailError::Closed),
+        match mailbox.room().account(mailbox.account())?.state {
+            AccountState::Suspended => Err(MailError::Suspended),
+            AccountState::Open | AccountState::Closed => Self::begin_unless_closed(mailbox),
         }
-        let quota = account.quota.or(mailbox.room().limits().quota);
-        Self::begin_any(mailbox, quota)
     }
 
-    fn begin_any(mailbox: &Arc<Mailbox>, quota: Option<u64>) -> Result<Self, MailError> {
+    /// As [`Work::begin`], in a suspended mailbox as well: for what must not be lost meanwhile.
+    pub(super) fn begin_unless_closed(mailbox: &Arc<Mailbox>) -> Result<Self, MailError> {
         let id = mailbox.account();
+        let account = mailbox.room().account(id)?;
+        if account.state == AccountState::Closed {
+            return Err(MailError::Closed);
+        }
+        let quota = account.quota.or(mailbox.room().limits().quota);
         let usage = mailbox.store().get::<Usage>(&id)?;
         let usage_version = usage.as_ref().map(|usage| usage.version);
         let usage = usage.map(|usage| usage.record).unwrap_or_default();

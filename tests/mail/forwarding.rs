@@ -2,6 +2,7 @@
 
 use caducee::accounts::{Account, AccountChange, NewMailbox};
 use caducee::mail::aftermath::{ForwardProblem, may_forward};
+use caducee::mail::queue::{Destination, Outcome, Verdict, Words};
 use caducee::mss::Rule;
 use caducee::store::{Body, TrailEvent};
 
@@ -146,6 +147,28 @@ crate::on_both_engines!(to_another_operator_it_goes_in_the_same_commit_and_is_no
     scene.send(OTHER, &[&zoe], "").await;
     assert_eq!((scene.counts(&[&zoe]).await, scene.queued().len()), (vec![1], 2));
     assert_eq!(scene.house.room.store().scan::<Body>(.., usize::MAX).unwrap().len(), 3);
+});
+
+crate::on_both_engines!(what_was_sent_on_without_a_copy_and_does_not_arrive_comes_back_whole, |house: House| async {
+    let scene = Scene::over(house);
+    let zoe = scene.forwarding("zoe", &[OUTSIDE], false).await;
+    let lea = scene.forwarding("lea", &[OUTSIDE], true).await;
+    let sent = written(OTHER, &[&zoe], "");
+    for holder in [&zoe, &lea] {
+        scene.send_at(NOW, Some(OTHER), &[holder], &sent).await;
+        let attempt = scene.house.room.queue().next().await.unwrap();
+        let words = Words { code: Some(550), status: "5.1.1".into(), text: "No".into(), host: None, rule: None };
+        let failed = attempt.recipients.iter().map(|to| (to.number, Verdict::Failed(words.clone()))).collect();
+        let outcome = Outcome { recipients: failed, destination: Destination::Reached };
+        scene.house.room.queue().settle(attempt, outcome).await;
+    }
+    let inbox = scene.inbox(&zoe).await;
+    let [report] = inbox.as_slice() else { panic!("one report: {inbox:?}") };
+    assert!(report.contains("Action: failed") && report.contains(&sent), "the message itself comes back:\n{report}");
+    let inbox = scene.inbox(&lea).await;
+    let [copy, report] = inbox.as_slice() else { panic!("a copy and a report: {inbox:?}") };
+    assert!(*copy == sent && report.contains("Action: failed") && !report.contains(&sent), "once is enough:\n{report}");
+    scene.house.check_counters();
 });
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use caducee::accounts::Account;
 use caducee::mail::queue::{Envelope, Kind, Words};
-use caducee::mail::report::{Action, Original, Report, Reported, settle};
+use caducee::mail::report::{Action, Original, Report, Reported, SettleError, settle};
 use caducee::mail::trail::{Happening, follow};
 use caducee::mail::{Delivery, MailLimits, deliver};
 use caducee::mss::Address;
@@ -234,29 +234,37 @@ async fn a_full_mailbox_takes_the_report_all_the_same() {
 }
 
 #[tokio::test]
-async fn a_closed_or_suspended_mailbox_keeps_nothing_from_being_committed() {
-    for close in [false, true] {
-        let scene = Scene::new(House::in_memory(), ORIGINAL.as_bytes(), MailParams::default()).await;
-        let lea = scene.house.account("lea").await;
-        if close {
-            scene.house.registry.close(scene.anne.id, "test").await.unwrap();
-        } else {
-            scene.house.registry.suspend(scene.anne.id, "test").await.unwrap();
-        }
-        let mut batch = Batch::new();
-        batch.put(&MetaKey::NextUidValidity, &Meta { next: 77 });
-        let mut other = scene.report(vec![reported("b@nord.mssante.example", Action::Failed)]);
-        (other.original.envelope.account, other.original.envelope.sender) = (Some(lea.id), Some(lea.address.clone()));
-        let own = scene.report(vec![reported("b@nord.mssante.example", Action::Failed)]);
-        settle(&scene.house.room, vec![own, other], batch).await.unwrap();
-        let written = scene.house.room.store().get::<Meta>(&MetaKey::NextUidValidity).unwrap().unwrap();
-        assert_eq!(written.next, 77, "what made it true is written");
-        assert_eq!(scene.inbox(lea.id).await.len(), 1, "and so is what others are told");
-        let lost = scene.trail().into_iter().filter(|what| matches!(what, Happening::ReportLost { .. })).count();
-        assert_eq!(lost, 1, "{:?}", scene.trail());
-        scene.house.check_counters();
-    }
+async fn a_closed_mailbox_keeps_nothing_from_being_committed() {
+    let scene = Scene::new(House::in_memory(), ORIGINAL.as_bytes(), MailParams::default()).await;
+    let lea = scene.house.account("lea").await;
+    scene.house.registry.close(scene.anne.id, "test").await.unwrap();
+    let mut batch = Batch::new();
+    batch.put(&MetaKey::NextUidValidity, &Meta { next: 77 });
+    let mut other = scene.report(vec![reported("b@nord.mssante.example", Action::Failed)]);
+    (other.original.envelope.account, other.original.envelope.sender) = (Some(lea.id), Some(lea.address.clone()));
+    let own = scene.report(vec![reported("b@nord.mssante.example", Action::Failed)]);
+    settle(&scene.house.room, vec![own, other], batch).await.unwrap();
+    let written = scene.house.room.store().get::<Meta>(&MetaKey::NextUidValidity).unwrap().unwrap();
+    assert_eq!(written.next, 77, "what made it true is written");
+    assert_eq!(scene.inbox(lea.id).await.len(), 1, "and so is what others are told");
+    let lost = scene.trail().into_iter().filter(|what| matches!(what, Happening::ReportLost { .. })).count();
+    assert_eq!(lost, 1, "{:?}", scene.trail());
+    scene.house.check_counters();
 }
+
+crate::on_both_engines!(what_a_suspended_mailbox_is_told_lies_there_once_it_is_open_again, |house: House| async {
+    let scene = Scene::new(house, ORIGINAL.as_bytes(), MailParams::default()).await;
+    let registry = &scene.house.registry;
+    registry.suspend(scene.anne.id, "test").await.unwrap();
+    for to in ["b@nord.mssante.example", "c@nord.mssante.example"] {
+        scene.settle(vec![reported(to, Action::Failed)]).await;
+    }
+    assert!(scene.house.room.open(scene.anne.id).is_err(), "it opens for nobody meanwhile");
+    registry.reopen(scene.anne.id, "test").await.unwrap();
+    assert_eq!(scene.inbox(scene.anne.id).await.len(), 2);
+    assert!(scene.trail().iter().all(|what| matches!(what, Happening::Reported { .. })), "{:?}", scene.trail());
+    scene.house.check_counters();
+});
 
 #[tokio::test]
 async fn what_the_batch_expects_decides_over_the_report_too() {
@@ -265,7 +273,7 @@ async fn what_the_batch_expects_decides_over_the_report_too() {
     batch.expect::<Meta>(&MetaKey::NextAccount, Expect::Absent);
     let report = scene.report(vec![reported("b@nord.mssante.example", Action::Failed)]);
     let refused = settle(&scene.house.room, vec![report], batch).await;
-    assert!(matches!(refused, Err(CommitError::Conflict(_))), "{refused:?}");
+    assert!(matches!(refused, Err(SettleError::Commit(CommitError::Conflict(_)))), "{refused:?}");
     assert!(scene.inbox(scene.anne.id).await.is_empty() && scene.trail().is_empty(), "nothing is told of what is not");
     scene.house.check_counters();
 }
@@ -309,16 +317,41 @@ async fn another_operators_sender_is_told_by_the_queue() {
 }
 
 #[tokio::test]
-async fn a_large_message_goes_back_whole_and_unchanged() {
-    let line = "0123456789abcdefghijklmnopqrstuvwxyz\r\n";
-    let text = format!("{ORIGINAL}{}", line.repeat((25 << 20) / line.len()));
+async fn a_large_message_that_was_sent_on_comes_back_whole_and_unchanged() {
+    let text = large(25 << 20);
+    let limits = MailLimits { quota: Some(30 << 20), ..MailLimits::default() };
     let params = MailParams { ret: Some(Return::Full), ..MailParams::default() };
-    let scene = Scene::new(House::embedded(), text.as_bytes(), params).await;
-    scene.settle(vec![reported("b@nord.mssante.example", Action::Failed)]).await;
+    let mut scene = Scene::new(House::with_limits(limits), text.as_bytes(), params).await;
+    scene.original.envelope.kind = Kind::Forward;
+    for _ in 0..2 {
+        scene.settle(vec![reported("b@nord.mssante.example", Action::Failed)]).await;
+    }
     let inbox = scene.inbox(scene.anne.id).await;
     let (_, behind) =
         inbox[0].split_once("Content-Type: message/rfc822\r\nContent-Transfer-Encoding: 7bit\r\n\r\n").unwrap();
     assert!(behind.starts_with(&text) && behind.len() < text.len() + 100, "{} octets", behind.len());
+}
+
+/// A message of so many octets, and some more.
+fn large(size: usize) -> String {
+    let line = "0123456789abcdefghijklmnopqrstuvwxyz\r\n";
+    format!("{ORIGINAL}{}", line.repeat(size / line.len()))
+}
+
+#[tokio::test]
+async fn what_goes_back_whole_fills_neither_the_disk_nor_a_mailbox_beyond_its_quota() {
+    let limits = MailLimits { quota: Some(3 << 20), ..MailLimits::default() };
+    for (size, whole) in [(2 << 20, 0), (900 << 10, 3)] {
+        let params = MailParams { ret: Some(Return::Full), ..MailParams::default() };
+        let scene = Scene::new(House::with_limits(limits.clone()), large(size).as_bytes(), params).await;
+        for _ in 0..5 {
+            scene.settle(vec![reported("b@nord.mssante.example", Action::Failed)]).await;
+        }
+        let inbox = scene.inbox(scene.anne.id).await;
+        let is_whole = |text: &&String| text.contains("Content-Type: message/rfc822\r\n");
+        assert_eq!((inbox.len(), inbox.iter().filter(is_whole).count()), (5, whole), "{size}");
+        assert!(inbox.iter().all(|text| text.contains("Subject: essai\r\n")), "the header section goes back always");
+    }
 }
 
 #[tokio::test]

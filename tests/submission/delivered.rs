@@ -111,9 +111,13 @@ fn eight_bit_data_without_a_word_is_taken_as_it_is() {
     assert!(scene.read(&scene.jerome, "Huit-1").contains("à l’hôpital"));
 }
 
-/// How a mailbox and a citizen stand, and what the citizen would be answered.
+/// How Camille's mailbox and a citizen stand, and what the citizen would be answered.
 fn stands(scene: &Scene, citizen: &str) -> (String, bool) {
-    let tool = Tool::new(env!("CARGO_BIN_EXE_caducee")).args(["trust", "explain", citizen, &scene.camille.address]);
+    stands_with(scene, citizen, &scene.camille.address)
+}
+
+fn stands_with(scene: &Scene, citizen: &str, mailbox: &str) -> (String, bool) {
+    let tool = Tool::new(env!("CARGO_BIN_EXE_caducee")).args(["trust", "explain", citizen, mailbox]);
     let told = tool.arg("--json").arg("--socket").arg(&scene.aura.admin_socket).run().stdout;
     let answer: serde_json::Value = serde_json::from_str(&told).expect("JSON");
     (answer["conversation"].as_str().unwrap_or_default().to_owned(), answer["answer"]["accepted"] == true)
@@ -136,6 +140,42 @@ fn a_citizen_may_answer_until_the_professional_has_the_last_word() {
     }
     let said = scene.send(&scene.camille, &["--to", "184@patient.mssante.example"]).all();
     assert!(said.contains("550 5.1.3") && said.contains("[rule citizen-address-form"), "{said}");
+}
+
+#[test]
+fn a_patient_answers_to_whom_the_message_names_if_its_sender_may_send_as_them() {
+    let scene = scene!("swaks", "curl");
+    let (citizen, domain) = ("284127512345678@patient.mssante.example", &scene.aura.domains[0]);
+    let person = scene.camille.person.clone().expect("a professional has a national id");
+    let [secretariat, practice] = ["secretariat.essai", "cabinet.essai"].map(|local| format!("{local}@{domain}"));
+    for mailbox in [&secretariat, &practice] {
+        let structure = ["--structure-id", "1010000024", "--label", "Essai"];
+        scene.administer(&[["mailbox", "create", mailbox, "--kind", "ORG"].as_slice(), &structure].concat());
+    }
+    let mine = scene.camille.address.as_str();
+    let send = |to: &str, from: &str, header: &[&str]| {
+        let from = format!("From: {from}");
+        let headers = header.iter().flat_map(|line| ["--header", line]);
+        let options = ["--to", to, "--from", mine, "--header", &from];
+        scene.send(&scene.camille, &options.into_iter().chain(headers).collect::<Vec<_>>()).all()
+    };
+    let reply_to = format!("Reply-To: Secretariat <{secretariat}>, {}", scene.other.mailbox("PER").address);
+    let refused = send(citizen, mine, &[&reply_to]);
+    assert!(refused.contains("550 5.7.1") && refused.contains("[rule reply-to-not-yours, "), "{refused}");
+    assert_eq!(stands(&scene, citizen), ("not-started".to_owned(), false), "nothing is opened by what is refused");
+    taken(&send(&scene.jerome.address, mine, &[&reply_to]));
+    for mailbox in [&secretariat, &practice] {
+        scene.administer(&["mailbox", "set", mailbox, "--grant", &format!("{person}:send")]);
+    }
+    taken(&send(citizen, mine, &[&reply_to]));
+    assert_eq!(stands(&scene, citizen), ("open".to_owned(), true));
+    assert_eq!(stands_with(&scene, citizen, &secretariat), ("open".to_owned(), true));
+    assert_eq!(stands_with(&scene, citizen, &practice), ("not-started".to_owned(), false));
+    taken(&send(citizen, &practice, &["Subject: Bilan"]));
+    assert_eq!(stands_with(&scene, citizen, &practice), ("open".to_owned(), true), "From: is answered too");
+    taken(&send(citizen, mine, &[&reply_to, "X-MSS-MES: FIN"]));
+    assert_eq!(stands_with(&scene, citizen, &secretariat), ("closed".to_owned(), false));
+    assert_eq!(stands_with(&scene, citizen, &practice), ("open".to_owned(), true));
 }
 
 #[test]

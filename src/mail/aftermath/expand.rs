@@ -38,6 +38,8 @@ pub(super) struct Errand {
     pub(super) holder: OwnMailbox,
     /// To whom.
     pub(super) to: Vec<Address>,
+    /// Whether the message lies in the mailbox as well.
+    pub(super) keeps_copy: bool,
 }
 
 /// A message on its way through forwards.
@@ -110,10 +112,11 @@ impl<'a> Expansion<'a> {
             }
         }
         self.note_sent_on(&holder, own);
+        let keeps_copy = setting.keep_copy || !all;
         if !outside.is_empty() {
-            self.outside.push(Errand { account, holder, to: outside });
+            self.outside.push(Errand { account, holder, to: outside, keeps_copy });
         }
-        all && !setting.keep_copy
+        !keeps_copy
     }
 
     /// Where a target is, if the message may go there.

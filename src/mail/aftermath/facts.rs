@@ -21,6 +21,8 @@ const MESSAGE_ID: usize = 500;
 const REFERENCES: usize = 20;
 /// Recipients of `To:` and `Cc:` that are looked at.
 const NAMED: usize = 5_000;
+/// Addresses in `Reply-To:` that are kept.
+const REPLY_TO: usize = 20;
 /// Marks of earlier mailboxes that are kept.
 const MARKS: usize = 50;
 
@@ -35,6 +37,8 @@ pub struct HeaderFacts {
     pub subject: String,
     /// The address in `From:`, if there is one only.
     pub from: Option<Address>,
+    /// The addresses in `Reply-To:`, the first ones.
+    pub reply_to: Vec<Address>,
     /// Software wrote it (`Auto-Submitted:` other than `no`, RFC 3834 §5).
     pub is_automatic: bool,
     /// Software wrote it in answer to a message (`auto-replied`).
@@ -88,6 +92,10 @@ impl HeaderFacts {
             "references" => self.references = message_ids(field),
             "subject" => self.subject = decoded(field),
             "from" => self.from = one(addresses(field)),
+            "reply-to" => {
+                let room = REPLY_TO.saturating_sub(self.reply_to.len());
+                self.reply_to.extend(addresses(field).take(room));
+            }
             "to" | "cc" => {
                 let room = NAMED.saturating_sub(self.named.len());
                 self.named.extend(addresses(field).take(room).map(|address| address.key()));
@@ -244,12 +252,14 @@ mod tests {
     fn people_are_named_in_to_and_cc_only() {
         let facts = facts(
             "From: Zoé <zoe@x.example>\r\nTo: \"Anne, (Dr)\" <Anne.Roux@aura.example>,\r\n b@x.example\r\n\
-             Cc: Groupe: c@x.example;\r\nBcc: d@x.example\r\nX-To: e@x.example",
+             Cc: Groupe: c@x.example;\r\nBcc: d@x.example\r\nX-To: e@x.example\r\nreply-to: \"S\" <s@x.example>, nobody,\r\n t@x.example",
         );
         let names = |text| facts.names(&Address::parse(text).unwrap());
         assert!(names("anne.roux@aura.example") && names("b@x.example") && names("c@x.example"));
         assert!(!names("d@x.example") && !names("e@x.example") && !names("zoe@x.example"));
         assert_eq!(facts.from, Address::parse("zoe@x.example").ok());
+        assert_eq!(facts.reply_to, ["s@x.example", "t@x.example"].map(|text| Address::parse(text).unwrap()));
+        assert!(!names("s@x.example"));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::mail::trail::{self, Event, Happening};
 use crate::mss::exchange::{self, OwnMailbox, Party};
 use crate::mss::{Address, AddressError, Decision, Refusal, TrustSpace};
 use crate::store::{Batch, BodySink, CommitError, StoreError};
-use crate::wire::smtp::params::{BodyKind, MailParams, Notify, RcptParams};
+use crate::wire::smtp::params::{BodyKind, MailParams, Notify, RcptParams, Return};
 
 use super::compose::{Header, base64_lines, message_id, unique};
 use super::expand::Errand;
@@ -198,6 +198,8 @@ fn outbound(arrival: &Arrival<'_>, errand: &Errand, shell: &Shell, has_eight_bit
         params: MailParams {
             body: if has_eight_bits { BodyKind::EightBitMime } else { BodyKind::SevenBit },
             smtp_utf8,
+            // Without a copy the message lies nowhere else: what does not arrive comes back whole.
+            ret: Some(if errand.keeps_copy { Return::Headers } else { Return::Full }),
             ..MailParams::default()
         },
         recipients: errand.to.iter().map(recipient).collect(),
@@ -279,7 +281,7 @@ mod tests {
             state: MailboxState::Open,
         };
         let to = vec![address("lea@region.example"), address("tom@autre.example")];
-        let errand = Errand { account: AccountId(1), holder, to };
+        let errand = Errand { account: AccountId(1), holder, to, keeps_copy: true };
         let (queued, batch) = enqueue(&room, &arrival, &errand).await.unwrap();
         room.store().commit(batch).await.unwrap();
         queued.announce();

@@ -11,7 +11,8 @@
 //! # Rules
 //!
 //! 1. Sending on is part of the delivery's own commit: a message lies in the mailbox, or goes on, or both, and never
-//!    neither. What cannot go on stays with the mailbox that wanted it to.
+//!    neither. What cannot go on stays with the mailbox that wanted it to; what later does not arrive, and lies nowhere here,
+//!    comes back to it whole.
 //! 2. Nothing is sent on to where its holder could not write (MSSanté §3: no redirection out of the trust space), nor to
 //!    citizens; asked when the forward is set, and again at each message.
 //! 3. A mailbox is reached once by a message, whatever leads to it; so loops within our domains end, with a copy kept.

@@ -2,12 +2,17 @@
 
 use std::ops::Range;
 
+use crate::mail::queue::Kind;
 use crate::mail::trace_fields::date;
 use crate::mss::{Address, Domain};
 use crate::wire::smtp::params::{BodyKind, MailParams, Return};
 
 use super::lines::{ascii, field, quoted_printable};
-use super::{Action, Report, Reported, human, status, texts};
+use super::{Action, Original, Report, Reported, human, status, texts};
+
+/// A message beyond this many octets does not go back whole: each domain that refuses it makes a report of its own, and
+/// reports are filed beyond the quota. RFC 3461 §6.2 leaves the length to us.
+const LARGEST_WHOLE: u64 = 1 << 20;
 
 /// Who makes a report, when, and under which name of its own.
 #[derive(Clone, Debug)]
@@ -46,6 +51,8 @@ pub(super) struct Composed {
 pub(super) enum Enclose {
     /// What its sender asked for.
     AsAsked,
+    /// Its header section, whatever its sender asked for: the mailbox has no room for more.
+    Headers,
     /// Nothing: it cannot be read (RFC 6522 §3 (3) lets the part away).
     Nothing,
 }
@@ -150,10 +157,13 @@ impl Third {
     /// RFC 3461 §4.3: RET is about failures; the rest gives back the header section only. Without RET it is ours to
     /// choose: the header section, since content should not travel more than it must.
     fn of(report: &Report, action: Action, enclose: Enclose) -> Third {
-        match (enclose, action, report.original.envelope.params.ret) {
-            (Enclose::Nothing, _, _) => Third::None,
-            (Enclose::AsAsked, Action::Failed, Some(Return::Full)) => Third::Whole,
-            (Enclose::AsAsked, _, _) => Third::Headers,
+        let Original { envelope, size, .. } = &report.original;
+        let is_asked = action == Action::Failed && envelope.params.ret == Some(Return::Full);
+        match enclose {
+            Enclose::Nothing => Third::None,
+            // What was sent on may lie nowhere else: then it asks for this itself.
+            Enclose::AsAsked if is_asked && (envelope.kind == Kind::Forward || *size <= LARGEST_WHOLE) => Third::Whole,
+            Enclose::AsAsked | Enclose::Headers => Third::Headers,
         }
     }
 

@@ -20,19 +20,39 @@ use crate::store::{AccountId, Batch, CommitError, Committed, StoreError};
 use crate::wire::smtp::params::RcptParams;
 
 use super::compose::{Composed, Enclose, Maker, compose};
-use super::{Report, Reported, notify};
+use super::{Original, Report, Reported, notify};
 
 /// Octets of an original that are in memory at one time.
 const PIECE: u64 = 64 << 10;
 
+/// Why neither the reports nor the batch that makes them true are written; the reports are still owed.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum SettleError {
+    /// The store did not write. A conflict is the caller's batch's.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+    /// The store cannot read now what a report needs; it may later.
+    #[error(transparent)]
+    Store(StoreError),
+}
+
+impl From<SettleError> for QueueError {
+    fn from(error: SettleError) -> Self {
+        match error {
+            SettleError::Commit(error) => QueueError::Commit(error),
+            SettleError::Store(error) => QueueError::Store(error),
+        }
+    }
+}
+
 /// Commits `batch` together with the reports that are owed: each a new message, in its sender's own mailbox (beyond its
-/// quota) or in the queue for another operator's. A report that nobody asked for is none. One that cannot be delivered
-/// (the mailbox is closed, or suspended) is logged and put on the trail, and keeps nothing from being committed.
+/// quota, and while it is suspended too) or in the queue for another operator's. A report that nobody asked for is none.
+/// One that can never be delivered (the mailbox is closed, or damaged) is logged and put on the trail, and keeps nothing
+/// from being committed.
 ///
 /// # Errors
-/// As [`crate::store::Store::commit`]: then nothing is done, and the reports are still owed. A conflict is the caller's
-/// batch's.
-pub async fn settle(room: &MailRoom, reports: Vec<Report>, mut batch: Batch) -> Result<Committed, CommitError> {
+/// [`SettleError`]: then nothing is done, and the reports are still owed.
+pub async fn settle(room: &MailRoom, reports: Vec<Report>, mut batch: Batch) -> Result<Committed, SettleError> {
     let mut letters = Vec::new();
     for report in &reports {
         let recipients = notify::wanted(report);
@@ -60,7 +80,7 @@ pub async fn stage(
     report: &Report,
     header: &[u8],
     batch: &mut Batch,
-) -> Result<Option<Enqueued>, CommitError> {
+) -> Result<Option<Enqueued>, SettleError> {
     let recipients = notify::wanted(report);
     let envelope = &report.original.envelope;
     match envelope.sender.as_ref().filter(|_| envelope.account.is_none() && !recipients.is_empty()) {
@@ -95,15 +115,16 @@ struct Letter {
 }
 
 impl Letter {
-    /// Composes a report and streams it into the log. An original that cannot be read is not enclosed.
+    /// Composes a report and streams it into the log. An original that cannot be read is not enclosed, unless it may lie
+    /// nowhere else and be readable later.
     async fn make(
         room: &MailRoom,
         report: &Report,
         to: &Address,
         recipients: &[&Reported],
         source: Source<'_>,
-    ) -> Result<Self, CommitError> {
-        let account = report.original.envelope.account;
+    ) -> Result<Self, SettleError> {
+        let (account, is_forward) = (report.original.envelope.account, report.original.envelope.kind == Kind::Forward);
         // MSSanté §3: a domain of ours. What another operator's sender is told of happened to a mailbox of ours.
         let domain = match (account, recipients) {
             (None, [first, ..]) => first.address.domain(),
@@ -111,9 +132,9 @@ impl Letter {
         };
         let token = token();
         let maker = Maker { host: &room.limits().host, domain, now: now(), token: &token };
-        let mut composed = compose(report, to, recipients, &maker, Enclose::AsAsked);
+        let mut composed = compose(report, to, recipients, &maker, enclosed(room, &report.original));
         let message = match write(room, report, source, &composed).await {
-            Err(Trouble::Original(error)) => {
+            Err(Trouble::Original(error)) if !(is_forward && may_pass(&error)) => {
                 let reference = &report.original.envelope.reference;
                 tracing::error!(%error, reference, "a report goes without the original: it cannot be read");
                 composed = compose(report, to, recipients, &maker, Enclose::Nothing);
@@ -124,7 +145,7 @@ impl Letter {
         Ok(Letter {
             account,
             to: to.clone(),
-            message: message.map_err(CommitError::from)?,
+            message: message.map_err(SettleError::from)?,
             composed,
             about: report.original.envelope.message_id.clone(),
             recipients: recipients.iter().map(|recipient| recipient.address.to_string()).collect(),
@@ -134,14 +155,15 @@ impl Letter {
 
     /// Puts the report into the queue, with the null sender (RFC 3461 §6.1). What is given back is announced once the
     /// batch is committed. What the store cannot do now is an error, and no reason to lose the report.
-    async fn enqueue(self, room: &MailRoom, batch: &mut Batch) -> Result<Option<Enqueued>, CommitError> {
+    async fn enqueue(self, room: &MailRoom, batch: &mut Batch) -> Result<Option<Enqueued>, SettleError> {
         match self.stage(room, batch).await {
             Ok(enqueued) => {
                 self.note(room, batch);
                 batch.adopt(self.message.body, 1);
                 Ok(Some(enqueued))
             }
-            Err(QueueError::Commit(error)) => Err(error),
+            Err(QueueError::Commit(error)) => Err(error.into()),
+            Err(QueueError::Store(error)) if may_pass(&error) => Err(SettleError::Store(error)),
             Err(error) => {
                 self.lost(room, &error, batch);
                 Ok(None)
@@ -212,13 +234,27 @@ enum Trouble {
     Writing(MailError),
 }
 
-impl From<Trouble> for CommitError {
+impl From<Trouble> for SettleError {
     fn from(trouble: Trouble) -> Self {
         match trouble {
-            Trouble::Writing(MailError::Full) => CommitError::Full,
-            Trouble::Writing(_) | Trouble::Original(_) => CommitError::Unknown,
+            Trouble::Writing(MailError::Full) => CommitError::Full.into(),
+            Trouble::Original(error) | Trouble::Writing(MailError::Store(error)) => SettleError::Store(error),
+            Trouble::Writing(_) => CommitError::Unknown.into(),
         }
     }
+}
+
+/// How much of an original goes back: beyond its quota a mailbox takes the words of a report and a header section, and
+/// nothing larger that somebody asked for. What was sent on is no wish but the message itself.
+fn enclosed(room: &MailRoom, original: &Original) -> Enclose {
+    let Some(account) = original.envelope.account.filter(|_| original.envelope.kind != Kind::Forward) else {
+        return Enclose::AsAsked;
+    };
+    let quota = room.open_any(account).and_then(|mailbox| mailbox.quota());
+    // What cannot be looked at now is so again when the report is filed, and decided there.
+    let has_room =
+        quota.map_or(true, |quota| quota.limit.is_none_or(|limit| quota.bytes.saturating_add(original.size) <= limit));
+    if has_room { Enclose::AsAsked } else { Enclose::Headers }
 }
 
 /// Streams a report into the log; the original goes from the store to it in pieces.
@@ -283,7 +319,7 @@ impl Filing {
         Filing { letters, batch }
     }
 
-    async fn commit(mut self, room: &MailRoom) -> Result<Committed, CommitError> {
+    async fn commit(mut self, room: &MailRoom) -> Result<Committed, SettleError> {
         let (mut guards, mut announcements) = (Vec::new(), Vec::new());
         let mut letters = std::mem::take(&mut self.letters).into_iter().peekable();
         while let Some((account, letter)) = letters.next() {
@@ -299,13 +335,13 @@ impl Filing {
                     }
                     announcements.push(work.finish(&mut self.batch));
                 }
-                // Not the mailbox's trouble: the commit would fail as well.
-                Err(MailError::Full) => return Err(CommitError::Full),
-                Err(MailError::Unknown) => return Err(CommitError::Unknown),
-                Err(error) => of_account.iter().for_each(|letter| letter.lost(room, &error, &mut self.batch)),
+                Err(error) => {
+                    let for_good = for_good(error)?;
+                    of_account.iter().for_each(|letter| letter.lost(room, &for_good, &mut self.batch));
+                }
             }
         }
-        commit(room.store(), guards, self.batch, announcements).await
+        Ok(commit(room.store(), guards, self.batch, announcements).await?)
     }
 
     fn file(&mut self, room: &MailRoom, work: &mut Work, inbox: usize, letter: Letter) {
@@ -325,95 +361,39 @@ impl Filing {
     }
 }
 
-/// The mailbox's lock, the change that is made, and its INBOX.
+/// Why a mailbox takes no report, if it never will: it is closed, or damaged.
+///
+/// # Errors
+/// What is not the mailbox's trouble, or passes.
+fn for_good(error: MailError) -> Result<MailError, SettleError> {
+    match error {
+        MailError::Full => Err(CommitError::Full.into()),
+        MailError::Unknown => Err(CommitError::Unknown.into()),
+        MailError::Store(error) if may_pass(&error) => Err(SettleError::Store(error)),
+        error => Ok(error),
+    }
+}
+
+/// The store fails, not a record of it: trying again may help.
+fn may_pass(error: &StoreError) -> bool {
+    matches!(error, StoreError::Io { .. } | StoreError::Index(_))
+}
+
+/// The mailbox's lock, the change that is made, and its INBOX. A suspended mailbox takes reports as well: nothing is lost
+/// of it (MSSanté §4), and its holder reads them once it is open again.
 async fn begin(room: &MailRoom, account: AccountId) -> Result<(MailboxGuard, Work, usize), MailError> {
-    let mailbox: Arc<Mailbox> = room.open(account)?;
-    let guard = mailbox.lock().await;
-    mailbox.usable()?;
-    let work = Work::begin(&mailbox)?;
-    let inbox = work.selectable(&FolderName::parse(INBOX)?)?;
-    Ok((guard, work, inbox))
+    loop {
+        let mailbox: Arc<Mailbox> = room.open_any(account)?;
+        let guard = mailbox.lock().await;
+        // Suspended or opened again while we waited for the lock: others hold another one by now.
+        if !room.is_open(&mailbox) {
+            continue;
+        }
+        let work = Work::begin_unless_closed(&mailbox)?;
+        let inbox = work.selectable(&FolderName::parse(INBOX)?)?;
+        return Ok((guard, work, inbox));
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::mail::MailLimits;
-    use crate::mail::queue::{Envelope, Words};
-    use crate::mail::report::{Action, Original};
-    use crate::mail::trail::follow;
-    use crate::store::{BodyId, BodyKey, MasterKey, QueueMessage, Store};
-    use crate::wire::smtp::params::{MailParams, Notify};
-
-    const HEADER: &str = "From: Bruno <bruno@other.example>\r\nMessage-ID: <abc@other.example>\r\n\r\n";
-
-    /// Bruno of another operator asked to be told when Anne has his message.
-    fn success(account: Option<AccountId>) -> Report {
-        let address = |text| Address::parse(text).unwrap();
-        let envelope = Envelope {
-            kind: Kind::Mail,
-            sender: Some(address("bruno@other.example")),
-            account,
-            params: MailParams::default(),
-            message_id: Some("<abc@other.example>".into()),
-            reference: "r/1".into(),
-        };
-        let (body, body_key, header) = (BodyId(9), BodyKey::generate(), HEADER.len() as u64);
-        let original = Original { envelope, accepted_at: 0, body, body_key, skip: 300, size: 5_000, header };
-        let notify = Some(Notify::On { success: true, failure: false, delay: false });
-        let recipient = Reported {
-            address: address("anne@aura.example"),
-            params: RcptParams { notify, ..RcptParams::default() },
-            action: Action::Delivered,
-            words: Words { code: None, status: "2.1.5".into(), text: String::new(), host: None, rule: None },
-            last_attempt: None,
-            retry_until: None,
-        };
-        Report { original, recipients: vec![recipient] }
-    }
-
-    #[tokio::test]
-    async fn success_is_told_in_the_commit_that_makes_it_true() {
-        let room = MailRoom::new(Store::in_memory(), MasterKey::generate(), MailLimits::default()).unwrap();
-        let mut batch = Batch::new();
-        let staged = stage(&room, &success(None), HEADER.as_bytes(), &mut batch).await.unwrap();
-        assert!(staged.is_some() && follow(&room, "<abc@other.example>").unwrap().is_empty(), "not before the commit");
-        room.store().commit(batch).await.unwrap();
-        let (_, queued) = room.store().scan::<QueueMessage>(.., 1).unwrap().pop().unwrap();
-        let key = room.transit().open_body_key(queued.body, &queued.sealed_body_key).unwrap();
-        let read = room.store().read_body(&queued.body, &key, 0..u64::MAX).await.unwrap();
-        let report = String::from_utf8(read).unwrap();
-        assert!(
-            report.starts_with("From: \"Remise des messages\" <postmaster@aura.example>\r\nTo: <bruno@other.example>")
-        );
-        assert!(report.contains("Action: delivered\r\nStatus: 2.1.5\r\n"), "{report}");
-        assert!(report.contains(&format!(
-            "Content-Type: text/rfc822-headers\r\nContent-Transfer-Encoding: 7bit\r\n\r\n{HEADER}"
-        )));
-        assert_eq!((queued.skip, queued.size), (0, report.len() as u64));
-        let header_end = report.find("\r\n\r\n").unwrap() as u64 + 4;
-        assert_eq!(queued.header, header_end);
-        let events = follow(&room, "<abc@other.example>").unwrap();
-        assert!(matches!(&events[0].1.what, Happening::Reported { action, .. } if action == "delivered"));
-    }
-
-    #[tokio::test]
-    async fn an_own_mailbox_is_not_told_behind_its_lock() {
-        let room = MailRoom::new(Store::in_memory(), MasterKey::generate(), MailLimits::default()).unwrap();
-        let mut batch = Batch::new();
-        let staged = stage(&room, &success(Some(AccountId(1))), HEADER.as_bytes(), &mut batch).await.unwrap();
-        assert!(staged.is_none() && batch.is_empty());
-    }
-
-    #[test]
-    fn an_original_is_read_in_pieces_without_gap_or_overlap() {
-        for range in [0..0, 5..5, 0..1, 7..PIECE, 7..PIECE + 7, 100..(25 << 20) + 3] {
-            let mut at = range.start;
-            for piece in pieces(range.clone()) {
-                assert!(piece.start == at && piece.end > at && piece.end - piece.start <= PIECE, "{piece:?}");
-                at = piece.end;
-            }
-            assert_eq!(at, range.end);
-        }
-    }
-}
+mod tests;

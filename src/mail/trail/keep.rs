@@ -9,7 +9,7 @@ use crate::store::{Batch, MailboxKey, Store, TrailEvent, TrailKey};
 use super::{Event, digest_of};
 
 /// Most events of one trail that are read: far above what a message with a thousand recipients leaves.
-const MOST_EVENTS: usize = 20_000;
+pub(super) const MOST_EVENTS: usize = 20_000;
 
 /// Events looked at in one step of a sweep.
 const PAGE: usize = 1_000;

@@ -5,11 +5,12 @@ use crate::mail::{MailError, MailRoom};
 use crate::mss::Address;
 use crate::store::Batch;
 
-use super::keep::{events, note};
+use super::keep::{MOST_EVENTS, events, note};
 use super::{Event, Happening};
 
-/// A trail with so many events takes no more of others' reports: nobody fills the disk with them.
-const MOST_EVENTS: usize = 2_000;
+/// A trail with so many of others' reports takes no more of them: nobody fills the disk with them. What else stands on it is
+/// not counted: whoever knows a Message-ID can send messages that have it.
+const MOST_REPORTS: usize = 2_000;
 
 /// The doors that an own mailbox's messages go out by.
 const OWN_DOORS: [&str; 3] = ["submission", "forward", "absence"];
@@ -43,16 +44,20 @@ pub fn link(
     }
 }
 
-/// Whether one of these mailboxes sent the message, and its trail takes more.
+/// Whether one of these mailboxes sent the message, and its trail takes more. The first that one of our doors took is the
+/// message: whoever sends another under its Message-ID has read it there.
 fn is_sent_by(room: &MailRoom, message_id: &str, mailboxes: &[&Address]) -> Result<bool, MailError> {
     let trail = events(room.store(), room.transit(), message_id, MOST_EVENTS)?;
-    let sent = |(_, event): &(i64, Event)| match &event.what {
-        Happening::Accepted { door, sender, .. } if OWN_DOORS.contains(&door.as_str()) => {
-            Address::parse(sender).is_ok_and(|sender| mailboxes.iter().any(|own| own.key() == sender.key()))
-        }
-        _ => false,
-    };
-    Ok(trail.len() < MOST_EVENTS && trail.iter().any(sent))
+    let sender = trail.iter().find_map(|(_, event)| match &event.what {
+        Happening::Accepted { door, sender, .. } if OWN_DOORS.contains(&door.as_str()) => Some(sender),
+        _ => None,
+    });
+    let sender = sender.and_then(|sender| Address::parse(sender).ok());
+    let is_theirs = sender.is_some_and(|sender| mailboxes.iter().any(|own| own.key() == sender.key()));
+    let is_report = |event: &Event| matches!(event.what, Happening::ReportCame { .. } | Happening::Disposition { .. });
+    let reports = trail.iter().filter(|(_, event)| is_report(event)).count();
+    // Beyond the events that are read nothing could be counted.
+    Ok(is_theirs && reports < MOST_REPORTS && trail.len() < MOST_EVENTS)
 }
 
 #[cfg(test)]
@@ -67,6 +72,12 @@ mod tests {
 
     async fn room_with(door: &str, sender: &str) -> MailRoom {
         let room = MailRoom::new(Store::in_memory(), MasterKey::generate(), MailLimits::default()).unwrap();
+        take(&room, door, sender, 1).await;
+        room
+    }
+
+    /// So many messages with the Message-ID come in by a door.
+    async fn take(room: &MailRoom, door: &str, sender: &str, times: usize) {
         let what = Happening::Accepted {
             door: door.into(),
             sender: sender.into(),
@@ -76,9 +87,8 @@ mod tests {
         };
         let event = Event { message_id: "<abc@aura.example>".into(), reference: "r1".into(), what };
         let mut batch = Batch::new();
-        note(room.transit(), &event, &mut batch);
+        (0..times).for_each(|_| note(room.transit(), &event, &mut batch));
         room.store().commit(batch).await.unwrap();
-        room
     }
 
     fn failed(about: &[&str]) -> Told {
@@ -140,7 +150,18 @@ mod tests {
         for _ in 0..25 {
             all += linked(&room, &told, OURS).await;
         }
-        assert_eq!(all, MOST_EVENTS);
+        assert_eq!(all, MOST_REPORTS);
+    }
+
+    #[tokio::test]
+    async fn who_sends_a_message_under_anothers_id_neither_deafens_its_trail_nor_writes_on_it() {
+        let room = room_with("submission", OURS).await;
+        let told = failed(&["<abc@aura.example>"]);
+        take(&room, "smtp", "x@other.example", 3_000).await;
+        assert_eq!(linked(&room, &told, OURS).await, 1, "others' messages do not count");
+        take(&room, "submission", "lea@aura.example", 1).await;
+        assert_eq!(linked(&room, &told, "lea@aura.example").await, 0, "lea came later");
+        assert_eq!(linked(&room, &told, OURS).await, 1);
     }
 
     #[tokio::test]

@@ -8,7 +8,8 @@
 //! 2. Events are sealed under the operator's transit key, each for its own place: an address may be a citizen's national
 //!    health identity. What lies open is a digest of the Message-ID, and the time.
 //! 3. What somebody else's report says is linked by [`link`] only to a trail that is there, of a message that the
-//!    report's own recipient sent: nobody writes onto others' trails, and nobody makes trails.
+//!    report's own recipient sent first: nobody writes reports onto others' trails, and nobody makes trails with them. That a
+//!    door took a message is noted under the Message-ID that its sender chose; the door and the reference tell whose it was.
 //! 4. Events are kept as long as `trail.keep` says; [`sweep`] takes the older ones away.
 
 mod keep;
@@ -67,7 +68,7 @@ pub enum Happening {
         /// The report's own Message-ID.
         report: String,
     },
-    /// Its sender could not be told: the mailbox is closed or suspended, say.
+    /// Its sender could not be told: the mailbox is closed, say.
     ReportLost {
         /// As in `Reported`.
         action: String,

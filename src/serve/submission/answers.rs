@@ -13,7 +13,7 @@ use crate::mail::{Delivered, Delivery, OwnCopy, ReceivedMessage, conversation};
 use crate::mss::exchange::{self, Origin, Party};
 use crate::mss::{Address, admission};
 use crate::serve::smtp::{self, Refused, accepted, delivery_failed};
-use crate::store::Batch;
+use crate::store::{AccountId, Batch};
 use crate::wire::smtp::command::{MailFrom, RcptTo};
 use crate::wire::smtp::params::{BodyKind, Hold, MailParams, RcptParams};
 use crate::wire::smtp::receiver::{Answer, Hello, Question};
@@ -172,6 +172,7 @@ impl Session {
         facts.message_id = Some(message_id.clone());
         let written = Written {
             message_id: Some(message_id),
+            answered_at: self.answered_at(envelope, &facts)?,
             facts,
             mss,
             skip: u32::try_from(ours.len()).unwrap_or(u32::MAX),
@@ -202,6 +203,36 @@ impl Session {
             }
         }
         Ok(())
+    }
+
+    /// MSSanté §8: the mailboxes that patients among the recipients may answer to: that of the envelope, and those that `From:`
+    /// and `Reply-To:` name. One in `Reply-To:` is opened to them as little as that in `From:` unless it is theirs who send, and
+    /// free to write to these patients; they hear so now, and not their patient from our refusal.
+    fn answered_at(&self, envelope: &Envelope, facts: &HeaderFacts) -> Result<Vec<AccountId>, Refused> {
+        let space = self.link.shared.trust.load();
+        let is_patient = |to: &Party| matches!(to, Party::Other { address } if space.citizens.is_citizen(address));
+        let patients: Vec<Party> = envelope.parties().filter(is_patient).collect();
+        // A notification (null sender) is nothing to answer.
+        if patients.is_empty() || envelope.sender.is_none() {
+            return Ok(Vec::new());
+        }
+        let mut answered = vec![envelope.account.id];
+        if let Some(from) = &facts.from {
+            answered.extend(self.theirs(from)?.map(|account| account.id));
+        }
+        for address in &facts.reply_to {
+            // Another operator's mailbox is that operator's to open.
+            if matches!(self.link.party(address)?, Party::Other { .. }) {
+                continue;
+            }
+            let account = self.theirs(address)?.ok_or_else(|| Refused::reply_to_not_yours(address))?;
+            let named = Party::Own(account.as_own());
+            for patient in &patients {
+                accepted(&exchange::decide(&space, &named, patient))?;
+            }
+            answered.push(account.id);
+        }
+        Ok(answered)
     }
 
     fn received(&self, envelope: &Envelope, hello: Option<&Hello>) -> String {
@@ -312,18 +343,16 @@ impl Session {
         }
     }
 
-    /// MSSanté §8: citizens that it is written to may answer from this commit on, or no more. A notification (null sender)
-    /// is nothing to answer.
+    /// MSSanté §8: citizens that it is written to may answer from this commit on, or no more.
     fn conversations(&self, envelope: &Envelope) -> Result<Batch, Refused> {
         let mut batch = Batch::new();
-        if envelope.sender.is_none() {
-            return Ok(batch);
-        }
         let to: Vec<Address> = envelope.remote.iter().map(|recipient| recipient.address.clone()).collect();
         let (rules, is_last) = (&self.link.shared.trust.load().citizens, envelope.written.facts.closes_conversation);
-        let (account, now) = (envelope.account.id, self.link.now());
-        conversation::note(&self.link.shared.mail, rules, account, &to, is_last, now, &mut batch)
-            .map_err(|error| self.link.mailbox_failed(&error))?;
+        let (room, now) = (&self.link.shared.mail, self.link.now());
+        for account in &envelope.written.answered_at {
+            conversation::note(room, rules, *account, &to, is_last, now, &mut batch)
+                .map_err(|error| self.link.mailbox_failed(&error))?;
+        }
         Ok(batch)
     }
 

@@ -54,6 +54,8 @@ pub(super) struct Local {
 pub(super) struct Written {
     /// `Message-ID:`, the program's or ours.
     pub(super) message_id: Option<String>,
+    /// The mailboxes that the patients among the recipients may answer to.
+    pub(super) answered_at: Vec<AccountId>,
     /// What else the header section says.
     pub(super) facts: HeaderFacts,
     /// `X-MSS-*` fields (MSSanté §7).

@@ -17,7 +17,7 @@
 //! 1. Nothing is taken before a login, and no login before TLS.
 //! 2. An address is *theirs* when it is the mailbox's own, or that of another own mailbox whose access list lets the person
 //!    who logged in send ([`Account::lets_send`](crate::accounts::Account::lets_send)). `MAIL FROM`, `From:` and `Sender:`
-//!    are held to it; a null `MAIL FROM` (MDNs) leaves the header's.
+//!    are held to it; a null `MAIL FROM` (MDNs) leaves the header's. So is a `Reply-To:` of ours in a message to a patient.
 //! 3. Each recipient is decided at its own `RCPT`: what is refused is refused to the program that sends, with the rule's name,
 //!    and not by a report hours later.
 //! 4. Own mailboxes have the message when the 250 is said; everybody else's part lies in the queue, in the same commit.

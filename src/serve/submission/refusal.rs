@@ -36,6 +36,12 @@ impl Refused {
         Refused::new("header-not-yours", 550, (5, 7, 1), format!("You may not send as {address}, which {field} names"))
     }
 
+    /// MSSanté §8: a patient's answer would be refused there.
+    pub(super) fn reply_to_not_yours(address: &Address) -> Refused {
+        let text = format!("A patient cannot answer to {address}, which Reply-To: names: you may not send as it");
+        Refused::new("reply-to-not-yours", 550, (5, 7, 1), text)
+    }
+
     /// MSSanté §8: 25 MB in all to a citizen.
     pub(super) fn citizen_too_big(most: u64) -> Refused {
         let text = format!("A message to a citizen may have at most {most} octets");

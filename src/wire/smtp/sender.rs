@@ -24,7 +24,7 @@ pub use body::BodyError;
 pub use offer::Offer;
 pub use patience::{Awaited, Patience};
 
-use super::params::{BodyKind, LONGEST_ORIGINAL, MailParams, RcptParams, Return, encode_xtext};
+use super::params::{BodyKind, LONGEST_ORCPT, MailParams, RcptParams, Return, encode_xtext};
 use super::path::{ForwardPath, ReversePath};
 use super::reply::{Reply, ReplyError, ReplyReader};
 use body::DotStuffing;
@@ -575,9 +575,8 @@ impl Sender {
             if let Some(notify) = &params.notify {
                 command.push_str(&format!(" NOTIFY={notify}"));
             }
-            // One that grows past what servers take is left out: it is a wish, the recipient's mail is not.
             let original = params.original.as_ref().map(ToString::to_string);
-            if let Some(original) = original.filter(|value| value.len() <= LONGEST_ORIGINAL) {
+            if let Some(original) = original.filter(|original| original.len() <= LONGEST_ORCPT) {
                 command.push_str(&format!(" ORCPT={original}"));
             }
         }
