@@ -1,6 +1,6 @@
 //! From a mailbox of one operator to a mailbox of the other: how it is sent, read and followed.
 
-use crate::support::{Description, Mailbox, Operator, Ran, Sandbox, Tool, fetch, have, search, wait_until};
+use crate::support::{Description, Mailbox, Operator, Ran, Sandbox, Tool, have, read, search, wait_until};
 use serde_json::Value;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -148,19 +148,6 @@ impl<'k> Way<'k> {
     pub(super) fn leaves_the_queue(&self, id: &str) {
         assert!(wait_until(SOON, || self.queued(id).is_none()), "still queued: {:#?}", self.queued(id));
     }
-}
-
-/// The one message of an INBOX that matches, once it is there.
-#[track_caller]
-fn read(known: &Description, operator: &Operator, mailbox: &Mailbox, criteria: &str) -> String {
-    let mut found = Vec::new();
-    let there = wait_until(SOON, || {
-        found = search(known, operator, mailbox, criteria);
-        !found.is_empty()
-    });
-    assert!(there, "nothing with {criteria} came to {}", mailbox.address);
-    assert_eq!(found.len(), 1, "messages with {criteria} in {}", mailbox.address);
-    fetch(known, operator, mailbox, found[0])
 }
 
 /// A message as Python's email package reads it.
