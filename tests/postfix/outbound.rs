@@ -1,7 +1,7 @@
 //! Our mail to Postfix: over mutual TLS, with CHUNKING and without, refused at once and given up later; and its answers.
 
 use crate::peer::{MOVED, POSTMAN, Postfix};
-use crate::support::{Mailbox, Operator, Sandbox, Tool, read, wait_until};
+use crate::support::{Envelope, Mailbox, Operator, Sandbox, Tool, read, smtplib, wait_until};
 use serde_json::{Value, json};
 use std::fs;
 use std::time::Duration;
@@ -57,17 +57,18 @@ impl Pair {
 
     /// Sends as a mail program of the sandbox's practitioner; the Message-ID.
     fn send(&self, to: &str, word: &str) -> String {
-        let (login, password) = self.sender().credentials();
+        self.send_with(&Envelope { to: &[to], mail: &["BODY=8BITMIME"], ..Envelope::default() }, word)
+    }
+
+    fn send_with(&self, envelope: &Envelope<'_>, word: &str) -> String {
+        let (from, to) = (&self.sender().address, envelope.to[0]);
         let id = format!("<{word}@{}>", self.operator().domains[0]);
         let message = format!(
-            "From: {login}\r\nTo: {to}\r\nSubject: {word}\r\nMessage-ID: {id}\r\nMIME-Version: 1.0\r\n\
+            "From: {from}\r\nTo: {to}\r\nSubject: {word}\r\nMessage-ID: {id}\r\nMIME-Version: 1.0\r\n\
              Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n{BODY}"
         );
-        let tool = Tool::new("curl").args(["--silent", "--show-error", "--ssl-reqd", "--cacert"]);
-        let tool = tool.arg(&self.sandbox.description.ca).args(["--user", &format!("{login}:{password}")]);
-        let tool = tool.args(["--mail-from", login, "--mail-rcpt", to, "--upload-file", "-"]);
-        let tool = tool.arg(format!("smtp://localhost:{}", self.operator().ports.submission));
-        tool.input(message).run().expect_ok("curl");
+        let known = &self.sandbox.description;
+        smtplib(known, self.operator(), self.sender(), envelope, &message).expect_ok("smtplib");
         id
     }
 
@@ -96,10 +97,9 @@ impl Pair {
 fn our_mail_reaches_postfix_over_mutual_tls_with_chunking_and_without() {
     let Some(pair) = Pair::start() else { return };
     let ports = pair.postfix.ports;
-    for (word, port, verb, other) in [
-        ("Par-morceaux", ports.door, " bdat=", " data="),
-        ("D-un-trait", ports.door_without_chunking, " data=", " bdat="),
-    ] {
+    for (word, port, verb, other) in
+        [("Par-morceaux", ports.door, " bdat=", " data="), ("D-un-trait", ports.plain_door, " data=", " bdat=")]
+    {
         pair.route(port);
         let id = pair.send(POSTMAN, word);
         let arrived = pair.postfix.own_message(&format!("Subject: {word}\n"));
@@ -159,4 +159,26 @@ fn postfixs_own_report_about_what_it_took_comes_to_the_sender_and_stands_on_the_
     let came = pair.followed(&id, "report-came");
     assert_eq!((&came["action"], &came["recipient"]), (&json!("failed"), &json!(MOVED)), "{came}");
     assert!(came["text"].as_str().is_some_and(|text| text.contains("5.1.6")), "{came}");
+}
+
+#[test]
+fn success_is_told_by_postfix_where_it_knows_dsn_and_by_us_where_it_does_not() {
+    let Some(pair) = Pair::start() else { return };
+    let ports = pair.postfix.ports;
+    let mail = ["BODY=8BITMIME", "ENVID=dossier+3D12", "RET=HDRS"];
+    let envelope = Envelope { to: &[POSTMAN], mail: &mail, rcpt: &["NOTIFY=SUCCESS"], ..Envelope::default() };
+
+    let id = pair.send_with(&envelope, "Succes-de-Postfix");
+    let came = pair.followed(&id, "report-came");
+    assert_eq!((&came["action"], &came["recipient"]), (&json!("delivered"), &json!(POSTMAN)), "{came}");
+    let theirs = pair.comes("SUBJECT \"Successful Mail Delivery Report\"");
+    // What the client gave came to Postfix, and back (RFC 3461 §5.2.1).
+    assert!(theirs.contains("\r\nOriginal-Envelope-Id: dossier=12\r\n"), "{theirs}");
+
+    pair.route(ports.plain_door);
+    let id = pair.send_with(&envelope, "Succes-sans-avis");
+    let reported = pair.followed(&id, "reported");
+    assert_eq!((&reported["action"], &reported["recipients"]), (&json!("relayed"), &json!([POSTMAN])), "{reported}");
+    let ours = pair.comes(&format!("HEADER In-Reply-To \"{id}\""));
+    assert!(ours.contains("\r\nAction: relayed\r\n") && ours.contains("Original-Envelope-Id: dossier=12"), "{ours}");
 }

@@ -32,8 +32,8 @@ pub(crate) struct Ports {
     own: u16,
     /// For other operators: TLS and a client certificate are demanded.
     pub(crate) door: u16,
-    /// The same without CHUNKING.
-    pub(crate) door_without_chunking: u16,
+    /// The same without CHUNKING and DSN.
+    pub(crate) plain_door: u16,
 }
 
 impl Postfix {
@@ -47,7 +47,7 @@ impl Postfix {
             return None;
         }
         let scratch = ScratchDir::new();
-        let ports = Ports { own: free_port(), door: free_port(), door_without_chunking: free_port() };
+        let ports = Ports { own: free_port(), door: free_port(), plain_door: free_port() };
         lay_out(scratch.path(), ports, known);
         // Its end is tied to ours: the shell waits on a pipe that only this process holds, and then stops Postfix.
         let script = "postfix -c \"$0\" start-fg & cat >/dev/null; postfix -c \"$0\" stop; wait";
@@ -185,13 +185,13 @@ smtp_tls_loglevel = 1
 /// Debian's services without chroot jails, and SMTP on ports of loopback only: one for its own mail programs, two for other
 /// operators.
 fn master_cf(ports: Ports) -> String {
-    let Ports { own, door, door_without_chunking } = ports;
+    let Ports { own, door, plain_door } = ports;
     let peers = "-o smtpd_tls_security_level=encrypt -o smtpd_tls_req_ccert=yes \
                  -o smtpd_relay_restrictions=permit_auth_destination,reject";
     let mut services = format!(
         "127.0.0.1:{own} inet n - n - - smtpd\n\
          127.0.0.1:{door} inet n - n - - smtpd {peers}\n\
-         127.0.0.1:{door_without_chunking} inet n - n - - smtpd {peers} -o smtpd_discard_ehlo_keywords=chunking\n"
+         127.0.0.1:{plain_door} inet n - n - - smtpd {peers} -o smtpd_discard_ehlo_keywords=chunking,dsn\n"
     );
     for (name, kind, wakeup, limit, program) in [
         ("pickup", "unix", "60", "1", "pickup"),

@@ -51,3 +51,34 @@ pub fn read(known: &Description, operator: &Operator, mailbox: &Mailbox, criteri
     assert_eq!(found.len(), 1, "messages with {criteria} in {}", mailbox.address);
     fetch(known, operator, mailbox, found[0])
 }
+
+/// What a mail program says around a message.
+#[derive(Clone, Copy, Default)]
+pub struct Envelope<'a> {
+    /// The mailbox's own address where none is given; empty: the null sender.
+    pub from: Option<&'a str>,
+    /// The recipients.
+    pub to: &'a [&'a str],
+    /// Parameters of MAIL.
+    pub mail: &'a [&'a str],
+    /// Parameters of every RCPT.
+    pub rcpt: &'a [&'a str],
+}
+
+/// Python's smtplib as a mail program of `mailbox`, over STARTTLS and with its password (`send.py`); what it said.
+pub fn smtplib(
+    known: &Description,
+    operator: &Operator,
+    mailbox: &Mailbox,
+    envelope: &Envelope<'_>,
+    message: &str,
+) -> Ran {
+    let (login, password) = mailbox.credentials();
+    let wanted = serde_json::json!({
+        "ca": known.ca, "port": operator.ports.submission, "login": login, "password": password,
+        "from": envelope.from.unwrap_or(&mailbox.address), "to": envelope.to,
+        "mail": envelope.mail, "rcpt": envelope.rcpt,
+    });
+    let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/send.py");
+    Tool::new("python3").arg(script).arg(wanted.to_string()).input(message).run()
+}

@@ -1,6 +1,6 @@
 //! What arrives: the header section that the two operators have made of it, and a body that nobody has touched.
 
-use super::way::{Envelope, both_ways, fields, one_way};
+use super::way::{Envelope, Way, both_ways, fields, one_way};
 use crate::support::Tool;
 
 #[test]
@@ -139,4 +139,21 @@ fn an_address_with_accents_is_carried_with_smtputf8_and_refused_without() {
         "{}",
         ran.stdout
     );
+}
+
+#[test]
+fn a_test_mailbox_writes_to_the_other_operators_test_mailbox_and_to_no_real_one() {
+    for real in both_ways(&[]).into_iter().flatten() {
+        let (sender, recipient) = (real.from.test_mailbox(), real.to.test_mailbox());
+        let test = Way { sender, recipient, ..real };
+        let word = format!("Essai-de-{}", test.from.domains[0]);
+        test.send(&Envelope::default(), &test.letter(&word));
+        test.read(&format!("SUBJECT \"{word}\""));
+        let (to_real, to_test) = (Way { recipient: real.recipient, ..test }, Way { sender: real.sender, ..test });
+        for (way, rule) in [(to_real, "test-to-real"), (to_test, "real-to-test")] {
+            let refused = way.smtplib(&Envelope::default(), &way.letter("Refus"));
+            assert!(!refused.ok() && refused.all().contains("(550, b'5.7.1 "), "{}", refused.all());
+            assert!(refused.all().contains(&format!("[rule {rule}, ref ")), "{}", refused.all());
+        }
+    }
 }

@@ -1,7 +1,9 @@
 //! `caducee follow`: a message's whole way, from the acceptance to the notification of the one who read it.
 
-use super::way::{Envelope, Way, fields, one_way, parsed};
+use super::way::{Envelope, SOON, Way, fields, one_way, parsed};
+use crate::support::{read, wait_until};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 fn event<'e>(events: &'e [Value], name: &str) -> &'e Value {
     events.iter().find(|event| event["event"] == name).unwrap_or_else(|| panic!("no {name} in {events:#?}"))
@@ -60,7 +62,7 @@ fn a_message_is_followed_from_its_acceptance_to_the_notification_of_its_reader()
 #[test]
 fn a_failure_is_followed_to_the_report_that_its_sender_got() {
     let Some(way) = one_way(&[]) else { return };
-    let (id, nobody) = (way.id("Suivi-echec"), format!("personne.inconnue@{}", way.to.domains[0]));
+    let (id, nobody) = (way.id("Suivi-echec"), way.at_the_others("personne.inconnue"));
     way.send(&Envelope { to: &[&nobody], ..Envelope::default() }, &way.letter("Suivi-echec"));
     let events = way.followed(&id, "reported");
     let tried = event(&events, "tried");
@@ -77,4 +79,33 @@ fn a_failure_is_followed_to_the_report_that_its_sender_got() {
     for part in ["accepted", "550 5.1.1", "sender told", &nobody] {
         assert!(shown.contains(part), "no `{part}` in:\n{shown}");
     }
+}
+
+#[test]
+fn each_of_many_recipients_of_one_message_goes_its_own_way() {
+    let Some(way) = one_way(&[]) else { return };
+    let (id, nobody) = (way.id("A-plusieurs"), way.at_the_others("personne.inconnue"));
+    let colleague = way.from.mailboxes.iter().find(|m| m.address.starts_with("jerome.")).expect("a colleague");
+    let unserved = "dr.absente@chu-exemple.mssante.example";
+    let to = [&colleague.address, &way.recipient.address, &nobody, unserved];
+    way.send(&Envelope { to: &to, ..Envelope::default() }, &way.letter("A-plusieurs"));
+
+    way.read("SUBJECT A-plusieurs");
+    read(way.known, way.from, colleague, "SUBJECT A-plusieurs");
+    let report = way.report(&id);
+    assert_eq!(report["status"].as_array().map(Vec::len), Some(2), "one recipient is told of: {report:#}");
+    assert_eq!(report["status"][1]["final-recipient"], format!("rfc822; {nobody}"));
+    let ends_of = || {
+        let events = way.followed(&id, "tried");
+        let tried = events.into_iter().filter(|event| event["event"] == "tried");
+        tried.map(|event| (event["recipient"].to_string(), event["result"].to_string())).collect::<BTreeMap<_, _>>()
+    };
+    let expected = [(&way.recipient.address, "relayed"), (&nobody, "failed"), (&unserved.to_owned(), "deferred")];
+    let expected = expected.map(|(address, result)| (json!(address).to_string(), json!(result).to_string()));
+    let expected = BTreeMap::from(expected);
+    assert!(wait_until(SOON, || ends_of() == expected), "{:#?}", ends_of());
+    assert_eq!(way.followed(&id, "accepted")[0]["delivered"], json!([colleague.address]));
+    let left = way.queued(&id).expect("one waits");
+    let left: Vec<&Value> = left["consignments"].as_array().into_iter().flatten().collect();
+    assert!(left.len() == 1 && left[0]["recipients"][0]["address"] == unserved, "{left:#?}");
 }

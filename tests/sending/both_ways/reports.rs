@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 /// An address of the other operator that nobody has.
 fn nobody(way: &Way<'_>) -> String {
-    format!("personne.inconnue@{}", way.to.domains[0])
+    way.at_the_others("personne.inconnue")
 }
 
 /// The groups of a report's fields: those of the message, and those of its one recipient.
@@ -32,6 +32,7 @@ fn a_recipient_that_the_other_operator_refuses_comes_back_as_a_report_in_french_
         assert_eq!(message["reporting-mta"], format!("dns; smtp.{}", way.from.domains[0]));
         assert_eq!(recipient["final-recipient"], format!("rfc822; {nobody}"));
         assert_eq!((&recipient["action"], &recipient["status"]), (&json!("failed"), &json!("5.1.1")));
+        assert_eq!(recipient["remote-mta"], "dns; [127.0.0.1]", "the route names no more than an address");
         let diagnostic = recipient["diagnostic-code"].as_str().unwrap_or_default();
         assert!(diagnostic.starts_with("smtp; 550 5.1.1 ") && diagnostic.contains("recipient-unknown"), "{diagnostic}");
         let text = report["text"].as_str().unwrap_or_default();
@@ -119,4 +120,39 @@ fn success_is_not_told_to_who_did_not_ask() {
     way.send(&Envelope { rcpt: &["NOTIFY=SUCCESS"], ..Envelope::default() }, &way.letter("Sans-avis-temoin"));
     way.report(&told);
     assert_eq!(way.answers(&silent), 0);
+}
+
+#[test]
+fn the_state_of_the_others_mailbox_decides_what_the_sender_is_told() {
+    let Some(way) = one_way(&[]) else { return };
+    for (state, status, rule, french) in [
+        ("suspended", "5.2.1", "recipient-suspended", "Cette boîte est fermée ou suspendue."),
+        ("restricted", "5.7.1", "recipient-restricted", "n’accepte pas ce message"),
+        ("closed", "5.1.1", "recipient-closed", "Cette adresse n’existe pas."),
+    ] {
+        let (word, address) = (format!("Etat-{state}"), &way.to.special(state).address);
+        way.send(&Envelope { to: &[address], ..Envelope::default() }, &way.letter(&word));
+        let report = way.report(&way.id(&word));
+        let (_, recipient) = groups(&report);
+        assert_eq!((&recipient["action"], &recipient["status"]), (&json!("failed"), &json!(status)), "{state}");
+        let diagnostic = recipient["diagnostic-code"].as_str().unwrap_or_default();
+        assert!(diagnostic.contains(&format!("[rule {rule}, ref ")), "{state}: {diagnostic}");
+        let text = report["text"].as_str().unwrap_or_default();
+        assert!(text.contains(french), "{state}: no `{french}` in:\n{text}");
+    }
+}
+
+#[test]
+fn a_message_for_a_full_mailbox_of_the_other_operator_waits_and_nobody_is_told_yet() {
+    let Some(way) = one_way(&[]) else { return };
+    let (id, full) = (way.id("Boite-pleine"), &way.to.special("tiny_quota").address);
+    let message = way.letter("Boite-pleine") + &"Une ligne de plus qui pèse.\r\n".repeat(500);
+    way.send(&Envelope { to: &[full], ..Envelope::default() }, &message);
+    let events = way.followed(&id, "tried");
+    let tried = events.iter().find(|event| event["event"] == "tried").expect("just seen");
+    assert_eq!((&tried["result"], &tried["words"]["code"]), (&json!("deferred"), &json!(452)), "{tried}");
+    assert_eq!(tried["words"]["status"], "4.2.2");
+    let waiting = way.queued(&id).expect("it waits");
+    assert_eq!(waiting["consignments"][0]["recipients"][0]["last"]["code"], 452);
+    assert_eq!(way.answers(&id), 0);
 }

@@ -1,12 +1,13 @@
 //! From a mailbox of one operator to a mailbox of the other: how it is sent, read and followed.
 
-use crate::support::{Description, Mailbox, Operator, Ran, Sandbox, Tool, have, read, search, wait_until};
+pub(super) use crate::support::Envelope;
+use crate::support::{Description, Mailbox, Operator, Ran, Sandbox, Tool, have, read, search, smtplib, wait_until};
 use serde_json::Value;
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// How long anything may take that happens at once.
-const SOON: Duration = Duration::from_secs(30);
+pub(super) const SOON: Duration = Duration::from_secs(30);
 
 /// A direction: who sends at which operator, and who reads at which other one.
 pub(super) struct Way<'k> {
@@ -15,19 +16,6 @@ pub(super) struct Way<'k> {
     pub(super) to: &'k Operator,
     pub(super) sender: &'k Mailbox,
     pub(super) recipient: &'k Mailbox,
-}
-
-/// What a program says around a message.
-#[derive(Default)]
-pub(super) struct Envelope<'a> {
-    /// The sender's own address where none is given; empty: the null sender.
-    pub(super) from: Option<&'a str>,
-    /// The way's recipient where none is given.
-    pub(super) to: &'a [&'a str],
-    /// Parameters of MAIL.
-    pub(super) mail: &'a [&'a str],
-    /// Parameters of every RCPT.
-    pub(super) rcpt: &'a [&'a str],
 }
 
 /// Both directions of the shared sandbox; `None` where a program is missing.
@@ -77,16 +65,10 @@ impl<'k> Way<'k> {
         tool.args(["--from", &self.sender.address])
     }
 
-    /// Python's smtplib as a mail program of the sender; what it said.
+    /// Python's smtplib as a mail program of the sender, to the recipient where the envelope names nobody; what it said.
     pub(super) fn smtplib(&self, envelope: &Envelope<'_>, message: &str) -> Ran {
-        let (login, password) = self.sender.credentials();
-        let to = if envelope.to.is_empty() { &[self.recipient.address.as_str()] } else { envelope.to };
-        let wanted = serde_json::json!({
-            "ca": self.known.ca, "port": self.from.ports.submission, "login": login, "password": password,
-            "from": envelope.from.unwrap_or(&self.sender.address), "to": to,
-            "mail": envelope.mail, "rcpt": envelope.rcpt,
-        });
-        python("send.py").arg(wanted.to_string()).input(message).run()
+        let to: &[&str] = if envelope.to.is_empty() { &[&self.recipient.address] } else { envelope.to };
+        smtplib(self.known, self.from, self.sender, &Envelope { to, ..*envelope }, message)
     }
 
     /// Sends with smtplib, and is sure that the operator took it.
@@ -137,6 +119,11 @@ impl<'k> Way<'k> {
         events
     }
 
+    /// An address of the other operator.
+    pub(super) fn at_the_others(&self, local: &str) -> String {
+        format!("{local}@{}", self.to.domains[0])
+    }
+
     /// The message of the queue with this Message-ID, if it is there.
     pub(super) fn queued(&self, id: &str) -> Option<Value> {
         let list = self.json(&["queue", "list"]);
@@ -153,14 +140,9 @@ impl<'k> Way<'k> {
 /// A message as Python's email package reads it.
 #[track_caller]
 pub(super) fn parsed(message: &str) -> Value {
-    let ran = python("parse.py").input(message).run().expect_ok("Python's email package");
+    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/sending/both_ways/parse.py");
+    let ran = Tool::new("python3").arg(script).input(message).run().expect_ok("Python's email package");
     serde_json::from_str(&ran.stdout).unwrap_or_else(|e| panic!("no JSON ({e}): {}", ran.stdout))
-}
-
-/// Python with a script of this directory.
-pub(super) fn python(script: &str) -> Tool {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/sending/both_ways").join(script);
-    Tool::new("python3").env("PYTHONDONTWRITEBYTECODE", "1").arg(path)
 }
 
 /// The lines of a field in a message's header section, each unfolded, in their order.
