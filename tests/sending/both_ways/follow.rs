@@ -86,7 +86,7 @@ fn each_of_many_recipients_of_one_message_goes_its_own_way() {
     let Some(way) = one_way(&[]) else { return };
     let (id, nobody) = (way.id("A-plusieurs"), way.at_the_others("personne.inconnue"));
     let colleague = way.from.mailboxes.iter().find(|m| m.address.starts_with("jerome.")).expect("a colleague");
-    let unserved = "dr.absente@chu-exemple.mssante.example";
+    let unserved = "dr.absente@biologie-exemple.mssante.example";
     let to = [&colleague.address, &way.recipient.address, &nobody, unserved];
     way.send(&Envelope { to: &to, ..Envelope::default() }, &way.letter("A-plusieurs"));
 

@@ -3,8 +3,10 @@
 use super::way::{Envelope, Way, one_way};
 use serde_json::{Value, json};
 
-/// A listed domain that nobody serves.
-const UNSERVED: &str = "dr.absente@chu-exemple.mssante.example";
+/// Addresses in listed domains that nobody serves. Each test has its own: once a destination cannot be reached, what comes
+/// for it later is not tried before it is time.
+const ABSENT: &str = "dr.absente@chu-exemple.mssante.example";
+const GIVEN_UP: &str = "dr.absente@infirmerie-protestante.mssante.example";
 
 /// Runs a verb about one message, and is sure that it concerned one recipient.
 #[track_caller]
@@ -18,11 +20,11 @@ fn state(way: &Way<'_>, id: &str) -> Value {
     way.queued(id).map(|message| message["consignments"][0]["state"].clone()).unwrap_or_default()
 }
 
-/// A message for the unserved domain, once it has been tried; its number.
+/// A message for an unserved domain, once it has been tried: its Message-ID and its number.
 #[track_caller]
-fn waiting(way: &Way<'_>, word: &str) -> (String, Value) {
+fn waiting(way: &Way<'_>, to: &str, word: &str) -> (String, Value) {
     let id = way.id(word);
-    way.send(&Envelope { to: &[UNSERVED], ..Envelope::default() }, &way.letter(word));
+    way.send(&Envelope { to: &[to], ..Envelope::default() }, &way.letter(word));
     way.followed(&id, "tried");
     let number = way.queued(&id).expect("it waits")["id"].clone();
     (id, number)
@@ -31,13 +33,13 @@ fn waiting(way: &Way<'_>, word: &str) -> (String, Value) {
 #[test]
 fn what_cannot_be_delivered_yet_is_listed_shown_held_and_released() {
     let Some(way) = one_way(&[]) else { return };
-    let (id, number) = waiting(&way, "En-attente");
+    let (id, number) = waiting(&way, ABSENT, "En-attente");
     let shown = way.json(&["queue", "show", &number.to_string()]);
     let recipient = &shown["consignments"][0]["recipients"][0];
-    assert_eq!((&shown["sender"], &recipient["address"]), (&json!(way.sender.address), &json!(UNSERVED)));
+    assert_eq!((&shown["sender"], &recipient["address"]), (&json!(way.sender.address), &json!(ABSENT)));
     assert_eq!((&recipient["last"]["rule"], &recipient["last"]["status"]), (&json!("dns-failed"), &json!("4.4.3")));
     assert_eq!(shown["message_id"], id);
-    let found = way.json(&["queue", "list", "--recipient", UNSERVED, "--sender", &way.sender.address]);
+    let found = way.json(&["queue", "list", "--recipient", ABSENT, "--sender", &way.sender.address]);
     let numbers: Vec<&Value> = found["messages"].as_array().into_iter().flatten().map(|each| &each["id"]).collect();
     assert!(numbers.contains(&&number), "{found:#}");
 
@@ -59,7 +61,7 @@ fn what_cannot_be_delivered_yet_is_listed_shown_held_and_released() {
 #[test]
 fn a_message_that_the_operator_gives_up_comes_back_with_the_reason() {
     let Some(way) = one_way(&[]) else { return };
-    let (id, number) = waiting(&way, "Abandon");
+    let (id, number) = waiting(&way, GIVEN_UP, "Abandon");
     order(&way, "bounce", &number, &["--reason", "Le CHU change d’opérateur."]);
     assert_eq!(way.queued(&id), None);
     let report = way.report(&id);
@@ -67,7 +69,7 @@ fn a_message_that_the_operator_gives_up_comes_back_with_the_reason() {
     let recipient = &report["status"][1];
     assert_eq!(
         (&recipient["action"], &recipient["final-recipient"]),
-        (&json!("failed"), &json!(format!("rfc822; {UNSERVED}")))
+        (&json!("failed"), &json!(format!("rfc822; {GIVEN_UP}")))
     );
     let text = report["text"].as_str().unwrap_or_default();
     assert!(text.contains("Votre opérateur a arrêté l’envoi") && text.contains("Le CHU change d’opérateur."), "{text}");
