@@ -47,16 +47,21 @@ pub struct Received<'a> {
 
 impl fmt::Display for Received<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let literal = match self.address.to_canonical() {
-            IpAddr::V4(v4) => format!("[{v4}]"),
-            IpAddr::V6(v6) => format!("[IPv6:{v6}]"),
-        };
+        let literal = address_literal(self.address);
         write!(f, "Received: from {} ({literal})\r\n\tby {} (Caducee)", self.hello, self.by)?;
         write!(f, " with {} ({})\r\n\tid {}", self.protocol, self.tls, self.id)?;
         if let Some(recipient) = self.recipient {
             write!(f, "\r\n\tfor <{recipient}>")?;
         }
         write!(f, ";\r\n\t{}\r\n", date(self.at))
+    }
+}
+
+/// RFC 5321 §4.1.3.
+pub fn address_literal(address: IpAddr) -> String {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => format!("[{v4}]"),
+        IpAddr::V6(v6) => format!("[IPv6:{v6}]"),
     }
 }
 

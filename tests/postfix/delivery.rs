@@ -1,22 +1,7 @@
 //! What Postfix delivers, and what it makes of our refusals.
 
-use crate::peer::Postfix;
-use crate::support::{Description, Mailbox, Operator, Sandbox, fetch, search, wait_until};
-use std::time::Duration;
-
-/// An address of Postfix's own domain.
-const SENDER: &str = "dr.postier@operateur-c.mssante.example";
-
-/// The text of the message whose subject has `word` in it, once it is in the mailbox's INBOX.
-fn read(known: &Description, operator: &Operator, mailbox: &Mailbox, word: &str) -> String {
-    let mut found = Vec::new();
-    let there = wait_until(Duration::from_secs(30), || {
-        found = search(known, operator, mailbox, &format!("SUBJECT \"{word}\""));
-        !found.is_empty()
-    });
-    assert!(there, "no message about {word} in {}", mailbox.address);
-    fetch(known, operator, mailbox, found[0])
-}
+use crate::peer::{POSTMAN, Postfix};
+use crate::support::{Sandbox, read};
 
 #[test]
 fn postfix_delivers_over_mutual_tls_and_the_recipient_reads_it() {
@@ -25,7 +10,7 @@ fn postfix_delivers_over_mutual_tls_and_the_recipient_reads_it() {
     let Some(postfix) = Postfix::start(known) else { return };
     let (operator, mailbox) = (known.aura(), known.aura().mailbox("PER"));
     postfix.submit(
-        SENDER,
+        POSTMAN,
         &mailbox.address,
         "Courrier-de-Postfix",
         "Une ligne.\n.Une ligne qui commence par un point.\n",
@@ -33,9 +18,9 @@ fn postfix_delivers_over_mutual_tls_and_the_recipient_reads_it() {
     postfix.logged(&["Verified TLS connection established to 127.0.0.1"]);
     let sent = postfix.logged(&[&format!("to=<{}>", mailbox.address), "status="]);
     assert!(sent.contains("status=sent (250"), "{sent}");
-    let text = read(known, operator, mailbox, "Courrier-de-Postfix");
+    let text = read(known, operator, mailbox, "SUBJECT Courrier-de-Postfix");
     assert!(text.contains("\n.Une ligne qui commence par un point."), "{text}");
-    assert!(text.starts_with(&format!("Return-Path: <{SENDER}>")), "{text}");
+    assert!(text.starts_with(&format!("Return-Path: <{POSTMAN}>")), "{text}");
     assert!(text.contains("smtp.operateur-c.mssante.example"), "our Received: names the peer\n{text}");
 }
 
@@ -45,7 +30,7 @@ fn an_unknown_recipient_comes_back_to_the_sender_with_our_reason() {
     let known = &sandbox.description;
     let Some(postfix) = Postfix::start(known) else { return };
     let nobody = "personne.inconnue@aura.mssante.example";
-    postfix.submit(SENDER, nobody, "Pour-personne", "Bonjour.");
+    postfix.submit(POSTMAN, nobody, "Pour-personne", "Bonjour.");
     let bounced = postfix.logged(&[&format!("to=<{nobody}>"), "status="]);
     assert!(bounced.contains("status=bounced") && bounced.contains("550 5.1.1"), "{bounced}");
     let report = postfix.own_message(nobody);
@@ -63,7 +48,7 @@ fn a_sender_that_is_not_the_peers_is_refused_and_the_report_reaches_its_true_ope
     let bounced = postfix.logged(&[&format!("to=<{to}>"), "status="]);
     assert!(bounced.contains("status=bounced") && bounced.contains("550 5.7.1"), "{bounced}");
     // The report has a null sender, which a listed peer may use (MSSanté §3); it goes to the address that was misused.
-    let text = read(known, known.aquitaine(), pretended, "Undelivered");
+    let text = read(known, known.aquitaine(), pretended, "SUBJECT Undelivered");
     assert!(text.starts_with("Return-Path: <>"), "{text}");
     assert!(text.contains("5.7.1"), "{text}");
 }

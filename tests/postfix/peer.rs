@@ -11,14 +11,29 @@ use std::time::Duration;
 
 /// How long Postfix may take to start, to deliver or to bounce.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// The one mailbox of Postfix's domain.
+pub(crate) const POSTMAN: &str = "dr.postier@operateur-c.mssante.example";
+/// An address that Postfix takes, and gives up only later: it leads out of what it can reach.
+pub(crate) const MOVED: &str = "dr.parti@operateur-c.mssante.example";
 /// The user and group for Postfix's own mailboxes: `nobody`.
 const NOBODY: u32 = 65_534;
 
 /// A running Postfix; dropping it stops it.
 pub(crate) struct Postfix {
     scratch: ScratchDir,
-    port: u16,
+    pub(crate) ports: Ports,
     master: Child,
+}
+
+/// Where it listens on loopback.
+#[derive(Clone, Copy)]
+pub(crate) struct Ports {
+    /// For the mail programs of its own domain.
+    own: u16,
+    /// For other operators: TLS and a client certificate are demanded.
+    pub(crate) door: u16,
+    /// The same without CHUNKING and DSN.
+    pub(crate) plain_door: u16,
 }
 
 impl Postfix {
@@ -32,8 +47,8 @@ impl Postfix {
             return None;
         }
         let scratch = ScratchDir::new();
-        let port = free_port();
-        lay_out(scratch.path(), port, known);
+        let ports = Ports { own: free_port(), door: free_port(), plain_door: free_port() };
+        lay_out(scratch.path(), ports, known);
         // Its end is tied to ours: the shell waits on a pipe that only this process holds, and then stops Postfix.
         let script = "postfix -c \"$0\" start-fg & cat >/dev/null; postfix -c \"$0\" stop; wait";
         let master = Command::new("sh")
@@ -45,17 +60,19 @@ impl Postfix {
             .stderr(Stdio::null())
             .spawn()
             .expect("a shell can be started");
-        let postfix = Self { scratch, port, master };
-        let up = wait_until(PATIENCE, || TcpStream::connect(("127.0.0.1", port)).is_ok());
+        let postfix = Self { scratch, ports, master };
+        let up = wait_until(PATIENCE, || TcpStream::connect(("127.0.0.1", ports.own)).is_ok());
         assert!(up, "Postfix does not listen:\n{}", postfix.log());
         Some(postfix)
     }
 
     /// Gives Postfix a message to send, as a mail program of its own domain would.
     pub(crate) fn submit(&self, from: &str, to: &str, subject: &str, body: &str) {
+        let mime = ["MIME-Version: 1.0", "Content-Type: text/plain; charset=utf-8", "Content-Transfer-Encoding: 8bit"];
         Tool::new("swaks")
-            .args(["--server", &format!("127.0.0.1:{}", self.port), "--from", from, "--to", to])
+            .args(["--server", &format!("127.0.0.1:{}", self.ports.own), "--from", from, "--to", to])
             .args(["--header", &format!("From: {from}"), "--header", &format!("Subject: {subject}"), "--body", body])
+            .args(mime.iter().flat_map(|line| ["--add-header", line]))
             .run()
             .expect_ok("giving Postfix a message");
     }
@@ -97,7 +114,7 @@ impl Drop for Postfix {
     }
 }
 
-fn lay_out(dir: &Path, port: u16, known: &Description) {
+fn lay_out(dir: &Path, ports: Ports, known: &Description) {
     let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("a mode");
     for sub in ["etc", "queue", "data", "log", "mail"] {
         let path = dir.join(sub);
@@ -110,7 +127,7 @@ fn lay_out(dir: &Path, port: u16, known: &Description) {
     chown(dir.join("data"), Some(owner), None).expect("root may give directories away");
     let etc = dir.join("etc");
     fs::write(etc.join("main.cf"), main_cf(dir, known)).expect("main.cf");
-    fs::write(etc.join("master.cf"), master_cf(port)).expect("master.cf");
+    fs::write(etc.join("master.cf"), master_cf(ports)).expect("master.cf");
 }
 
 /// As an operator would have it: mutual TLS with both served operators, whose certificates are verified by name.
@@ -139,12 +156,18 @@ alias_database =
 biff = no
 virtual_mailbox_domains = operateur-c.mssante.example
 virtual_mailbox_base = {dir}/mail
-virtual_mailbox_maps = static:inbox/
+virtual_mailbox_maps = inline:{{ {{ {POSTMAN} = inbox/ }} }}
+virtual_alias_maps = inline:{{ {{ {MOVED} = dr.parti@ailleurs.example }} }}
+default_transport = error:5.1.6 this address has moved out of the trust space
 virtual_uid_maps = static:{NOBODY}
 virtual_gid_maps = static:{NOBODY}
 transport_maps = inline:{{{routes} }}
 relay_domains = $transport_maps
 smtpd_relay_restrictions = permit_mynetworks, reject
+smtpd_tls_CAfile = {ca}
+smtpd_tls_cert_file = {cert}
+smtpd_tls_key_file = {key}
+smtpd_tls_loglevel = 1
 smtp_tls_security_level = verify
 smtp_tls_verify_cert_match = hostname, smtp.aura.mssante.example, smtp.nouvelle-aquitaine.mssante.example
 smtp_tls_CAfile = {ca}
@@ -159,9 +182,17 @@ smtp_tls_loglevel = 1
     )
 }
 
-/// Debian's services without chroot jails, and SMTP on one port of loopback only.
-fn master_cf(port: u16) -> String {
-    let mut services = format!("127.0.0.1:{port} inet n - n - - smtpd\n");
+/// Debian's services without chroot jails, and SMTP on ports of loopback only: one for its own mail programs, two for other
+/// operators.
+fn master_cf(ports: Ports) -> String {
+    let Ports { own, door, plain_door } = ports;
+    let peers = "-o smtpd_tls_security_level=encrypt -o smtpd_tls_req_ccert=yes \
+                 -o smtpd_relay_restrictions=permit_auth_destination,reject";
+    let mut services = format!(
+        "127.0.0.1:{own} inet n - n - - smtpd\n\
+         127.0.0.1:{door} inet n - n - - smtpd {peers}\n\
+         127.0.0.1:{plain_door} inet n - n - - smtpd {peers} -o smtpd_discard_ehlo_keywords=chunking,dsn\n"
+    );
     for (name, kind, wakeup, limit, program) in [
         ("pickup", "unix", "60", "1", "pickup"),
         ("cleanup", "unix", "-", "0", "cleanup"),

@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod both_ways;
 mod faults;
 mod kill;
 mod site;

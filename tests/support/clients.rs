@@ -1,6 +1,7 @@
 //! The clients that most tests want, with the options that all of them need.
 
-use super::{Description, Identity, Mailbox, Operator, Ran, Tool};
+use super::{Description, Identity, Mailbox, Operator, Ran, Tool, wait_until};
+use std::time::Duration;
 
 /// swaks against the operators' door of `operator`, STARTTLS and the sandbox's root demanded; with `identity` as its client
 /// certificate. Add `--from`, `--to` and what else the test is about.
@@ -36,4 +37,48 @@ pub fn search(known: &Description, operator: &Operator, mailbox: &Mailbox, crite
 /// The message with this sequence number in INBOX, whole.
 pub fn fetch(known: &Description, operator: &Operator, mailbox: &Mailbox, number: u32) -> String {
     imap(known, operator, mailbox, &format!("INBOX;MAILINDEX={number}"), None).expect_ok("fetching a message").stdout
+}
+
+/// The one message in INBOX that matches, whole, once it is there.
+#[track_caller]
+pub fn read(known: &Description, operator: &Operator, mailbox: &Mailbox, criteria: &str) -> String {
+    let mut found = Vec::new();
+    let there = wait_until(Duration::from_secs(30), || {
+        found = search(known, operator, mailbox, criteria);
+        !found.is_empty()
+    });
+    assert!(there, "nothing with {criteria} came to {}", mailbox.address);
+    assert_eq!(found.len(), 1, "messages with {criteria} in {}", mailbox.address);
+    fetch(known, operator, mailbox, found[0])
+}
+
+/// What a mail program says around a message.
+#[derive(Clone, Copy, Default)]
+pub struct Envelope<'a> {
+    /// The mailbox's own address where none is given; empty: the null sender.
+    pub from: Option<&'a str>,
+    /// The recipients.
+    pub to: &'a [&'a str],
+    /// Parameters of MAIL.
+    pub mail: &'a [&'a str],
+    /// Parameters of every RCPT.
+    pub rcpt: &'a [&'a str],
+}
+
+/// Python's smtplib as a mail program of `mailbox`, over STARTTLS and with its password (`send.py`); what it said.
+pub fn smtplib(
+    known: &Description,
+    operator: &Operator,
+    mailbox: &Mailbox,
+    envelope: &Envelope<'_>,
+    message: &str,
+) -> Ran {
+    let (login, password) = mailbox.credentials();
+    let wanted = serde_json::json!({
+        "ca": known.ca, "port": operator.ports.submission, "login": login, "password": password,
+        "from": envelope.from.unwrap_or(&mailbox.address), "to": envelope.to,
+        "mail": envelope.mail, "rcpt": envelope.rcpt,
+    });
+    let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/send.py");
+    Tool::new("python3").arg(script).arg(wanted.to_string()).input(message).run()
 }

@@ -19,7 +19,7 @@ mod description;
 mod sandbox;
 mod tools;
 
-pub use clients::{fetch, imap, search, swaks};
+pub use clients::{Envelope, fetch, imap, read, search, smtplib, swaks};
 pub use description::{Description, Identity, Mailbox, Operator, Peer, Ports};
 pub use sandbox::{Sandbox, ScratchDir, free_port, signal};
 pub use tools::{Ran, Tool, have, run, run_with_input, wait_until};

@@ -2,7 +2,7 @@
 //! (RFC 6533 §3).
 
 use crate::mail::queue::Words;
-use crate::mail::trace_fields::date;
+use crate::mail::trace_fields::{address_literal, date};
 use crate::wire::smtp::params::OriginalRecipient;
 
 use super::lines::{ascii, field, harmless};
@@ -59,7 +59,7 @@ fn one(recipient: &Reported, utf8: bool, out: &mut String) {
     let words = &recipient.words;
     field(out, "Status", &status(recipient.action, &words.status));
     if let (Some(_), Some(host)) = (words.code, &words.host) {
-        field(out, "Remote-MTA", &format!("dns; {}", ascii(host, 255)));
+        field(out, "Remote-MTA", &format!("dns; {}", host_name(host)));
     }
     if let Some(code) = diagnostic(words, utf8) {
         field(out, "Diagnostic-Code", &code);
@@ -70,6 +70,11 @@ fn one(recipient: &Reported, utf8: bool, out: &mut String) {
     if let Some(until) = recipient.retry_until.filter(|_| recipient.action == Action::Delayed) {
         field(out, "Will-Retry-Until", &date(until));
     }
+}
+
+/// A host's name, or its address as a literal where a route or an MX named no more than that.
+fn host_name(host: &str) -> String {
+    host.parse().map_or_else(|_| ascii(host, 255), address_literal)
 }
 
 /// RFC 3464 §2.3.1: as the sender gave it, decoded from xtext; its type too.
@@ -128,6 +133,18 @@ mod tests {
             (Action::Relayed, "9.1.1", "2.0.0"),
         ] {
             assert_eq!(status(action, given), told, "{action:?} {given}");
+        }
+    }
+
+    #[test]
+    fn an_address_stands_as_a_literal_where_a_name_is_expected() {
+        for (host, told) in [
+            ("mx.other.example", "mx.other.example"),
+            ("127.0.0.1", "[127.0.0.1]"),
+            ("2001:db8::1", "[IPv6:2001:db8::1]"),
+            ("evil\r\nX: y", "evil X: y"),
+        ] {
+            assert_eq!(host_name(host), told);
         }
     }
 }
