@@ -134,7 +134,7 @@ fn trust(config: &Config, found: &mut Found<'_, '_>) {
     }
 }
 
-/// MSSanté §8. That none of them is an own domain is asked where domains are added, and by `caducee check`.
+/// MSSanté §8. That none of them is an own domain is asked where domains are added, and at the start.
 fn citizens(config: &Config, found: &mut Found<'_, '_>) {
     for text in &config.citizens.domains {
         let problem = Domain::parse(text).err();

@@ -185,6 +185,18 @@ async fn a_restart_loses_nothing_and_what_was_under_way_is_due() {
     assert!(house.list(&Selection::default())[0].id > QueueId(50), "numbers are never given twice");
 }
 
+on_both_engines!(what_found_no_free_session_was_not_tried_and_is_due_after_a_rest, async |house: House| {
+    house.enqueue(outbound(&["a@x.example"])).await;
+    let attempt = house.next().await;
+    let crowded = Outcome { recipients: Vec::new(), destination: Destination::Crowded };
+    house.room.queue().settle(attempt, crowded).await;
+    assert!(house.is_quiet().await, "the destination rests");
+    assert_eq!(house.list(&Selection::default())[0].consignments[0].attempts, 0);
+    assert_eq!(house.trail(), 0, "nothing was tried, nothing is told");
+    let again = house.next().await;
+    assert_eq!(again.number, 1);
+});
+
 on_both_engines!(what_is_held_waits_for_its_release_also_when_it_was_under_way, async |house: House| {
     house.enqueue(outbound(&["a@x.example"])).await;
     let attempt = house.next().await;

@@ -132,7 +132,7 @@ async fn a_host_that_falls_silent_holds_up_nobody_but_those_that_it_has() {
     }
     came.sort_by_key(|(_, seconds)| *seconds);
     let (waiting, silent) = came.split_at(17);
-    assert!(waiting.iter().all(|one| *one == ("deferred 4.4.5 no-room; busy".to_owned(), 5)), "{came:?}");
+    assert!(waiting.iter().all(|one| *one == ("deferred 4.4.5 no-room; crowded".to_owned(), 5)), "{came:?}");
     assert!(silent.iter().all(|one| *one == ("deferred 4.4.2 silence; busy".to_owned(), 600)), "{came:?}");
 }
 
@@ -216,7 +216,7 @@ async fn a_host_that_does_not_answer_holds_nobody_up_for_long() {
         came.push(task.await.unwrap());
     }
     let connecting = ("deferred 4.4.1 connect-failed; away".to_owned(), 30);
-    let waiting = ("deferred 4.4.5 no-room; busy".to_owned(), 5);
+    let waiting = ("deferred 4.4.5 no-room; crowded".to_owned(), 5);
     came.sort_by_key(|(_, seconds)| *seconds);
     assert_eq!(came[..2], [waiting.clone(), waiting]);
     assert_eq!(came[2..], [connecting.clone(), connecting.clone(), connecting]);

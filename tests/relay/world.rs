@@ -297,6 +297,7 @@ pub fn shown(outcome: &Outcome) -> String {
     let destination = match &outcome.destination {
         Destination::Reached => "reached",
         Destination::Busy => "busy",
+        Destination::Crowded => "crowded",
         Destination::Away(_) => "away",
     };
     format!("{}; {destination}", all.join(", "))

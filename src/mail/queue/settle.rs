@@ -28,6 +28,12 @@ impl Inner {
     async fn settle(&self, attempt: Attempt, outcome: Outcome) {
         let due = self.schedule().judge(attempt.key, &outcome.destination, now());
         self.changed.notify_waiters();
+        if outcome.destination == Destination::Crowded {
+            // Nothing was tried: nothing is written, and it is no try. What an operator did meanwhile stands in the record.
+            self.schedule().abandon(attempt.key, due, now());
+            attempt.lease.settled();
+            return self.changed.notify_waiters();
+        }
         let lock = self.lock(attempt.key.message).await;
         let mut tries = Tries::default();
         let left = loop {

@@ -149,6 +149,8 @@ pub enum Destination {
     Reached,
     /// It is there and wants less (421, 45x to a session, refuses another connection).
     Busy,
+    /// All the sessions that we allow ourselves with its host are in use: nothing was tried.
+    Crowded,
     /// It could not be spoken to: DNS, TCP, TLS, its certificate. All that waits for it waits longer.
     Away(Words),
 }

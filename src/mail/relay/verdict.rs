@@ -24,10 +24,10 @@ pub(super) fn of_hitch(attempt: &Attempt, hitch: &Hitch, host: Option<&Host>) ->
     match hitch {
         Hitch::Trouble(trouble) => {
             let words = of_trouble(trouble, host);
-            let is_busy = trouble.rule == "no-room";
-            let destination = match (trouble.lasts(), is_busy) {
+            let is_crowded = trouble.rule == "no-room";
+            let destination = match (trouble.lasts(), is_crowded) {
                 (true, _) => Destination::Reached,
-                (_, true) => Destination::Busy,
+                (_, true) => Destination::Crowded,
                 _ => Destination::Away(words.clone()),
             };
             for_all(attempt, verdict_of_trouble(trouble, words), destination)

@@ -217,6 +217,11 @@ impl Schedule {
             match said {
                 Said::Reached => destination.reached(window),
                 Said::Busy => destination.busy(now, jitter),
+                Said::Crowded => {
+                    destination.busy(now, jitter);
+                    // As soon as the destination has rested.
+                    return now;
+                }
                 Said::Away(words) => return destination.away(words, probe, now, jitter),
             }
             now + jitter.around(destination.times.after(attempts + 1))
