@@ -169,7 +169,7 @@ class Rig:
         return ["--imap", s["imap"], *self.tls(), "--user", s["login"].replace("{}", user), "--password", s["password"]]
 
     def phase_smtp(self, side, tag):
-        self.generate(side, "smtp", *self.smtp_to(side), "-c", 16, "-m", 60, "--run", tag, wait=True)
+        self.generate(side, "smtp", *self.smtp_to(side), "-c", 16, "-m", self.o.messages, "--run", tag, wait=True)
 
     def phase_small(self, side, tag):
         self.generate(side, "smtp", *self.smtp_to(side), "-c", 16, "-m", 150, "--mix", "1,0,0,0", "--run", tag, wait=True)
@@ -227,7 +227,7 @@ class Rig:
 
     def phase_through(self, side, tag):
         if side == "caducee":
-            self.through(tag, self.sender_corpus(), "-c", 16, "-m", 60)
+            self.through(tag, self.sender_corpus(), "-c", 16, "-m", self.o.messages)
 
     def phase_big(self, side, tag):
         """200 messages of 25 MB, all at once, through both operators."""
@@ -278,6 +278,7 @@ def main():
     p.add_argument("--rounds", type=int, default=1)
     p.add_argument("--users", type=int, default=1000)
     p.add_argument("--idle", type=int, default=1000)
+    p.add_argument("--messages", type=int, default=60, help="of each of 16 connections, in the phases smtp and through")
     p.add_argument("--only", choices=["caducee", "pair"])
     p.add_argument("--server-name", default="localhost")
     p.add_argument("--dir", help="keep everything here")
