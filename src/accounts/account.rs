@@ -2,7 +2,7 @@
 
 use crate::mail::{kind_of, state_of};
 use crate::mss::exchange::OwnMailbox;
-use crate::mss::{Address, Kind, MailboxState};
+use crate::mss::{Address, Kind, MailboxState, Right, Rights};
 use crate::store::{self, Absence, AccessGrant, AccessRight, AccountId, AccountKind, Forward, Holder};
 
 use super::AccountError;
@@ -130,12 +130,19 @@ impl Account {
         }
     }
 
-    /// Whether a person may send in the mailbox's name now (delegation, MSSanté §4).
-    pub fn lets_send(&self, person: &str, now: i64) -> bool {
-        self.data.access_list.iter().any(|grant| {
+    /// What the access list lets somebody do now (delegation, MSSanté §4): a person by national id, the holder of `mailbox`.
+    pub fn granted(&self, person: Option<&str>, mailbox: Option<AccountId>, now: i64) -> Rights {
+        let is_theirs = |grant: &&AccessGrant| {
             let in_force = grant.since <= now && grant.until.is_none_or(|until| now < until);
-            in_force && grant.right == AccessRight::Send && grant.person == person
-        })
+            let by_person = !grant.person.is_empty() && person == Some(grant.person.as_str());
+            in_force && (by_person || (grant.mailbox.is_some() && grant.mailbox == mailbox))
+        };
+        self.data.access_list.iter().filter(is_theirs).flat_map(|grant| &grant.rights).copied().map(right_of).collect()
+    }
+
+    /// Whether a person may send in the mailbox's name now.
+    pub fn lets_send(&self, person: &str, now: i64) -> bool {
+        self.granted(Some(person), None, now).has(Right::Send)
     }
 
     /// Whether it takes mail and opens.
@@ -175,6 +182,26 @@ impl AccountChange {
         if let Some(absence) = &self.absence {
             record.absence = absence.clone();
         }
+    }
+}
+
+/// A record's right as the rules know it.
+pub fn right_of(right: AccessRight) -> Right {
+    match right {
+        AccessRight::Read => Right::Read,
+        AccessRight::Write => Right::Write,
+        AccessRight::Send => Right::Send,
+        AccessRight::Manage => Right::Manage,
+    }
+}
+
+/// A right as records have it.
+pub fn right_record(right: Right) -> AccessRight {
+    match right {
+        Right::Read => AccessRight::Read,
+        Right::Write => AccessRight::Write,
+        Right::Send => AccessRight::Send,
+        Right::Manage => AccessRight::Manage,
     }
 }
 

@@ -151,7 +151,9 @@ fn credential_kind(account: &Account, binding: CertificateBinding) -> Result<Cre
 fn is_met(kind: &CredentialKind, account: &Account, certificate: &CertificateFacts) -> bool {
     match kind {
         CredentialKind::Password { .. } => false,
-        CredentialKind::CertificateFingerprint { sha256 } => *sha256 == certificate.fingerprint,
+        CredentialKind::CertificateFingerprint { sha256 } | CredentialKind::Device { sha256, .. } => {
+            *sha256 == certificate.fingerprint
+        }
         CredentialKind::CertificateSubject { subject } => {
             DistinguishedName::parse_text(subject).is_ok_and(|subject| subject.matches(&certificate.subject))
         }
@@ -168,7 +170,9 @@ fn is_met(kind: &CredentialKind, account: &Account, certificate: &CertificateFac
 fn key_of(kind: &CredentialKind) -> Option<String> {
     match kind {
         CredentialKind::Password { .. } => None,
-        CredentialKind::CertificateFingerprint { sha256 } => Some(format!("fingerprint {sha256}")),
+        CredentialKind::CertificateFingerprint { sha256 } | CredentialKind::Device { sha256, .. } => {
+            Some(format!("fingerprint {sha256}"))
+        }
         CredentialKind::CertificateSubject { subject } => {
             DistinguishedName::parse_text(subject).ok().map(|subject| subject_key(&subject))
         }

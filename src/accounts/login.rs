@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use zeroize::Zeroizing;
 
-use crate::mss::{Address, Kind};
+use crate::mss::{Address, Kind, Rights};
 use crate::store::{
     self, AccountId, Batch, CommitError, Committed, Credential, CredentialKey, CredentialKind, Expect, Versioned,
 };
@@ -25,8 +25,12 @@ pub struct Login {
     pub kind: Kind,
     /// The person (national id), where the credential tells.
     pub person: Option<String>,
+    /// What may be done in the mailbox: everything by its holder and its software, else what its access list says.
+    pub rights: Rights,
     /// How.
     pub means: Means,
+    /// The stored credential that was used, where one was.
+    pub credential: Option<CredentialKey>,
 }
 
 /// What a login was made with.
@@ -34,11 +38,18 @@ pub struct Login {
 pub enum Means {
     /// A password.
     Password,
-    /// A client certificate.
+    /// A client certificate of the trust space (IGC-Santé).
     Certificate {
         /// SHA-256 of its DER, in lower-case hexadecimal.
         fingerprint: String,
     },
+    /// An enrolled workstation's certificate, with the mailbox's password or, where the operator allows it, alone.
+    Device {
+        /// SHA-256 of its DER, in lower-case hexadecimal.
+        fingerprint: String,
+    },
+    /// A Pro Santé Connect access token.
+    ProSanteConnect,
 }
 
 const SECONDS_A_DAY: i64 = 86_400;
@@ -201,7 +212,9 @@ impl Registry {
             address: account.address,
             kind: account.kind,
             person: credential.record.person,
+            rights: Rights::all(),
             means: Means::Password,
+            credential: Some(key),
         })
     }
 
@@ -277,7 +290,9 @@ impl Registry {
             address: account.address,
             kind: account.kind,
             person: credential.record.person,
+            rights: Rights::all(),
             means: Means::Certificate { fingerprint: certificate.fingerprint.clone() },
+            credential: Some(key),
         })
     }
 

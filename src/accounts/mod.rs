@@ -21,7 +21,7 @@ mod registry;
 mod rules;
 mod throttle;
 
-pub use account::{Account, AccountChange, NewMailbox};
+pub use account::{Account, AccountChange, NewMailbox, right_of, right_record};
 pub use certificates::{CertificateBinding, CertificateFacts};
 pub use error::{AccountError, LoginError};
 pub use hashing::HashingOptions;

@@ -277,7 +277,7 @@ impl Registry {
     /// As [`Registry::set`].
     pub async fn grant(&self, id: AccountId, grant: AccessGrant) -> Result<Account, AccountError> {
         self.update(id, |record| {
-            record.access_list.retain(|other| other.person != grant.person);
+            record.access_list.retain(|other| (&other.person, other.mailbox) != (&grant.person, grant.mailbox));
             record.access_list.push(grant.clone());
             Ok(())
         })

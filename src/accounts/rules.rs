@@ -101,7 +101,8 @@ fn check_access_list(kind: Kind, list: &[AccessGrant]) -> Result<(), RuleBreach>
     if !list.is_empty() && matches!(kind, Kind::Per | Kind::App) {
         return Err(RuleBreach::NotForKind { kind, field: "an access list" });
     }
-    list.iter().try_for_each(|grant| check_person("access list", &grant.person))
+    let mut by_person = list.iter().filter(|grant| grant.mailbox.is_none());
+    by_person.try_for_each(|grant| check_person("access list", &grant.person))
 }
 
 /// What can be said of a forward without the trust space.

@@ -99,10 +99,10 @@ fn grants(list: Vec<types::AccessGrant>) -> Result<Vec<AccessGrant>, Problem> {
     let mut grants: Vec<AccessGrant> = Vec::with_capacity(list.len());
     for (index, grant) in list.into_iter().enumerate() {
         let field = |name: &str| format!("access_list[{index}].{name}");
-        let right = match grant.right.as_deref() {
-            None | Some("write") => AccessRight::Write,
-            Some("read") => AccessRight::Read,
-            Some("send") => AccessRight::Send,
+        let rights = match grant.right.as_deref() {
+            None | Some("write") => vec![AccessRight::Read, AccessRight::Write],
+            Some("read") => vec![AccessRight::Read],
+            Some("send") => vec![AccessRight::Read, AccessRight::Write, AccessRight::Send],
             Some(_) => return Err(Problem::field(&field("right"), "Expected read, write or send.")),
         };
         if grants.iter().any(|other| other.person == grant.person) {
@@ -113,8 +113,9 @@ fn grants(list: Vec<types::AccessGrant>) -> Result<Vec<AccessGrant>, Problem> {
             since: instant(grant.since, "since")?.unwrap_or(now),
             until: instant(grant.until, "until")?,
             person: grant.person,
+            mailbox: None,
             name: grant.name,
-            right,
+            rights,
         });
     }
     Ok(grants)
@@ -139,10 +140,11 @@ pub(super) fn shown_holder(holder: Holder) -> types::Holder {
 
 /// A record's grant as the API shows it.
 pub(super) fn shown_grant(grant: AccessGrant) -> types::AccessGrant {
-    let right = match grant.right {
-        AccessRight::Read => "read",
-        AccessRight::Write => "write",
-        AccessRight::Send => "send",
+    let has = |right| grant.rights.contains(&right);
+    let right = match (has(AccessRight::Send), has(AccessRight::Write)) {
+        (true, _) => "send",
+        (false, true) => "write",
+        (false, false) => "read",
     };
     types::AccessGrant {
         person: grant.person,

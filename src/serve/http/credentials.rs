@@ -195,7 +195,7 @@ fn shown(key: CredentialKey, credential: Credential) -> Option<Certificate> {
         created_at: Some(date(credential.created_at)),
     };
     match credential.kind {
-        CredentialKind::Password { .. } => return None,
+        CredentialKind::Password { .. } | CredentialKind::Device { .. } => return None,
         CredentialKind::CertificateFingerprint { sha256 } => certificate.fingerprint = Some(sha256),
         CredentialKind::CertificateSubject { subject } => certificate.subject = Some(subject),
         CredentialKind::CertificateStructure { structure_id } => certificate.structure_id = Some(structure_id),

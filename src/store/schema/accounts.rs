@@ -94,29 +94,61 @@ pub struct Holder {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AccessRight {
-    /// Read only.
+    /// See folders and messages.
     Read,
-    /// Read, file, flag, delete.
+    /// File, flag, move, delete.
     #[default]
     Write,
-    /// As `Write`, and sends in the mailbox's name.
+    /// Send in the mailbox's name.
     Send,
+    /// Say who else may do what.
+    Manage,
 }
 
-/// One person on a mailbox's access list (delegation, MSSanté §4).
+/// One entry of a mailbox's access list (delegation, MSSanté §4): a person by national id, or whoever holds a mailbox.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(from = "StoredGrant")]
 pub struct AccessGrant {
-    /// National id of the person.
+    /// National id of the person; empty where `mailbox` says who.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub person: String,
+    /// The mailbox whose holder it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mailbox: Option<AccountId>,
     /// Name, for people.
     pub name: String,
-    /// What the person may do.
-    pub right: AccessRight,
+    /// What may be done.
+    pub rights: Vec<AccessRight>,
     /// Unix seconds.
     pub since: i64,
     /// Unix seconds; `None`: until it is taken back.
     pub until: Option<i64>,
+}
+
+/// An [`AccessGrant`] as it was or is written: the first ones had one right, which included those before it.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct StoredGrant {
+    person: String,
+    mailbox: Option<AccountId>,
+    name: String,
+    right: Option<AccessRight>,
+    rights: Vec<AccessRight>,
+    since: i64,
+    until: Option<i64>,
+}
+
+impl From<StoredGrant> for AccessGrant {
+    fn from(stored: StoredGrant) -> Self {
+        let StoredGrant { person, mailbox, name, right, mut rights, since, until } = stored;
+        rights.extend(right.iter().flat_map(|right| match right {
+            AccessRight::Read => vec![AccessRight::Read],
+            AccessRight::Write => vec![AccessRight::Read, AccessRight::Write],
+            AccessRight::Send => vec![AccessRight::Read, AccessRight::Write, AccessRight::Send],
+            AccessRight::Manage => vec![AccessRight::Read, AccessRight::Manage],
+        }));
+        AccessGrant { person, mailbox, name, rights, since, until }
+    }
 }
 
 /// Where a holder has mail sent on to (MSSanté §3: never out of the trust space).
@@ -241,6 +273,14 @@ pub enum CredentialKind {
     CertificateStructure {
         /// The structure id.
         structure_id: String,
+    },
+    /// An enrolled workstation's certificate, made by the operator's own device authority. Its name is the credential's
+    /// label, its end `expires_at`, who enrolled it `person`.
+    Device {
+        /// SHA-256 of the certificate's DER, lower-case hexadecimal.
+        sha256: String,
+        /// Its serial number, lower-case hexadecimal.
+        serial: String,
     },
 }
 
