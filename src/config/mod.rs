@@ -13,6 +13,7 @@
 
 mod changes;
 pub mod human;
+pub mod portal;
 pub mod sections;
 pub mod sending;
 mod source;
@@ -45,6 +46,8 @@ pub struct Config {
     pub imap: sections::Imap,
     /// The door of those who send.
     pub submission: sending::Submission,
+    /// The holders' page.
+    pub portal: portal::Portal,
     /// How long and how often a message is tried.
     pub queue: sending::Queue,
     /// How other operators' servers are found and spoken to.

@@ -23,6 +23,7 @@ pub(super) fn problems(config: &Config, source: &Source<'_>) -> Vec<Problem> {
     trust(config, &mut found);
     citizens(config, &mut found);
     doors(config, &mut found);
+    portal(config, &mut found);
     limits(config, &mut found);
     durations(config, &mut found);
     queue(config, &mut found);
@@ -152,6 +153,7 @@ fn doors(config: &Config, found: &mut Found<'_, '_>) {
         ("imap.listen_tls", &config.imap.listen_tls),
         ("submission.listen", &config.submission.listen),
         ("submission.listen_tls", &config.submission.listen_tls),
+        ("portal.listen", &config.portal.listen),
         ("metrics.listen", &config.metrics.listen),
     ];
     let all: Vec<(&str, SocketAddr)> = doors.iter().flat_map(|(key, list)| list.iter().map(|a| (*key, *a))).collect();
@@ -210,6 +212,35 @@ fn doors(config: &Config, found: &mut Found<'_, '_>) {
     ];
     for (key, part, whole_key, whole) in counts {
         found.check((1..=whole).contains(&part), key, || format!("{part}; expected 1 to {whole} ({whole_key})"));
+    }
+}
+
+fn portal(config: &Config, found: &mut Found<'_, '_>) {
+    const SECOND: Duration = Duration::from_secs(1);
+    const DAY: Duration = Duration::from_secs(86_400);
+    let portal = &config.portal;
+    if let Some(problem) = portal.url_problem() {
+        found.check(false, "portal.url", || problem);
+    }
+    let counts = [
+        ("portal.max_connections", portal.max_connections, 1_000_000),
+        ("portal.max_connections_per_address", portal.max_connections_per_address, portal.max_connections),
+        ("portal.max_sessions", portal.max_sessions, 1_000_000),
+    ];
+    for (key, value, most) in counts {
+        found.check((1..=most).contains(&value), key, || format!("{value}; expected 1 to {most}"));
+    }
+    let durations = [
+        ("portal.idle_timeout", portal.idle_timeout, SECOND, DAY),
+        // MSSanté §6: as Pro Santé Connect's own session.
+        ("portal.session_timeout", portal.session_timeout, portal.idle_timeout, DAY),
+        ("portal.request_timeout", portal.request_timeout, SECOND, DAY / 24),
+    ];
+    for (key, value, least, most) in durations {
+        found.check((least..=most).contains(&value), key, || {
+            let [value, least, most] = [value, least, most].map(human::show_duration);
+            format!("{value}; expected {least} to {most}")
+        });
     }
 }
 

@@ -12,6 +12,7 @@ pub mod limits;
 pub mod listen;
 mod login;
 pub mod outbound;
+pub mod portal;
 pub mod reload;
 pub mod runtime;
 mod secrets;

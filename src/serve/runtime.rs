@@ -21,6 +21,7 @@ use super::reload::Reloader;
 use super::secrets::{MasterKeyError, read_master_key};
 use super::shutdown::{ShutdownSwitch, shutdown};
 use super::tls::{Contexts, Material, TlsError};
+use super::portal::{self, Portal};
 use super::{Shared, health, imap, inbound, listen, outbound, submission, sweep, systemd, watch};
 use crate::accounts::{AccountError, AccountOptions, HashingOptions, Registry};
 use crate::config::sending::Route;
@@ -208,6 +209,7 @@ impl Server {
             smtp_connections: DoorLimits::default(),
             imap_connections: DoorLimits::default(),
             submission_connections: DoorLimits::default(),
+            portal_connections: DoorLimits::default(),
             smtp_peers: Counts::default(),
             imap_sessions: Counts::default(),
             submission_sessions: Counts::default(),
@@ -275,7 +277,8 @@ impl Server {
         if !drained {
             let (smtp, imap) = (self.shared.smtp_connections.open(), self.shared.imap_connections.open());
             let submission = self.shared.submission_connections.open();
-            warn!(smtp, imap, submission, "sessions still open at the end of server.drain are cut off");
+            let portal = self.shared.portal_connections.open();
+            warn!(smtp, imap, submission, portal, "sessions still open at the end of server.drain are cut off");
         }
         // They are short, and their correspondents would wait for another message to be told.
         drop(tokio::time::timeout(LAST_NOTICES, absence::idle(&self.shared.mail)).await);
@@ -340,6 +343,8 @@ async fn first_refresh(shared: &Shared) -> Result<(), ServeError> {
 }
 
 fn open_doors(shared: &Arc<Shared>, listeners: Vec<Listener>, token: &TaskToken) {
+    let portal = Arc::new(Portal::new(shared));
+    tokio::spawn(Arc::clone(&portal).tend());
     for listener in listeners {
         info!(door = %listener.door, address = %listener.address, "listening");
         let (shared, token) = (Arc::clone(shared), token.clone());
@@ -348,6 +353,11 @@ fn open_doors(shared: &Arc<Shared>, listeners: Vec<Listener>, token: &TaskToken)
             Door::Imap | Door::Imaps => tokio::spawn(accept_loop(shared, listener, token, imap::serve)),
             Door::Submission | Door::Submissions => {
                 tokio::spawn(accept_loop(shared, listener, token, submission::serve))
+            }
+            Door::Portal => {
+                let portal = Arc::clone(&portal);
+                let serve = move |shared, connection| portal::serve(Arc::clone(&portal), shared, connection);
+                tokio::spawn(accept_loop(shared, listener, token, serve))
             }
         };
     }

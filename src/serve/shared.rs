@@ -51,6 +51,8 @@ pub struct Shared {
     pub imap_connections: DoorLimits,
     /// Connections of the doors of those who send.
     pub submission_connections: DoorLimits,
+    /// Connections of the holders' page.
+    pub portal_connections: DoorLimits,
     /// Connections of other operators, by certificate subject.
     pub smtp_peers: Counts<NormalisedName>,
     /// IMAP sessions by mailbox.
@@ -73,6 +75,10 @@ impl Shared {
             Door::Submission | Door::Submissions => {
                 let submission = &config.submission;
                 (&self.submission_connections, submission.max_connections, submission.max_connections_per_address)
+            }
+            Door::Portal => {
+                let portal = &config.portal;
+                (&self.portal_connections, portal.max_connections, portal.max_connections_per_address)
             }
         }
     }

@@ -21,6 +21,8 @@ pub enum Door {
     Submission,
     /// Submission over TLS, on port 465.
     Submissions,
+    /// The holders' page, over HTTPS.
+    Portal,
 }
 
 impl Door {
@@ -32,6 +34,7 @@ impl Door {
             Door::Imaps => "imaps",
             Door::Submission => "submission",
             Door::Submissions => "submissions",
+            Door::Portal => "portal",
         }
     }
 }
