@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 use super::form::{Form, Nothing};
 use super::pages::entering;
 use super::people::{Halfway, Mishap, Newcomer, Way, told};
+use super::psc::name_of;
 use super::refusal::Refusal;
 use super::sessions::Stage;
 use super::visit::{Chooser, Cookie, Owing, Purpose, Visitor};
@@ -140,7 +141,10 @@ fn factor(used: FactorUsed) -> &'static str {
 }
 
 /// Off to Pro Santé Connect, under a cookie that is new: the way back fits no other.
-pub(super) async fn to_psc(State(desk): State<Arc<Desk>>) -> Answer {
+pub(super) async fn to_psc(State(desk): State<Arc<Desk>>, visitor: Visitor) -> Answer {
+    if visitor.session.is_some() {
+        return Ok(Redirect::to("/").into_response());
+    }
     let cookie = Cookie::new();
     let to = desk.psc_address(&cookie).await?;
     Ok(cookie.give(Redirect::to(&to).into_response()))
@@ -170,7 +174,8 @@ pub(super) async fn from_psc(
     if !back.error.is_empty() {
         return Err(Refusal::new(StatusCode::FORBIDDEN, texts::PSC_REFUSED_TITLE, texts::PSC_REFUSED));
     }
-    let (national_id, name) = desk.psc_person(&cookie, &back.code).await?;
+    let person = desk.psc_person(&cookie, &back.code).await?;
+    let (name, national_id) = (name_of(&person), person.national_id);
     let mailboxes = desk.shared.registry.opened_by_person(&national_id)?;
     let stage = match &*mailboxes {
         [] => {

@@ -14,9 +14,8 @@ use super::refusal::Refusal;
 use super::{Desk, pages, texts};
 
 /// What every answer says to the browser. No script runs, nothing is fetched from elsewhere, no other site frames a page;
-/// nothing is kept; the browser speaks HTTPS to this host from now on (RFC 6797). `same-origin` keeps the `Origin` of our own
-/// forms, which [`super::form`] looks at.
-const HEADERS: [(HeaderName, &str); 7] = [
+/// nothing is kept. `same-origin` keeps the `Origin` of our own forms, which [`super::form`] looks at.
+const HEADERS: [(HeaderName, &str); 6] = [
     (
         header::CONTENT_SECURITY_POLICY,
         "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
@@ -24,7 +23,6 @@ const HEADERS: [(HeaderName, &str); 7] = [
     (header::X_FRAME_OPTIONS, "DENY"),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::REFERRER_POLICY, "same-origin"),
-    (header::STRICT_TRANSPORT_SECURITY, "max-age=31536000"),
     (header::CACHE_CONTROL, "no-store"),
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
 ];
@@ -45,8 +43,19 @@ pub(super) async fn around(State(desk): State<Arc<Desk>>, request: Request<Body>
     for (name, value) in HEADERS {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
+    if is_of_a_name(&desk.shared.config.load().portal.url) {
+        let year = HeaderValue::from_static("max-age=31536000");
+        response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, year);
+    }
     tracing::debug!(reference, %method, route, status = response.status().as_u16(), "portal request");
     response
+}
+
+/// Whether browsers may be told to speak nothing but HTTPS to this host from now on: not to a bare address (RFC 6797 §8.1.1),
+/// and not to a developer's own machine, where everything else would break.
+fn is_of_a_name(url: &str) -> bool {
+    let host = url.trim_start_matches("https://").split(':').next().unwrap_or_default();
+    host.contains('.') && host.chars().any(|c| c.is_ascii_alphabetic())
 }
 
 impl Desk {
@@ -88,4 +97,23 @@ impl Desk {
 fn next_reference() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     format!("P{:08x}-{:x}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_of_a_name;
+
+    #[test]
+    fn only_a_host_with_a_name_is_for_https_alone() {
+        for (url, so) in [
+            ("https://portail.example.mssante.fr", true),
+            ("https://portail.example:8443", true),
+            ("https://localhost:10443", false),
+            ("https://192.0.2.1", false),
+            ("https://[2001:db8::1]:443", false),
+            ("", false),
+        ] {
+            assert_eq!(is_of_a_name(url), so, "{url}");
+        }
+    }
 }

@@ -16,7 +16,7 @@ use super::refusal::Refusal;
 use super::sessions::Stage;
 use super::visit::{Holder, Visitor};
 use super::{Desk, texts};
-use crate::accounts::{AccountError, Notice};
+use crate::accounts::{AccountError, By, Notice};
 
 type Answer = Result<Response, Refusal>;
 
@@ -69,7 +69,7 @@ pub(super) async fn set(
     }
     tracing::info!(event = "portal.password_set", %account, "password set by its holder");
     if let Some(account) = registry.by_id(account)? {
-        registry.tell(&account, Notice::PasswordChanged);
+        registry.tell(&account, Notice::PasswordChanged { by: By::Holder });
     }
     desk.after(&holder, visitor.peer)
 }

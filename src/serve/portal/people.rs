@@ -212,7 +212,7 @@ impl From<DeviceError> for Refusal {
             DeviceError::NotForKind(_) => conflict(texts::NOT_FOR_KIND.to_owned()),
             DeviceError::NotOpen(_) => Refusal::new(StatusCode::CONFLICT, texts::NOT_OPEN_TITLE, texts::NOT_OPEN),
             DeviceError::Account(error) => error.into(),
-            error @ DeviceError::Failed(_) => Refusal::internal(error),
+            error @ (DeviceError::Crypto(_) | DeviceError::Sealed(_)) => Refusal::internal(error),
         }
     }
 }
@@ -225,7 +225,9 @@ impl From<FactorError> for Mishap {
             FactorError::Throttled(wait) => Mishap::Field(texts::codes_locked(wait)),
             FactorError::TooManyMailed(wait) => Mishap::Field(texts::too_many_mailed(wait)),
             FactorError::NotSet => Mishap::Field(texts::NO_FACTOR.to_owned()),
-            FactorError::NoAddress | FactorError::NoNotices => Mishap::Field(texts::CANNOT_MAIL.to_owned()),
+            FactorError::NoAddress | FactorError::NoNotices | FactorError::AuthenticatorInUse => {
+                Mishap::Field(texts::CANNOT_MAIL.to_owned())
+            }
             error => Mishap::Page(error.into()),
         }
     }

@@ -58,15 +58,17 @@ impl Sessions {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts a new session in. The table is bounded: what is over goes first, then what was quiet for longest.
+    /// Puts a new session in. The table is bounded: what is over goes first, then who owes a code, then what was quiet for
+    /// longest; so a stolen password pushes nobody out.
     pub(super) fn open(&self, key: SessionKey, stage: Stage, limits: Limits, now: Instant) {
         let mut table = self.table();
         if table.len() >= limits.most {
             table.retain(|_, session| !session.is_over(limits, now));
         }
         while table.len() >= limits.most.max(1) {
-            let Some(quietest) = table.iter().min_by_key(|(_, session)| session.used).map(|(key, _)| *key) else { break };
-            table.remove(&quietest);
+            let rank = |session: &Session| (!matches!(session.stage, Stage::Halfway(_)), session.used);
+            let Some(least) = table.iter().min_by_key(|(_, session)| rank(session)).map(|(key, _)| *key) else { break };
+            table.remove(&least);
         }
         table.insert(key, Session { stage, parcel: None, opened: now, used: now });
     }
@@ -158,6 +160,18 @@ mod tests {
         sessions.open(key(1), Stage::Halfway(Arc::new(halfway)), LIMITS, start);
         assert!(sessions.find(&key(1), LIMITS, start + Duration::from_secs(599)).is_some());
         assert!(sessions.find(&key(1), LIMITS, start + Duration::from_secs(600)).is_none());
+    }
+
+    #[test]
+    fn who_owes_a_code_gives_way_before_who_is_in() {
+        let (sessions, start) = (Sessions::default(), Instant::now());
+        sessions.open(key(1), choosing(), LIMITS, start);
+        for n in 2..=9 {
+            let halfway = Halfway { account: AccountId(1), attempt: "a".into() };
+            sessions.open(key(n), Stage::Halfway(Arc::new(halfway)), LIMITS, start + Duration::from_secs(n.into()));
+        }
+        let there = |n| sessions.find(&key(n), LIMITS, start + Duration::from_secs(12)).is_some();
+        assert_eq!([1, 2, 7, 8, 9].map(there), [true, false, false, true, true]);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::people::{Handed, Mishap, key_of};
 use super::refusal::Refusal;
 use super::visit::Holder;
 use super::{Desk, texts};
-use crate::accounts::{By, NewDevice, OldDevice, Pkcs12Form};
+use crate::accounts::{By, NewDevice, OldCertificate, Pkcs12Form};
 
 type Answer = Result<Response, Refusal>;
 
@@ -144,7 +144,7 @@ pub(super) async fn renew(
     let account = holder.seat.login().account;
     let form = NameForm { ancien: form.ancien, ..NameForm::default() };
     let key = key_of("", form.file_form());
-    let renewed = desk.shared.registry.renew_device(account, device.number, key, OldDevice::AfterGrace).await?;
+    let renewed = desk.shared.registry.renew_device(account, device.number, key, OldCertificate::AfterGrace).await?;
     tracing::info!(event = "portal.device_renewed", %account, device = number, "workstation renewed by its holder");
     Ok(desk.hand_over(&holder, renewed.into()))
 }
