@@ -254,6 +254,7 @@ mod tests {
             metrics: 10_912,
             submission: 10_587,
             submissions: 10_465,
+            https: 10_443,
         };
         let [a, b] = cast::operators();
         for (operator, other) in [(&a, &b), (&b, &a)] {
