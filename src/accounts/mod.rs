@@ -14,9 +14,11 @@
 mod account;
 mod certificates;
 mod error;
+mod for_person;
 mod hashing;
 mod life;
 mod login;
+pub mod psc;
 mod registry;
 mod rules;
 mod throttle;

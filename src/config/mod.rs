@@ -14,6 +14,7 @@
 mod changes;
 pub mod human;
 pub mod portal;
+pub mod psc;
 pub mod sections;
 pub mod sending;
 mod source;
@@ -60,6 +61,8 @@ pub struct Config {
     pub limits: sections::Limits,
     /// Mailboxes and passwords.
     pub accounts: sections::Accounts,
+    /// Pro Santé Connect.
+    pub psc: psc::Psc,
     /// The administration API.
     pub admin: sections::Admin,
     /// Metrics and health.
@@ -153,7 +156,12 @@ impl Config {
         }
         anchor(&mut tls.mailbox.certificate);
         anchor(&mut tls.mailbox.key);
+        let psc = &mut self.psc;
+        anchor(&mut psc.client_certificate);
+        anchor(&mut psc.client_key);
+        anchor_text(&mut psc.client_secret);
         let lists = [&mut tls.anchors, &mut tls.mailbox.anchors, &mut trust.anchors, &mut trust.https_anchors];
+        psc.anchors.iter_mut().for_each(anchor);
         lists.into_iter().flatten().for_each(anchor);
         tls.crls.iter_mut().chain(&mut tls.mailbox.crls).for_each(anchor_text);
         anchor_text(&mut trust.source);

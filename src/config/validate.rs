@@ -1,5 +1,6 @@
 //! Contradictions and missing keys: what serde cannot see because it takes two keys, or a meaning, to see it.
 
+use super::psc::Validation;
 use super::sending::{Queue, host_and_port};
 use super::source::{Problem, Source};
 use super::{Config, human, is_address};
@@ -28,6 +29,7 @@ pub(super) fn problems(config: &Config, source: &Source<'_>) -> Vec<Problem> {
     durations(config, &mut found);
     queue(config, &mut found);
     relay(config, &mut found);
+    psc(config, &mut found);
     found.problems
 }
 
@@ -450,6 +452,74 @@ fn routes(config: &Config, found: &mut Found<'_, '_>) {
             found.check(is_host, KEY, || format!("`{host}`; expected a host name or address, with `:port` or without"));
         }
     }
+}
+
+fn psc(config: &Config, found: &mut Found<'_, '_>) {
+    let psc = &config.psc;
+    let empty = |path: &Path| path.as_os_str().is_empty();
+    found.check(empty(&psc.client_certificate) == empty(&psc.client_key), "psc.client_certificate", || {
+        "psc.client_certificate and psc.client_key go together; expected both or neither".into()
+    });
+    psc_bounds(config, found);
+    if !psc.is_on() {
+        return;
+    }
+    // OpenID Connect Discovery 1.0 §3: https, no query, no fragment. A token never travels in plain text.
+    let is_issuer = psc.issuer.strip_prefix("https://").is_some_and(|rest| {
+        !rest.is_empty() && !rest.starts_with('/') && !rest.contains(['?', '#', '@', ' ']) && rest.is_ascii()
+    });
+    found.check(is_issuer, "psc.issuer", || {
+        format!("`{}`; expected an https:// address, as the one that the issuer's documentation gives", psc.issuer)
+    });
+    found.check(!psc.client_id.is_empty(), "psc.client_id", || {
+        "required with psc.issuer; expected what Pro Santé Connect gave for this service".into()
+    });
+    found.check(!psc.anchors.is_empty(), "psc.anchors", || {
+        "required with psc.issuer; expected PEM files of the authorities of its certificates".into()
+    });
+    let is_known = !psc.client_secret.is_empty() || !empty(&psc.client_certificate);
+    found.check(psc.validation == Validation::Jwt || is_known, "psc.client_secret", || {
+        "required to ask about tokens (psc.validation); expected a file or \"credential:NAME\", or psc.client_certificate".into()
+    });
+}
+
+fn psc_bounds(config: &Config, found: &mut Found<'_, '_>) {
+    const SECOND: Duration = Duration::from_secs(1);
+    const MINUTE: Duration = Duration::from_secs(60);
+    const DAY: Duration = Duration::from_secs(86_400);
+    let psc = &config.psc;
+    let times = [
+        ("psc.clock_skew", psc.clock_skew, Duration::ZERO, 5 * MINUTE),
+        ("psc.connect_timeout", psc.connect_timeout, SECOND, MINUTE),
+        ("psc.timeout", psc.timeout, SECOND, MINUTE),
+        ("psc.deadline", psc.deadline, psc.timeout.max(SECOND), 5 * MINUTE),
+        ("psc.breaker_pause", psc.breaker_pause, SECOND, 10 * MINUTE),
+        // What is remembered is not asked again: how late a withdrawn token is noticed.
+        ("psc.cache", psc.cache, Duration::ZERO, 10 * MINUTE),
+        ("psc.cache_refused", psc.cache_refused, Duration::ZERO, MINUTE),
+        ("psc.refresh", psc.refresh, MINUTE, DAY),
+        ("psc.keys_pause", psc.keys_pause, SECOND, 10 * MINUTE),
+    ];
+    for (key, value, least, most) in times {
+        found.check((least..=most).contains(&value), key, || {
+            let [value, least, most] = [value, least, most].map(human::show_duration);
+            format!("{value}; expected {least} to {most}")
+        });
+    }
+    let counts = [
+        ("psc.retries", u64::from(psc.retries), 0, 5),
+        ("psc.at_once", psc.at_once as u64, 1, 10_000),
+        ("psc.breaker_failures", u64::from(psc.breaker_failures), 1, 1000),
+        ("psc.cache_entries", psc.cache_entries as u64, 1, 1_000_000),
+    ];
+    for (key, value, least, most) in counts {
+        found.check((least..=most).contains(&value), key, || format!("{value}; expected {least} to {most}"));
+    }
+    let (least, most) = (16 << 10, 4 << 20);
+    found.check((least..=most).contains(&psc.max_answer), "psc.max_answer", || {
+        let [value, least, most] = [psc.max_answer, least, most].map(human::show_size);
+        format!("{value}; expected {least} to {most}")
+    });
 }
 
 /// Whether two doors would ask for the same port of the same address. Port 0 is any free port: never the same.

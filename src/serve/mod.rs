@@ -13,6 +13,7 @@ pub mod listen;
 mod login;
 pub mod outbound;
 pub mod portal;
+pub mod psc;
 pub mod reload;
 pub mod runtime;
 mod secrets;
@@ -26,6 +27,6 @@ pub mod tls;
 mod watch;
 
 pub use connection::{Connection, ConnectionId, ConnectionIds};
-pub use secrets::{MasterKeyError, master_key_path, read_master_key};
+pub use secrets::{MasterKeyError, SecretError, master_key_path, read_master_key, read_secret};
 pub use shared::Shared;
 pub use shutdown::{Shutdown, ShutdownSwitch, shutdown};

@@ -17,12 +17,14 @@ use super::http::socket::SocketError;
 use super::jobs::{JobSettings, Jobs};
 use super::limits::{Counts, DoorLimits};
 use super::listen::{ListenError, Listener, TaskToken, accept_loop};
+use super::psc::{self, PscConfigError};
 use super::reload::Reloader;
 use super::secrets::{MasterKeyError, read_master_key};
 use super::shutdown::{ShutdownSwitch, shutdown};
 use super::tls::{Contexts, Material, TlsError};
 use super::portal::{self, Portal};
 use super::{Shared, health, imap, inbound, listen, outbound, submission, sweep, systemd, watch};
+use crate::accounts::psc::PscHandle;
 use crate::accounts::{AccountError, AccountOptions, HashingOptions, Registry};
 use crate::config::sending::Route;
 use crate::config::{Config, ConfigError};
@@ -74,6 +76,9 @@ pub enum ServeError {
     /// Certificates, keys, anchors, CRLs.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// What Pro Santé Connect needs.
+    #[error(transparent)]
+    Psc(#[from] PscConfigError),
     /// What the jobs need.
     #[error(transparent)]
     Jobs(#[from] SetupError),
@@ -190,12 +195,13 @@ impl Server {
             let (config, metrics, trust) = (config.clone(), metrics.clone(), Arc::clone(&trust));
             move || Rooms::open(&config, &metrics, trust)
         };
-        let Rooms { store, mail, tls, jobs } = tokio::task::spawn_blocking(opening).await??;
+        let Rooms { store, mail, tls, psc, jobs } = tokio::task::spawn_blocking(opening).await??;
         let listeners = listen::open(&config)?;
         let health = health_listeners(&config).await?;
         let admin = AdminDoor::open(&config)?;
         let shared = Arc::new(Shared {
             registry: Registry::new(mail.clone(), account_options(&config)),
+            psc,
             config: ArcSwap::from_pointee(config),
             trust,
             jobs,
@@ -300,6 +306,7 @@ struct Rooms {
     store: Store,
     mail: MailRoom,
     tls: Contexts,
+    psc: PscHandle,
     jobs: Jobs,
 }
 
@@ -311,13 +318,14 @@ impl Rooms {
         let jobs = Jobs::new(JobSettings::read(config)?, trust, metrics);
         let tls = Contexts::new(material, jobs.revocation(config.tls.crl_grace))?;
         facts.note(metrics);
+        let psc = PscHandle::new(psc::client(&config.psc, metrics)?);
         let master = read_master_key(&config.seal.master_key)?;
         let (store, opening) = Store::open(&config.store.path, &master, &store_options(config))?;
         info!(?opening, path = %config.store.path.display(), "store open");
         let store = store.counted_by(metrics);
         let mail = MailRoom::new(store.clone(), master, mail_limits(config))?;
         mail.queue().count_into(metrics);
-        Ok(Self { store, mail, tls, jobs })
+        Ok(Self { store, mail, tls, psc, jobs })
     }
 }
 

@@ -7,6 +7,7 @@ use super::reload::Reloader;
 use super::shutdown::Shutdown;
 use super::tls::{self, CertificateProblem, Contexts, HandshakeRefusal, PeerIdentity};
 use crate::accounts::Registry;
+use crate::accounts::psc::PscHandle;
 use crate::config::Config;
 use crate::mail::MailRoom;
 use crate::mss::dn::NormalisedName;
@@ -35,6 +36,8 @@ pub struct Shared {
     pub mail: MailRoom,
     /// Domains, mailboxes, credentials.
     pub registry: Registry,
+    /// Pro Santé Connect, where it is configured.
+    pub psc: PscHandle,
     /// The figures.
     pub metrics: Metrics,
     /// The TLS contexts in force.

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use caducee::accounts::psc::PscHandle;
 use caducee::accounts::{AccountOptions, HashingOptions, NewMailbox, Registry};
 use caducee::config::Config;
 use caducee::mail::{Delivery, MailLimits, MailRoom, deliver};
@@ -38,6 +39,7 @@ impl ClientTls for PretendedTls {
 pub struct Server {
     pub room: MailRoom,
     pub registry: Registry,
+    pub psc: PscHandle,
     pub account: AccountId,
     pub switch: ShutdownSwitch,
     shutdown: Shutdown,
@@ -58,7 +60,8 @@ impl Server {
         let mut options = Options::of(&Config::default());
         options.max_message = 4 << 20;
         let sessions = Counts::default();
-        let mut server = Server { room, registry, account: AccountId(0), switch, shutdown, sessions, options };
+        let psc = PscHandle::default();
+        let mut server = Server { room, registry, psc, account: AccountId(0), switch, shutdown, sessions, options };
         server.account = server.mailbox(MAILBOX).await;
         server
     }
@@ -94,6 +97,7 @@ impl Server {
         let services = Arc::new(Services {
             room: self.room.clone(),
             registry: self.registry.clone(),
+            psc: self.psc.clone(),
             tls: Arc::new(PretendedTls),
             metrics: caducee::telemetry::Metrics::default(),
             shutdown: self.shutdown.clone(),

@@ -8,7 +8,7 @@ use super::session::Session;
 use super::user::User;
 use crate::accounts::{Login, LoginError};
 use crate::mail::Mailbox;
-use crate::serve::login::{self, Refused};
+use crate::serve::login::{self, Client, Refused, Verifiers};
 use crate::wire::imap::command::Tag;
 use crate::wire::imap::framer::{Framer, FramerLimits};
 use crate::wire::imap::response::{self, Code, Status};
@@ -37,7 +37,9 @@ impl Session {
             (None, false) => format!("{BEFORE_LOGIN} STARTTLS LOGINDISABLED"),
             (None, true) => {
                 let external = if self.security.chain.is_empty() { "" } else { " AUTH=EXTERNAL" };
-                format!("{BEFORE_LOGIN} AUTH=PLAIN AUTH=LOGIN{external}")
+                let has_psc = self.services.psc.current().is_some();
+                let token = if has_psc { " AUTH=XOAUTH2 AUTH=OAUTHBEARER" } else { "" };
+                format!("{BEFORE_LOGIN} AUTH=PLAIN AUTH=LOGIN{external}{token}")
             }
         }
     }
@@ -84,7 +86,9 @@ impl Session {
     /// AUTHENTICATE, RFC 3501 §6.2.2, with an initial response, RFC 4959.
     pub(super) async fn authenticate(&mut self, mechanism: &str, initial: Option<Secret>) -> Outcome {
         self.private()?;
-        let Some(mechanism) = Mechanism::by_name(mechanism) else {
+        let has_psc = self.services.psc.current().is_some();
+        let offered = Mechanism::by_name(mechanism).filter(|mechanism| has_psc || !mechanism.takes_token());
+        let Some(mechanism) = offered else {
             return Err(Reply::no(Some(Code::Cannot), "This mechanism is not offered").into());
         };
         if mechanism == Mechanism::External && self.security.chain.is_empty() {
@@ -95,7 +99,10 @@ impl Session {
         let (mut exchange, mut step) = begun.map_err(syntax)?;
         loop {
             match step {
-                Step::Done(credentials) => return self.enter(credentials).await,
+                Step::Done(credentials) => {
+                    let entered = self.enter(credentials).await;
+                    return self.after_challenge(&exchange, entered).await;
+                }
                 Step::Challenge(challenge) => {
                     response::continuation(&mut self.channel.out, &challenge);
                     let line = Secret::new(self.line().await?);
@@ -103,6 +110,17 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// A token that is refused for good is told so in a challenge first, whose answer says nothing (RFC 7628 §3.2.3). What may
+    /// succeed later is said at once: a client that is challenged throws its token away.
+    async fn after_challenge(&mut self, exchange: &Exchange, entered: Outcome) -> Outcome {
+        let is_refused = matches!(&entered, Err(Stop::Reply(reply)) if is_for_good(reply));
+        if let Some(challenge) = exchange.refusal().filter(|_| is_refused) {
+            response::continuation(&mut self.channel.out, &challenge);
+            self.line().await?;
+        }
+        entered
     }
 
     /// Refuses to hear a password in plain text.
@@ -148,9 +166,11 @@ impl Session {
     /// Lets the client in, or not. A refusal keeps the connection; too many end it.
     async fn enter(&mut self, credentials: Credentials) -> Outcome {
         let means = login::means(&credentials);
-        let Services { registry, metrics, tls, .. } = self.services.as_ref();
-        let judge = || tls.judge(&self.security.chain);
-        match login::verify(registry, metrics, credentials, self.peer, judge).await {
+        let Services { registry, psc, metrics, tls, .. } = self.services.as_ref();
+        let chain = &self.security.chain;
+        let judge = || tls.judge(chain);
+        let verifiers = Verifiers { registry, psc, metrics };
+        match login::verify(verifiers, credentials, Client { peer: self.peer, chain }, judge).await {
             Ok(login) => self.admit(&login, means),
             Err(refused) => {
                 self.login_failures += u32::from(!refused.is_temporary());
@@ -182,6 +202,11 @@ impl Session {
         let capabilities = Code::Capability(self.capabilities());
         Ok(Reply::ok("Logged in").with(capabilities))
     }
+}
+
+/// Whether a login's refusal is one that trying again does not change.
+fn is_for_good(reply: &Reply) -> bool {
+    matches!(reply.code, Some(Code::AuthenticationFailed | Code::AuthorizationFailed | Code::ContactAdmin))
 }
 
 /// RFC 5530 §3.

@@ -80,6 +80,7 @@ pub async fn serve(shared: Arc<Shared>, connection: Connection) {
     let services = Arc::new(Services {
         room: shared.mail.clone(),
         registry: shared.registry.clone(),
+        psc: shared.psc.clone(),
         metrics: shared.metrics.clone(),
         shutdown: shared.shutdown.clone(),
         sessions: shared.imap_sessions.clone(),

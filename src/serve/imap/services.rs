@@ -9,6 +9,7 @@ use rustls::pki_types::CertificateDer;
 use super::channel::Transport;
 use super::session::Security;
 use crate::accounts::Registry;
+use crate::accounts::psc::PscHandle;
 use crate::config::Config;
 use crate::mail::MailRoom;
 use crate::serve::Shutdown;
@@ -23,6 +24,8 @@ pub struct Services {
     pub room: MailRoom,
     /// Who may open which.
     pub registry: Registry,
+    /// Whose tokens open them.
+    pub psc: PscHandle,
     /// STARTTLS, and the judging of client certificates.
     pub tls: Arc<dyn ClientTls>,
     /// The figures.

@@ -3,7 +3,7 @@
 use super::session::{Session, User};
 use crate::accounts::{Account, Login};
 use crate::mss::Address;
-use crate::serve::login;
+use crate::serve::login::{self, Client, Verifiers};
 use crate::serve::smtp::Refused;
 use crate::wire::sasl::Credentials;
 use crate::wire::smtp::receiver::Answer;
@@ -14,7 +14,9 @@ impl Session {
         let means = login::means(&credentials);
         let shared = &self.link.shared;
         let judge = || shared.judge_certificate(self.door, &self.chain);
-        let verified = login::verify(&shared.registry, &shared.metrics, credentials, self.link.address, judge).await;
+        let verifiers = Verifiers { registry: &shared.registry, psc: &shared.psc, metrics: &shared.metrics };
+        let client = Client { peer: self.link.address, chain: &self.chain };
+        let verified = login::verify(verifiers, credentials, client, judge).await;
         let reference = self.link.id.to_string();
         let refused = match verified {
             Ok(login) => match self.admit(login, means) {

@@ -49,7 +49,7 @@ pub async fn serve(shared: Arc<Shared>, connection: Connection) {
         reference: id.to_string(),
         limits: engine_limits(&shared),
         role: Role::Submission(Submission {
-            mechanisms: vec![Mechanism::Plain, Mechanism::Login],
+            mechanisms: mechanisms(&shared, false),
             future_release: future_release(&shared),
         }),
     };
@@ -61,6 +61,18 @@ pub async fn serve(shared: Arc<Shared>, connection: Connection) {
     };
     tracing::info!(event = "unlink", "connection ended: {ended}");
     drop(permit);
+}
+
+/// What is offered behind TLS: what can be used (RFC 4954 §4). EXTERNAL needs a certificate that was shown; tokens need
+/// somebody to ask about them.
+fn mechanisms(shared: &Shared, with_certificate: bool) -> Vec<Mechanism> {
+    let has_psc = shared.psc.current().is_some();
+    let usable = |mechanism: &Mechanism| match mechanism {
+        Mechanism::Plain | Mechanism::Login => true,
+        Mechanism::External => with_certificate,
+        Mechanism::XOAuth2 | Mechanism::OAuthBearer => has_psc,
+    };
+    Mechanism::ALL.into_iter().filter(usable).collect()
 }
 
 /// The engine's bounds, as they are configured now.

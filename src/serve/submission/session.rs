@@ -12,7 +12,6 @@ use crate::serve::smtp::{Answers, Link, Wire};
 use crate::serve::tls::HandshakeRefusal;
 use crate::store::AccountId;
 use crate::telemetry::Door;
-use crate::wire::sasl::Mechanism;
 use crate::wire::smtp::receiver::{Answer, Hello, Question, Receiver};
 use crate::wire::smtp::reply::Reply;
 
@@ -78,7 +77,7 @@ impl Answers for Session {
     /// EXTERNAL is offered to those who showed a certificate (RFC 4954 §4: only what can be used).
     fn tls_is_up(&mut self, chain: Self::Shown, tls: String, receiver: &mut Receiver) {
         if !chain.is_empty() {
-            receiver.offer(vec![Mechanism::Plain, Mechanism::Login, Mechanism::External]);
+            receiver.offer(super::mechanisms(&self.link.shared, true));
         }
         (self.chain, self.tls) = (chain, tls);
     }
