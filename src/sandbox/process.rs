@@ -174,8 +174,8 @@ fn make_master_key(path: &Path) -> Result<(), SandboxError> {
 fn configuration(operator: &Operator, ports: Ports, (other, port): (&Operator, u16)) -> String {
     let (id, name, signer) = (operator.id, operator.subject.cn, cast::LIST_SIGNER_CN);
     let citizens = cast::CITIZENS;
-    let other = other.domain;
-    let Ports { smtp, imap, imaps, metrics, submission, submissions, .. } = ports;
+    let (title, other) = (operator.name, other.domain);
+    let Ports { smtp, imap, imaps, metrics, submission, submissions, https } = ports;
     format!(
         r#"# Written by `caducee sandbox` at every start: changes made here do not last.
 
@@ -218,6 +218,11 @@ listen_tls = ["127.0.0.1:{imaps}"]
 listen = ["127.0.0.1:{submission}"]
 listen_tls = ["127.0.0.1:{submissions}"]
 max_connections_per_account = 1000
+
+[portal]
+listen = ["127.0.0.1:{https}"]
+url = "https://localhost:{https}"
+title = "{title}"
 
 [relay]
 # Nothing is asked of the DNS outside: nobody answers there, and mail for other domains waits.
