@@ -75,7 +75,9 @@ pub async fn serve(shared: Arc<Shared>, connection: Connection) {
             Err(_) => return,
         },
         // The others are not this door's.
-        Door::Imap | Door::Smtp | Door::Submission | Door::Submissions => (Box::new(stream), Security::default()),
+        Door::Imap | Door::Smtp | Door::Submission | Door::Submissions | Door::Portal => {
+            (Box::new(stream), Security::default())
+        }
     };
     let services = Arc::new(Services {
         room: shared.mail.clone(),

@@ -162,11 +162,7 @@ pub(super) struct Return {
 }
 
 /// Back from Pro Santé Connect: who are they, and what is theirs?
-pub(super) async fn from_psc(
-    State(desk): State<Arc<Desk>>,
-    visitor: Visitor,
-    Query(back): Query<Return>,
-) -> Answer {
+pub(super) async fn from_psc(State(desk): State<Arc<Desk>>, visitor: Visitor, Query(back): Query<Return>) -> Answer {
     let Some(cookie) = visitor.cookie else { return Err(no_such_trip()) };
     if !desk.seal.fits(Purpose::State, &cookie, &back.state) {
         return Err(no_such_trip());
@@ -221,7 +217,11 @@ pub(super) async fn choose(
 }
 
 /// Goodbye.
-pub(super) async fn leave(State(desk): State<Arc<Desk>>, visitor: Visitor, Form(Nothing {}): Form<Nothing>) -> Response {
+pub(super) async fn leave(
+    State(desk): State<Arc<Desk>>,
+    visitor: Visitor,
+    Form(Nothing {}): Form<Nothing>,
+) -> Response {
     let session = visitor.cookie.and_then(|cookie| desk.sessions.close(&cookie.key()));
     let by_psc = matches!(session.map(|session| session.stage), Some(Stage::In(seat)) if seat.way == Way::Psc);
     let psc = if by_psc { desk.psc_end().await } else { None };

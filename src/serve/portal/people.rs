@@ -9,8 +9,8 @@ use zeroize::Zeroizing;
 use super::refusal::Refusal;
 use super::{Desk, texts};
 use crate::accounts::{
-    Account, Device, DeviceCredentials, DeviceError, DeviceKey, Ending, Enrolled, FactorError, Login, LoginError, Means,
-    Pkcs12Form, SessionTicket, SharedMailbox,
+    Account, Device, DeviceCredentials, DeviceError, DeviceKey, Ending, Enrolled, FactorError, Login, LoginError,
+    Means, Pkcs12Form, SessionTicket, SharedMailbox,
 };
 use crate::mss::{Address, MailboxState, Right, Rights};
 use crate::store::{AccountId, CredentialKind};
@@ -140,13 +140,7 @@ impl Desk {
         self.seat(&login, Way::Psc, newcomer, peer)
     }
 
-    fn seat(
-        &self,
-        login: &Login,
-        way: Way,
-        newcomer: Option<Arc<Newcomer>>,
-        peer: IpAddr,
-    ) -> Result<Seat, LoginError> {
+    fn seat(&self, login: &Login, way: Way, newcomer: Option<Arc<Newcomer>>, peer: IpAddr) -> Result<Seat, LoginError> {
         let means = if way == Way::Psc { "portal-psc" } else { "portal-code" };
         let ticket = self.shared.registry.enter(login, Door::Portal.name(), peer, MOST_OF_MAILBOX);
         self.count(means, ticket.as_ref().err());
@@ -155,7 +149,7 @@ impl Desk {
         Ok(Seat { ticket, way, newcomer })
     }
 
-/// The workstations that somebody may see, newest first.
+    /// The workstations that somebody may see, newest first.
     pub(super) fn devices(&self, seat: &Seat) -> Result<Vec<Device>, Refusal> {
         let mut devices = self.shared.registry.devices(seat.login().account)?;
         devices.retain(|device| seat.minds(device));

@@ -31,7 +31,8 @@ pub(super) const STALE_FORM_TITLE: &str = "Page expirée";
 pub(super) const STALE_FORM: &str = "Cette page a expiré ou ne vient pas de votre navigateur. Rien n’a été changé : \
                                      recommencez depuis l’accueil.";
 pub(super) const BAD_FORM_TITLE: &str = "Formulaire illisible";
-pub(super) const BAD_FORM: &str = "Le formulaire reçu est illisible. Rien n’a été changé : recommencez depuis l’accueil.";
+pub(super) const BAD_FORM: &str =
+    "Le formulaire reçu est illisible. Rien n’a été changé : recommencez depuis l’accueil.";
 pub(super) const NOT_YOURS_TITLE: &str = "Action réservée";
 pub(super) const NOT_YOURS: &str = "Vous n’avez pas le droit de gérer cette boîte aux lettres. Adressez-vous à son \
                                     responsable.";
@@ -47,7 +48,8 @@ pub(super) const ENDED: &str = "Votre session a pris fin : elle a été fermée 
 // ---- logging in ----
 
 pub(super) const LOGIN_TITLE: &str = "Connexion";
-pub(super) const LOGIN_INTRO: &str = "Gérez ici les postes et les téléphones qui ouvrent votre boîte aux lettres sécurisée.";
+pub(super) const LOGIN_INTRO: &str =
+    "Gérez ici les postes et les téléphones qui ouvrent votre boîte aux lettres sécurisée.";
 pub(super) const PSC_HEADING: &str = "Avec Pro Santé Connect";
 pub(super) const PSC_TEXT: &str = "Avec votre carte CPS ou votre e-CPS.";
 pub(super) const PSC_BUTTON: &str = "S’identifier avec Pro Santé Connect";
@@ -67,13 +69,15 @@ pub(super) const SEND_CODE: &str = "Recevoir un code par courriel";
 pub(super) const CODE_RECOVERY: &str = "À défaut, utilisez l’un de vos codes de secours.";
 pub(super) const CODE_NONE: &str = "Aucun code n’est encore en place pour cette boîte aux lettres. Connectez-vous avec Pro Santé \
                                     Connect, ou demandez à votre opérateur d’enregistrer votre adresse de notification.";
-pub(super) const CODE_SPENT: &str = "Ce code n’est plus valable : il a expiré, ou trop d’essais ont échoué. Demandez-en un autre.";
+pub(super) const CODE_SPENT: &str =
+    "Ce code n’est plus valable : il a expiré, ou trop d’essais ont échoué. Demandez-en un autre.";
 pub(super) const NO_FACTOR: &str = "Aucun code à usage unique n’est en place pour cette boîte aux lettres.";
 pub(super) const CANNOT_MAIL: &str = "Aucun code ne peut être envoyé par courriel pour cette boîte aux lettres.";
 pub(super) const VALIDATE: &str = "Valider";
 
 pub(super) const PSC_REFUSED_TITLE: &str = "Identification refusée";
-pub(super) const PSC_REFUSED: &str = "Pro Santé Connect n’a pas confirmé votre identité, ou vous avez interrompu l’identification.";
+pub(super) const PSC_REFUSED: &str =
+    "Pro Santé Connect n’a pas confirmé votre identité, ou vous avez interrompu l’identification.";
 pub(super) const PSC_AWAY: &str = "Pro Santé Connect ne répond pas. Réessayez dans quelques instants.";
 pub(super) const NO_PSC: &str = "L’identification avec Pro Santé Connect n’est pas proposée ici.";
 pub(super) const NO_TRIP_TITLE: &str = "Identification à recommencer";
@@ -115,20 +119,24 @@ pub(super) const NEW_DEVICE_TITLE: &str = "Enregistrer un poste";
 pub(super) const NEW_DEVICE_TEXT: &str = "Donnez au poste un nom qui vous permettra de le reconnaître.";
 pub(super) const NAME_FIELD: &str = "Nom du poste";
 pub(super) const NAME_HINT: &str = "Par exemple : ordinateur du cabinet, téléphone.";
-pub(super) const OLD_FORM: &str = "Appareil ancien (macOS avant 15, iOS avant 16, Windows 8) qui refuse le fichier habituel";
+pub(super) const OLD_FORM: &str =
+    "Appareil ancien (macOS avant 15, iOS avant 16, Windows 8) qui refuse le fichier habituel";
 pub(super) const CSR_SUMMARY: &str = "Le poste a déjà sa clé : fournir une demande de certificat";
 pub(super) const CSR_FIELD: &str = "Demande de certificat (PKCS#10, PEM)";
 pub(super) const CSR_HINT: &str = "La clé privée reste alors sur le poste ; vous recevrez un certificat.";
 pub(super) const ENROL: &str = "Enregistrer";
 pub(super) const BAD_NAME: &str = "Donnez un nom de 1 à 60 caractères.";
-pub(super) const NAME_TAKEN: &str = "Un poste valable porte déjà ce nom. Choisissez-en un autre, ou renouvelez ce poste.";
+pub(super) const NAME_TAKEN: &str =
+    "Un poste valable porte déjà ce nom. Choisissez-en un autre, ou renouvelez ce poste.";
 pub(super) const BAD_CSR: &str = "Cette demande de certificat est illisible, ou sa clé ne convient pas (ECDSA P-256 ou P-384, RSA de \
                                   2048 bits au moins).";
-pub(super) const NOT_FOR_KIND: &str = "Une boîte applicative s’ouvre avec un certificat de l’IGC-Santé : elle n’a pas de postes.";
+pub(super) const NOT_FOR_KIND: &str =
+    "Une boîte applicative s’ouvre avec un certificat de l’IGC-Santé : elle n’a pas de postes.";
 
 pub(super) const HANDED_TITLE: &str = "Poste enregistré";
 pub(super) const HANDED_PASSWORD: &str = "Mot de passe du fichier";
-pub(super) const HANDED_ONCE: &str = "Notez-le maintenant : il ne sera plus affiché. Il ne sert qu’à importer le fichier.";
+pub(super) const HANDED_ONCE: &str =
+    "Notez-le maintenant : il ne sera plus affiché. Il ne sert qu’à importer le fichier.";
 pub(super) const HANDED_FILE: &str = "Le fichier contient la clé du poste. Il peut être téléchargé pendant dix minutes, puis il est \
                                       oublié par le serveur. Effacez-le du poste une fois importé.";
 pub(super) const DOWNLOAD: &str = "Télécharger le certificat du poste";
@@ -147,7 +155,8 @@ pub(super) const REVOKE_YES: &str = "Oui, révoquer ce poste";
 // ---- codes ----
 
 pub(super) const FACTORS_TITLE: &str = "Codes à usage unique";
-pub(super) const FACTORS_TEXT: &str = "Un code complète le mot de passe quand vous vous connectez ici sans Pro Santé Connect.";
+pub(super) const FACTORS_TEXT: &str =
+    "Un code complète le mot de passe quand vous vous connectez ici sans Pro Santé Connect.";
 pub(super) const APP_HEADING: &str = "Application de codes";
 pub(super) const APP_NONE: &str = "Aucune application n’est en place. C’est le moyen le plus sûr : mettez-en une en place avec \
                                    votre téléphone.";
@@ -160,7 +169,8 @@ pub(super) const RECOVERY_HEADING: &str = "Codes de secours";
 pub(super) const RECOVERY_NEW: &str = "Créer de nouveaux codes de secours";
 pub(super) const RECOVERY_TEXT: &str = "Les anciens codes ne seront plus valables.";
 pub(super) const SETUP_TITLE: &str = "Mettre en place une application";
-pub(super) const SETUP_TEXT: &str = "Avec l’application de codes de votre téléphone, photographiez ce carré, ou recopiez la clé.";
+pub(super) const SETUP_TEXT: &str =
+    "Avec l’application de codes de votre téléphone, photographiez ce carré, ou recopiez la clé.";
 pub(super) const SETUP_QR: &str = "Code QR de la clé de l’application";
 pub(super) const SETUP_SECRET: &str = "Clé à recopier";
 pub(super) const SETUP_CODE: &str = "Code affiché par l’application";
@@ -309,7 +319,17 @@ fn time(wait: Duration) -> String {
 /// A day, from Unix seconds: `25 novembre 2026` (UTC, which is the day in France but for an hour or two).
 pub(super) fn day(seconds: i64) -> String {
     const MONTHS: [&str; 12] = [
-        "janvier", "février", "mars", "avril", "mai", "juin", "juillet", "août", "septembre", "octobre", "novembre",
+        "janvier",
+        "février",
+        "mars",
+        "avril",
+        "mai",
+        "juin",
+        "juillet",
+        "août",
+        "septembre",
+        "octobre",
+        "novembre",
         "décembre",
     ];
     let Ok(time) = jiff::Timestamp::from_second(seconds) else { return "–".to_owned() };

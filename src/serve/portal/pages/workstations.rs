@@ -35,7 +35,8 @@ fn row(device: &Device, token: &str) -> Markup {
         DeviceState::Replaced => texts::STATE_REPLACED,
         DeviceState::Expired => texts::STATE_EXPIRED,
     };
-    let renewal = html! { button type="submit" class="second" aria-label=(texts::renew_label(&device.name)) { (texts::RENEW) } };
+    let renewal =
+        html! { button type="submit" class="second" aria-label=(texts::renew_label(&device.name)) { (texts::RENEW) } };
     html! {
         tr {
             th scope="row" { (device.name) }
