@@ -23,7 +23,11 @@ fn claims(changes: Value) -> Result<Claims, serde_json::Error> {
     });
     let all = claims.as_object_mut().expect("an object");
     for (name, value) in changes.as_object().expect("an object") {
-        if value.is_null() { all.remove(name) } else { all.insert(name.clone(), value.clone()) };
+        if value.is_null() {
+            all.remove(name)
+        } else {
+            all.insert(name.clone(), value.clone())
+        };
     }
     serde_json::from_value(claims)
 }
