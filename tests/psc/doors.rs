@@ -120,7 +120,7 @@ async fn a_token_opens_what_its_person_is_on_the_access_list_of_and_nothing_else
     let own = format!("AUTHENTICATE XOAUTH2 {}", xoauth2(MAILBOX, "good"));
     let before = challenged(&mut client, &own, "", r#"{"status":"401""#).await;
     let change = caducee::accounts::AccountChange { access_list: Some(vec![grant]), ..Default::default() };
-    registry.change(house.server.account, &change).await.unwrap();
+    registry.set(house.server.account, &change).await.unwrap();
     client.ok(&own).await;
 
     let mut client = house.connect().await;
