@@ -8,26 +8,35 @@
 //!    once. Closing destroys the mailbox's key in the same commit that closes it.
 //! 3. Nobody learns from a refused login whether the address exists: the same work, the same time, the same answer.
 //!    A mailbox's state is told only to who has proved to be let in otherwise.
+//! 4. Rights are read anew at each decision ([`access`]). What takes a right, a credential or a mailbox away ends the sessions
+//!    that rest on it ([`sessions`]), whatever their door.
 //!
 //! This room calls `mail` (for the mailbox's lock and the sessions to be told); `mail` never calls this one.
 
+mod access;
+mod access_index;
 mod account;
 mod certificates;
 mod error;
-mod for_person;
+mod grants;
 mod hashing;
 mod life;
 mod login;
+mod passwords;
 pub mod psc;
 mod registry;
 mod rules;
+mod sessions;
 mod throttle;
 
+pub use access::SharedMailbox;
 pub use account::{Account, AccountChange, NewMailbox, right_of, right_record};
 pub use certificates::{CertificateBinding, CertificateFacts};
 pub use error::{AccountError, LoginError};
+pub use grants::Grantee;
 pub use hashing::HashingOptions;
 pub use login::{Login, Means};
 pub use registry::{AccountOptions, ListFilter, Registry};
 pub use rules::RuleBreach;
+pub use sessions::{Ending, OpenSession, SessionId, SessionTicket, Sessions};
 pub use throttle::ThrottleOptions;

@@ -101,12 +101,13 @@ async fn check(
         Credentials::Password { authorisation, user, password } => {
             // A password that is no text is nobody's; the same work is done for it.
             let password = password.expose_str().unwrap_or_default();
-            Ok(registry.verify_password(&user, Some(&authorisation), password, client.peer).await?)
+            // With the certificate of an enrolled workstation, where one was shown and holds.
+            let device = if client.chain.is_empty() { None } else { judge().ok().map(facts) };
+            Ok(registry.verify_password(&user, Some(&authorisation), password, device.as_ref(), client.peer).await?)
         }
         Credentials::Certificate { authorisation } => {
-            let PeerIdentity { fingerprint, subject, .. } = judge()?;
-            let facts = CertificateFacts { fingerprint, subject };
-            Ok(registry.verify_external(&facts, Some(&authorisation)).await?)
+            let certificate = facts(judge()?);
+            Ok(registry.verify_external(&certificate, Some(&authorisation)).await?)
         }
         Credentials::Token { user, token } => by_token(verifiers, &user, &token, client.chain).await,
     }
@@ -124,4 +125,8 @@ async fn by_token(
     let psc = verifiers.psc.current().ok_or(Refused::NoTokens)?;
     let person = psc.verify(token, chain.first().map(|leaf| leaf.as_ref())).await?;
     Ok(verifiers.registry.open_for_person(&person.national_id, user)?)
+}
+
+fn facts(PeerIdentity { fingerprint, subject, .. }: PeerIdentity) -> CertificateFacts {
+    CertificateFacts { fingerprint, subject }
 }

@@ -308,14 +308,22 @@ fn with_psc(changes: &[(&str, &str)]) -> Result<Config, Vec<Problem>> {
 #[test]
 fn pro_sante_connect_has_an_address_a_client_and_a_way_to_say_who_it_is() {
     with_psc(&[]).expect("all that is needed");
-    with_psc(&[("client_secret = \"\"", "client_secret = \"\""), ("validation = \"introspection\"", "validation = \"jwt\"")])
-        .expect("signatures need no secret");
+    with_psc(&[
+        ("client_secret = \"\"", "client_secret = \"\""),
+        ("validation = \"introspection\"", "validation = \"jwt\""),
+    ])
+    .expect("signatures need no secret");
     for (old, new, key, says) in [
         ("issuer = \"\"", "issuer = \"http://auth.example\"", "psc.issuer", "expected an https:// address"),
         ("issuer = \"\"", "issuer = \"https://auth.example/?a\"", "psc.issuer", "expected an https:// address"),
         ("client_id = \"\"", "client_id = \"\"", "psc.client_id", "required with psc.issuer"),
         ("client_secret = \"\"", "client_secret = \"\"", "psc.client_secret", "required to ask about tokens"),
-        ("anchors = [\"/etc/ssl/certs/ca-certificates.crt\"]", "anchors = []", "psc.anchors", "required with psc.issuer"),
+        (
+            "anchors = [\"/etc/ssl/certs/ca-certificates.crt\"]",
+            "anchors = []",
+            "psc.anchors",
+            "required with psc.issuer",
+        ),
         ("timeout = \"8s\"", "timeout = \"30s\"", "psc.deadline", "25s; expected 30s to 5m"),
         ("clock_skew = \"30s\"", "clock_skew = \"10m\"", "psc.clock_skew", "10m; expected 0s to 5m"),
         ("at_once = 100", "at_once = 0", "psc.at_once", "0; expected 1 to 10000"),

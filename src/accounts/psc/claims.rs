@@ -118,7 +118,8 @@ impl Rules {
     pub(super) fn judge(&self, claims: &Claims, now: i64) -> Result<(), TokenRefusal> {
         self.judge_common(claims, now)?;
         // RFC 8725 §3.11: one kind of token is no other.
-        if claims.typ.as_deref().is_some_and(|kind| !["Bearer", "at+jwt"].iter().any(|a| kind.eq_ignore_ascii_case(a))) {
+        if claims.typ.as_deref().is_some_and(|kind| !["Bearer", "at+jwt"].iter().any(|a| kind.eq_ignore_ascii_case(a)))
+        {
             return Err(TokenRefusal::Kind);
         }
         let is_for_us = claims.aud.as_ref().is_some_and(|named| self.audience.iter().any(|ours| named.has(ours)));

@@ -105,13 +105,7 @@ impl Psc {
 }
 
 impl Inner {
-    async fn redeem(
-        &self,
-        code: &str,
-        verifier: &Secret,
-        redirect_uri: &str,
-        nonce: &str,
-    ) -> Result<Person, PscError> {
+    async fn redeem(&self, code: &str, verifier: &Secret, redirect_uri: &str, nonce: &str) -> Result<Person, PscError> {
         let metadata = self.metadata().await?;
         let verifier = verifier.expose_str().ok_or(TokenRefusal::Code)?;
         let fields = [

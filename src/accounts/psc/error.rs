@@ -123,7 +123,9 @@ pub enum Trouble {
     #[error("it answered HTTP {0}")]
     Status(u16),
     /// It does not know us, or not by these credentials.
-    #[error("it does not accept our own credentials (HTTP {0}): see psc.client_id, psc.client_secret, psc.client_certificate")]
+    #[error(
+        "it does not accept our own credentials (HTTP {0}): see psc.client_id, psc.client_secret, psc.client_certificate"
+    )]
     Credentials(u16),
     /// It pointed elsewhere; a token goes nowhere else.
     #[error("it redirects, which is not followed")]

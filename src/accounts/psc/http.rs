@@ -270,7 +270,10 @@ mod tests {
     fn endpoints_are_https_addresses() {
         let endpoint = Endpoint::parse("https://psc.example:8443/realms/x/token?a=b").unwrap();
         assert_eq!((endpoint.host.as_str(), endpoint.port), ("psc.example", 8443));
-        assert_eq!((endpoint.authority.as_str(), endpoint.target.as_str()), ("psc.example:8443", "/realms/x/token?a=b"));
+        assert_eq!(
+            (endpoint.authority.as_str(), endpoint.target.as_str()),
+            ("psc.example:8443", "/realms/x/token?a=b")
+        );
         assert_eq!(Endpoint::parse("https://[::1]/x").map(|endpoint| endpoint.host).as_deref(), Some("::1"));
         for text in
             ["http://psc.example/", "https:///x", "https://u@psc.example/", "psc.example", "/token", "https://a/#b", ""]

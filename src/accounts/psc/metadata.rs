@@ -54,7 +54,8 @@ impl Document {
             return Err(Trouble::Nonsense("its configuration document is another issuer's"));
         }
         let read = |text: &str| {
-            Endpoint::parse(text).ok_or(Trouble::Nonsense("an endpoint of its configuration document is no https address"))
+            Endpoint::parse(text)
+                .ok_or(Trouble::Nonsense("an endpoint of its configuration document is no https address"))
         };
         let aliases = if with_certificate { self.mtls_endpoint_aliases } else { Aliases::default() };
         Ok(Metadata {
@@ -62,7 +63,12 @@ impl Document {
             token: read(&aliases.token_endpoint.unwrap_or(self.token_endpoint))?,
             userinfo: read(&aliases.userinfo_endpoint.unwrap_or(self.userinfo_endpoint))?,
             keys: read(&self.jwks_uri)?,
-            introspection: aliases.introspection_endpoint.or(self.introspection_endpoint).as_deref().map(read).transpose()?,
+            introspection: aliases
+                .introspection_endpoint
+                .or(self.introspection_endpoint)
+                .as_deref()
+                .map(read)
+                .transpose()?,
             end_session: self.end_session_endpoint.as_deref().map(read).transpose()?,
         })
     }

@@ -173,16 +173,11 @@ impl Psc {
             has_certificate: options.identity.is_some(),
         };
         let tls = tls_of(options.anchors, options.identity)?;
-        let bounds =
-            Bounds { connect: options.connect_timeout, whole: options.timeout, answer: options.max_answer };
+        let bounds = Bounds { connect: options.connect_timeout, whole: options.timeout, answer: options.max_answer };
         let breaker = Breaker::new(options.breaker_failures, options.breaker_pause, metrics.clone());
         let caller = Caller::new(Http::new(tls, bounds), breaker, options.at_once, options.retries, metrics.clone());
-        let rules = Rules {
-            issuer: options.issuer,
-            audience: options.audience,
-            acr: options.acr,
-            skew: options.clock_skew,
-        };
+        let rules =
+            Rules { issuer: options.issuer, audience: options.audience, acr: options.acr, skew: options.clock_skew };
         let inner = Inner {
             client,
             rules,
