@@ -25,7 +25,7 @@ const LIBRARIES: [(&str, &[&str]); 10] = [
     ("listenfd", &["serve"]),
     ("sd_notify", &["serve"]),
     ("hickory_resolver", &["serve"]),
-    ("rcgen", &["sandbox"]),
+    ("rcgen", &["accounts", "sandbox"]),
     ("prometheus_client", &["telemetry", "serve"]),
 ];
 

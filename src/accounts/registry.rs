@@ -11,7 +11,10 @@ use crate::store::{
 
 use super::account::kind_record;
 use super::certificates::CertificateIndex;
+use super::devices::{Authorities, DeviceOptions};
+use super::factors::FactorOptions;
 use super::hashing::{Hasher, HashingOptions};
+use super::notice::Outbox;
 use super::throttle::{Throttle, ThrottleOptions};
 use super::{Account, AccountChange, AccountError, NewMailbox, rules};
 
@@ -28,6 +31,10 @@ pub struct AccountOptions {
     pub hashing: HashingOptions,
     /// How failed logins are slowed down.
     pub throttle: ThrottleOptions,
+    /// Enrolled devices.
+    pub devices: DeviceOptions,
+    /// Second factors.
+    pub factors: FactorOptions,
 }
 
 /// Who people are. Cheap to clone.
@@ -42,6 +49,10 @@ struct Inner {
     hasher: Hasher,
     throttle: Throttle,
     certificates: CertificateIndex,
+    authorities: Authorities,
+    devices: DeviceOptions,
+    factors: FactorOptions,
+    outbox: Outbox,
     /// Read while a mailbox is created, written while a domain is taken away: neither comes between the other's steps.
     domains: tokio::sync::RwLock<()>,
 }
@@ -69,6 +80,10 @@ impl Registry {
             hasher: Hasher::new(options.hashing),
             throttle: Throttle::new(options.throttle),
             certificates: CertificateIndex::default(),
+            authorities: Authorities::default(),
+            devices: options.devices,
+            factors: options.factors,
+            outbox: Outbox::default(),
             domains: tokio::sync::RwLock::default(),
         };
         Self { inner: Arc::new(inner) }
@@ -93,6 +108,24 @@ impl Registry {
 
     pub(super) fn certificates(&self) -> &CertificateIndex {
         &self.inner.certificates
+    }
+
+    pub(super) fn authorities(&self) -> &Authorities {
+        &self.inner.authorities
+    }
+
+    /// Settings of enrolled devices.
+    pub fn device_options(&self) -> &DeviceOptions {
+        &self.inner.devices
+    }
+
+    /// Settings of second factors.
+    pub fn factor_options(&self) -> &FactorOptions {
+        &self.inner.factors
+    }
+
+    pub(super) fn outbox(&self) -> &Outbox {
+        &self.inner.outbox
     }
 
     // ---- domains ----

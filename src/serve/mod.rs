@@ -25,6 +25,6 @@ pub mod tls;
 mod watch;
 
 pub use connection::{Connection, ConnectionId, ConnectionIds};
-pub use secrets::{MasterKeyError, master_key_path, read_master_key};
+pub use secrets::{MasterKeyError, SecretError, master_key_path, read_master_key, read_secret, secret_path};
 pub use shared::Shared;
 pub use shutdown::{Shutdown, ShutdownSwitch, shutdown};

@@ -1,6 +1,7 @@
 //! `caducee mailbox`: the mailboxes, from their creation to their end.
 
 mod certificate;
+mod factor;
 mod fields;
 mod handling;
 mod show;
@@ -11,6 +12,7 @@ use clap::{Args, Subcommand};
 use hyper::Method;
 
 use self::certificate::CertificateVerb;
+use self::factor::FactorVerb;
 use self::fields::{ChangeArguments, CreateArguments};
 use super::client::{Client, ClientError, ServerArguments, path, query};
 use super::output::{Exit, Output};
@@ -55,6 +57,9 @@ enum Verb {
     /// The client certificates that open a mailbox
     #[command(subcommand)]
     Certificate(CertificateVerb),
+    /// What a holder shows beside the password
+    #[command(subcommand)]
+    Factor(FactorVerb),
 }
 
 #[derive(Args, Debug)]
@@ -137,6 +142,7 @@ impl Verb {
             Self::Close(arguments) => close(arguments, client, output).await?,
             Self::Password(arguments) => password(arguments, client, output).await?,
             Self::Certificate(verb) => verb.run(client, output).await?,
+            Self::Factor(verb) => verb.run(client, output).await?,
         }
         Ok(Exit::Done)
     }
