@@ -11,7 +11,7 @@ use caducee::accounts::devices::{
 use caducee::accounts::notice::NoticeInbox;
 use caducee::accounts::{AccountError, AccountOptions, By, NewMailbox, Registry};
 use caducee::mss::{Kind, MailboxState};
-use caducee::store::{AccountId, Credential, CredentialKey, SecretKey};
+use caducee::store::{AccessGrant, AccessRight, AccountId, Credential, CredentialKey, SecretKey};
 
 use crate::support::{Directory, House, account_options, address, new_mailbox, structure};
 
@@ -290,8 +290,15 @@ async fn only_open_mailboxes_of_people_have_devices() {
     let app = house.create(NewMailbox::new(address("labo"), Kind::App, structure())).await.id;
     assert!(matches!(house.registry.enrol_device(app, made("PC")).await, Err(DeviceError::NotForKind(Kind::App))));
     let org = house.create(NewMailbox::new(address("secretariat"), Kind::Org, structure())).await.id;
-    let new = NewDevice { person: Some("899700000002".into()), ..made("PC") };
-    let enrolled = house.registry.enrol_device(org, new).await.unwrap();
+    let of = |person: Option<&str>| NewDevice { person: person.map(str::to_owned), ..made("PC") };
+    let anonymous = house.registry.enrol_device(org, of(None)).await;
+    assert!(matches!(anonymous, Err(DeviceError::NobodyNamed)), "{anonymous:?}");
+    let stranger = house.registry.enrol_device(org, of(Some("899700000002"))).await;
+    assert!(matches!(stranger, Err(DeviceError::NoRights)), "{stranger:?}");
+    let grant =
+        AccessGrant { person: "899700000002".into(), rights: vec![AccessRight::Read], ..AccessGrant::default() };
+    house.registry.grant(org, grant).await.unwrap();
+    let enrolled = house.registry.enrol_device(org, of(Some("899700000002"))).await.unwrap();
     assert_eq!(enrolled.device.person.as_deref(), Some("899700000002"));
     house.registry.suspend(org, "").await.unwrap();
     let outcome = house.registry.enrol_device(org, made("autre")).await;

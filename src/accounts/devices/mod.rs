@@ -28,7 +28,7 @@ pub use records::{Device, DeviceState};
 use super::notice::{By, Notice};
 use super::{Account, AccountError, Registry, secret_text};
 use crate::mss::{Kind, MailboxState};
-use crate::store::{AccountId, CommitError, SealError, StoreError};
+use crate::store::{AccountId, CommitError, CredentialKey, SealError, StoreError};
 use records::{NewCredential, checked_name};
 
 /// Settings of enrolled devices. Times in seconds.
@@ -86,7 +86,7 @@ pub enum Pkcs12Form {
 pub struct NewDevice {
     /// What people call it: `PC du secrétariat`.
     pub name: String,
-    /// National id of the person who enrols it; `None`: an administrator did, for the holder.
+    /// National id of the person whose device it is; `None`: the mailbox's holder.
     pub person: Option<String>,
     /// Its key.
     pub key: DeviceKey,
@@ -147,6 +147,12 @@ pub enum DeviceError {
     /// Software shows a certificate of IGC-Santé (MSSanté §4).
     #[error("a mailbox of kind {0} has no enrolled devices: it is opened by certificates of IGC-Santé")]
     NotForKind(Kind),
+    /// A shared mailbox's device is a person's, and none is named.
+    #[error("a device of a shared mailbox is a person's: name them (MSSanté §4)")]
+    NobodyNamed,
+    /// The person may do nothing in the mailbox.
+    #[error("the person neither holds the mailbox nor stands on its access list")]
+    NoRights,
     /// The certification request will not do.
     #[error("the certification request: {0}")]
     BadRequest(&'static str),
@@ -207,10 +213,11 @@ impl Registry {
     pub async fn enrol_device(&self, id: AccountId, new: NewDevice) -> Result<Enrolled, DeviceError> {
         let name = checked_name(&new.name)?;
         let account = self.account_for_devices(id)?;
+        let person = self.person_of_device(&account, new.person)?;
         // Before a key is made for nothing; the commit asks again.
         self.room_for_device(id, &name)?;
         let issued = self.issue(&account, &name, new.key).await?;
-        let credential = NewCredential { name: name.clone(), person: new.person, replaces: None };
+        let credential = NewCredential { name: name.clone(), person, replaces: None };
         let device = self.put_device(id, credential, &issued.certificate, issued.expires_at).await?;
         tracing::info!(account = %id, number = device.number, serial = device.serial, "device enrolled");
         self.tell(&account, Notice::DeviceEnrolled { device: name, until: issued.expires_at });
@@ -230,12 +237,12 @@ impl Registry {
     ) -> Result<Enrolled, DeviceError> {
         let account = self.account_for_devices(id)?;
         let before = self.device(id, number)?;
+        let person = self.person_of_device(&account, before.person.clone())?;
         let issued = self.issue(&account, &before.name, key).await?;
-        let credential =
-            NewCredential { name: before.name.clone(), person: before.person.clone(), replaces: Some((number, old)) };
+        let credential = NewCredential { name: before.name.clone(), person, replaces: Some((number, old)) };
         let device = self.put_device(id, credential, &issued.certificate, issued.expires_at).await?;
         if old == OldCertificate::Now {
-            self.device_gone(id, number);
+            self.end_sessions_by(CredentialKey { account: id, number });
         }
         tracing::info!(account = %id, number = device.number, replaces = number, "device renewed");
         self.tell(&account, Notice::DeviceRenewed { device: before.name, until: issued.expires_at });
@@ -250,7 +257,6 @@ impl Registry {
         let account = self.by_id(id)?.ok_or(AccountError::NoAccount)?;
         let device = self.device(id, number)?;
         self.remove_device(id, number).await?;
-        self.device_gone(id, number);
         tracing::info!(account = %id, number, serial = device.serial, ?by, "device revoked");
         self.tell(&account, Notice::DeviceRevoked { device: device.name.clone(), by });
         Ok(device)
@@ -263,6 +269,14 @@ impl Registry {
             (_, MailboxState::Open) => Ok(account),
             (_, state) => Err(DeviceError::NotOpen(state)),
         }
+    }
+
+    /// The person whose device it is: the holder, where nobody else is named. Nobody opens a shared mailbox without a name of
+    /// their own (MSSanté §4), and nobody enrols what would open nothing.
+    fn person_of_device(&self, account: &Account, given: Option<String>) -> Result<String, DeviceError> {
+        let person = given.or_else(|| account.data.holder.national_id.clone()).ok_or(DeviceError::NobodyNamed)?;
+        let rights = self.rights_of(&person, account)?;
+        if rights.is_empty() { Err(DeviceError::NoRights) } else { Ok(person) }
     }
 
     /// Signs a certificate for a device and puts it into the form that the device takes.

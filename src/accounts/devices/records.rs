@@ -23,7 +23,7 @@ pub struct Device {
     pub number: u32,
     /// What people call it.
     pub name: String,
-    /// National id of the person who enrolled it; `None`: an administrator.
+    /// National id of the person whose device it is.
     pub person: Option<String>,
     /// SHA-256 of its certificate's DER, in lower-case hexadecimal.
     pub fingerprint: String,
@@ -64,7 +64,7 @@ impl DeviceState {
 /// A device's credential to be written.
 pub(super) struct NewCredential {
     pub(super) name: String,
-    pub(super) person: Option<String>,
+    pub(super) person: String,
     /// The device whose place it takes, and when that one ends.
     pub(super) replaces: Option<(u32, OldCertificate)>,
 }
@@ -149,7 +149,7 @@ impl Registry {
             let credential = Credential {
                 kind: kind.clone(),
                 label: new.name.clone(),
-                person: new.person.clone(),
+                person: Some(new.person.clone()),
                 created_at: now,
                 last_used_at: None,
                 expires_at: Some(expires_at),

@@ -168,6 +168,7 @@ fn of_device(error: DeviceError) -> Problem {
         DeviceError::BadName(_) => told(Rule::BadField).at("name"),
         DeviceError::NameTaken => told(Rule::DeviceExists).at("name"),
         DeviceError::TooMany(_) => told(Rule::TooManyDevices),
+        DeviceError::NobodyNamed | DeviceError::NoRights => told(Rule::BadField).at("person"),
         DeviceError::NotForKind(_) => told(Rule::NotForKind),
         DeviceError::BadRequest(_) => told(Rule::BadCertificateRequest).at("request"),
         DeviceError::NotOpen(_) => told(Rule::WrongState),

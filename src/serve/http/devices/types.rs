@@ -41,7 +41,7 @@ pub struct Device {
     pub id: u64,
     /// What people call it.
     pub name: String,
-    /// National id of the person who enrolled it, or for whom it was; absent: the mailbox's holder.
+    /// National id of the person whose device it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub person: Option<String>,
     /// `valid`, `replaced` (renewed; this certificate goes on until it ends), `expired`.
