@@ -27,7 +27,7 @@ const LIBRARIES: [(&str, &[&str]); 12] = [
     ("listenfd", &["serve"]),
     ("sd_notify", &["serve"]),
     ("hickory_resolver", &["serve"]),
-    ("rcgen", &["sandbox"]),
+    ("rcgen", &["accounts", "sandbox"]),
     ("prometheus_client", &["telemetry", "serve"]),
 ];
 

@@ -7,7 +7,7 @@ use super::Config;
 use toml::{Table, Value};
 
 /// Keys that are only read at start. A section's name stands for all its keys.
-const NEED_RESTART: [&str; 21] = [
+const NEED_RESTART: [&str; 24] = [
     "server.name",
     "server.workers",
     "store",
@@ -26,6 +26,9 @@ const NEED_RESTART: [&str; 21] = [
     "limits.mime_depth",
     "limits.mime_parts",
     "accounts",
+    "devices",
+    "codes",
+    "notices",
     "admin",
     "metrics.listen",
     "log.format",

@@ -12,7 +12,9 @@
 //! Relative paths are relative to the configuration file's directory.
 
 mod changes;
+pub mod devices;
 pub mod human;
+pub mod notices;
 pub mod portal;
 pub mod psc;
 pub mod sections;
@@ -63,6 +65,12 @@ pub struct Config {
     pub accounts: sections::Accounts,
     /// Pro Santé Connect.
     pub psc: psc::Psc,
+    /// Enrolled workstations and phones.
+    pub devices: devices::Devices,
+    /// Codes that holders show beside their password.
+    pub codes: devices::Codes,
+    /// What holders are told outside of the trust space.
+    pub notices: notices::Notices,
     /// The administration API.
     pub admin: sections::Admin,
     /// Metrics and health.
@@ -166,6 +174,8 @@ impl Config {
         tls.crls.iter_mut().chain(&mut tls.mailbox.crls).for_each(anchor_text);
         anchor_text(&mut trust.source);
         anchor_text(&mut self.seal.master_key);
+        self.notices.anchors.iter_mut().for_each(anchor);
+        anchor_text(&mut self.notices.password);
         self
     }
 }

@@ -3,7 +3,7 @@
 use super::psc::Validation;
 use super::sending::{Queue, host_and_port};
 use super::source::{Problem, Source};
-use super::{Config, human, is_address};
+use super::{Config, devices, human, is_address, notices};
 use crate::mss::{Address, Domain};
 use crate::telemetry::logging::check_level;
 use std::net::{IpAddr, SocketAddr};
@@ -30,18 +30,20 @@ pub(super) fn problems(config: &Config, source: &Source<'_>) -> Vec<Problem> {
     queue(config, &mut found);
     relay(config, &mut found);
     psc(config, &mut found);
+    devices::problems(&config.devices, &config.codes, &mut found);
+    notices::problems(&config.notices, &mut found);
     found.problems
 }
 
 /// Collects problems.
-struct Found<'s, 't> {
+pub(super) struct Found<'s, 't> {
     source: &'s Source<'t>,
     problems: Vec<Problem>,
 }
 
 impl Found<'_, '_> {
     /// Notes a problem of `key` unless `fine`.
-    fn check(&mut self, fine: bool, key: &str, message: impl FnOnce() -> String) {
+    pub(super) fn check(&mut self, fine: bool, key: &str, message: impl FnOnce() -> String) {
         if !fine {
             self.problems.push(self.source.problem(key, message()));
         }
