@@ -17,6 +17,7 @@
 
 mod check;
 pub mod client;
+mod dns;
 mod domain;
 pub mod export;
 pub mod files;
@@ -51,6 +52,7 @@ struct CommandLine {
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(check::Check),
+    Dns(dns::DnsCommand),
     Domain(domain::DomainCommand),
     Follow(follow::Follow),
     Mailbox(mailbox::MailboxCommand),
@@ -69,6 +71,7 @@ enum Command {
 pub fn run() -> ExitCode {
     match CommandLine::parse().command {
         Command::Check(check) => check.run(),
+        Command::Dns(dns) => dns.run(),
         Command::Domain(domain) => domain.run(),
         Command::Follow(follow) => follow.run(),
         Command::Mailbox(mailbox) => mailbox.run(),

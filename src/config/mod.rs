@@ -12,6 +12,7 @@
 //! Relative paths are relative to the configuration file's directory.
 
 mod changes;
+pub mod fronts;
 pub mod human;
 pub mod sections;
 pub mod sending;
@@ -45,6 +46,12 @@ pub struct Config {
     pub imap: sections::Imap,
     /// The door of those who send.
     pub submission: sending::Submission,
+    /// How people and software log in.
+    pub logins: fronts::Logins,
+    /// Further listeners, with ways of logging in of their own.
+    pub fronts: Vec<fronts::Front>,
+    /// By which names and ports we are reached.
+    pub published: fronts::Published,
     /// How long and how often a message is tried.
     pub queue: sending::Queue,
     /// How other operators' servers are found and spoken to.
