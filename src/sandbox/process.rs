@@ -175,7 +175,7 @@ fn configuration(operator: &Operator, ports: Ports, (other, port): (&Operator, u
     let (id, name, signer) = (operator.id, operator.subject.cn, cast::LIST_SIGNER_CN);
     let citizens = cast::CITIZENS;
     let other = other.domain;
-    let Ports { smtp, imap, imaps, metrics, submission, submissions, .. } = ports;
+    let Ports { smtp, imap, imaps, metrics, submission, submissions, authcli_imap, authcli_submission, .. } = ports;
     format!(
         r#"# Written by `caducee sandbox` at every start: changes made here do not last.
 
@@ -236,6 +236,18 @@ socket = "admin.sock"
 
 [metrics]
 listen = ["127.0.0.1:{metrics}"]
+
+[published]
+authcli = {{ imap = {authcli_imap}, imaps = 0, submission = {authcli_submission}, submissions = 0 }}
+psc = {{ imap = {imap}, imaps = {imaps}, submission = {submission}, submissions = {submissions} }}
+
+# The front of applications: a certificate is required, and nothing else lets in.
+[[fronts]]
+name = "authcli"
+imap = ["127.0.0.1:{authcli_imap}"]
+submission = ["127.0.0.1:{authcli_submission}"]
+certificates = "require"
+ways = ["certificate"]
 "#
     )
 }
@@ -255,6 +267,8 @@ mod tests {
             submission: 10_587,
             submissions: 10_465,
             https: 10_443,
+            authcli_imap: 10_144,
+            authcli_submission: 10_588,
         };
         let [a, b] = cast::operators();
         for (operator, other) in [(&a, &b), (&b, &a)] {
