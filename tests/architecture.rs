@@ -21,7 +21,7 @@ const LIBRARIES: [(&str, &[&str]); 12] = [
     ("crc32c", &["store"]),
     ("clap", &["cli"]),
     ("comfy_table", &["cli"]),
-    ("axum", &["serve"]),
+    ("axum", &["serve", "sandbox"]),
     ("maud", &["serve"]),
     ("qrcodegen", &["serve"]),
     ("listenfd", &["serve"]),

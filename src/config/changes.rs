@@ -7,7 +7,7 @@ use super::Config;
 use toml::{Table, Value};
 
 /// Keys that are only read at start. A section's name stands for all its keys.
-const NEED_RESTART: [&str; 24] = [
+const NEED_RESTART: [&str; 26] = [
     "server.name",
     "server.workers",
     "store",
@@ -19,6 +19,8 @@ const NEED_RESTART: [&str; 24] = [
     "submission.listen",
     "submission.listen_tls",
     "portal.listen",
+    "fronts",
+    "published.autoconfig_listen",
     "queue",
     "relay.dns",
     "citizens",

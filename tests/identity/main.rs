@@ -7,5 +7,7 @@
 mod support;
 
 mod courriel;
+mod dns;
+mod fronts;
 mod look_alike;
 mod psc;

@@ -10,6 +10,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 
 use super::Portal;
+use crate::serve::front::Front;
 use crate::serve::{Connection, Shared};
 use crate::telemetry::Door;
 
@@ -23,7 +24,7 @@ pub(super) struct Peer(pub(super) IpAddr);
 /// Serves one connection until its end, or until the server stops: then the request under way is still answered.
 pub async fn serve(portal: Arc<Portal>, shared: Arc<Shared>, connection: Connection) {
     let Connection { stream, peer, permit, .. } = connection;
-    let Ok(stream) = shared.accept_client(Door::Portal, stream).await else { return };
+    let Ok(stream) = shared.accept_client(Door::Portal, &Front::portal(), stream).await else { return };
     let router = portal.router.clone().layer(Extension(Peer(peer.ip().to_canonical())));
     let head = shared.config.load().portal.request_timeout;
     let connection = http1::Builder::new()

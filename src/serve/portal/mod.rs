@@ -47,6 +47,7 @@ use self::refusal::Refusal;
 use self::sessions::Sessions;
 use self::visit::Seal;
 use crate::serve::Shared;
+use crate::serve::published::autoconfig::{self, Autoconfig};
 
 /// The page as a door of the server: made once, shared by its connections.
 pub struct Portal {
@@ -106,11 +107,21 @@ fn router(desk: &Arc<Desk>) -> Router {
         .route("/mot-de-passe", get(password::ask).post(password::set))
         .route("/aide", get(workstations::guide))
         .route("/style.css", get(async || ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], STYLE).into_response()))
+        .with_state(Arc::clone(desk))
+        .merge(autoconfig(desk))
         .fallback(async || Refusal::no_such_page())
         .method_not_allowed_fallback(async || Refusal::no_such_page())
         .layer(DefaultBodyLimit::disable())
         .layer(from_fn_with_state(Arc::clone(desk), frame::around))
-        .with_state(Arc::clone(desk))
+}
+
+/// Autoconfiguration lives at the same door: the hosts that mail programs ask for it lead here.
+fn autoconfig(desk: &Arc<Desk>) -> Router {
+    let shared = Arc::clone(&desk.shared);
+    autoconfig::router(Autoconfig {
+        registry: shared.registry.clone(),
+        config: Arc::new(move || shared.config.load_full()),
+    })
 }
 
 /// The one style sheet.

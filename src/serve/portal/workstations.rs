@@ -180,11 +180,12 @@ impl Desk {
     /// What a mail program is to be told.
     fn settings(&self, address: &crate::mss::Address) -> guide_page::Settings {
         let config = self.shared.config.load();
-        let port = |addresses: &[std::net::SocketAddr]| addresses.first().map(std::net::SocketAddr::port);
+        let published = &config.published.psc;
+        let named = Some(&published.host).filter(|host| !host.is_empty());
         guide_page::Settings {
-            host: config.server.name.clone(),
-            imap: port(&config.imap.listen_tls),
-            submission: port(&config.submission.listen_tls),
+            host: named.unwrap_or(&config.server.name).clone(),
+            imap: published.imaps,
+            submission: published.submissions,
             user: address.to_string(),
         }
     }

@@ -7,8 +7,10 @@ use super::super::texts;
 /// What a mail program is to be told.
 pub(in super::super) struct Settings {
     pub(in super::super) host: String,
-    pub(in super::super) imap: Option<u16>,
-    pub(in super::super) submission: Option<u16>,
+    /// 0: not offered.
+    pub(in super::super) imap: u16,
+    /// 0: not offered.
+    pub(in super::super) submission: u16,
     pub(in super::super) user: String,
 }
 
@@ -19,8 +21,8 @@ pub(in super::super) fn guide(settings: &Settings) -> Markup {
             h2 { (texts::GUIDE_SETTINGS) }
             dl {
                 dt { (texts::GUIDE_HOST) } dd { (settings.host) }
-                @if let Some(port) = settings.imap { dt { (texts::GUIDE_IMAP) } dd { (port) } }
-                @if let Some(port) = settings.submission { dt { (texts::GUIDE_SUBMISSION) } dd { (port) } }
+                @if settings.imap != 0 { dt { (texts::GUIDE_IMAP) } dd { (settings.imap) } }
+                @if settings.submission != 0 { dt { (texts::GUIDE_SUBMISSION) } dd { (settings.submission) } }
                 dt { (texts::GUIDE_USER) } dd { (settings.user) }
                 dt { (texts::GUIDE_AUTH) } dd { (texts::GUIDE_AUTH_VALUE) }
             }
