@@ -106,6 +106,8 @@ def enrol():
         assert browser.read("h1") == "Connexion"
         browser.click("a[href='/psc']")
         browser.click(f"button[name='person'][value='{national_id}']")
+        assert browser.read("h1") == "Choisir une boîte aux lettres", browser.text()
+        browser.click(f"button[aria-label='Ouvrir {address}']")
         assert browser.read("h1") == "Postes et téléphones", browser.text()
         assert address in browser.text()
         browser.click("a[href='/postes/nouveau']")

@@ -10,4 +10,5 @@ mod courriel;
 mod dns;
 mod fronts;
 mod look_alike;
+mod portal;
 mod psc;

@@ -16,7 +16,7 @@ use super::refusal::Refusal;
 use super::sessions::Stage;
 use super::visit::{Chooser, Cookie, Owing, Purpose, Visitor};
 use super::{Desk, texts};
-use crate::accounts::FactorUsed;
+use crate::accounts::factors::FactorUsed;
 
 type Answer = Result<Response, Refusal>;
 

@@ -16,7 +16,8 @@ use super::refusal::Refusal;
 use super::sessions::Stage;
 use super::visit::{Holder, Visitor};
 use super::{Desk, texts};
-use crate::accounts::{AccountError, By, Notice};
+use crate::accounts::notice::Notice;
+use crate::accounts::{AccountError, By};
 
 type Answer = Result<Response, Refusal>;
 

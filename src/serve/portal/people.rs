@@ -8,10 +8,9 @@ use zeroize::Zeroizing;
 
 use super::refusal::Refusal;
 use super::{Desk, texts};
-use crate::accounts::{
-    Account, Device, DeviceCredentials, DeviceError, DeviceKey, Ending, Enrolled, FactorError, Login, LoginError,
-    Means, Pkcs12Form, SessionTicket, SharedMailbox,
-};
+use crate::accounts::devices::{Device, DeviceCredentials, DeviceError, DeviceKey, Enrolled, Pkcs12Form};
+use crate::accounts::factors::FactorError;
+use crate::accounts::{Account, Ending, Login, LoginError, Means, SessionTicket, SharedMailbox};
 use crate::mss::{Address, MailboxState, Right, Rights};
 use crate::store::{AccountId, CredentialKind};
 use crate::telemetry::{AccountLabel, Door};
@@ -205,6 +204,7 @@ impl From<DeviceError> for Refusal {
             DeviceError::BadRequest(_) => conflict(texts::BAD_CSR.to_owned()),
             DeviceError::NotForKind(_) => conflict(texts::NOT_FOR_KIND.to_owned()),
             DeviceError::NotOpen(_) => Refusal::new(StatusCode::CONFLICT, texts::NOT_OPEN_TITLE, texts::NOT_OPEN),
+            DeviceError::NobodyNamed | DeviceError::NoRights => Refusal::not_yours(),
             DeviceError::Account(error) => error.into(),
             error @ (DeviceError::Crypto(_) | DeviceError::Sealed(_)) => Refusal::internal(error),
         }

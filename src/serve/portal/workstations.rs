@@ -14,7 +14,8 @@ use super::people::{Handed, Mishap, key_of};
 use super::refusal::Refusal;
 use super::visit::Holder;
 use super::{Desk, texts};
-use crate::accounts::{By, NewDevice, OldCertificate, Pkcs12Form};
+use crate::accounts::By;
+use crate::accounts::devices::{NewDevice, OldCertificate, Pkcs12Form};
 
 type Answer = Result<Response, Refusal>;
 

@@ -39,6 +39,7 @@ use super::front::Front;
 use super::smtp::{Driver, IDLE_COMMANDS, Link, now};
 use super::{Connection, Shared};
 use crate::telemetry::Door;
+use crate::wire::sasl::Mechanism;
 use crate::wire::smtp::receiver::{FutureRelease, Limits, Role, Settings, Submission};
 
 /// Serves one connection to its end.

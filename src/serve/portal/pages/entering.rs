@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::super::people::Newcomer;
 use super::super::texts;
 use super::{form, said, wrong};
-use crate::accounts::Factors;
+use crate::accounts::factors::Factors;
 
 /// The two ways in.
 pub(in super::super) fn login(token: &str, has_psc: bool, problem: Option<&str>, address: &str) -> Markup {

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::super::{qr, texts};
 use super::{form, said, wrong};
-use crate::accounts::{AuthenticatorSetup, Factors, RecoveryCodes};
+use crate::accounts::factors::{AuthenticatorSetup, Factors, RecoveryCodes};
 
 /// What is set up, and what can be.
 pub(in super::super) fn show(factors: &Factors, token: &str) -> Markup {

@@ -6,7 +6,7 @@ use super::super::people::Handed;
 use super::super::texts::{self, day};
 use super::super::workstations::NameForm;
 use super::{form, said, wrong};
-use crate::accounts::{Device, DeviceState};
+use crate::accounts::devices::{Device, DeviceState};
 
 /// All of them.
 pub(in super::super) fn list(devices: &[Device], done: Option<&str>, token: &str) -> Markup {
