@@ -232,8 +232,8 @@ def an_application_for_codes_is_set_up_and_used_and_recovery_codes_are_good_once
     wrong = "000000" if totp(secret) != "000000" else "000001"
     expect(who.send("/codes/application/confirmation", code=wrong), 422, "faux")
     expect(who.send("/codes/application/confirmation", code=totp(secret)), 200, "L’application est en place")
-    recovery = re.findall(r"[A-Z0-9]{4,}(?:-[A-Z0-9]{4,})*", who.page.by_id["codes"].upper())
-    assert len(recovery) >= 8, who.page.by_id["codes"]
+    recovery = re.findall(r"[a-z0-9]{6}-[a-z0-9]{6}-[a-z0-9]{6}", who.page.by_id["codes"])
+    assert len(recovery) == 10, who.page.by_id["codes"]
 
     used = totp(secret)
     other = browser()

@@ -204,7 +204,8 @@ impl From<DeviceError> for Refusal {
             DeviceError::BadRequest(_) => conflict(texts::BAD_CSR.to_owned()),
             DeviceError::NotForKind(_) => conflict(texts::NOT_FOR_KIND.to_owned()),
             DeviceError::NotOpen(_) => Refusal::new(StatusCode::CONFLICT, texts::NOT_OPEN_TITLE, texts::NOT_OPEN),
-            DeviceError::NobodyNamed | DeviceError::NoRights => Refusal::not_yours(),
+            DeviceError::NoRights => Refusal::not_yours(),
+            DeviceError::NobodyNamed => conflict(texts::NOBODY_NAMED.to_owned()),
             DeviceError::Account(error) => error.into(),
             error @ (DeviceError::Crypto(_) | DeviceError::Sealed(_)) => Refusal::internal(error),
         }

@@ -91,10 +91,10 @@ impl Sessions {
         self.table().remove(key)
     }
 
-    /// Lays a workstation's file ready.
-    pub(super) fn lay_ready(&self, key: &SessionKey, made: Arc<Made>, now: Instant) {
+    /// Lays a workstation's file ready, or nothing; what lay there is forgotten.
+    pub(super) fn lay_ready(&self, key: &SessionKey, made: Option<Arc<Made>>, now: Instant) {
         if let Some(session) = self.table().get_mut(key) {
-            session.parcel = Some((made, now + PARCEL));
+            session.parcel = made.map(|made| (made, now + PARCEL));
         }
     }
 
@@ -192,14 +192,14 @@ mod tests {
         let at = |seconds| start + Duration::from_secs(seconds);
         sessions.open(key(1), choosing(), LIMITS, start);
         let made = made();
-        sessions.lay_ready(&key(1), Arc::clone(&made), start);
+        sessions.lay_ready(&key(1), Some(Arc::clone(&made)), start);
         assert!(sessions.find(&key(1), LIMITS, at(599)).unwrap().parcel().is_some());
         assert!(sessions.find(&key(1), LIMITS, at(600)).unwrap().parcel().is_none());
         assert_eq!(Arc::strong_count(&made), 1, "nothing holds it any more");
-        sessions.lay_ready(&key(1), Arc::clone(&made), at(600));
+        sessions.lay_ready(&key(1), Some(Arc::clone(&made)), at(600));
         sessions.sweep(LIMITS, at(1200));
         assert_eq!(Arc::strong_count(&made), 1);
-        sessions.lay_ready(&key(1), Arc::clone(&made), at(1200));
+        sessions.lay_ready(&key(1), Some(Arc::clone(&made)), at(1200));
         assert!(sessions.close(&key(1)).is_some());
         assert_eq!(Arc::strong_count(&made), 1);
     }

@@ -1,6 +1,7 @@
 //! Workstations: the list, a new one, its file, renewing, revoking; and how a mail program takes the file in.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
@@ -100,9 +101,11 @@ impl Desk {
     /// Shows what was made, once; a file is laid ready for this session to fetch.
     fn hand_over(&self, holder: &Holder, handed: Handed) -> Response {
         let body = page::handed(&handed);
-        if let Handed::File { made, .. } = handed {
-            self.sessions.lay_ready(&holder.cookie.key(), made, std::time::Instant::now());
-        }
+        let made = match handed {
+            Handed::File { made, .. } => Some(made),
+            Handed::Text { .. } => None,
+        };
+        self.sessions.lay_ready(&holder.cookie.key(), made, Instant::now());
         self.inner_page(holder, StatusCode::OK, texts::HANDED_TITLE, &body)
     }
 }
