@@ -175,7 +175,7 @@ fn configuration(operator: &Operator, ports: Ports, (other, port): (&Operator, u
     let (id, name, signer) = (operator.id, operator.subject.cn, cast::LIST_SIGNER_CN);
     let citizens = cast::CITIZENS;
     let other = other.domain;
-    let Ports { smtp, imap, imaps, metrics, submission, submissions } = ports;
+    let Ports { smtp, imap, imaps, metrics, submission, submissions, .. } = ports;
     format!(
         r#"# Written by `caducee sandbox` at every start: changes made here do not last.
 
@@ -254,6 +254,7 @@ mod tests {
             metrics: 10_912,
             submission: 10_587,
             submissions: 10_465,
+            https: 10_443,
         };
         let [a, b] = cast::operators();
         for (operator, other) in [(&a, &b), (&b, &a)] {

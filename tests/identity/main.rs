@@ -1,0 +1,11 @@
+//! Who people are, from outside: Pro Santé Connect, its look-alike, certificates, devices, shared mailboxes; by other people's
+//! programs against the sandbox.
+
+#![allow(clippy::unwrap_used, unreachable_pub)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod courriel;
+mod look_alike;
+mod psc;
