@@ -9,3 +9,4 @@ mod support;
 mod courriel;
 mod look_alike;
 mod psc;
+mod tokens;
