@@ -157,6 +157,7 @@ impl Registry {
         for (key, _) in self.store().scan::<Credential>(CredentialKey::of(id), usize::MAX)? {
             batch.delete::<Credential>(&key);
         }
+        batch.delete::<store::SecondFactor>(&id);
         Ok(())
     }
 

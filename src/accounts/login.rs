@@ -126,7 +126,9 @@ impl Registry {
     ) -> Result<Login, LoginError> {
         let fingerprint = certificate.fingerprint.clone();
         let means = match credential.kind {
-            CredentialKind::Device { .. } if !self.device_alone() => return Err(LoginError::NeedsPassword),
+            CredentialKind::Device { .. } if !self.device_options().certificate_alone => {
+                return Err(LoginError::NeedsPassword);
+            }
             CredentialKind::Device { .. } => Means::Device { fingerprint },
             _ => Means::Certificate { fingerprint },
         };

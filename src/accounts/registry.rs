@@ -12,7 +12,10 @@ use crate::store::{
 use super::access_index::AccessIndex;
 use super::account::kind_record;
 use super::certificates::CertificateIndex;
+use super::devices::{Authorities, DeviceOptions};
+use super::factors::FactorOptions;
 use super::hashing::{Hasher, HashingOptions};
+use super::notice::Outbox;
 use super::sessions::Sessions;
 use super::throttle::{Throttle, ThrottleOptions};
 use super::{Account, AccountChange, AccountError, NewMailbox, rules};
@@ -30,8 +33,10 @@ pub struct AccountOptions {
     pub hashing: HashingOptions,
     /// How failed logins are slowed down.
     pub throttle: ThrottleOptions,
-    /// An enrolled workstation's certificate opens its mailbox alone, without the password (SASL EXTERNAL).
-    pub device_alone: bool,
+    /// Enrolled devices.
+    pub devices: DeviceOptions,
+    /// Second factors.
+    pub factors: FactorOptions,
 }
 
 /// Who people are. Cheap to clone.
@@ -45,8 +50,11 @@ struct Inner {
     room: MailRoom,
     hasher: Hasher,
     throttle: Throttle,
-    device_alone: bool,
     certificates: CertificateIndex,
+    authorities: Authorities,
+    devices: DeviceOptions,
+    factors: FactorOptions,
+    outbox: Outbox,
     access: AccessIndex,
     sessions: Sessions,
     /// Read while a mailbox is created, written while a domain is taken away: neither comes between the other's steps.
@@ -75,8 +83,11 @@ impl Registry {
             room,
             hasher: Hasher::new(options.hashing),
             throttle: Throttle::new(options.throttle),
-            device_alone: options.device_alone,
             certificates: CertificateIndex::default(),
+            authorities: Authorities::default(),
+            devices: options.devices,
+            factors: options.factors,
+            outbox: Outbox::default(),
             access: AccessIndex::default(),
             sessions: Sessions::default(),
             domains: tokio::sync::RwLock::default(),
@@ -110,12 +121,26 @@ impl Registry {
         &self.inner.certificates
     }
 
-    pub(super) fn access(&self) -> &AccessIndex {
-        &self.inner.access
+    pub(super) fn authorities(&self) -> &Authorities {
+        &self.inner.authorities
     }
 
-    pub(super) fn device_alone(&self) -> bool {
-        self.inner.device_alone
+    /// Settings of enrolled devices.
+    pub fn device_options(&self) -> &DeviceOptions {
+        &self.inner.devices
+    }
+
+    /// Settings of second factors.
+    pub fn factor_options(&self) -> &FactorOptions {
+        &self.inner.factors
+    }
+
+    pub(super) fn outbox(&self) -> &Outbox {
+        &self.inner.outbox
+    }
+
+    pub(super) fn access(&self) -> &AccessIndex {
+        &self.inner.access
     }
 
     // ---- domains ----

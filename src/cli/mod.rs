@@ -17,6 +17,8 @@
 
 mod check;
 pub mod client;
+mod device;
+mod dns;
 mod domain;
 pub mod export;
 pub mod files;
@@ -52,6 +54,8 @@ struct CommandLine {
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(check::Check),
+    Device(device::DeviceCommand),
+    Dns(dns::DnsCommand),
     Domain(domain::DomainCommand),
     Follow(follow::Follow),
     Mailbox(mailbox::MailboxCommand),
@@ -71,6 +75,8 @@ enum Command {
 pub fn run() -> ExitCode {
     match CommandLine::parse().command {
         Command::Check(check) => check.run(),
+        Command::Device(device) => device.run(),
+        Command::Dns(dns) => dns.run(),
         Command::Domain(domain) => domain.run(),
         Command::Follow(follow) => follow.run(),
         Command::Mailbox(mailbox) => mailbox.run(),

@@ -12,7 +12,11 @@
 //! Relative paths are relative to the configuration file's directory.
 
 mod changes;
+pub mod devices;
+pub mod fronts;
 pub mod human;
+pub mod notices;
+pub mod portal;
 pub mod psc;
 pub mod sections;
 pub mod sending;
@@ -46,6 +50,14 @@ pub struct Config {
     pub imap: sections::Imap,
     /// The door of those who send.
     pub submission: sending::Submission,
+    /// The holders' page.
+    pub portal: portal::Portal,
+    /// How people and software log in.
+    pub logins: fronts::Logins,
+    /// Further listeners, with ways of logging in of their own.
+    pub fronts: Vec<fronts::Front>,
+    /// By which names and ports we are reached.
+    pub published: fronts::Published,
     /// How long and how often a message is tried.
     pub queue: sending::Queue,
     /// How other operators' servers are found and spoken to.
@@ -60,6 +72,12 @@ pub struct Config {
     pub accounts: sections::Accounts,
     /// Pro Santé Connect.
     pub psc: psc::Psc,
+    /// Enrolled workstations and phones.
+    pub devices: devices::Devices,
+    /// Codes that holders show beside their password.
+    pub codes: devices::Codes,
+    /// What holders are told outside of the trust space.
+    pub notices: notices::Notices,
     /// The administration API.
     pub admin: sections::Admin,
     /// Metrics and health.
@@ -163,6 +181,8 @@ impl Config {
         tls.crls.iter_mut().chain(&mut tls.mailbox.crls).for_each(anchor_text);
         anchor_text(&mut trust.source);
         anchor_text(&mut self.seal.master_key);
+        self.notices.anchors.iter_mut().for_each(anchor);
+        anchor_text(&mut self.notices.password);
         self
     }
 }

@@ -1,9 +1,10 @@
 //! Contradictions and missing keys: what serde cannot see because it takes two keys, or a meaning, to see it.
 
+use super::fronts::{ClientCertificates, Front, LoginWay};
 use super::psc::Validation;
 use super::sending::{Queue, host_and_port};
 use super::source::{Problem, Source};
-use super::{Config, human, is_address};
+use super::{Config, devices, human, is_address, notices};
 use crate::mss::{Address, Domain};
 use crate::telemetry::logging::check_level;
 use std::net::{IpAddr, SocketAddr};
@@ -24,23 +25,27 @@ pub(super) fn problems(config: &Config, source: &Source<'_>) -> Vec<Problem> {
     trust(config, &mut found);
     citizens(config, &mut found);
     doors(config, &mut found);
+    portal(config, &mut found);
+    fronts(config, &mut found);
     limits(config, &mut found);
     durations(config, &mut found);
     queue(config, &mut found);
     relay(config, &mut found);
     psc(config, &mut found);
+    devices::problems(&config.devices, &config.codes, &mut found);
+    notices::problems(&config.notices, &mut found);
     found.problems
 }
 
 /// Collects problems.
-struct Found<'s, 't> {
+pub(super) struct Found<'s, 't> {
     source: &'s Source<'t>,
     problems: Vec<Problem>,
 }
 
 impl Found<'_, '_> {
     /// Notes a problem of `key` unless `fine`.
-    fn check(&mut self, fine: bool, key: &str, message: impl FnOnce() -> String) {
+    pub(super) fn check(&mut self, fine: bool, key: &str, message: impl FnOnce() -> String) {
         if !fine {
             self.problems.push(self.source.problem(key, message()));
         }
@@ -154,9 +159,12 @@ fn doors(config: &Config, found: &mut Found<'_, '_>) {
         ("imap.listen_tls", &config.imap.listen_tls),
         ("submission.listen", &config.submission.listen),
         ("submission.listen_tls", &config.submission.listen_tls),
+        ("portal.listen", &config.portal.listen),
         ("metrics.listen", &config.metrics.listen),
     ];
-    let all: Vec<(&str, SocketAddr)> = doors.iter().flat_map(|(key, list)| list.iter().map(|a| (*key, *a))).collect();
+    let further = config.fronts.iter().flat_map(Front::addresses).flat_map(|(_, list)| list).map(|a| ("fronts", *a));
+    let of_doors = doors.iter().flat_map(|(key, list)| list.iter().map(|a| (*key, *a)));
+    let all: Vec<(&str, SocketAddr)> = of_doors.chain(further).collect();
     for (n, (key, address)) in all.iter().enumerate() {
         for (other_key, other) in &all[..n] {
             found.check(!overlap(*address, *other), key, || {
@@ -212,6 +220,78 @@ fn doors(config: &Config, found: &mut Found<'_, '_>) {
     ];
     for (key, part, whole_key, whole) in counts {
         found.check((1..=whole).contains(&part), key, || format!("{part}; expected 1 to {whole} ({whole_key})"));
+    }
+}
+
+fn portal(config: &Config, found: &mut Found<'_, '_>) {
+    const SECOND: Duration = Duration::from_secs(1);
+    const DAY: Duration = Duration::from_secs(86_400);
+    let portal = &config.portal;
+    if let Some(problem) = portal.url_problem() {
+        found.check(false, "portal.url", || problem);
+    }
+    let counts = [
+        ("portal.max_connections", portal.max_connections, 1_000_000),
+        ("portal.max_connections_per_address", portal.max_connections_per_address, portal.max_connections),
+        ("portal.max_sessions", portal.max_sessions, 1_000_000),
+    ];
+    for (key, value, most) in counts {
+        found.check((1..=most).contains(&value), key, || format!("{value}; expected 1 to {most}"));
+    }
+    let durations = [
+        ("portal.idle_timeout", portal.idle_timeout, SECOND, DAY),
+        // MSSanté §6: as Pro Santé Connect's own session.
+        ("portal.session_timeout", portal.session_timeout, portal.idle_timeout, DAY),
+        ("portal.request_timeout", portal.request_timeout, SECOND, DAY / 24),
+    ];
+    for (key, value, least, most) in durations {
+        found.check((least..=most).contains(&value), key, || {
+            let [value, least, most] = [value, least, most].map(human::show_duration);
+            format!("{value}; expected {least} to {most}")
+        });
+    }
+}
+
+fn fronts(config: &Config, found: &mut Found<'_, '_>) {
+    let main = Front { name: "main".into(), ..Front::default() };
+    let logins = Front { certificates: config.logins.certificates, ways: config.logins.ways.clone(), ..main.clone() };
+    for (key, front) in [("logins", &logins)].into_iter().chain(config.fronts.iter().map(|front| ("fronts", front))) {
+        let name = &front.name;
+        found.check(!front.ways.is_empty(), key, || {
+            format!("`{name}` has no ways to log in; expected one of password, certificate, token")
+        });
+        let never = front.certificates == ClientCertificates::Never;
+        found.check(!(never && front.ways.contains(&LoginWay::Certificate)), key, || {
+            format!("`{name}` offers logins by certificate and asks for none; expected certificates = \"ask\" or \"require\"")
+        });
+    }
+    for (n, front) in config.fronts.iter().enumerate() {
+        let name = &front.name;
+        let is_name =
+            !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') && *name != main.name;
+        found.check(is_name, "fronts", || format!("`{name}`; expected a name of letters, digits and `-`, not `main`"));
+        let is_twice = config.fronts[..n].iter().any(|other| other.name == *name);
+        found.check(!is_twice, "fronts", || {
+            format!("two fronts are called `{name}`; expected a name of its own for each")
+        });
+        let listens = front.addresses().iter().any(|(_, list)| !list.is_empty());
+        found.check(listens, "fronts", || {
+            format!("`{name}` listens nowhere; expected an address in one of its four keys")
+        });
+    }
+    let published = &config.published;
+    let hosts = [&published.psc.host, &published.authcli.host, &published.autoconfig];
+    for host in published.mx.iter().chain(hosts).filter(|host| !host.is_empty()) {
+        found.check(is_host_name(host), "published", || format!("`{host}` is not a host name"));
+    }
+    let is_help = published.help.is_empty() || is_address(&published.help);
+    found.check(is_help, "published.help", || format!("`{}`; expected an https:// address", published.help));
+    for policy in &config.tls.mailbox.policies {
+        let is_oid = policy.contains('.')
+            && policy.split('.').all(|arc| !arc.is_empty() && arc.bytes().all(|b| b.is_ascii_digit()));
+        found.check(is_oid, "tls.mailbox.policies", || {
+            format!("`{policy}`; expected an OID such as 1.2.250.1.71.4.2.2")
+        });
     }
 }
 

@@ -57,6 +57,8 @@ struct AllPorts {
     imaps: u16,
     https: u16,
     metrics: u16,
+    authcli_imap: u16,
+    authcli_submission: u16,
 }
 
 #[derive(Serialize)]
@@ -131,9 +133,10 @@ pub(super) struct Running<'a> {
 
 /// What serves both operators.
 pub(super) struct Common {
-    issuer: String,
-    persons: Vec<Person>,
-    courriel: u16,
+    pub(super) issuer: String,
+    pub(super) persons: Vec<Person>,
+    /// The port of the relay of ordinary mail.
+    pub(super) courriel: u16,
 }
 
 impl Common {
@@ -200,7 +203,8 @@ impl Describing<'_> {
 
     fn operator(&self, Running { operator, ports, pid }: &Running<'_>) -> Operator {
         let below = |name: &str| Path::new(operator.id).join(name);
-        let Ports { smtp, imap, imaps, metrics, submission, submissions, https } = *ports;
+        let Ports { smtp, imap, imaps, metrics, submission, submissions, https, .. } = *ports;
+        let (authcli_imap, authcli_submission) = (ports.authcli_imap, ports.authcli_submission);
         let (special, ordinary): (Vec<_>, Vec<_>) =
             operator.residents.iter().partition(|resident| resident.special.key().is_some());
         Operator {
@@ -210,7 +214,17 @@ impl Describing<'_> {
             config: below("caducee.toml"),
             log: below("caducee.log"),
             pid: *pid,
-            ports: AllPorts { smtp, submission, submissions, imap, imaps, https, metrics },
+            ports: AllPorts {
+                smtp,
+                submission,
+                submissions,
+                imap,
+                imaps,
+                https,
+                metrics,
+                authcli_imap,
+                authcli_submission,
+            },
             identity: self.files(operator.id),
             mailboxes: ordinary.into_iter().map(|resident| self.mailbox(operator, resident)).collect(),
             special_mailboxes: special

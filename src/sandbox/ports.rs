@@ -9,8 +9,9 @@ use std::net::{Ipv4Addr, TcpListener};
 pub const DEFAULT_BASE: u16 = 10_000;
 /// From the first operator's ports to the second's.
 const STRIDE: u16 = 1000;
-/// What each operator listens on: SMTP, IMAP, IMAP over TLS, metrics, submission, submission over TLS, HTTPS.
-const SERVED: [u16; 7] = [25, 143, 993, 912, 587, 465, 443];
+/// What each operator listens on: SMTP, IMAP, IMAP over TLS, metrics, submission, submission over TLS, HTTPS; IMAP and
+/// submission of the front of applications.
+const SERVED: [u16; 9] = [25, 143, 993, 912, 587, 465, 443, 144, 588];
 /// What the sandbox itself listens on, once: the Pro Santé Connect look-alike, the relay of ordinary mail.
 const COMMON: [u16; 2] = [844, 825];
 /// Where free ports are looked for: not where the system takes the ports of outgoing connections from.
@@ -34,6 +35,10 @@ pub(super) struct Ports {
     pub submissions: u16,
     /// Portal and autoconfiguration.
     pub https: u16,
+    /// IMAP with STARTTLS, for applications: a certificate is required.
+    pub authcli_imap: u16,
+    /// Submission with STARTTLS, likewise.
+    pub authcli_submission: u16,
 }
 
 /// All ports of a sandbox.
@@ -48,8 +53,9 @@ pub(super) struct AllPorts {
 }
 
 impl Ports {
-    fn of([smtp, imap, imaps, metrics, submission, submissions, https]: [u16; SERVED.len()]) -> Ports {
-        Ports { smtp, imap, imaps, metrics, submission, submissions, https }
+    fn of(ports: [u16; SERVED.len()]) -> Ports {
+        let [smtp, imap, imaps, metrics, submission, submissions, https, authcli_imap, authcli_submission] = ports;
+        Ports { smtp, imap, imaps, metrics, submission, submissions, https, authcli_imap, authcli_submission }
     }
 }
 
@@ -111,12 +117,24 @@ mod tests {
     #[test]
     fn free_ports_are_all_different() {
         let ports = choose(0, 2).unwrap();
-        let of_operator = |p: &Ports| [p.smtp, p.imap, p.imaps, p.metrics, p.submission, p.submissions, p.https];
+        let of_operator = |p: &Ports| {
+            [
+                p.smtp,
+                p.imap,
+                p.imaps,
+                p.metrics,
+                p.submission,
+                p.submissions,
+                p.https,
+                p.authcli_imap,
+                p.authcli_submission,
+            ]
+        };
         let mut all: Vec<u16> =
             ports.operators.iter().flat_map(of_operator).chain([ports.psc, ports.courriel]).collect();
         all.sort_unstable();
         all.dedup();
-        assert_eq!(all.len(), 16);
+        assert_eq!(all.len(), 20);
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! The doors: listeners, TLS, limits, and the running process around them.
 
+mod authorities;
 pub mod check;
 mod connection;
 pub mod facts;
+pub mod front;
 pub mod health;
 pub mod http;
 pub mod imap;
@@ -12,7 +14,9 @@ pub mod limits;
 pub mod listen;
 mod login;
 pub mod outbound;
+pub mod portal;
 pub mod psc;
+pub mod published;
 pub mod reload;
 pub mod runtime;
 mod secrets;

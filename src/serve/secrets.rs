@@ -148,4 +148,26 @@ mod tests {
         }
         assert_eq!(master_key_path("/etc/key").unwrap(), Path::new("/etc/key"));
     }
+
+    #[test]
+    fn a_secret_is_the_one_line_of_its_file() {
+        let path = std::env::temp_dir().join(format!("caducee-secret-{}", std::process::id()));
+        let setting = path.to_str().unwrap();
+        for (content, secret) in [
+            (&b"mot de passe\n"[..], Some("mot de passe")),
+            (b"x\r\n", Some("x")),
+            (b"x", Some("x")),
+            (b"", None),
+            (b"\n", None),
+            (b"\xff\n", None),
+            (b"mot de passe\nune note\n", None),
+        ] {
+            std::fs::write(&path, content).unwrap();
+            let read = read_secret("psc.client_secret", setting);
+            assert_eq!(read.ok().as_ref().and_then(Secret::expose_str), secret, "{content:?}");
+        }
+        std::fs::remove_file(&path).unwrap();
+        assert!(matches!(read_secret("psc.client_secret", setting), Err(SecretError::Unreadable { .. })));
+        assert!(matches!(read_secret("notices.password", "credential:../x"), Err(SecretError::BadName { .. })));
+    }
 }

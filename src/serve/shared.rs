@@ -1,6 +1,7 @@
 //! What all doors share.
 
 use super::connection::ConnectionIds;
+use super::front::Front;
 use super::jobs::Jobs;
 use super::limits::{Counts, DoorLimits};
 use super::reload::Reloader;
@@ -54,6 +55,8 @@ pub struct Shared {
     pub imap_connections: DoorLimits,
     /// Connections of the doors of those who send.
     pub submission_connections: DoorLimits,
+    /// Connections of the holders' page.
+    pub portal_connections: DoorLimits,
     /// Connections of other operators, by certificate subject.
     pub smtp_peers: Counts<NormalisedName>,
 }
@@ -72,6 +75,10 @@ impl Shared {
             Door::Submission | Door::Submissions => {
                 let submission = &config.submission;
                 (&self.submission_connections, submission.max_connections, submission.max_connections_per_address)
+            }
+            Door::Portal => {
+                let portal = &config.portal;
+                (&self.portal_connections, portal.max_connections, portal.max_connections_per_address)
             }
         }
     }
@@ -94,12 +101,12 @@ impl Shared {
     ///
     /// # Errors
     /// Why there is no TLS.
-    pub async fn accept_client<S>(&self, door: Door, stream: S) -> Result<TlsStream<S>, HandshakeRefusal>
+    pub async fn accept_client<S>(&self, door: Door, front: &Front, stream: S) -> Result<TlsStream<S>, HandshakeRefusal>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let longest = self.config.load().tls.handshake_timeout;
-        let accepted = tls::accept(self.tls.mailbox(), stream, longest).await;
+        let accepted = tls::accept(self.tls.mailbox(front.certificates), stream, longest).await;
         self.note_handshake(door, accepted.as_ref().map(|stream| (stream, None)));
         accepted
     }

@@ -21,6 +21,8 @@ pub enum Door {
     Submission,
     /// Submission over TLS, on port 465.
     Submissions,
+    /// The holders' page, over HTTPS.
+    Portal,
 }
 
 impl Door {
@@ -32,6 +34,7 @@ impl Door {
             Door::Imaps => "imaps",
             Door::Submission => "submission",
             Door::Submissions => "submissions",
+            Door::Portal => "portal",
         }
     }
 }
@@ -94,6 +97,15 @@ pub struct AccountLabel {
 pub struct ResultLabel {
     /// Recipients in the queue: `relayed`, `deferred`, `failed`, `expired`, `bounced`. Access tokens: `ok`, `remembered`,
     /// `refused`, `unavailable`. Requests to Pro Santé Connect: `ok`, or the trouble's name.
+    pub result: &'static str,
+}
+
+/// Labels of notices to holders.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct NoticeLabel {
+    /// The notice's stable name.
+    pub notice: &'static str,
+    /// `sent`, `deferred`, `given-up`.
     pub result: &'static str,
 }
 
@@ -208,6 +220,8 @@ pub struct Metrics {
     pub certificate_expiry: Family<Labelled, Gauge>,
     /// Sessions opened with other operators' servers, by result (`ok`, `refused`, or the trouble's name).
     pub relay_sessions: Family<RuleLabel, Counter>,
+    /// Notices to holders' unsecured addresses, by what they tell and what the tries came to.
+    pub notices: Family<NoticeLabel, Counter>,
     /// Reloads of configuration and certificates, by result (`ok`, `failed`).
     pub reloads: Family<RuleLabel, Counter>,
 }
@@ -238,6 +252,7 @@ impl Metrics {
         all.register("imap_sessions", "IMAP sessions after login", self.imap_sessions.clone());
         all.register("imap_idle", "IMAP sessions in IDLE", self.imap_idle.clone());
         all.register("reloads", "Reloads by result", self.reloads.clone());
+        all.register("notices", "Tries at notices to holders by result", self.notices.clone());
     }
 
     fn register_psc(&self, all: &mut Registry) {

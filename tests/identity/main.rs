@@ -7,6 +7,9 @@
 mod support;
 
 mod courriel;
+mod dns;
+mod fronts;
 mod look_alike;
+mod portal;
 mod psc;
 mod tokens;

@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use caducee::accounts::{
-    AccountChange, AccountOptions, CertificateFacts, Ending, Grantee, Login, LoginError, Means, NewMailbox, Registry,
-    SessionTicket,
+    AccountChange, AccountOptions, CertificateFacts, DeviceOptions, Ending, Grantee, Login, LoginError, Means,
+    NewMailbox, Registry, SessionTicket,
 };
 use caducee::mss::{DistinguishedName, Kind, MailboxState, Right, Rights};
 use caducee::store::{
@@ -304,7 +304,10 @@ async fn a_workstation_alone_opens_where_the_operator_allows_it() {
     let shown = workstation('a');
     let refused = scene.registry().verify_external(&shown, None).await;
     assert!(matches!(refused, Err(LoginError::NeedsPassword)), "{refused:?}");
-    let options = AccountOptions { device_alone: true, ..account_options() };
+    let options = AccountOptions {
+        devices: DeviceOptions { certificate_alone: true, ..DeviceOptions::default() },
+        ..account_options()
+    };
     let registry = Registry::new(scene.house.room.clone(), options);
     let login = registry.verify_external(&shown, Some("")).await.unwrap();
     assert_eq!((login.account, login.person.as_deref()), (scene.lea, Some(LEA)));

@@ -8,6 +8,8 @@ mod accounts_life;
 mod concurrency;
 mod conversations;
 mod copy_and_move;
+mod devices;
+mod factors;
 mod flags;
 mod folders;
 mod forwarding;

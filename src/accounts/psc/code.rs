@@ -1,10 +1,11 @@
 //! Logging in to the portal: the authorization code flow (OpenID Connect Core 1.0 §3.1) with PKCE (RFC 7636).
 //!
 //! ```text
-//! Attempt::begin ─▶ authorization_url ─▶ the browser, the card ─▶ redirect_uri?code=…&state=… ─▶ redeem ─▶ Person
+//! authorization_url ─▶ the browser, the card ─▶ redirect_uri?code=…&state=… ─▶ redeem ─▶ Person
 //! ```
 //!
-//! The portal keeps the [`Attempt`] in its own session, not in the browser, and compares `state` itself.
+//! The portal makes `state` (RFC 6749 §10.12), `nonce` (OpenID Connect Core 1.0 §3.1.2.1) and verifier, each of 256 bits and bound
+//! to one browser, and compares `state` itself.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -22,38 +23,9 @@ use super::{Inner, Person, Psc, PscError, TokenRefusal, Trouble};
 /// What is asked for (MSSanté §10).
 const SCOPE: &str = "openid scope_all";
 
-/// What one login is known by, from its beginning to its end.
-pub struct Attempt {
-    /// Comes back with the code: it binds the answer to the browser that asked (RFC 6749 §10.12).
-    pub state: String,
-    /// Stands in the ID token: it binds that to the question (OpenID Connect Core 1.0 §3.1.2.1).
-    pub nonce: String,
-    /// Proves that the code is redeemed by who asked for it (RFC 7636).
-    pub verifier: Secret,
-}
-
-impl Attempt {
-    /// A new one, of 256 random bits each.
-    ///
-    /// # Errors
-    /// The system gives no randomness.
-    pub fn begin() -> Result<Self, PscError> {
-        let random = || {
-            let mut octets = [0; 32];
-            let filled = aws_lc_rs::rand::fill(&mut octets);
-            filled.map(|()| BASE64_URL_SAFE_NO_PAD.encode(octets)).map_err(|_| Trouble::Interrupted)
-        };
-        Ok(Self { state: random()?, nonce: random()?, verifier: Secret::new(random()?) })
-    }
-
-    /// What stands for the verifier in the address: RFC 7636 §4.2, S256.
-    pub fn challenge(&self) -> String {
-        challenge_of(self.verifier.expose())
-    }
-}
-
-fn challenge_of(verifier: &[u8]) -> String {
-    BASE64_URL_SAFE_NO_PAD.encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, verifier))
+/// What stands for a verifier in the authorization request: RFC 7636 §4.2, S256.
+pub fn challenge_of(verifier: &Secret) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, verifier.expose()))
 }
 
 /// RFC 6749 §5.1, OpenID Connect Core 1.0 §3.1.3.3.
@@ -70,7 +42,7 @@ struct Refusal {
 }
 
 impl Psc {
-    /// Where a browser is sent to log in. `challenge`: see [`Attempt::challenge`].
+    /// Where a browser is sent to log in. `challenge`: see [`challenge_of`].
     ///
     /// # Errors
     /// [`PscError::Unavailable`]: the endpoints are not known yet.
@@ -178,15 +150,8 @@ mod tests {
     #[test]
     fn a_challenge_is_the_rfcs() {
         // RFC 7636 appendix B.
-        let verifier = b"dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
-        assert_eq!(challenge_of(verifier), "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
-    }
-
-    #[test]
-    fn attempts_differ_in_all_their_parts() {
-        let (a, b) = (Attempt::begin().unwrap(), Attempt::begin().unwrap());
-        assert!(a.state != b.state && a.nonce != b.nonce && a.verifier != b.verifier && a.state != a.nonce);
-        assert_eq!(a.verifier.expose().len(), 43, "RFC 7636 §4.1: 43 characters at least");
+        let verifier = Secret::new("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk");
+        assert_eq!(challenge_of(&verifier), "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
     }
 
     #[test]

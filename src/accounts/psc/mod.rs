@@ -49,7 +49,7 @@ use breaker::Breaker;
 use cache::{Cache, key_of};
 use caller::Caller;
 use claims::{Rules, Validated};
-pub use code::Attempt;
+pub use code::challenge_of;
 pub use error::{PscError, TokenRefusal, Trouble};
 use flights::Flights;
 use fresh::Fresh;

@@ -2,6 +2,7 @@
 
 mod access;
 mod certificate;
+mod factor;
 mod fields;
 mod handling;
 mod show;
@@ -13,6 +14,7 @@ use hyper::Method;
 
 use self::access::{GrantArguments, UngrantArguments};
 use self::certificate::CertificateVerb;
+use self::factor::FactorVerb;
 use self::fields::{ChangeArguments, CreateArguments};
 use super::client::{Client, ClientError, ServerArguments, path, query};
 use super::output::{Exit, Output};
@@ -61,6 +63,9 @@ enum Verb {
     /// The client certificates that open a mailbox
     #[command(subcommand)]
     Certificate(CertificateVerb),
+    /// What a holder shows beside the password
+    #[command(subcommand)]
+    Factor(FactorVerb),
 }
 
 #[derive(Args, Debug)]
@@ -145,6 +150,7 @@ impl Verb {
             Self::Grant(arguments) => arguments.run(client, output).await?,
             Self::Ungrant(arguments) => arguments.run(client, output).await?,
             Self::Certificate(verb) => verb.run(client, output).await?,
+            Self::Factor(verb) => verb.run(client, output).await?,
         }
         Ok(Exit::Done)
     }

@@ -115,7 +115,7 @@ fn unknown(error: &dyn std::fmt::Display) -> Problem {
     Problem::new(Rule::Unavailable, text).because(error)
 }
 
-fn internal(error: &dyn std::fmt::Display) -> Problem {
+pub(super) fn internal(error: &dyn std::fmt::Display) -> Problem {
     Problem::new(Rule::Internal, "The server failed; its log says how.").because(error)
 }
 

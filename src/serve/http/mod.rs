@@ -11,12 +11,14 @@
 //! operator should know is in the log, under the problem's reference. Every body is bounded in size and time ([`extract`]).
 //! No log line holds an address: mailboxes are named by their numbers.
 //!
-//! `docs/admin-api.md` describes every endpoint; [`types`] is what travels, [`queue::types`] and [`trust::types`] beside it.
+//! `docs/admin-api.md` describes every endpoint; [`types`] is what travels, [`queue::types`], [`devices::types`] and
+//! [`trust::types`] beside it.
 
 mod access;
 pub mod connection;
 mod convert;
 mod credentials;
+pub mod devices;
 mod domains;
 mod door;
 mod errors;
@@ -112,6 +114,7 @@ pub fn router(administration: Arc<Administration>) -> Router {
         .route("/v1/mailboxes/{address}/messages/batch", post(filing::file_run))
         .route("/v1/mailboxes/{address}/messages/{uid}", get(reading::message))
         .merge(queue::router())
+        .merge(devices::router())
         .with_state(administration)
 }
 

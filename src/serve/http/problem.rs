@@ -57,6 +57,18 @@ pub enum Rule {
     NoSuchCertificate,
     /// The certificate cannot be read, or will not do.
     BadCertificate,
+    /// The mailbox has no device with this number.
+    NoSuchDevice,
+    /// A valid device of the mailbox is called so.
+    DeviceExists,
+    /// The mailbox has as many devices as it may.
+    TooManyDevices,
+    /// The certification request cannot be read, or will not do.
+    BadCertificateRequest,
+    /// Mailboxes of this kind have nothing of the sort.
+    NotForKind,
+    /// The mailbox has no second factor.
+    NoSuchFactor,
     /// No such folder.
     NoSuchFolder,
     /// The folder's name will not do.
@@ -110,6 +122,12 @@ impl Rule {
         Self::PasswordTooWeak,
         Self::NoSuchCertificate,
         Self::BadCertificate,
+        Self::NoSuchDevice,
+        Self::DeviceExists,
+        Self::TooManyDevices,
+        Self::BadCertificateRequest,
+        Self::NotForKind,
+        Self::NoSuchFactor,
         Self::NoSuchFolder,
         Self::BadFolderName,
         Self::NoSuchMessage,
@@ -153,6 +171,14 @@ impl Rule {
             Self::PasswordTooWeak => ("password-too-weak", S::UNPROCESSABLE_ENTITY, "The password is too weak"),
             Self::NoSuchCertificate => ("no-such-certificate", S::NOT_FOUND, "No such certificate"),
             Self::BadCertificate => ("bad-certificate", S::UNPROCESSABLE_ENTITY, "The certificate cannot be accepted"),
+            Self::NoSuchDevice => ("no-such-device", S::NOT_FOUND, "No such device"),
+            Self::DeviceExists => ("device-exists", S::CONFLICT, "A device is called so already"),
+            Self::TooManyDevices => ("too-many-devices", S::CONFLICT, "The mailbox has all the devices it may"),
+            Self::BadCertificateRequest => {
+                ("bad-certificate-request", S::UNPROCESSABLE_ENTITY, "The certification request cannot be accepted")
+            }
+            Self::NotForKind => ("not-for-kind", S::CONFLICT, "Not for mailboxes of this kind"),
+            Self::NoSuchFactor => ("no-such-factor", S::NOT_FOUND, "No second factor"),
             Self::NoSuchFolder => ("no-such-folder", S::NOT_FOUND, "No such folder"),
             Self::BadFolderName => ("bad-folder-name", S::UNPROCESSABLE_ENTITY, "The folder's name cannot be accepted"),
             Self::NoSuchMessage => ("no-such-message", S::NOT_FOUND, "No such message"),

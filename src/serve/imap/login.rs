@@ -7,6 +7,7 @@ use super::services::Services;
 use super::session::Session;
 use super::user::User;
 use crate::accounts::{Login, LoginError};
+use crate::config::fronts::LoginWay;
 use crate::mail::Mailbox;
 use crate::mss::Right;
 use crate::serve::login::{self, Client, Refused, Verifiers};
@@ -40,12 +41,17 @@ impl Session {
             }
             (None, false) => format!("{BEFORE_LOGIN} STARTTLS LOGINDISABLED"),
             (None, true) => {
-                let external = if self.security.chain.is_empty() { "" } else { " AUTH=EXTERNAL" };
-                let has_psc = self.services.psc.current().is_some();
-                let token = if has_psc { " AUTH=XOAUTH2 AUTH=OAUTHBEARER" } else { "" };
-                format!("{BEFORE_LOGIN} AUTH=PLAIN AUTH=LOGIN{external}{token}")
+                let offered = self.offered().into_iter().map(|mechanism| format!(" AUTH={}", mechanism.name()));
+                let disabled = if self.services.front.has(LoginWay::Password) { "" } else { " LOGINDISABLED" };
+                format!("{BEFORE_LOGIN}{}{disabled}", offered.collect::<String>())
             }
         }
+    }
+
+    /// What this client can log in with, within TLS.
+    fn offered(&self) -> Vec<Mechanism> {
+        let front = self.services.front.clone().with_tokens(self.services.psc.current().is_some());
+        front.mechanisms(!self.security.chain.is_empty())
     }
 
     /// CAPABILITY, RFC 3501 §6.1.1.
@@ -84,20 +90,25 @@ impl Session {
     /// LOGIN, RFC 3501 §6.2.3.
     pub(super) async fn login(&mut self, user: String, password: Secret) -> Outcome {
         self.private()?;
+        if !self.services.front.has(LoginWay::Password) {
+            return Err(Reply::no(Some(Code::Cannot), "Passwords are not taken here").into());
+        }
         self.enter(Credentials::Password { authorisation: String::new(), user, password }).await
     }
 
     /// AUTHENTICATE, RFC 3501 §6.2.2, with an initial response, RFC 4959.
     pub(super) async fn authenticate(&mut self, mechanism: &str, initial: Option<Secret>) -> Outcome {
         self.private()?;
-        let has_psc = self.services.psc.current().is_some();
-        let offered = Mechanism::by_name(mechanism).filter(|mechanism| has_psc || !mechanism.takes_token());
-        let Some(mechanism) = offered else {
+        let Some(mechanism) = Mechanism::by_name(mechanism) else {
             return Err(Reply::no(Some(Code::Cannot), "This mechanism is not offered").into());
         };
-        if mechanism == Mechanism::External && self.security.chain.is_empty() {
+        let is_offered = self.offered().contains(&mechanism);
+        if mechanism == Mechanism::External && !is_offered && self.security.chain.is_empty() {
             let text = "No client certificate was shown in the TLS handshake";
             return Err(Reply::no(Some(Code::AuthenticationFailed), text).into());
+        }
+        if !is_offered {
+            return Err(Reply::no(Some(Code::Cannot), "This mechanism is not offered here").into());
         }
         let begun = Exchange::begin(mechanism, initial.as_ref().map(Secret::expose));
         let (mut exchange, mut step) = begun.map_err(syntax)?;

@@ -13,6 +13,7 @@ use crate::accounts::psc::PscHandle;
 use crate::config::Config;
 use crate::mail::MailRoom;
 use crate::serve::Shutdown;
+use crate::serve::front::Front;
 use crate::serve::tls::{CertificateProblem, HandshakeRefusal, PeerIdentity};
 use crate::telemetry::Metrics;
 
@@ -24,6 +25,8 @@ pub struct Services {
     pub registry: Registry,
     /// Whose tokens open them.
     pub psc: PscHandle,
+    /// What may be logged in with here.
+    pub front: Front,
     /// STARTTLS, and the judging of client certificates.
     pub tls: Arc<dyn ClientTls>,
     /// The figures.

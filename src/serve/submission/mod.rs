@@ -35,6 +35,7 @@ mod session;
 
 use std::sync::Arc;
 
+use super::front::Front;
 use super::smtp::{Driver, IDLE_COMMANDS, Link, now};
 use super::{Connection, Shared};
 use crate::telemetry::Door;
@@ -43,18 +44,18 @@ use crate::wire::smtp::receiver::{FutureRelease, Limits, Role, Settings, Submiss
 
 /// Serves one connection to its end.
 pub async fn serve(shared: Arc<Shared>, connection: Connection) {
-    let Connection { stream, peer, id, door, permit, .. } = connection;
+    let Connection { stream, peer, id, door, front, permit, .. } = connection;
     tracing::info!(event = "link", "connection from {peer}");
     let settings = Settings {
         host: shared.config.load().server.name.clone(),
         reference: id.to_string(),
         limits: engine_limits(&shared),
         role: Role::Submission(Submission {
-            mechanisms: mechanisms(&shared, false),
+            mechanisms: mechanisms(&shared, &front, false),
             future_release: future_release(&shared),
         }),
     };
-    let session = session::Session::new(Link { shared, id, address: peer.ip() }, door);
+    let session = session::Session::new(Link { shared, id, address: peer.ip() }, door, front);
     let driver = Driver::new(session, settings);
     let ended = match door {
         Door::Submissions => driver.run_within_tls(stream).await,
@@ -64,16 +65,10 @@ pub async fn serve(shared: Arc<Shared>, connection: Connection) {
     drop(permit);
 }
 
-/// What is offered behind TLS: what can be used (RFC 4954 §4). EXTERNAL needs a certificate that was shown; tokens need
-/// somebody to ask about them.
-fn mechanisms(shared: &Shared, with_certificate: bool) -> Vec<Mechanism> {
-    let has_psc = shared.psc.current().is_some();
-    let usable = |mechanism: &Mechanism| match mechanism {
-        Mechanism::Plain | Mechanism::Login => true,
-        Mechanism::External => with_certificate,
-        Mechanism::XOAuth2 | Mechanism::OAuthBearer => has_psc,
-    };
-    Mechanism::ALL.into_iter().filter(usable).collect()
+/// What is offered behind TLS: what the front offers and can be used (RFC 4954 §4). EXTERNAL needs a certificate that was shown;
+/// tokens need somebody to ask about them.
+fn mechanisms(shared: &Shared, front: &Front, shown: bool) -> Vec<Mechanism> {
+    front.clone().with_tokens(shared.psc.current().is_some()).mechanisms(shown)
 }
 
 /// The engine's bounds, as they are configured now.
