@@ -372,8 +372,9 @@ mod tests {
         let options = ThrottleOptions { free: 1_000, ..ThrottleOptions::default() };
         let (throttle, now) = (Throttle::new(options), Instant::now());
         for n in 0..10 {
-            assert_eq!(wait(&throttle, "a", peer(n), now), Ok(Duration::ZERO));
-            fail(&throttle, "a", peer(n), now + Duration::from_secs(u64::from(n)));
+            let at = now + Duration::from_secs(u64::from(n));
+            assert_eq!(wait(&throttle, "a", peer(n), at), Ok(Duration::ZERO));
+            fail(&throttle, "a", peer(n), at);
         }
         let later = now + Duration::from_secs(20);
         assert_eq!(wait(&throttle, "a", peer(77), later), Err(Duration::from_secs(40)), "the rest of the minute");

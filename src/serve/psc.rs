@@ -1,10 +1,12 @@
 //! The client of Pro Santé Connect that a configuration asks for.
 
 use super::secrets::{SecretError, read_secret};
-use super::tls::{TlsError, read_anchors, read_certificates, read_key};
+use super::tls::{TlsError, read_certificates, read_key};
 use crate::accounts::psc::{Judging, Psc, PscOptions, PscSetupError};
 use crate::config::psc::{self, Validation};
 use crate::telemetry::Metrics;
+use rustls::RootCertStore;
+use std::path::PathBuf;
 
 /// Why there is no client.
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +17,9 @@ pub enum PscConfigError {
     /// Certificates, keys, authorities.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// No certificate of a file can be an authority's.
+    #[error("psc.anchors: {0}: no certificate in it can be an authority's")]
+    Anchors(PathBuf),
     /// What was read does not make a client.
     #[error(transparent)]
     Setup(#[from] PscSetupError),
@@ -43,7 +48,7 @@ fn options(config: &psc::Psc) -> Result<PscOptions, PscConfigError> {
         client_id: config.client_id.clone(),
         client_secret: secret,
         identity,
-        anchors: read_anchors(&config.anchors)?,
+        anchors: anchors(&config.anchors)?,
         judging: match config.validation {
             Validation::Introspection => Judging::Introspection,
             Validation::Jwt => Judging::Signature,
@@ -67,4 +72,20 @@ fn options(config: &psc::Psc) -> Result<PscOptions, PscConfigError> {
         keys_pause: config.keys_pause,
         clock: crate::mail::now,
     })
+}
+
+/// Reads the authorities. The system's file holds more than a hundred of all kinds: one that the library cannot take is passed
+/// over, a file of nothing else is a mistake.
+pub(super) fn anchors(paths: &[PathBuf]) -> Result<RootCertStore, PscConfigError> {
+    let mut roots = RootCertStore::empty();
+    for path in paths {
+        let (taken, passed_over) = roots.add_parsable_certificates(read_certificates(path)?);
+        if taken == 0 {
+            return Err(PscConfigError::Anchors(path.clone()));
+        }
+        if passed_over > 0 {
+            tracing::debug!(path = %path.display(), passed_over, "certificates that can be no authority's");
+        }
+    }
+    Ok(roots)
 }

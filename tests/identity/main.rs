@@ -12,3 +12,4 @@ mod fronts;
 mod look_alike;
 mod portal;
 mod psc;
+mod tokens;
