@@ -85,7 +85,7 @@ fn an_application_sends_and_reads_at_its_front() {
     assert!(got.contains("Un compte rendu."), "{got}");
     let opening = as_application(known, application).args(["--request", "STATUS INBOX (MESSAGES)"]);
     let opened = opening.arg(format!("imap://localhost:{}/", operator.ports.authcli_imap)).run();
-    assert!(opened.expect_ok("an application opening its mailbox").stdout.contains("* STATUS INBOX"));
+    assert!(opened.expect_ok("an application opening its mailbox").stdout.contains("MESSAGES"));
 }
 
 #[test]
