@@ -7,6 +7,7 @@
 
 mod cli;
 mod connection;
+mod devices;
 mod domains;
 mod follow;
 mod handling;
