@@ -21,7 +21,7 @@ const LIBRARIES: [(&str, &[&str]); 10] = [
     ("crc32c", &["store"]),
     ("clap", &["cli"]),
     ("comfy_table", &["cli"]),
-    ("axum", &["serve"]),
+    ("axum", &["serve", "sandbox"]),
     ("listenfd", &["serve"]),
     ("sd_notify", &["serve"]),
     ("hickory_resolver", &["serve"]),

@@ -18,6 +18,7 @@
 mod check;
 pub mod client;
 mod device;
+mod dns;
 mod domain;
 pub mod export;
 pub mod files;
@@ -54,6 +55,7 @@ struct CommandLine {
 enum Command {
     Check(check::Check),
     Device(device::DeviceCommand),
+    Dns(dns::DnsCommand),
     Domain(domain::DomainCommand),
     Follow(follow::Follow),
     Mailbox(mailbox::MailboxCommand),
@@ -74,6 +76,7 @@ pub fn run() -> ExitCode {
     match CommandLine::parse().command {
         Command::Check(check) => check.run(),
         Command::Device(device) => device.run(),
+        Command::Dns(dns) => dns.run(),
         Command::Domain(domain) => domain.run(),
         Command::Follow(follow) => follow.run(),
         Command::Mailbox(mailbox) => mailbox.run(),

@@ -3,8 +3,8 @@
 use super::output::Exit;
 use super::tie::stdin_closed;
 use crate::sandbox::{self, DEFAULT_BASE, Options};
-use clap::Args;
-use std::path::PathBuf;
+use clap::{Args, Subcommand};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -13,7 +13,10 @@ use tokio::signal::unix::{SignalKind, signal};
 /// Everything is kept in one directory: a later start in the same directory finds the same mailboxes, mail and
 /// certificates. DIR/sandbox.json describes the sandbox for programs while it runs. Ctrl-C stops it.
 #[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct Sandbox {
+    #[command(subcommand)]
+    ask: Option<Ask>,
     /// The sandbox's directory
     #[arg(long, value_name = "DIR", default_value = "sandbox")]
     dir: PathBuf,
@@ -26,9 +29,26 @@ pub(super) struct Sandbox {
     until_stdin_closes: bool,
 }
 
+/// What a running sandbox is asked for.
+#[derive(Subcommand, Debug)]
+enum Ask {
+    /// Print a Pro Santé Connect access token of a person, good for two minutes
+    Token {
+        /// Who: a national id, or the address of a personal mailbox, as in DIR/sandbox.json (psc.persons)
+        person: String,
+        /// The sandbox's directory
+        #[arg(long, value_name = "DIR", default_value = "sandbox")]
+        dir: PathBuf,
+    },
+}
+
 impl Sandbox {
     pub(super) fn run(self) -> ExitCode {
-        match self.run_until_stopped() {
+        let done = match &self.ask {
+            Some(Ask::Token { person, dir }) => print_token(dir, person),
+            None => self.run_until_stopped(),
+        };
+        match done {
             Ok(()) => Exit::Done.into(),
             Err(error) => {
                 eprintln!("caducee: {error}");
@@ -52,4 +72,10 @@ impl Sandbox {
             Ok(sandbox::run(Options { dir: self.dir, base_port: self.base_port }, stop).await?)
         })
     }
+}
+
+fn print_token(dir: &Path, person: &str) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    println!("{}", runtime.block_on(sandbox::token(dir, person))?);
+    Ok(())
 }

@@ -7,7 +7,7 @@ use super::Config;
 use toml::{Table, Value};
 
 /// Keys that are only read at start. A section's name stands for all its keys.
-const NEED_RESTART: [&str; 23] = [
+const NEED_RESTART: [&str; 25] = [
     "server.name",
     "server.workers",
     "store",
@@ -18,6 +18,8 @@ const NEED_RESTART: [&str; 23] = [
     "imap.listen_tls",
     "submission.listen",
     "submission.listen_tls",
+    "fronts",
+    "published.autoconfig_listen",
     "queue",
     "relay.dns",
     "citizens",

@@ -13,6 +13,7 @@
 
 mod changes;
 pub mod devices;
+pub mod fronts;
 pub mod human;
 pub mod notices;
 pub mod sections;
@@ -47,6 +48,12 @@ pub struct Config {
     pub imap: sections::Imap,
     /// The door of those who send.
     pub submission: sending::Submission,
+    /// How people and software log in.
+    pub logins: fronts::Logins,
+    /// Further listeners, with ways of logging in of their own.
+    pub fronts: Vec<fronts::Front>,
+    /// By which names and ports we are reached.
+    pub published: fronts::Published,
     /// How long and how often a message is tried.
     pub queue: sending::Queue,
     /// How other operators' servers are found and spoken to.

@@ -141,6 +141,8 @@ pub struct MailboxTls {
     pub anchors: Vec<PathBuf>,
     /// CRLs of these authorities.
     pub crls: Vec<String>,
+    /// Certificate policies (OIDs) of which an application's certificate must name one; empty: any does.
+    pub policies: Vec<String>,
 }
 
 /// `[trust]`: the white list of the trust space.

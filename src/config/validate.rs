@@ -1,5 +1,6 @@
 //! Contradictions and missing keys: what serde cannot see because it takes two keys, or a meaning, to see it.
 
+use super::fronts::{ClientCertificates, Front, LoginWay};
 use super::sending::{Queue, host_and_port};
 use super::source::{Problem, Source};
 use super::{Config, devices, human, is_address, notices};
@@ -23,6 +24,7 @@ pub(super) fn problems(config: &Config, source: &Source<'_>) -> Vec<Problem> {
     trust(config, &mut found);
     citizens(config, &mut found);
     doors(config, &mut found);
+    fronts(config, &mut found);
     limits(config, &mut found);
     durations(config, &mut found);
     queue(config, &mut found);
@@ -156,7 +158,9 @@ fn doors(config: &Config, found: &mut Found<'_, '_>) {
         ("submission.listen_tls", &config.submission.listen_tls),
         ("metrics.listen", &config.metrics.listen),
     ];
-    let all: Vec<(&str, SocketAddr)> = doors.iter().flat_map(|(key, list)| list.iter().map(|a| (*key, *a))).collect();
+    let further = config.fronts.iter().flat_map(Front::addresses).flat_map(|(_, list)| list).map(|a| ("fronts", *a));
+    let of_doors = doors.iter().flat_map(|(key, list)| list.iter().map(|a| (*key, *a)));
+    let all: Vec<(&str, SocketAddr)> = of_doors.chain(further).collect();
     for (n, (key, address)) in all.iter().enumerate() {
         for (other_key, other) in &all[..n] {
             found.check(!overlap(*address, *other), key, || {
@@ -212,6 +216,49 @@ fn doors(config: &Config, found: &mut Found<'_, '_>) {
     ];
     for (key, part, whole_key, whole) in counts {
         found.check((1..=whole).contains(&part), key, || format!("{part}; expected 1 to {whole} ({whole_key})"));
+    }
+}
+
+fn fronts(config: &Config, found: &mut Found<'_, '_>) {
+    let main = Front { name: "main".into(), ..Front::default() };
+    let logins = Front { certificates: config.logins.certificates, ways: config.logins.ways.clone(), ..main.clone() };
+    for (key, front) in [("logins", &logins)].into_iter().chain(config.fronts.iter().map(|front| ("fronts", front))) {
+        let name = &front.name;
+        found.check(!front.ways.is_empty(), key, || {
+            format!("`{name}` has no ways to log in; expected one of password, certificate, token")
+        });
+        let never = front.certificates == ClientCertificates::Never;
+        found.check(!(never && front.ways.contains(&LoginWay::Certificate)), key, || {
+            format!("`{name}` offers logins by certificate and asks for none; expected certificates = \"ask\" or \"require\"")
+        });
+    }
+    for (n, front) in config.fronts.iter().enumerate() {
+        let name = &front.name;
+        let is_name =
+            !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') && *name != main.name;
+        found.check(is_name, "fronts", || format!("`{name}`; expected a name of letters, digits and `-`, not `main`"));
+        let is_twice = config.fronts[..n].iter().any(|other| other.name == *name);
+        found.check(!is_twice, "fronts", || {
+            format!("two fronts are called `{name}`; expected a name of its own for each")
+        });
+        let listens = front.addresses().iter().any(|(_, list)| !list.is_empty());
+        found.check(listens, "fronts", || {
+            format!("`{name}` listens nowhere; expected an address in one of its four keys")
+        });
+    }
+    let published = &config.published;
+    let hosts = [&published.psc.host, &published.authcli.host, &published.autoconfig];
+    for host in published.mx.iter().chain(hosts).filter(|host| !host.is_empty()) {
+        found.check(is_host_name(host), "published", || format!("`{host}` is not a host name"));
+    }
+    let is_help = published.help.is_empty() || is_address(&published.help);
+    found.check(is_help, "published.help", || format!("`{}`; expected an https:// address", published.help));
+    for policy in &config.tls.mailbox.policies {
+        let is_oid = policy.contains('.')
+            && policy.split('.').all(|arc| !arc.is_empty() && arc.bytes().all(|b| b.is_ascii_digit()));
+        found.check(is_oid, "tls.mailbox.policies", || {
+            format!("`{policy}`; expected an OID such as 1.2.250.1.71.4.2.2")
+        });
     }
 }
 

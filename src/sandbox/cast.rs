@@ -131,6 +131,43 @@ pub fn operators() -> [Operator; 2] {
     [aura(), aquitaine()]
 }
 
+/// Someone with a card and no mailbox of their own.
+#[derive(Debug, Clone, Copy)]
+pub struct Guest {
+    /// National identifier.
+    pub person: &'static str,
+    /// Given name.
+    pub first: &'static str,
+    /// Family name.
+    pub last: &'static str,
+    /// Stands on the access list of the first operator's ORG and CAB mailboxes, and may send in their name.
+    pub secretary: bool,
+}
+
+impl Guest {
+    /// `First LAST`.
+    pub fn display(&self) -> String {
+        format!("{} {}", self.first, self.last.to_uppercase())
+    }
+
+    /// The addresses of the first operator, `operator`, that the guest opens.
+    pub fn opens(&self, operator: &Operator) -> Vec<String> {
+        let shared = |resident: &&Resident| matches!(resident.kind, "ORG" | "CAB") && !resident.test;
+        let opened = operator.residents.iter().filter(shared).filter(|_| self.secretary);
+        opened.map(|resident| operator.address(resident)).collect()
+    }
+}
+
+/// Those who log in by Pro Santé Connect and hold no mailbox: one works for the first operator's structures.
+pub fn guests() -> [Guest; 3] {
+    let guest = |person, first, last, secretary| Guest { person, first, last, secretary };
+    [
+        guest("899700000061", "Léa", "Secrétan", true),
+        guest("899700000062", "Basile", "Sans-Boîte", false),
+        guest("899700000063", "Ève", "De-Passage", false),
+    ]
+}
+
 /// The domain of the sandbox's citizens (MSSanté §8); the peer that tests play speaks for it too.
 pub const CITIZENS: &str = "patient.mssante.example";
 
@@ -237,6 +274,13 @@ const PEER_C: Subject = Subject {
     department: "Ille-et-Vilaine (35)",
 };
 
+const PSC: Subject = Subject {
+    cn: "wallet.psc.example",
+    structure: "399000000100041",
+    organisation: "PRO SANTE CONNECT TEST",
+    department: "Paris (75)",
+};
+
 const LIST_SIGNER: Subject = Subject {
     cn: "alb.mssante.example",
     structure: "399000000100001",
@@ -261,6 +305,7 @@ pub fn leaves() -> Vec<Leaf> {
         Leaf::new("a", AURA, Usage::Operator).hosts(&["imap.aura.mssante.example", "aura.mssante.example"]),
         Leaf::new("b", AQUITAINE, Usage::Operator)
             .hosts(&["imap.nouvelle-aquitaine.mssante.example", "nouvelle-aquitaine.mssante.example"]),
+        Leaf::new("psc", PSC, Usage::Server),
         Leaf::new("operateur-c", PEER_C, Usage::Operator).hosts(&["operateur-c.mssante.example"]),
         Leaf::new("liste", LIST_SIGNER, Usage::Signer),
         application("application-a", "1990000012", "laboratoire-exemple"),

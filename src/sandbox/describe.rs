@@ -5,6 +5,7 @@ use super::cast::{self, Holder, Resident};
 use super::layout::{Layout, write_whole};
 use super::pki::{Identity, P12_PASSWORD, Pki};
 use super::ports::Ports;
+use super::psc::{Person, ProSanteConnect, SECRET, SOFTWARE, client_id};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -25,6 +26,10 @@ struct Description {
     bad_certificates: BTreeMap<&'static str, Files>,
     /// Listed operators that nobody serves: identities to play a peer with.
     peers: Vec<Peer>,
+    /// The Pro Santé Connect look-alike.
+    psc: Psc,
+    /// The relay of ordinary mail: what notices there were.
+    notices: Notices,
 }
 
 #[derive(Serialize)]
@@ -52,6 +57,33 @@ struct AllPorts {
     imaps: u16,
     https: u16,
     metrics: u16,
+    authcli_imap: u16,
+    authcli_submission: u16,
+}
+
+#[derive(Serialize)]
+struct Psc {
+    issuer: String,
+    /// OpenID Connect discovery, at Pro Santé Connect's own path.
+    discovery: String,
+    /// Takes the knobs as JSON.
+    knobs: String,
+    /// Takes `person=`, answers with tokens.
+    token: String,
+    clients: Vec<ClientOf>,
+    persons: Vec<Person>,
+}
+
+#[derive(Serialize)]
+struct ClientOf {
+    client_id: String,
+    client_secret: &'static str,
+}
+
+#[derive(Serialize)]
+struct Notices {
+    port: u16,
+    directory: &'static str,
 }
 
 #[derive(Serialize)]
@@ -99,8 +131,35 @@ pub(super) struct Running<'a> {
     pub(super) pid: u32,
 }
 
+/// What serves both operators.
+pub(super) struct Common {
+    issuer: String,
+    persons: Vec<Person>,
+    courriel: u16,
+}
+
+impl Common {
+    pub(super) fn of(connect: &ProSanteConnect, courriel: u16) -> Self {
+        Self { issuer: connect.issuer().to_owned(), persons: connect.people().to_vec(), courriel }
+    }
+
+    fn psc(self, running: &[Running<'_>]) -> Psc {
+        let Self { issuer, persons, .. } = self;
+        let host = issuer.split("/auth/").next().unwrap_or_default();
+        let ids = running.iter().map(|one| client_id(one.operator)).chain([SOFTWARE.to_owned()]);
+        Psc {
+            discovery: format!("{issuer}/.well-known/wallet-openid-configuration"),
+            knobs: format!("{host}/_sandbox/knobs"),
+            token: format!("{host}/_sandbox/token"),
+            clients: ids.map(|client_id| ClientOf { client_id, client_secret: SECRET }).collect(),
+            persons,
+            issuer,
+        }
+    }
+}
+
 /// Writes the description, all of it or nothing.
-pub(super) fn write(layout: &Layout, pki: &Pki, running: &[Running<'_>]) -> Result<(), SandboxError> {
+pub(super) fn write(layout: &Layout, pki: &Pki, running: &[Running<'_>], common: Common) -> Result<(), SandboxError> {
     let describing = Describing { dir: layout.dir(), pki };
     let description = Description {
         pid: std::process::id(),
@@ -119,6 +178,8 @@ pub(super) fn write(layout: &Layout, pki: &Pki, running: &[Running<'_>]) -> Resu
                 Peer { name: peer.name, domains: peer.domains, identity }
             })
             .collect(),
+        notices: Notices { port: common.courriel, directory: "courriel" },
+        psc: common.psc(running),
     };
     let text = serde_json::to_vec_pretty(&description).map_err(SandboxError::internal("sandbox.json"))?;
     write_whole(&layout.description(), &text, 0o600)
@@ -141,7 +202,8 @@ impl Describing<'_> {
 
     fn operator(&self, Running { operator, ports, pid }: &Running<'_>) -> Operator {
         let below = |name: &str| Path::new(operator.id).join(name);
-        let Ports { smtp, imap, imaps, metrics, submission, submissions } = *ports;
+        let Ports { smtp, imap, imaps, metrics, submission, submissions, https, .. } = *ports;
+        let (authcli_imap, authcli_submission) = (ports.authcli_imap, ports.authcli_submission);
         let (special, ordinary): (Vec<_>, Vec<_>) =
             operator.residents.iter().partition(|resident| resident.special.key().is_some());
         Operator {
@@ -151,7 +213,17 @@ impl Describing<'_> {
             config: below("caducee.toml"),
             log: below("caducee.log"),
             pid: *pid,
-            ports: AllPorts { smtp, submission, submissions, imap, imaps, https: 0, metrics },
+            ports: AllPorts {
+                smtp,
+                submission,
+                submissions,
+                imap,
+                imaps,
+                https,
+                metrics,
+                authcli_imap,
+                authcli_submission,
+            },
             identity: self.files(operator.id),
             mailboxes: ordinary.into_iter().map(|resident| self.mailbox(operator, resident)).collect(),
             special_mailboxes: special

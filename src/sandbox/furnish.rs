@@ -1,7 +1,7 @@
 //! Domains and mailboxes of an operator, made through its administration API as an administrator would make them.
 
 use super::SandboxError;
-use super::cast::{Holder, Operator, PASSWORD, Resident, Special, TINY_QUOTA};
+use super::cast::{self, Guest, Holder, Operator, PASSWORD, Resident, Special, TINY_QUOTA};
 use super::layout::{Layout, write_whole};
 use super::pki::{Leaf, Pki};
 use crate::cli::client::{Client, ClientError, path, query};
@@ -51,13 +51,22 @@ fn wanted(pki: &Pki, operator: &Operator, resident: &Resident) -> NewMailbox {
         }
         _ => None,
     };
+    let address = operator.address(resident);
+    let residents = operator.residents.iter().filter_map(grant);
+    let works_there = |guest: &Guest| operator.id == "a" && guest.opens(operator).contains(&address);
+    let guests = cast::guests().into_iter().filter(works_there).map(|guest| AccessGrant {
+        person: Some(guest.person.to_owned()),
+        name: guest.display(),
+        rights: ["read", "write", "send"].map(str::to_owned).to_vec(),
+        ..AccessGrant::default()
+    });
     NewMailbox {
-        address: operator.address(resident),
+        address: address.clone(),
         kind: resident.kind.to_owned(),
         test: resident.test,
         restricted: resident.special == Special::Restricted,
         holder: holder(pki, operator, resident),
-        access_list: if shared { operator.residents.iter().filter_map(grant).collect() } else { Vec::new() },
+        access_list: if shared { residents.chain(guests).collect() } else { Vec::new() },
         quota: (resident.special == Special::TinyQuota).then_some(TINY_QUOTA),
         allow_password: resident.password,
         password: resident.password.then(|| PasswordChoice::Set(PASSWORD.to_owned())),

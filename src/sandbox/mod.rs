@@ -5,11 +5,12 @@
 //! ordinary configuration files, so what works here works outside.
 //!
 //! The way of a start: the directory is taken ([`layout`]), the PKI made or opened ([`pki`]), the white list signed
-//! (`white_list`), one server started for each operator of the [`cast`] (`process`), their mailboxes made through the
+//! (`white_list`), the Pro Santé Connect look-alike (`psc`) and the relay of ordinary mail (`courriel`) opened, one server started for each operator of the [`cast`] (`process`), their mailboxes made through the
 //! administration API (`furnish`), the sample [`messages`] sent from each operator to the other (`post`), and
 //! `sandbox.json` written (`describe`). A later start finds what the earlier one left, and makes only what is missing.
 
 pub mod cast;
+mod courriel;
 mod describe;
 mod error;
 mod furnish;
@@ -19,6 +20,7 @@ pub mod pki;
 mod ports;
 mod post;
 mod process;
+mod psc;
 pub mod trust_list;
 mod welcome;
 mod white_list;
@@ -26,14 +28,17 @@ mod white_list;
 pub use error::SandboxError;
 pub use ports::DEFAULT_BASE;
 pub use post::PostError;
+pub use psc::{AskError, token};
 
 use cast::Operator;
-use describe::Running;
+use courriel::Courriel;
+use describe::{Common, Running};
 use error::operator_error;
 use layout::Layout;
 use pki::Pki;
-use ports::Ports;
+use ports::{AllPorts, Ports};
 use process::Process;
+use psc::ProSanteConnect;
 use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
@@ -90,12 +95,16 @@ impl Sandbox {
             }
         });
         let (layout, pki) = prepared.await.map_err(|error| SandboxError::Cast(error.to_string()))??;
-        let ports = ports::choose(base_port, 2)?;
+        let AllPorts { operators: ports, psc, courriel } = ports::choose(base_port, 2)?;
         let ports = [ports[0], ports[1]];
         let [a, b] = &operators;
+        let connect = ProSanteConnect::open(&layout, &pki, &operators, psc).await?;
+        let common = Common::of(&connect, courriel);
+        Courriel::open(&layout, courriel).await?.serve();
+        connect.serve();
         let processes = tokio::try_join!(
-            Process::start(&layout, a, ports[0], (b, ports[1].smtp)),
-            Process::start(&layout, b, ports[1], (a, ports[0].smtp))
+            Process::start(&layout, a, ports[0], (b, ports[1].smtp), courriel),
+            Process::start(&layout, b, ports[1], (a, ports[0].smtp), courriel)
         )?;
         tokio::try_join!(furnish::furnish(&layout, &pki, a), furnish::furnish(&layout, &pki, b))?;
         tokio::try_join!(
@@ -103,11 +112,11 @@ impl Sandbox {
             post::send(&layout, &pki, a, b, ports[1].smtp)
         )?;
         let sandbox = Self { layout, pki, operators, processes: processes.into() };
-        sandbox.announce(ports)?;
+        sandbox.announce(ports, common)?;
         Ok(sandbox)
     }
 
-    fn announce(&self, ports: [Ports; 2]) -> Result<(), SandboxError> {
+    fn announce(&self, ports: [Ports; 2], common: Common) -> Result<(), SandboxError> {
         let running: Vec<Running<'_>> = self
             .operators
             .iter()
@@ -115,7 +124,7 @@ impl Sandbox {
             .zip(&self.processes)
             .map(|((operator, ports), process)| Running { operator, ports, pid: process.pid() })
             .collect();
-        describe::write(&self.layout, &self.pki, &running)?;
+        describe::write(&self.layout, &self.pki, &running, common)?;
         // Whoever is not interested in the text may have closed standard output.
         let _ = writeln!(std::io::stdout(), "{}", welcome::text(&self.layout, &self.pki, &running));
         Ok(())

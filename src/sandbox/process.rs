@@ -38,16 +38,17 @@ pub(super) struct Process {
 
 impl Process {
     /// Writes the operator's files and starts its server; returns once it is ready. It reaches the `other` operator, whose
-    /// operators' door is on that port.
+    /// operators' door is on that port. Its notices go to the relay of ordinary mail on the port `courriel`.
     pub(super) async fn start(
         layout: &Layout,
         operator: &Operator,
         ports: Ports,
         (other, port): (&Operator, u16),
+        courriel: u16,
     ) -> Result<Self, SandboxError> {
         let home = layout.path(operator.id);
         let config = home.join("caducee.toml");
-        write_whole(&config, configuration(operator, ports, (other, port)).as_bytes(), 0o600)?;
+        write_whole(&config, configuration(operator, ports, (other, port), courriel).as_bytes(), 0o600)?;
         make_master_key(&home.join("master.key"))?;
         let notify = home.join("notify.sock");
         let _ = fs::remove_file(&notify);
@@ -171,11 +172,11 @@ fn make_master_key(path: &Path) -> Result<(), SandboxError> {
 }
 
 /// The operator's configuration. Paths are relative to the file, so the sandbox's directory may be moved while it rests.
-fn configuration(operator: &Operator, ports: Ports, (other, port): (&Operator, u16)) -> String {
+fn configuration(operator: &Operator, ports: Ports, (other, port): (&Operator, u16), courriel: u16) -> String {
     let (id, name, signer) = (operator.id, operator.subject.cn, cast::LIST_SIGNER_CN);
     let citizens = cast::CITIZENS;
     let other = other.domain;
-    let Ports { smtp, imap, imaps, metrics, submission, submissions } = ports;
+    let Ports { smtp, imap, imaps, metrics, submission, submissions, authcli_imap, authcli_submission, .. } = ports;
     format!(
         r#"# Written by `caducee sandbox` at every start: changes made here do not last.
 
@@ -231,11 +232,30 @@ domains = ["{citizens}"]
 # The sandbox's passwords are printed for everybody: what makes guessing dear would only make the start slow.
 password_memory = "8 MiB"
 
+[notices]
+host = "127.0.0.1"
+port = {courriel}
+tls = "none"
+from = "ne-pas-repondre@courriel.example"
+contact = "assistance@courriel.example"
+
 [admin]
 socket = "admin.sock"
 
 [metrics]
 listen = ["127.0.0.1:{metrics}"]
+
+[published]
+authcli = {{ imap = {authcli_imap}, imaps = 0, submission = {authcli_submission}, submissions = 0 }}
+psc = {{ imap = {imap}, imaps = {imaps}, submission = {submission}, submissions = {submissions} }}
+
+# The front of applications: a certificate is required, and nothing else lets in.
+[[fronts]]
+name = "authcli"
+imap = ["127.0.0.1:{authcli_imap}"]
+submission = ["127.0.0.1:{authcli_submission}"]
+certificates = "require"
+ways = ["certificate"]
 "#
     )
 }
@@ -254,10 +274,13 @@ mod tests {
             metrics: 10_912,
             submission: 10_587,
             submissions: 10_465,
+            https: 10_443,
+            authcli_imap: 10_144,
+            authcli_submission: 10_588,
         };
         let [a, b] = cast::operators();
         for (operator, other) in [(&a, &b), (&b, &a)] {
-            let text = configuration(operator, ports, (other, 11_025));
+            let text = configuration(operator, ports, (other, 11_025), 10_026);
             let config = Config::parse(Path::new("caducee.toml"), &text).unwrap();
             assert!(config.smtp.listen.iter().chain(&config.imap.listen_tls).all(|a| a.ip().is_loopback()));
             assert!(config.relay.dns.iter().all(|a| a.ip().is_loopback()));

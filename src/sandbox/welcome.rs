@@ -70,10 +70,15 @@ fn commands(layout: &Layout, pki: &Pki, a: &Running<'_>, b: &Running<'_>) -> Str
          Read it:\n\n\
          curl --cacert {root} --user '{to}:{PASSWORD}' \\\n      \
          'imaps://localhost:{imaps}/INBOX;MAILINDEX=*'\n\n  \
+         The same with a Pro Santé Connect token in place of the password:\n\n\
+         curl --cacert {root} --user '{to}:' --sasl-ir \\\n      \
+         --oauth2-bearer \"$({program} sandbox token {to} --dir {dir})\" \\\n      \
+         'imaps://localhost:{imaps}/INBOX;MAILINDEX=*'\n\n  \
          Administer:\n\n\
          {program} mailbox list --socket {socket}\n",
         smtp = a.ports.smtp,
         imaps = a.ports.imaps,
+        dir = quoted(layout.dir()),
         socket = quoted(&layout.path(a.operator.id).join("admin.sock")),
     )
 }

@@ -1,5 +1,6 @@
 //! A connection as a door gets it.
 
+use super::front::Front;
 use super::limits::ConnectionPermit;
 use crate::telemetry::Door;
 use std::fmt;
@@ -58,6 +59,8 @@ pub struct Connection {
     pub local: SocketAddr,
     /// Which door it came through.
     pub door: Door,
+    /// What its listener wants and offers.
+    pub front: Front,
     /// Its name.
     pub id: ConnectionId,
     /// Its place in the counts of connections; keep it as long as the connection.

@@ -4,6 +4,7 @@
 //! with the connection's id. A loop never ends on an error: out of descriptors or memory, it waits and tries again,
 //! while the connections that wait keep their place in the kernel's queue.
 
+use super::front::Front;
 use super::{Connection, Shared, limits::TooMany, systemd};
 use crate::config::Config;
 use crate::telemetry::{Door, DoorLabel, ReasonLabel};
@@ -54,6 +55,8 @@ pub struct Listener {
     pub door: Door,
     /// What it listens on, the real port included.
     pub address: SocketAddr,
+    /// One of `[[fronts]]`; `None`: the main one, as it is configured at each connection.
+    front: Option<Front>,
     socket: TcpListener,
 }
 
@@ -66,7 +69,8 @@ pub fn open(config: &Config) -> Result<Vec<Listener>, ListenError> {
     for (door, socket) in systemd::passed_sockets(config)? {
         socket.set_nonblocking(true).map_err(ListenError::Unusable)?;
         let socket = TcpListener::from_std(socket).map_err(ListenError::Unusable)?;
-        listeners.push(Listener { door, address: socket.local_addr().map_err(ListenError::Unusable)?, socket });
+        let address = socket.local_addr().map_err(ListenError::Unusable)?;
+        listeners.push(Listener { door, address, front: None, socket });
     }
     let passed: Vec<Door> = listeners.iter().map(|listener| listener.door).collect();
     for (door, key, addresses) in doors(config) {
@@ -74,18 +78,44 @@ pub fn open(config: &Config) -> Result<Vec<Listener>, ListenError> {
             continue;
         }
         for address in addresses {
-            match bind(*address).and_then(TcpListener::from_std) {
-                Ok(socket) => {
-                    listeners.push(Listener { door, address: socket.local_addr().unwrap_or(*address), socket })
-                }
-                Err(error) if address.is_ipv6() && is_no_such_family(&error) => {
-                    warn!(%door, %address, "this machine has no IPv6: not listening there");
-                }
-                Err(source) => return Err(ListenError::Bind { key, address: *address, source }),
+            listeners.extend(listen_on(door, key, *address, None)?);
+        }
+    }
+    for front in &config.fronts {
+        for (key, addresses) in front.addresses() {
+            for address in addresses {
+                listeners.extend(listen_on(door_of(key), "fronts", *address, Some(Front::of(front)))?);
             }
         }
     }
     Ok(listeners)
+}
+
+/// Which door is behind a key of a front's addresses.
+fn door_of(key: &str) -> Door {
+    match key {
+        "imap" => Door::Imap,
+        "imap_tls" => Door::Imaps,
+        "submission" => Door::Submission,
+        _ => Door::Submissions,
+    }
+}
+
+/// A listener of ours; none where the machine has no such addresses.
+fn listen_on(
+    door: Door,
+    key: &'static str,
+    address: SocketAddr,
+    front: Option<Front>,
+) -> Result<Option<Listener>, ListenError> {
+    match bind(address).and_then(TcpListener::from_std) {
+        Ok(socket) => Ok(Some(Listener { door, address: socket.local_addr().unwrap_or(address), front, socket })),
+        Err(error) if address.is_ipv6() && is_no_such_family(&error) => {
+            warn!(%door, %address, "this machine has no IPv6: not listening there");
+            Ok(None)
+        }
+        Err(source) => Err(ListenError::Bind { key, address, source }),
+    }
 }
 
 /// The doors, their keys, and their addresses.
@@ -140,7 +170,7 @@ where
         match accepted {
             Ok((stream, peer)) => {
                 pause = PAUSES.0;
-                if let Some(connection) = admit(&shared, listener.door, stream, peer) {
+                if let Some(connection) = admit(&shared, &listener, stream, peer) {
                     start(&shared, connection, token.clone(), &serve);
                 }
             }
@@ -165,7 +195,8 @@ fn is_of_the_connection(error: &io::Error) -> bool {
 }
 
 /// Counts the connection in, or turns it away with a word.
-fn admit(shared: &Shared, door: Door, stream: TcpStream, peer: SocketAddr) -> Option<Connection> {
+fn admit(shared: &Shared, listener: &Listener, stream: TcpStream, peer: SocketAddr) -> Option<Connection> {
+    let door = listener.door;
     let (limits, most, most_of_address) = shared.connection_limits(door);
     let permit = match limits.take(peer.ip(), most, most_of_address) {
         Ok(permit) => permit,
@@ -180,7 +211,8 @@ fn admit(shared: &Shared, door: Door, stream: TcpStream, peer: SocketAddr) -> Op
     // Only a connection that is gone already has no address of ours.
     let local = stream.local_addr().ok()?;
     shared.metrics.connections.get_or_create(&DoorLabel { door }).inc();
-    Some(Connection { stream, peer, local, door, id: shared.connection_ids.next(), permit })
+    let front = listener.front.clone().unwrap_or_else(|| Front::main(&shared.config.load()));
+    Some(Connection { stream, peer, local, door, front, id: shared.connection_ids.next(), permit })
 }
 
 /// Starts the connection's task, in a span that puts its id on every line.

@@ -2,7 +2,9 @@
 
 pub mod check;
 mod connection;
+mod devices;
 pub mod facts;
+pub mod front;
 pub mod health;
 pub mod http;
 pub mod imap;
@@ -12,6 +14,7 @@ pub mod limits;
 pub mod listen;
 mod login;
 pub mod outbound;
+pub mod published;
 pub mod reload;
 pub mod runtime;
 mod secrets;

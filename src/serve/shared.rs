@@ -1,6 +1,7 @@
 //! What all doors share.
 
 use super::connection::ConnectionIds;
+use super::front::Front;
 use super::jobs::Jobs;
 use super::limits::{Counts, DoorLimits};
 use super::reload::Reloader;
@@ -91,12 +92,12 @@ impl Shared {
     ///
     /// # Errors
     /// Why there is no TLS.
-    pub async fn accept_client<S>(&self, door: Door, stream: S) -> Result<TlsStream<S>, HandshakeRefusal>
+    pub async fn accept_client<S>(&self, door: Door, front: &Front, stream: S) -> Result<TlsStream<S>, HandshakeRefusal>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let longest = self.config.load().tls.handshake_timeout;
-        let accepted = tls::accept(self.tls.mailbox(), stream, longest).await;
+        let accepted = tls::accept(self.tls.mailbox(front.certificates), stream, longest).await;
         self.note_handshake(door, accepted.as_ref().map(|stream| (stream, None)));
         accepted
     }

@@ -90,7 +90,7 @@ fn the_example_file_marks_exactly_the_keys_that_need_a_restart() {
         if let Some(text) = line.strip_prefix("# ") {
             comment.push_str(text);
         } else if let Some((name, _)) = line.split_once(" = ") {
-            let key = format!("{section}.{name}");
+            let key = format!("{section}.{name}").trim_start_matches('.').to_owned();
             assert_eq!(comment.contains("(restart)"), needs_restart(&key), "{key}");
         } else {
             comment.clear();
@@ -232,6 +232,35 @@ fn contradictions_are_errors_that_name_both_sides() {
         "admin.socket",
         "121 bytes long; expected at most 107",
     );
+}
+
+#[test]
+fn fronts_have_names_of_their_own_addresses_of_their_own_and_ways_that_can_be_used() {
+    let front = |lines: &str| format!("{CONF}\n[[fronts]]\n{lines}\n").replacen("fronts = []", "", 1);
+    let good = "name = \"authcli\"\nimap = [\"192.0.2.8:143\"]\nways = [\"certificate\"]";
+    let config = parse(&front(good)).expect("a good front");
+    assert_eq!(config.fronts[0].name, "authcli");
+    for (lines, says) in [
+        ("imap = [\"192.0.2.8:143\"]\nways = [\"token\"]", "``; expected a name"),
+        ("name = \"main\"\nimap = [\"192.0.2.8:143\"]\nways = [\"token\"]", "`main`; expected a name"),
+        ("name = \"a\"\nways = [\"token\"]", "`a` listens nowhere"),
+        ("name = \"a\"\nimap = [\"192.0.2.8:143\"]", "`a` has no ways to log in"),
+        ("name = \"a\"\nimap = [\"127.0.0.1:143\"]\nways = [\"token\"]", "127.0.0.1:143 is also taken by imap.listen"),
+        (
+            "name = \"a\"\nimap = [\"192.0.2.8:143\"]\nways = [\"certificate\"]\ncertificates = \"never\"",
+            "offers logins by certificate and asks for none",
+        ),
+    ] {
+        let found: Vec<String> = parse(&front(lines)).expect_err(lines).iter().map(ToString::to_string).collect();
+        assert!(found.iter().any(|line| line.contains(says)), "{lines}: {found:#?}");
+    }
+}
+
+#[test]
+fn policies_are_oids_and_published_names_are_hosts() {
+    contradiction("policies = []", "policies = [\"igc-sante\"]", "tls.mailbox.policies", "expected an OID");
+    contradiction("mx = []", "mx = [\"mx.op.example.\", \"-\"]", "published", "is not a host name");
+    contradiction("help = \"\"", "help = \"aide\"", "published.help", "expected an https:// address");
 }
 
 #[test]

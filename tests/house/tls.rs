@@ -2,6 +2,7 @@
 
 use crate::pki::{DAY, Files, Leaf, Pki};
 use crate::support::{Tool, have};
+use caducee::config::fronts::ClientCertificates;
 use caducee::config::sections;
 use caducee::serve::tls::{
     self, CertificateProblem, Contexts, Crl, CrlProblem, CrlSet, HandshakeRefusal, Material, PeerIdentity, Revocation,
@@ -219,7 +220,8 @@ async fn a_list_past_its_grace_makes_the_status_unknown() {
     let pki = Pki::new();
     let (settings, contexts) = server(&pki);
     let software = pki.leaf(&Leaf::good("logiciel", 10));
-    let seen = meet(contexts.mailbox(), client(Some(&software), BOTH)).await.expect("a handshake");
+    let seen =
+        meet(contexts.mailbox(ClientCertificates::Ask), client(Some(&software), BOTH)).await.expect("a handshake");
     let root = pki.root.crl(1, &[], SystemTime::now() + DAY);
     for (ended, expected) in [(DAY / 2, Ok(())), (3 * DAY, Err(CertificateProblem::RevocationUnknown))] {
         pki.write("crl.pem", &(pki.intermediate.crl(5, &[], SystemTime::now() - ended) + &root));
@@ -421,9 +423,9 @@ async fn a_resumed_session_is_judged_again_at_login() {
     let software = pki.leaf(&Leaf::good("logiciel", 32));
     for version in BOTH {
         let client = client(Some(&software), &[version]);
-        let first = meet(contexts.mailbox(), Arc::clone(&client)).await.expect("a handshake");
+        let first = meet(contexts.mailbox(ClientCertificates::Ask), Arc::clone(&client)).await.expect("a handshake");
         contexts.verify_client(&first.chain).expect("a good certificate");
-        let second = meet(contexts.mailbox(), client).await.expect("a handshake");
+        let second = meet(contexts.mailbox(ClientCertificates::Ask), client).await.expect("a handshake");
         assert_eq!(second.kind, Some(HandshakeKind::Resumed));
         assert_eq!(second.chain, first.chain, "a resumed session still says who it is");
         pki.write_crls(3, &[32]);
@@ -452,10 +454,13 @@ async fn a_bad_certificate_does_not_break_a_mailbox_doors_handshake() {
     ];
     for version in BOTH {
         for (expected, files) in &cases {
-            let seen = meet(contexts.mailbox(), client(Some(files), &[version])).await.expect("a handshake");
+            let seen = meet(contexts.mailbox(ClientCertificates::Ask), client(Some(files), &[version]))
+                .await
+                .expect("a handshake");
             assert_eq!(contexts.verify_client(&seen.chain).expect_err("judged at login"), *expected);
         }
-        let nobody = meet(contexts.mailbox(), client(None, &[version])).await.expect("a handshake");
+        let nobody =
+            meet(contexts.mailbox(ClientCertificates::Ask), client(None, &[version])).await.expect("a handshake");
         assert_eq!(contexts.verify_client(&nobody.chain).expect_err("none shown"), CertificateProblem::Missing);
     }
 }
@@ -480,7 +485,7 @@ async fn a_certificate_without_its_key_breaks_every_handshake() {
             .with_custom_certificate_verifier(Arc::new(Credulous))
             .with_client_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(stolen.clone())));
         let config = Arc::new(config);
-        for door in [contexts.inbound(), contexts.mailbox()] {
+        for door in [contexts.inbound(), contexts.mailbox(ClientCertificates::Ask)] {
             let refusal = meet(door, Arc::clone(&config)).await.err().expect("refused");
             assert_eq!(refusal.name(), "bad-signature", "{refusal}");
         }

@@ -8,6 +8,7 @@ use caducee::accounts::{AccountOptions, HashingOptions, NewMailbox, Registry};
 use caducee::config::Config;
 use caducee::mail::{Delivery, MailLimits, MailRoom, deliver};
 use caducee::mss::{Address, Domain, Kind};
+use caducee::serve::front::Front;
 use caducee::serve::imap::{Accepting, ClientTls, Options, Security, Services, Session, Transport};
 use caducee::serve::tls::{CertificateProblem, PeerIdentity};
 use caducee::serve::{Shutdown, ShutdownSwitch, shutdown};
@@ -89,6 +90,7 @@ impl Server {
     /// A session that is not running yet.
     pub fn session(&self, transport: Box<dyn Transport>, tls: bool) -> Session {
         let services = Arc::new(Services {
+            front: Front::default(),
             room: self.room.clone(),
             registry: self.registry.clone(),
             tls: Arc::new(PretendedTls),

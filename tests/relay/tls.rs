@@ -278,7 +278,8 @@ async fn a_server_that_offers_to_resume_gets_a_full_handshake_each_time() {
     for _ in 0..3 {
         let (ours, theirs) = tokio::io::duplex(64 << 10);
         // The mailbox door's context gives tickets.
-        let acceptor = tokio_rustls::TlsAcceptor::from(contexts.mailbox());
+        let acceptor =
+            tokio_rustls::TlsAcceptor::from(contexts.mailbox(caducee::config::fronts::ClientCertificates::Ask));
         let server = tokio::spawn(async move {
             let mut stream = acceptor.accept(theirs).await.unwrap();
             stream.write_all(b"!").await.unwrap();

@@ -51,6 +51,8 @@ pub struct Ports {
     pub imaps: u16,
     pub https: u16,
     pub metrics: u16,
+    pub authcli_imap: u16,
+    pub authcli_submission: u16,
 }
 
 /// A mailbox and how it may be opened.

@@ -7,6 +7,7 @@ use super::services::Services;
 use super::session::Session;
 use super::user::User;
 use crate::accounts::{Login, LoginError};
+use crate::config::fronts::LoginWay;
 use crate::mail::Mailbox;
 use crate::mss::Right;
 use crate::serve::login::{self, Refused};
@@ -40,10 +41,16 @@ impl Session {
             }
             (None, false) => format!("{BEFORE_LOGIN} STARTTLS LOGINDISABLED"),
             (None, true) => {
-                let external = if self.security.chain.is_empty() { "" } else { " AUTH=EXTERNAL" };
-                format!("{BEFORE_LOGIN} AUTH=PLAIN AUTH=LOGIN{external}")
+                let offered = self.offered().into_iter().map(|mechanism| format!(" AUTH={}", mechanism.name()));
+                let disabled = if self.services.front.has(LoginWay::Password) { "" } else { " LOGINDISABLED" };
+                format!("{BEFORE_LOGIN}{}{disabled}", offered.collect::<String>())
             }
         }
+    }
+
+    /// What this client can log in with, within TLS.
+    fn offered(&self) -> Vec<Mechanism> {
+        self.services.front.mechanisms(!self.security.chain.is_empty())
     }
 
     /// CAPABILITY, RFC 3501 §6.1.1.
@@ -82,6 +89,9 @@ impl Session {
     /// LOGIN, RFC 3501 §6.2.3.
     pub(super) async fn login(&mut self, user: String, password: Secret) -> Outcome {
         self.private()?;
+        if !self.services.front.has(LoginWay::Password) {
+            return Err(Reply::no(Some(Code::Cannot), "Passwords are not taken here").into());
+        }
         self.enter(Credentials::Password { authorisation: String::new(), user, password }).await
     }
 
@@ -91,9 +101,13 @@ impl Session {
         let Some(mechanism) = Mechanism::by_name(mechanism) else {
             return Err(Reply::no(Some(Code::Cannot), "This mechanism is not offered").into());
         };
-        if mechanism == Mechanism::External && self.security.chain.is_empty() {
+        let is_offered = self.offered().contains(&mechanism);
+        if mechanism == Mechanism::External && !is_offered && self.security.chain.is_empty() {
             let text = "No client certificate was shown in the TLS handshake";
             return Err(Reply::no(Some(Code::AuthenticationFailed), text).into());
+        }
+        if !is_offered {
+            return Err(Reply::no(Some(Code::Cannot), "This mechanism is not offered here").into());
         }
         let begun = Exchange::begin(mechanism, initial.as_ref().map(Secret::expose));
         let (mut exchange, mut step) = begun.map_err(syntax)?;

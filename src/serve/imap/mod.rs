@@ -57,6 +57,7 @@ use std::sync::Arc;
 use rustls::pki_types::CertificateDer;
 use tokio_rustls::server::TlsStream;
 
+use crate::serve::front::Front;
 use crate::serve::tls::{CertificateProblem, PeerIdentity};
 use crate::serve::{Connection, Shared};
 use crate::telemetry::Door;
@@ -67,9 +68,9 @@ pub use session::{Security, Session};
 
 /// Serves one connection of the mailbox doors to its end.
 pub async fn serve(shared: Arc<Shared>, connection: Connection) {
-    let Connection { stream, peer, door, permit, .. } = connection;
+    let Connection { stream, peer, door, front, permit, .. } = connection;
     let (transport, security): (Box<dyn Transport>, Security) = match door {
-        Door::Imaps => match shared.accept_client(door, stream).await {
+        Door::Imaps => match shared.accept_client(door, &front, stream).await {
             Ok(stream) => within_tls(stream),
             // Logged and counted where it happened; the client has got its alert.
             Err(_) => return,
@@ -83,7 +84,8 @@ pub async fn serve(shared: Arc<Shared>, connection: Connection) {
         metrics: shared.metrics.clone(),
         shutdown: shared.shutdown.clone(),
         options: Options::of(&shared.config.load()),
-        tls: Arc::new(DoorTls { shared, door }),
+        front: front.clone(),
+        tls: Arc::new(DoorTls { shared, door, front }),
     });
     Session::new(services, transport, security, peer.ip()).run().await;
     drop(permit);
@@ -93,11 +95,12 @@ pub async fn serve(shared: Arc<Shared>, connection: Connection) {
 struct DoorTls {
     shared: Arc<Shared>,
     door: Door,
+    front: Front,
 }
 
 impl ClientTls for DoorTls {
     fn accept(&self, stream: Box<dyn Transport>) -> Accepting<'_> {
-        Box::pin(async { self.shared.accept_client(self.door, stream).await.map(within_tls) })
+        Box::pin(async { self.shared.accept_client(self.door, &self.front, stream).await.map(within_tls) })
     }
 
     fn judge(&self, chain: &[CertificateDer<'_>]) -> Result<PeerIdentity, CertificateProblem> {

@@ -12,6 +12,7 @@ use crate::accounts::Registry;
 use crate::config::Config;
 use crate::mail::MailRoom;
 use crate::serve::Shutdown;
+use crate::serve::front::Front;
 use crate::serve::tls::{CertificateProblem, HandshakeRefusal, PeerIdentity};
 use crate::telemetry::Metrics;
 
@@ -21,6 +22,8 @@ pub struct Services {
     pub room: MailRoom,
     /// Who may open which.
     pub registry: Registry,
+    /// What may be logged in with here.
+    pub front: Front,
     /// STARTTLS, and the judging of client certificates.
     pub tls: Arc<dyn ClientTls>,
     /// The figures.

@@ -149,6 +149,40 @@ fn absolute(name: &str) -> Result<Name, LookupError> {
     Ok(name)
 }
 
+impl SystemResolver {
+    /// A domain's MX records.
+    ///
+    /// # Errors
+    /// Why there are none.
+    pub async fn exchangers_of(&self, domain: &str) -> Result<Vec<Exchanger>, LookupError> {
+        self.mx(domain).await
+    }
+
+    /// A host's addresses.
+    ///
+    /// # Errors
+    /// Why there are none.
+    pub async fn addresses_of(&self, name: &str) -> Result<Vec<IpAddr>, LookupError> {
+        self.addresses(name).await
+    }
+
+    /// A name's SRV records (RFC 2782): priority, weight, port, target.
+    ///
+    /// # Errors
+    /// Why there are none.
+    pub async fn services_of(&self, name: &str) -> Result<Vec<(u16, u16, u16, String)>, LookupError> {
+        let found = self.inner()?.srv_lookup(absolute(name)?).await?;
+        let service = |data: &RData| match data {
+            RData::SRV(srv) => {
+                let target = srv.target.to_ascii().trim_end_matches('.').to_owned();
+                Some((srv.priority, srv.weight, srv.port, target))
+            }
+            _ => None,
+        };
+        Ok(found.answers().iter().filter_map(|record| service(&record.data)).collect())
+    }
+}
+
 impl Resolver for SystemResolver {
     async fn mx(&self, domain: &str) -> Result<Vec<Exchanger>, LookupError> {
         let found = self.inner()?.mx_lookup(absolute(domain)?).await?;

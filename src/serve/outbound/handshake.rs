@@ -82,6 +82,9 @@ fn certificate(problem: &CertificateProblem) -> (&'static str, String) {
         CertificateProblem::BadSignature => ("certificate-bad-signature", own_words),
         CertificateProblem::Unreadable(_) => ("certificate-unreadable", own_words),
         // The name is not compared with the MX's (MSSanté §3).
-        CertificateProblem::WrongName | CertificateProblem::Other(_) => ("certificate-refused", own_words),
+        // Policies are asked of applications only.
+        CertificateProblem::WrongName | CertificateProblem::WrongPolicy | CertificateProblem::Other(_) => {
+            ("certificate-refused", own_words)
+        }
     }
 }

@@ -38,23 +38,22 @@ use std::sync::Arc;
 use super::smtp::{Driver, IDLE_COMMANDS, Link, now};
 use super::{Connection, Shared};
 use crate::telemetry::Door;
-use crate::wire::sasl::Mechanism;
 use crate::wire::smtp::receiver::{FutureRelease, Limits, Role, Settings, Submission};
 
 /// Serves one connection to its end.
 pub async fn serve(shared: Arc<Shared>, connection: Connection) {
-    let Connection { stream, peer, id, door, permit, .. } = connection;
+    let Connection { stream, peer, id, door, front, permit, .. } = connection;
     tracing::info!(event = "link", "connection from {peer}");
     let settings = Settings {
         host: shared.config.load().server.name.clone(),
         reference: id.to_string(),
         limits: engine_limits(&shared),
         role: Role::Submission(Submission {
-            mechanisms: vec![Mechanism::Plain, Mechanism::Login],
+            mechanisms: front.mechanisms(false),
             future_release: future_release(&shared),
         }),
     };
-    let session = session::Session::new(Link { shared, id, address: peer.ip() }, door);
+    let session = session::Session::new(Link { shared, id, address: peer.ip() }, door, front);
     let driver = Driver::new(session, settings);
     let ended = match door {
         Door::Submissions => driver.run_within_tls(stream).await,

@@ -9,10 +9,10 @@ use tokio_rustls::server::TlsStream;
 
 use super::envelope::Envelope;
 use crate::accounts::{Login, SessionTicket};
+use crate::serve::front::Front;
 use crate::serve::smtp::{Answers, Link, Refused, Wire};
 use crate::serve::tls::HandshakeRefusal;
 use crate::telemetry::Door;
-use crate::wire::sasl::Mechanism;
 use crate::wire::smtp::receiver::{Answer, Hello, Question, Receiver};
 use crate::wire::smtp::reply::Reply;
 
@@ -29,6 +29,7 @@ impl User {
 pub(super) struct Session {
     pub(super) link: Link,
     pub(super) door: Door,
+    pub(super) front: Front,
     /// TLS version and cipher suite.
     pub(super) tls: String,
     /// The client's certificate chain as shown, leaf first; judged at SASL EXTERNAL, kept no longer than until a login.
@@ -41,10 +42,11 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(link: Link, door: Door) -> Session {
+    pub(super) fn new(link: Link, door: Door, front: Front) -> Session {
         Session {
             link,
             door,
+            front,
             tls: String::new(),
             chain: Vec::new(),
             user: None,
@@ -71,7 +73,7 @@ impl Answers for Session {
     }
 
     async fn handshake<S: Wire>(&mut self, stream: S) -> Result<(TlsStream<S>, Self::Shown), HandshakeRefusal> {
-        let stream = self.link.shared.accept_client(self.door, stream).await?;
+        let stream = self.link.shared.accept_client(self.door, &self.front, stream).await?;
         let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
         let chain = shown.iter().map(|certificate| certificate.clone().into_owned()).collect();
         Ok((stream, chain))
@@ -79,9 +81,7 @@ impl Answers for Session {
 
     /// EXTERNAL is offered to those who showed a certificate (RFC 4954 §4: only what can be used).
     fn tls_is_up(&mut self, chain: Self::Shown, tls: String, receiver: &mut Receiver) {
-        if !chain.is_empty() {
-            receiver.offer(vec![Mechanism::Plain, Mechanism::Login, Mechanism::External]);
-        }
+        receiver.offer(self.front.mechanisms(!chain.is_empty()));
         (self.chain, self.tls) = (chain, tls);
     }
 

@@ -3,17 +3,18 @@
 use super::crl::CrlSet;
 use super::material::{Identity, Material, TlsError};
 use super::sessions::BoundedSessions;
-use super::verify::{OperatorServer, PeerVerifier, UnjudgedClient};
-use super::{CertificateProblem, PeerIdentity};
+use super::verify::{DeviceVerifier, OperatorServer, PeerVerifier, UnjudgedClient, check_policies};
+use super::{Authority, CertificateProblem, PeerIdentity};
+use crate::config::fronts::ClientCertificates;
 use arc_swap::ArcSwap;
 use rustls::client::Resumption;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::{CertificateDer, UnixTime};
-use rustls::server::{NoServerSessionStorage, danger::ClientCertVerifier};
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier, danger::ClientCertVerifier};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// The TLS contexts in force. Read one per handshake; a reload swaps all of them, open connections keep theirs.
@@ -23,17 +24,28 @@ pub struct Contexts {
     /// Counts the sets that were in force.
     epoch: AtomicU64,
     /// What the contexts in force are made of: files and lists change at different times.
-    parts: Mutex<(Arc<Material>, Revocation)>,
+    parts: Mutex<Parts>,
+}
+
+#[derive(Clone, Debug)]
+struct Parts {
+    material: Arc<Material>,
+    revocation: Revocation,
+    devices: Arc<RootCertStore>,
 }
 
 /// Contexts that belong together: made of the same files and lists.
 #[derive(Debug)]
 struct Set {
     inbound: Arc<ServerConfig>,
-    mailbox: Arc<ServerConfig>,
+    /// By what a front wants of its clients: never, ask, require.
+    mailbox: [Arc<ServerConfig>; 3],
     outbound: Arc<ClientConfig>,
     operators: Arc<PeerVerifier>,
     mailbox_clients: PeerVerifier,
+    /// `None` until there is a device authority.
+    devices: Option<DeviceVerifier>,
+    policies: Vec<String>,
     crl_grace: Duration,
 }
 
@@ -55,8 +67,9 @@ impl Contexts {
     /// # Errors
     /// Certificate and key do not match, or anchors or CRLs cannot be used.
     pub fn new(material: Material, revocation: Revocation) -> Result<Self, TlsError> {
-        let set = ArcSwap::from_pointee(Set::new(&material, &revocation)?);
-        Ok(Self { set, epoch: AtomicU64::new(0), parts: Mutex::new((Arc::new(material), revocation)) })
+        let parts = Parts { material: Arc::new(material), revocation, devices: Arc::new(RootCertStore::empty()) };
+        let set = ArcSwap::from_pointee(Set::new(&parts)?);
+        Ok(Self { set, epoch: AtomicU64::new(0), parts: Mutex::new(parts) })
     }
 
     /// Puts contexts of new files in force, with the lists at hand; on an error the old ones stay.
@@ -64,10 +77,7 @@ impl Contexts {
     /// # Errors
     /// As [`Contexts::new`].
     pub fn replace_material(&self, material: Material) -> Result<(), TlsError> {
-        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
-        self.put(Set::new(&material, &parts.1)?);
-        parts.0 = Arc::new(material);
-        Ok(())
+        self.change(|parts| parts.material = Arc::new(material))
     }
 
     /// Puts contexts with new lists in force; on an error the old ones stay. Nothing happens when they are the same.
@@ -75,12 +85,37 @@ impl Contexts {
     /// # Errors
     /// As [`Contexts::new`].
     pub fn replace_revocation(&self, revocation: Revocation) -> Result<(), TlsError> {
-        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
-        if parts.1 != revocation {
-            self.put(Set::new(&parts.0, &revocation)?);
-            parts.1 = revocation;
+        if self.parts().revocation == revocation {
+            return Ok(());
         }
+        self.change(|parts| parts.revocation = revocation)
+    }
+
+    /// Puts the operator's own device authorities in force: certificates that they issued open mailboxes too, as far as the
+    /// registry has a credential for them.
+    ///
+    /// # Errors
+    /// One of them cannot be an authority's.
+    pub fn replace_device_authorities(&self, authorities: &[CertificateDer<'_>]) -> Result<(), TlsError> {
+        let mut roots = RootCertStore::empty();
+        for authority in authorities {
+            roots.add(authority.clone().into_owned()).map_err(TlsError::Settings)?;
+        }
+        self.change(|parts| parts.devices = Arc::new(roots))
+    }
+
+    /// Makes new contexts of the parts as `change` leaves them, and puts both in force or neither.
+    fn change(&self, change: impl FnOnce(&mut Parts)) -> Result<(), TlsError> {
+        let mut parts = self.parts();
+        let mut changed = parts.clone();
+        change(&mut changed);
+        self.put(Set::new(&changed)?);
+        *parts = changed;
         Ok(())
+    }
+
+    fn parts(&self) -> MutexGuard<'_, Parts> {
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn put(&self, set: Set) {
@@ -96,7 +131,7 @@ impl Contexts {
 
     /// The files that the contexts in force are made of.
     pub fn material(&self) -> Arc<Material> {
-        Arc::clone(&self.parts.lock().unwrap_or_else(PoisonError::into_inner).0)
+        Arc::clone(&self.parts().material)
     }
 
     /// For the operators' door: a client certificate is required, and verified within the handshake; behind a resumed one
@@ -105,9 +140,10 @@ impl Contexts {
         Arc::clone(&self.set.load().inbound)
     }
 
-    /// For the mailbox doors: a client certificate may be shown, and is judged at login by [`Contexts::verify_client`].
-    pub fn mailbox(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.set.load().mailbox)
+    /// For the mailbox doors: a client certificate is not asked for, may be shown or must be, as the front has it; it is judged
+    /// at login by [`Contexts::verify_client`].
+    pub fn mailbox(&self, wanted: ClientCertificates) -> Arc<ServerConfig> {
+        Arc::clone(&self.set.load().mailbox[wanted as usize])
     }
 
     /// For our own connections to other operators: shows our certificate, verifies theirs but for its name.
@@ -132,31 +168,51 @@ impl Contexts {
     pub fn verify_client(&self, chain: &[CertificateDer<'_>]) -> Result<PeerIdentity, CertificateProblem> {
         let set = self.set.load();
         let now = UnixTime::now();
-        set.mailbox_clients.verify(chain, now)?;
-        set.mailbox_clients.check_lists_age(chain, now, set.crl_grace)?;
-        PeerIdentity::of_verified(chain)
+        match (set.mailbox_clients.verify(chain, now), &set.devices) {
+            (Ok(()), _) => {
+                set.mailbox_clients.check_lists_age(chain, now, set.crl_grace)?;
+                check_policies(&chain[0], &set.policies)?;
+                PeerIdentity::of_verified(chain, Authority::Igc)
+            }
+            (Err(CertificateProblem::UnknownIssuer), Some(devices)) => {
+                devices.verify(chain, now)?;
+                PeerIdentity::of_verified(chain, Authority::Device)
+            }
+            (Err(problem), _) => Err(problem),
+        }
     }
 }
 
 impl Set {
-    fn new(material: &Material, revocation: &Revocation) -> Result<Self, TlsError> {
+    fn new(Parts { material, revocation, devices }: &Parts) -> Result<Self, TlsError> {
         let provider = Arc::new(provider());
-        let Material { operators, mailboxes, .. } = material;
+        let Material { operators, mailboxes, .. } = material.as_ref();
         let peers =
             Arc::new(PeerVerifier::new(Arc::clone(&operators.roots), &revocation.operators, Arc::clone(&provider))?);
         let mailbox_clients =
             PeerVerifier::new(Arc::clone(&mailboxes.roots), &revocation.mailboxes, Arc::clone(&provider))?;
         let servers = OperatorServer::new(Arc::clone(&operators.roots), &revocation.operators, Arc::clone(&provider))?;
-        let unjudged = UnjudgedClient::new(&mailboxes.roots, &provider);
+        let hints = [mailboxes.roots.subjects(), devices.subjects()].concat();
+        let asking = |required| -> Result<_, TlsError> {
+            let unjudged = UnjudgedClient::new(required, hints.clone(), &provider);
+            Ok(Arc::new(server(&provider, Arc::new(unjudged), &mailboxes.identity)?))
+        };
+        let never = server(&provider, WebPkiClientVerifier::no_client_auth(), &mailboxes.identity)?;
+        let devices = match devices.is_empty() {
+            true => None,
+            false => Some(DeviceVerifier::new(Arc::clone(devices), Arc::clone(&provider))?),
+        };
         Ok(Self {
             inbound: Arc::new(resuming_for(
                 material.resumption,
                 server(&provider, Arc::<PeerVerifier>::clone(&peers), &operators.identity)?,
             )),
-            mailbox: Arc::new(server(&provider, Arc::new(unjudged), &mailboxes.identity)?),
+            mailbox: [Arc::new(never), asking(false)?, asking(true)?],
             outbound: Arc::new(client(&provider, servers, &operators.identity)?),
             operators: peers,
             mailbox_clients,
+            devices,
+            policies: material.policies.clone(),
             crl_grace: revocation.grace,
         })
     }

@@ -1,6 +1,6 @@
 //! Handshakes within a time, with a typed refusal.
 
-use super::{CertificateProblem, Contexts, HandshakeRefusal, PeerIdentity};
+use super::{Authority, CertificateProblem, Contexts, HandshakeRefusal, PeerIdentity};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, HandshakeKind, ServerConfig};
 use std::sync::Arc;
@@ -46,7 +46,7 @@ where
     if connection.handshake_kind() == Some(HandshakeKind::Resumed) {
         contexts.verify_operator(chain)?;
     }
-    let identity = PeerIdentity::of_verified(chain)?;
+    let identity = PeerIdentity::of_verified(chain, Authority::Igc)?;
     Ok((stream, identity))
 }
 
@@ -69,6 +69,6 @@ where
         Err(_) => return Err(HandshakeRefusal::TooSlow),
     };
     let chain = stream.get_ref().1.peer_certificates().ok_or(CertificateProblem::Missing)?;
-    let identity = PeerIdentity::of_verified(chain)?;
+    let identity = PeerIdentity::of_verified(chain, Authority::Igc)?;
     Ok((stream, identity))
 }

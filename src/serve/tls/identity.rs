@@ -6,10 +6,21 @@ use aws_lc_rs::digest;
 use rustls::pki_types::CertificateDer;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+/// Whose authority issued a client certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Authority {
+    /// One of the trust space (IGC-Santé): an operator's or an application's certificate.
+    Igc,
+    /// The operator's own device authority: an enrolled workstation's.
+    Device,
+}
+
 /// Who a verified certificate says the peer is. Only made from a chain that was verified against anchors, validity and
 /// revocation; parsed once, so that nobody after this reads DER again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerIdentity {
+    /// Who issued it.
+    pub authority: Authority,
     /// The subject, to be compared with the white list (MSSanté §3) or a credential.
     pub subject: DistinguishedName,
     /// The issuer, for traces.
@@ -29,11 +40,12 @@ impl PeerIdentity {
     ///
     /// # Errors
     /// The chain is empty, or its leaf or subject cannot be read.
-    pub(super) fn of_verified(chain: &[CertificateDer<'_>]) -> Result<Self, CertificateProblem> {
+    pub(super) fn of_verified(chain: &[CertificateDer<'_>], authority: Authority) -> Result<Self, CertificateProblem> {
         let leaf = chain.first().ok_or(CertificateProblem::Missing)?;
         let unreadable = |error: &dyn std::fmt::Display| CertificateProblem::Unreadable(error.to_string());
         let (_, parsed) = X509Certificate::from_der(leaf).map_err(|e| unreadable(&e))?;
         Ok(Self {
+            authority,
             subject: DistinguishedName::from_x509(parsed.subject()).map_err(|e| unreadable(&e))?,
             issuer: DistinguishedName::from_x509(parsed.issuer()).map_err(|e| unreadable(&e))?,
             fingerprint: fingerprint(leaf),

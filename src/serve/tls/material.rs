@@ -90,6 +90,8 @@ pub struct Material {
     pub mailboxes: Side,
     /// How long a session of the operators' door may be resumed; zero: never.
     pub resumption: Duration,
+    /// Policies (OIDs) of which an application's certificate must name one; empty: any does.
+    pub policies: Vec<String>,
 }
 
 impl Material {
@@ -109,6 +111,7 @@ impl Material {
             },
             mailboxes: Side { identity: Identity::read(certificate, key)?, roots: Arc::new(read_anchors(anchors)?) },
             resumption: tls.resumption,
+            policies: mailbox.policies.clone(),
         })
     }
 }

@@ -31,6 +31,6 @@ mod verify;
 pub use context::{Contexts, Revocation, check_identity, check_own_chain};
 pub use crl::{Crl, CrlProblem, CrlSet};
 pub use handshake::{accept, accept_operator, connect};
-pub use identity::{PeerIdentity, fingerprint};
+pub use identity::{Authority, PeerIdentity, fingerprint};
 pub use material::{Identity, Material, Side, TlsError, read_anchors, read_certificates, read_crls, read_key};
 pub use problem::{CertificateProblem, HandshakeRefusal};

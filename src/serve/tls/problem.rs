@@ -27,6 +27,9 @@ pub enum CertificateProblem {
     /// It is not meant for TLS clients (no clientAuth in its extended key usage, or none at all).
     #[error("the certificate is not meant for TLS client authentication")]
     WrongUsage,
+    /// It was issued under no policy that opens mailboxes (`tls.mailbox.policies`).
+    #[error("the certificate was issued under none of the policies that open mailboxes here")]
+    WrongPolicy,
     /// A signature of the chain is wrong, or the peer does not hold the private key.
     #[error("a signature does not verify")]
     BadSignature,
@@ -52,6 +55,7 @@ impl CertificateProblem {
             Self::RevocationUnknown => "revocation-unknown",
             Self::UnknownIssuer => "unknown-issuer",
             Self::WrongUsage => "wrong-usage",
+            Self::WrongPolicy => "wrong-policy",
             Self::BadSignature => "bad-signature",
             Self::Unreadable(_) => "unreadable",
             Self::WrongName => "wrong-name",

@@ -12,7 +12,7 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme};
 use std::sync::Arc;
 use std::time::Duration;
-use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::prelude::{FromDer, ParsedExtension, X509Certificate};
 
 /// Longest chain that is looked at: leaf, two levels of authorities, and some misplaced ones. Path building over more
 /// certificates costs what a peer should not be able to ask for.
@@ -83,6 +83,50 @@ impl PeerVerifier {
     }
 }
 
+/// Verifies enrolled workstations' certificates: the operator's own device authority, validity, purpose. There is no CRL: a
+/// device is revoked by taking its credential away, which is looked for at each login.
+#[derive(Debug)]
+pub(super) struct DeviceVerifier {
+    webpki: Arc<dyn ClientCertVerifier>,
+}
+
+impl DeviceVerifier {
+    /// A verifier with these device authorities.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(super) fn new(
+        roots: Arc<RootCertStore>,
+        provider: Arc<CryptoProvider>,
+    ) -> Result<Self, rustls::server::VerifierBuilderError> {
+        Ok(Self { webpki: WebPkiClientVerifier::builder_with_provider(roots, provider).build()? })
+    }
+
+    /// Verifies a chain at `now`.
+    pub(super) fn verify(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> Result<(), CertificateProblem> {
+        let (leaf, rest) = chain.split_first().ok_or(CertificateProblem::Missing)?;
+        check_length(rest)
+            .and_then(|()| self.webpki.verify_client_cert(leaf, rest, now).map(drop))
+            .and_then(|()| check_usage(leaf, Purpose::Client))
+            .map_err(|error| problem_of(&error))
+    }
+}
+
+/// Whether a certificate was issued under one of the `wanted` policies (RFC 5280 §4.2.1.4), OIDs as dotted text.
+pub(super) fn check_policies(leaf: &CertificateDer<'_>, wanted: &[String]) -> Result<(), CertificateProblem> {
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let (_, leaf) = X509Certificate::from_der(leaf).map_err(|e| CertificateProblem::Unreadable(e.to_string()))?;
+    let is_wanted = leaf.extensions().iter().any(|extension| match extension.parsed_extension() {
+        ParsedExtension::CertificatePolicies(policies) => {
+            policies.iter().any(|policy| wanted.contains(&policy.policy_id.to_id_string()))
+        }
+        _ => false,
+    });
+    is_wanted.then_some(()).ok_or(CertificateProblem::WrongPolicy)
+}
+
 /// The operators' door: a client certificate is required, and verified within the handshake.
 impl ClientCertVerifier for PeerVerifier {
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
@@ -122,26 +166,27 @@ impl ClientCertVerifier for PeerVerifier {
     }
 }
 
-/// The mailbox doors: a client certificate may be shown, and its chain is not judged here but at login
+/// The mailbox doors: a client certificate may be shown (or must be), and its chain is not judged here but at login
 /// ([`PeerVerifier::verify`]), so that one who comes with a password is not turned away for a stale certificate that
 /// the mail program happens to hold. That the client holds the private key *is* checked here (RFC 8446 §4.4.3 leaves
 /// no choice), because only the handshake can.
 #[derive(Debug)]
 pub(super) struct UnjudgedClient {
+    required: bool,
     hints: Vec<DistinguishedName>,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
 impl UnjudgedClient {
-    /// Hints at the authorities of `roots`, so that mail programs choose the right certificate or none.
-    pub(super) fn new(roots: &RootCertStore, provider: &CryptoProvider) -> Self {
-        Self { hints: roots.subjects(), algorithms: provider.signature_verification_algorithms }
+    /// Hints at these authorities, so that mail programs choose the right certificate or none.
+    pub(super) fn new(required: bool, hints: Vec<DistinguishedName>, provider: &CryptoProvider) -> Self {
+        Self { required, hints, algorithms: provider.signature_verification_algorithms }
     }
 }
 
 impl ClientCertVerifier for UnjudgedClient {
     fn client_auth_mandatory(&self) -> bool {
-        false
+        self.required
     }
 
     fn root_hint_subjects(&self) -> &[DistinguishedName] {

@@ -1,0 +1,13 @@
+//! Who people are, from outside: Pro Santé Connect, its look-alike, certificates, devices, shared mailboxes; by other people's
+//! programs against the sandbox.
+
+#![allow(clippy::unwrap_used, unreachable_pub)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod courriel;
+mod dns;
+mod fronts;
+mod look_alike;
+mod psc;
