@@ -48,5 +48,6 @@ pub use login::{Login, Means};
 pub use notice::By;
 pub use registry::{AccountOptions, ListFilter, Registry};
 pub use rules::RuleBreach;
+pub use secret_text::generated_password;
 pub use sessions::{Ending, OpenSession, SessionId, SessionTicket, Sessions};
 pub use throttle::ThrottleOptions;

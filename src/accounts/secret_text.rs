@@ -6,6 +6,11 @@ use zeroize::Zeroizing;
 /// Letters and digits that are not mistaken for each other, read aloud or on paper.
 const ALPHABET: &[u8; 31] = b"abcdefghjkmnpqrstuvwxyz23456789";
 
+/// A strong password that can be read out and typed: four groups of five letters and digits, 99 bits.
+pub fn generated_password() -> Zeroizing<String> {
+    readable(4, 5)
+}
+
 /// `groups` groups of `letters` letters and digits with dashes between them; each letter is worth 4.95 bits.
 pub(super) fn readable(groups: usize, letters: usize) -> Zeroizing<String> {
     let mut text = Zeroizing::new(String::with_capacity(groups * (letters + 1)));
@@ -48,7 +53,7 @@ mod tests {
 
     #[test]
     fn a_readable_secret_has_its_groups_and_only_letters_that_are_not_mistaken() {
-        let secret = readable(4, 5);
+        let secret = generated_password();
         assert_eq!(secret.split('-').map(str::len).collect::<Vec<_>>(), [5, 5, 5, 5]);
         assert!(secret.bytes().all(|byte| byte == b'-' || ALPHABET.contains(&byte)));
         assert_ne!(secret, readable(4, 5));

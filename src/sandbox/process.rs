@@ -40,7 +40,7 @@ pub(super) struct Process {
 
 impl Process {
     /// Writes the operator's files and starts its server; returns once it is ready. It reaches the `other` operator, whose
-    /// operators' door is on that port.
+    /// operators' door is on that port. Its notices go to the relay of ordinary mail on the port `courriel`.
     pub(super) async fn start(
         layout: &Layout,
         operator: &Operator,
@@ -252,6 +252,7 @@ host = "127.0.0.1"
 port = {courriel}
 tls = "none"
 from = "ne-pas-repondre@courriel.example"
+contact = "assistance@courriel.example"
 
 [admin]
 socket = "admin.sock"

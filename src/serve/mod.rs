@@ -1,8 +1,8 @@
 //! The doors: listeners, TLS, limits, and the running process around them.
 
-mod authorities;
 pub mod check;
 mod connection;
+mod devices;
 pub mod facts;
 pub mod front;
 pub mod health;

@@ -23,7 +23,7 @@ use super::reload::Reloader;
 use super::secrets::{MasterKeyError, SecretError, read_master_key, read_secret};
 use super::shutdown::{ShutdownSwitch, shutdown};
 use super::tls::{Contexts, Material, TlsError};
-use super::{Shared, authorities, health, imap, inbound, listen, outbound, submission, sweep, systemd, watch};
+use super::{Shared, devices, health, imap, inbound, listen, outbound, submission, sweep, systemd, watch};
 use crate::accounts::devices::DeviceError;
 use crate::accounts::psc::PscHandle;
 use crate::accounts::{
@@ -241,8 +241,7 @@ impl Server {
             smtp_peers: Counts::default(),
         });
         citizens_are_no_domain_of_ours(&shared)?;
-        shared.registry.open_device_authorities().await?;
-        authorities::follow(&shared)?;
+        devices::start(&shared).await?;
         start_notices(&shared, notices);
         first_refresh(&shared).await?;
         shared.jobs.start(&shared);

@@ -8,6 +8,7 @@
 mod access;
 mod cli;
 mod connection;
+mod devices;
 mod domains;
 mod follow;
 mod handling;

@@ -7,6 +7,7 @@
 mod support;
 
 mod courriel;
+mod devices;
 mod dns;
 mod fronts;
 mod look_alike;

@@ -195,9 +195,6 @@ impl From<CommitError> for DeviceError {
     }
 }
 
-/// Groups of five letters of a file's password: 99 bits in all.
-const PASSWORD_GROUPS: usize = 4;
-
 /// A certificate that was signed, with what carries it.
 struct Issued {
     certificate: CertificateDer<'static>,
@@ -289,7 +286,7 @@ impl Registry {
             DeviceKey::Made(form) => {
                 let mut key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(DeviceError::crypto)?;
                 let certificate = signer.sign(&params, &key)?;
-                let password = secret_text::readable(PASSWORD_GROUPS, 5);
+                let password = secret_text::generated_password();
                 let shown_as = format!("{} ({name})", account.address);
                 let file = certificate::pkcs12(&shown_as, &key, [&certificate, &signer.certificate()], form, &password);
                 key.zeroize();

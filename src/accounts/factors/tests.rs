@@ -34,13 +34,9 @@ impl Scene {
 
 const SECRET: &[u8] = b"12345678901234567890";
 
-/// The authenticator's code, found as an attacker would: by trying.
+/// The authenticator's code.
 fn code_at(now: i64) -> String {
-    let step = u64::try_from(now / 30).unwrap();
-    (0..1_000_000)
-        .map(|code| format!("{code:06}"))
-        .find(|code| totp::step_of(SECRET, code, step - 1, now) == Some(step))
-        .unwrap()
+    format!("{:06}", totp::hotp(SECRET, u64::try_from(now / 30).unwrap(), 6))
 }
 
 fn left(outcome: &Result<FactorUsed, FactorError>) -> Option<u32> {

@@ -35,7 +35,7 @@ pub(super) fn step_of(secret: &[u8], code: &str, last_step: u64, now: i64) -> Op
 }
 
 /// RFC 4226 §5.3.
-fn hotp(secret: &[u8], counter: u64, digits: u32) -> u32 {
+pub(super) fn hotp(secret: &[u8], counter: u64, digits: u32) -> u32 {
     let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret);
     let tag = hmac::sign(&key, &counter.to_be_bytes());
     let tag = tag.as_ref();
