@@ -1,8 +1,10 @@
 """Debian's Chromium, headless, driven by WebDriver over plain HTTP: from the login page to the PKCS#12, which then opens IMAP.
 
 `chromium.py enrol DIR CADUCEE`"""
+import base64
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -84,9 +86,10 @@ class Driver:
     def script(self, text):
         return self.ask("POST", "/execute/sync", {"script": text, "args": []})
 
-    def picture(self, path):
-        import base64
-        open(path, "wb").write(base64.b64decode(self.ask("GET", "/screenshot")))
+    def picture(self, path, what=None):
+        of = f"/element/{self.find('css selector', what)}" if what else ""
+        with open(path, "wb") as file:
+            file.write(base64.b64decode(self.ask("GET", f"{of}/screenshot")))
 
     def end(self):
         try:
@@ -95,6 +98,22 @@ class Driver:
             self.process.terminate()
             self.process.wait(20)
             self.home.cleanup()
+
+
+def set_up_an_application(browser, directory):
+    """The QR code as a telephone's camera reads it, from what Chromium has drawn."""
+    browser.go(portal.SITE + "/codes")
+    browser.click("form[action='/codes/application'] button")
+    secret = browser.read("#cle")
+    if shutil.which("zbarimg"):
+        path = os.path.join(directory, "qr.png")
+        browser.picture(path, "svg.qr")
+        read = subprocess.run(["zbarimg", "--quiet", "--raw", path], capture_output=True, text=True)
+        assert read.stdout.startswith("otpauth://totp/"), read
+        assert f"secret={secret.replace(' ', '')}" in read.stdout, "the drawn secret is the written one"
+    browser.type("#code", portal.totp(secret))
+    browser.click("form[action='/codes/application/confirmation'] button")
+    assert browser.read("h1") == "Vos codes de secours", browser.text()
 
 
 def enrol():
@@ -128,6 +147,7 @@ def enrol():
         assert browser.script("return document.styleSheets.length") == 1
         browser.go(portal.SITE + "/postes")
         assert "Ordinateur de Chromium" in browser.text()
+        set_up_an_application(browser, downloads)
         if os.environ.get("CADUCEE_PICTURES"):
             for name in ("postes", "postes/nouveau", "codes", "mot-de-passe", "aide"):
                 browser.go(f"{portal.SITE}/{name}")

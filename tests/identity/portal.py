@@ -174,6 +174,42 @@ def totp(secret, at=None):
     return f"{(struct.unpack('>I', digest[offset:offset + 4])[0] & 0x7FFFFFFF) % 1_000_000:06}"
 
 
+def back_from_psc(who, national_id):
+    """Where Pro Santé Connect sends a browser that has just left for it."""
+    away = who.ask(SITE + "/psc")
+    assert away.status == 303, (away.status, away.text)
+    return who.ask(away.header("location") + f"&sandbox_person={national_id}").header("location")
+
+
+# ---- with a sandbox of its own ----
+
+def pro_sante_connect_that_fails_is_told_from_one_that_refuses_and_the_other_way_stays():
+    def turn(**how):
+        page = browser().ask(ALL["psc"]["knobs"], body=json.dumps(how), headers={"Content-Type": "application/json"})
+        assert page.status == 204, (page.status, page.body)
+
+    _, national_id = holder(0)
+    for how in ({"status": 500}, {"garbage": True}, {"drop": True}):
+        who = browser()
+        back = back_from_psc(who, national_id)
+        turn(only=["token"], **how)
+        expect(who.go(back), 503, "Pro Santé Connect ne répond pas", "Référence")
+        assert who.ask(SITE + "/postes").status == 303
+        turn()
+    for how in ({"wrong_signature": True}, {"expired": True}, {"acr": "eidas0"}):
+        who = browser()
+        back = back_from_psc(who, national_id)
+        turn(**how)
+        expect(who.go(back), 403, "Identification refusée")
+        assert who.ask(SITE + "/postes").status == 303
+        turn()
+    turn(status=500)
+    enter_by_mailed_code(browser(), mailbox("portail.secours", "899700009020"))
+    turn(no_national_id=True)
+    who = browser()
+    expect(who.go(back_from_psc(who, national_id)), 200, "Choisir une boîte")
+
+
 # ---- scenarios ----
 
 def a_password_and_a_mailed_code_enrol_a_workstation_that_opens_imap():
@@ -461,6 +497,14 @@ def enter_by_mailed_code_again(who, address):
     expect(who.send("/code/courriel"), 200)
     code = mailed(local, pattern, after=1).group(1)
     expect(who.send("/code", code=code), 200, "Postes et téléphones")
+
+
+def mail_programs_find_their_settings_at_the_same_door():
+    path = f"/.well-known/autoconfig/mail/config-v1.1.xml?emailaddress=anne%40{DOMAIN}"
+    found = browser().ask(SITE + path)
+    assert found.status == 200 and "xml" in found.header("content-type"), found.headers
+    assert f"<port>{OPERATOR['ports']['imaps']}</port>".encode() in found.body, found.body
+    assert browser().ask(SITE + path.replace(DOMAIN, "ailleurs.example")).status == 404
 
 
 def a_mailbox_without_a_second_factor_opens_by_no_password():

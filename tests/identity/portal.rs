@@ -4,9 +4,8 @@ use crate::support::{Sandbox, Tool, have};
 
 const HERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/identity");
 
-/// Runs a scenario of a script against the shared sandbox.
-fn scenario(script: &str, name: &str) {
-    let sandbox = Sandbox::shared();
+/// Runs a scenario of a script against a sandbox.
+fn scenario(sandbox: &Sandbox, script: &str, name: &str) {
     let tool = Tool::new("python3").arg(format!("{HERE}/{script}")).arg(name).arg(&sandbox.dir);
     tool.arg(env!("CARGO_BIN_EXE_caducee")).run().expect_ok(name);
 }
@@ -17,7 +16,7 @@ macro_rules! scenarios {
             #[test]
             fn $name() {
                 if have("python3") && have("openssl") {
-                    scenario("portal.py", stringify!($name));
+                    scenario(Sandbox::shared(), "portal.py", stringify!($name));
                 }
             }
         )*
@@ -47,12 +46,21 @@ scenarios! {
     a_return_from_pro_sante_connect_fits_only_the_browser_that_left
     who_holds_nothing_is_told_and_who_has_several_mailboxes_chooses
     a_suspended_mailbox_and_an_ended_session_end_at_the_next_page
+    mail_programs_find_their_settings_at_the_same_door
     a_mailbox_without_a_second_factor_opens_by_no_password
+}
+
+#[test]
+fn pro_sante_connect_that_fails_is_told_from_one_that_refuses_and_the_other_way_stays() {
+    if have("python3") {
+        let name = "pro_sante_connect_that_fails_is_told_from_one_that_refuses_and_the_other_way_stays";
+        scenario(&Sandbox::start(), "portal.py", name);
+    }
 }
 
 #[test]
 fn a_real_browser_enrols_from_the_login_page_to_a_file_that_opens_imap() {
     if have("python3") && have("openssl") && have("chromium") && have("chromedriver") {
-        scenario("chromium.py", "enrol");
+        scenario(Sandbox::shared(), "chromium.py", "enrol");
     }
 }

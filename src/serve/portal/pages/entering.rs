@@ -47,7 +47,7 @@ pub(in super::super) fn code(token: &str, factors: &Factors, done: Option<&str>,
     let field = html! {
         p {
             label for="code" { (texts::CODE) }
-            input id="code" name="code" type="text" required autocomplete="one-time-code" autocapitalize="characters"
+            input id="code" name="code" type="text" required autocomplete="one-time-code" autocapitalize="none"
                 spellcheck="false" maxlength="64" aria-describedby=[describes];
         }
         p { button type="submit" { (texts::VALIDATE) } }
