@@ -40,6 +40,7 @@ class Driver:
                 time.sleep(0.1)
         options = {
             "args": ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--lang=fr",
+                     "--window-size=1000,1400",
                      f"--user-data-dir={self.home.name}/profile"],
             "prefs": {"download.default_directory": downloads, "download.prompt_for_download": False},
         }
