@@ -247,9 +247,14 @@ fn fronts(config: &Config, found: &mut Found<'_, '_>) {
         });
     }
     let published = &config.published;
-    let hosts = [&published.psc.host, &published.authcli.host, &published.autoconfig];
-    for host in published.mx.iter().chain(hosts).filter(|host| !host.is_empty()) {
-        found.check(is_host_name(host), "published", || format!("`{host}` is not a host name"));
+    let exchangers = published.mx.iter().map(|host| ("published.mx", host));
+    let hosts = [
+        ("published.psc.host", &published.psc.host),
+        ("published.authcli.host", &published.authcli.host),
+        ("published.autoconfig", &published.autoconfig),
+    ];
+    for (key, host) in exchangers.chain(hosts).filter(|(_, host)| !host.is_empty()) {
+        found.check(is_host_name(host), key, || format!("`{host}` is not a host name"));
     }
     let is_help = published.help.is_empty() || is_address(&published.help);
     found.check(is_help, "published.help", || format!("`{}`; expected an https:// address", published.help));

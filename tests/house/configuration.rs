@@ -237,7 +237,7 @@ fn contradictions_are_errors_that_name_both_sides() {
 #[test]
 fn fronts_have_names_of_their_own_addresses_of_their_own_and_ways_that_can_be_used() {
     let front = |lines: &str| format!("{CONF}\n[[fronts]]\n{lines}\n").replacen("fronts = []", "", 1);
-    let good = "name = \"authcli\"\nimap = [\"192.0.2.8:143\"]\nways = [\"certificate\"]";
+    let good = "name = \"authcli\"\nimap = [\"192.0.2.8:1143\"]\nways = [\"certificate\"]";
     let config = parse(&front(good)).expect("a good front");
     assert_eq!(config.fronts[0].name, "authcli");
     for (lines, says) in [
@@ -259,7 +259,7 @@ fn fronts_have_names_of_their_own_addresses_of_their_own_and_ways_that_can_be_us
 #[test]
 fn policies_are_oids_and_published_names_are_hosts() {
     contradiction("policies = []", "policies = [\"igc-sante\"]", "tls.mailbox.policies", "expected an OID");
-    contradiction("mx = []", "mx = [\"mx.op.example.\", \"-\"]", "published", "is not a host name");
+    contradiction("mx = []", "mx = [\"mx.op.example.\", \"-\"]", "published.mx", "is not a host name");
     contradiction("help = \"\"", "help = \"aide\"", "published.help", "expected an https:// address");
 }
 

@@ -16,6 +16,7 @@ const A: u16 = 1;
 const CNAME: u16 = 5;
 const MX: u16 = 15;
 const AAAA: u16 = 28;
+const SRV: u16 = 33;
 
 /// What the server says to a question, by name and type.
 enum Answer {
@@ -39,8 +40,19 @@ fn mx(preference: u16, name: &str) -> (&'static str, u16, Vec<u8>) {
     ("", MX, [&preference.to_be_bytes()[..], &labels(name)].concat())
 }
 
+fn srv(priority: u16, port: u16, target: &str) -> (&'static str, u16, Vec<u8>) {
+    let numbers = [priority, 100, port].map(u16::to_be_bytes).concat();
+    ("", SRV, [&numbers[..], &labels(target)].concat())
+}
+
 fn zone(name: &str, kind: u16) -> Answer {
     match (name, kind) {
+        ("published.example", MX) => Answer::Records(vec![mx(10, "both.example")]),
+        ("_imap._tcp.published.example", SRV) => {
+            Answer::Records(vec![srv(20, 143, "both.example"), srv(10, 143, "Both.example")])
+        }
+        ("_imaps._tcp.published.example", SRV) => Answer::Records(vec![srv(10, 993, "elsewhere.example")]),
+        ("_submission._tcp.published.example", SRV) => Answer::Code(2),
         ("several.example", MX) => Answer::Records(vec![mx(20, "b.example"), mx(10, "A.example"), mx(10, "c.example")]),
         ("null.example", MX) => Answer::Records(vec![mx(0, "")]),
         ("hundred.example", MX) => {
@@ -204,4 +216,25 @@ async fn a_host_has_the_addresses_of_both_families_and_may_be_an_alias() {
     assert_eq!(resolver.addresses("gone.example").await, Err(LookupError::NoSuchName));
     assert_eq!(resolver.addresses("several.example").await, Err(LookupError::NoRecord));
     assert!(matches!(resolver.addresses("broken.example").await, Err(LookupError::Failed(_))));
+}
+
+#[tokio::test]
+async fn what_is_published_is_compared_with_what_the_dns_says() {
+    use caducee::serve::published::{Finding, check, records};
+    let mut config = config().await;
+    config.server.name = "both.example".into();
+    (config.published.psc.submissions, config.published.authcli.submissions) = (0, 0);
+    config.published.authcli.imaps = 0;
+    let wanted = records(&config, &domain("published.example"));
+    let findings = check(&SystemResolver::new(&config.relay), &wanted).await;
+    let of = |name: &str| findings.iter().find(|finding| format!("{finding:?}").contains(&format!("\"{name}\"")));
+    assert!(of("published.example").is_some_and(Finding::is_right), "{findings:#?}");
+    assert!(of("_imap._tcp.published.example").is_some_and(Finding::is_right), "names are compared without case");
+    let Some(Finding::Wrong { missing, surplus, .. }) = of("_imaps._tcp.published.example") else {
+        panic!("{findings:#?}")
+    };
+    assert_eq!(missing, &["SRV 10 100 993 both.example."]);
+    assert_eq!(surplus, &["SRV 10 100 993 elsewhere.example."]);
+    assert!(matches!(of("_submission._tcp.published.example"), Some(Finding::Unanswered { .. })), "{findings:#?}");
+    assert!(!findings.iter().any(|finding| matches!(finding, Finding::NoAddress { .. })), "both.example has addresses");
 }
