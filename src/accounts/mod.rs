@@ -13,19 +13,23 @@
 
 mod account;
 mod certificates;
+mod delegation;
 mod error;
 mod hashing;
 mod life;
 mod login;
 mod registry;
 mod rules;
+mod shared;
 mod throttle;
 
 pub use account::{Account, AccountChange, NewMailbox, right_of, right_record};
 pub use certificates::{CertificateBinding, CertificateFacts};
+pub use delegation::Grantee;
 pub use error::{AccountError, LoginError};
 pub use hashing::HashingOptions;
 pub use login::{Login, Means};
 pub use registry::{AccountOptions, ListFilter, Registry};
 pub use rules::RuleBreach;
+pub use shared::SharedMailbox;
 pub use throttle::ThrottleOptions;

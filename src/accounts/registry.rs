@@ -317,7 +317,12 @@ impl Registry {
             let mut batch = Batch::new();
             batch.update(&id, read.version, &record);
             match self.store().commit(batch).await {
-                Ok(_) => return Account::from_record(id, record),
+                Ok(_) => {
+                    if record.access_list != read.access_list {
+                        self.room().look_again(id);
+                    }
+                    return Account::from_record(id, record);
+                }
                 Err(CommitError::Conflict(_)) => crate::mail::pause(attempt).await,
                 Err(error) => return Err(error.into()),
             }

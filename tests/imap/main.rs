@@ -13,5 +13,6 @@ mod messages;
 mod names;
 mod sasl;
 mod several;
+mod shared;
 #[path = "../support/mod.rs"]
 mod support;

@@ -4,6 +4,7 @@
 
 mod absence;
 mod accounts_life;
+mod across;
 mod concurrency;
 mod conversations;
 mod copy_and_move;

@@ -1,13 +1,11 @@
 //! Who the client is: CAPABILITY, STARTTLS, LOGIN, AUTHENTICATE, ENABLE, ID, LOGOUT.
 
-use std::sync::Arc;
-
 use super::reply::{End, Outcome, Reply, Stop};
 use super::services::Services;
 use super::session::Session;
 use super::user::User;
 use crate::accounts::{Login, LoginError};
-use crate::mail::Mailbox;
+use crate::mss::Right;
 use crate::serve::login::{self, Refused};
 use crate::wire::imap::command::Tag;
 use crate::wire::imap::framer::{Framer, FramerLimits};
@@ -19,7 +17,7 @@ const BEFORE_LOGIN: &str = "IMAP4rev1 LITERAL+ SASL-IR ID ENABLE";
 
 /// What it can do after login, beside that.
 const AFTER_LOGIN: &str = "IDLE NAMESPACE UIDPLUS MOVE CHILDREN SPECIAL-USE UNSELECT LIST-EXTENDED LIST-STATUS \
-                           STATUS=SIZE ESEARCH WITHIN CONDSTORE QUOTA QUOTA=RES-STORAGE";
+                           STATUS=SIZE ESEARCH WITHIN CONDSTORE QUOTA QUOTA=RES-STORAGE ACL RIGHTS=texk";
 
 impl Session {
     /// The greeting, RFC 3501 §7.1.1.
@@ -133,14 +131,6 @@ impl Session {
         self.channel.out.extend_from_slice(b"* ID (\"name\" \"Caducee\")\r\n");
         Ok(Reply::ok("Told"))
     }
-
-    /// The mailbox of who is logged in.
-    pub(super) fn mailbox(&self) -> Result<&Arc<Mailbox>, Stop> {
-        match &self.user {
-            Some(user) => Ok(&user.mailbox),
-            None => Err(Reply::bad("Log in first").into()),
-        }
-    }
 }
 
 /// Verifying who it is.
@@ -151,7 +141,7 @@ impl Session {
         let Services { registry, metrics, tls, .. } = self.services.as_ref();
         let judge = || tls.judge(&self.security.chain);
         match login::verify(registry, metrics, credentials, self.peer, judge).await {
-            Ok(login) => self.admit(&login, means),
+            Ok(login) => self.admit(login, means),
             Err(refused) => {
                 self.login_failures += u32::from(!refused.is_temporary());
                 if self.login_failures >= self.services.options.max_login_failures {
@@ -162,7 +152,11 @@ impl Session {
         }
     }
 
-    fn admit(&mut self, login: &Login, means: &'static str) -> Outcome {
+    fn admit(&mut self, login: Login, means: &'static str) -> Outcome {
+        if !login.rights.has(Right::Read) {
+            let text = "You may send in this mailbox's name, not look into it";
+            return Err(Reply::no(Some(Code::AuthorizationFailed), text).into());
+        }
         let options = &self.services.options;
         let Some(permit) = self.services.sessions.take(login.account, options.max_sessions) else {
             tracing::info!(account = %login.account, "login refused: too many sessions of the mailbox");
@@ -175,7 +169,7 @@ impl Session {
             ..FramerLimits::after_login(options.max_message)
         });
         tracing::info!(account = %login.account, mailbox = %login.address, means, person = login.person, "login");
-        self.user = Some(User::new(mailbox, self.services.metrics.clone(), permit));
+        self.user = Some(User::new(mailbox, login, self.services.metrics.clone(), permit));
         self.login_failures = 0;
         // Judged and done with: it need not be kept for the session's life.
         self.security.chain = Vec::new();

@@ -195,6 +195,7 @@ impl Session {
     async fn command(&mut self, tag: &Tag, command: Command) -> Result<(), Stop> {
         let expunges = expunges_allowed(&command);
         let uids = with_uids(&command);
+        self.recheck()?;
         let outcome = match self.allowed(&command) {
             Ok(()) => self.execute(tag, command).await,
             Err(reply) => Err(Stop::Reply(reply)),
@@ -241,6 +242,11 @@ impl Session {
             Command::GetQuota(root) => self.get_quota(&root),
             Command::GetQuotaRoot(folder) => self.get_quota_root(&folder),
             Command::SetQuota(..) => Err(Reply::no(Some(Code::NoPerm), "Quotas are set by the administrator").into()),
+            Command::GetAcl(folder) => self.get_acl(&folder),
+            Command::SetAcl { folder, identifier, change } => self.set_acl(&folder, &identifier, change).await,
+            Command::DeleteAcl { folder, identifier } => self.delete_acl(&folder, &identifier).await,
+            Command::ListRights { folder, identifier } => self.list_rights(&folder, &identifier),
+            Command::MyRights(folder) => self.my_rights(&folder),
             Command::Idle => Err(Reply::bad("IDLE stands alone").into()),
         }
     }
