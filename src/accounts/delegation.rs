@@ -1,7 +1,7 @@
 //! One entry of a mailbox's access list: whom it lets in, and its change in one step. Sessions that have the mailbox open
 //! look again what they may do as soon as the change is on disk.
 
-use crate::mss::{Right, Rights};
+use crate::mss::Rights;
 use crate::store::{AccessGrant, AccountId};
 
 use super::account::{right_of, right_record};
@@ -76,6 +76,7 @@ fn rights_of(grant: &AccessGrant) -> Rights {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mss::Right;
 
     #[test]
     fn an_entry_is_made_changed_in_its_place_and_taken_away() {

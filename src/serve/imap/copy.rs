@@ -14,14 +14,14 @@ impl Session {
         if command.remove {
             self.writable()?;
         }
+        let place = self.place(&command.folder)?;
+        place.needs(Right::Write)?;
+        let (to, folder) = (&place.mailbox, place.folder()?);
         let targets = self.targets(command.numbers, &command.set)?;
         let uids: Vec<u32> = self.entries(&targets).map(|(_, entry)| entry.uid).collect();
         if uids.is_empty() {
             return Ok(Reply::ok("There was nothing to do"));
         }
-        let place = self.place(&command.folder)?;
-        place.needs(Right::Write)?;
-        let (to, folder) = (&place.mailbox, place.folder()?);
         let selected = self.selected()?;
         if !command.remove {
             let copied = place.said_of_destination(selected.copy_across(&uids, to, folder).await)?;
