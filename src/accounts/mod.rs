@@ -8,28 +8,34 @@
 //!    once. Closing destroys the mailbox's key in the same commit that closes it.
 //! 3. Nobody learns from a refused login whether the address exists: the same work, the same time, the same answer.
 //!    A mailbox's state is told only to who has proved to be let in otherwise.
+//! 4. Rights are read anew at each decision ([`access`]). What takes a right, a credential or a mailbox away ends the sessions
+//!    that rest on it ([`sessions`]), whatever their door.
 //!
 //! This room calls `mail` (for the mailbox's lock and the sessions to be told); `mail` never calls this one.
 
+mod access;
+mod access_index;
 mod account;
 mod certificates;
-mod delegation;
 mod error;
+mod grants;
 mod hashing;
 mod life;
 mod login;
+mod passwords;
 mod registry;
 mod rules;
-mod shared;
+mod sessions;
 mod throttle;
 
+pub use access::SharedMailbox;
 pub use account::{Account, AccountChange, NewMailbox, right_of, right_record};
 pub use certificates::{CertificateBinding, CertificateFacts};
-pub use delegation::Grantee;
 pub use error::{AccountError, LoginError};
+pub use grants::Grantee;
 pub use hashing::HashingOptions;
 pub use login::{Login, Means};
 pub use registry::{AccountOptions, ListFilter, Registry};
 pub use rules::RuleBreach;
-pub use shared::SharedMailbox;
+pub use sessions::{Ending, OpenSession, SessionId, SessionTicket, Sessions};
 pub use throttle::ThrottleOptions;

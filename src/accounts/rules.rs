@@ -96,9 +96,10 @@ pub(super) fn check_local_part(address: &Address) -> Result<(), RuleBreach> {
     address.local().chars().all(good).then_some(()).ok_or(RuleBreach::BadLocalPart)
 }
 
-/// MSSanté §4: ORG and CAB are opened by the persons on their access list; PER by its holder, APP by software.
+/// MSSanté §4: ORG and CAB are opened by the persons on their access list, PER by its holder, who may let a secretary in; APP
+/// by software alone.
 fn check_access_list(kind: Kind, list: &[AccessGrant]) -> Result<(), RuleBreach> {
-    if !list.is_empty() && matches!(kind, Kind::Per | Kind::App) {
+    if !list.is_empty() && kind == Kind::App {
         return Err(RuleBreach::NotForKind { kind, field: "an access list" });
     }
     let mut by_person = list.iter().filter(|grant| grant.mailbox.is_none());
@@ -284,10 +285,10 @@ mod tests {
     }
 
     #[test]
-    fn only_shared_kinds_have_an_access_list() {
+    fn software_lets_nobody_in_by_an_access_list() {
         let grant = AccessGrant { person: "899700000002".into(), ..AccessGrant::default() };
         for (mut record, good) in [
-            (per(), false),
+            (per(), true),
             (org(AccountKind::App), false),
             (org(AccountKind::Org), true),
             (store::Account { kind: AccountKind::Cab, ..per() }, true),

@@ -29,6 +29,7 @@ mod reload;
 mod sandbox;
 mod secret;
 mod serve;
+mod session;
 mod store;
 mod tie;
 mod trust;
@@ -60,6 +61,7 @@ enum Command {
     Reload(reload::Reload),
     Sandbox(sandbox::Sandbox),
     Serve(serve::Serve),
+    Session(session::SessionCommand),
     Status(reload::StatusCommand),
     Store(store::StoreCommand),
     Trust(trust::TrustCommand),
@@ -78,6 +80,7 @@ pub fn run() -> ExitCode {
         Command::Reload(reload) => reload.run(),
         Command::Sandbox(sandbox) => sandbox.run(),
         Command::Serve(serve) => serve.run(),
+        Command::Session(session) => session.run(),
         Command::Status(status) => status.run(),
         Command::Store(store) => store.run(),
         Command::Trust(trust) => trust.run(),

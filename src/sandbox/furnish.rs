@@ -47,7 +47,7 @@ fn wanted(pki: &Pki, operator: &Operator, resident: &Resident) -> NewMailbox {
     let shared = matches!(resident.kind, "ORG" | "CAB");
     let grant = |r: &Resident| match r.holder {
         Holder::Person { person, .. } if r.special == Special::No && r.test == resident.test => {
-            Some(AccessGrant { person: person.to_owned(), name: r.holder.display(), ..AccessGrant::default() })
+            Some(AccessGrant { person: Some(person.to_owned()), name: r.holder.display(), ..AccessGrant::default() })
         }
         _ => None,
     };

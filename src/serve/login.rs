@@ -41,17 +41,18 @@ pub(super) fn means(credentials: &Credentials) -> &'static str {
     }
 }
 
-/// Verifies what a client at `peer` gave; counted, a refusal logged. `judge` judges the certificate chain that it showed: at
+/// Verifies what a client at `peer` gave; counted, a refusal logged. `shown`: it showed a certificate; `judge` judges the certificate chain that it showed: at
 /// each login, with the lists in force now, whatever the handshake was (resumption runs no verifier).
 pub(super) async fn verify(
     registry: &Registry,
     metrics: &Metrics,
     credentials: Credentials,
     peer: IpAddr,
+    shown: bool,
     judge: impl FnOnce() -> Result<PeerIdentity, CertificateProblem>,
 ) -> Result<Login, Refused> {
     let means = means(&credentials);
-    let verified = check(registry, credentials, peer, judge).await;
+    let verified = check(registry, credentials, peer, shown, judge).await;
     let result = match &verified {
         Ok(_) => "ok",
         Err(refused) if refused.is_temporary() => "unavailable",
@@ -68,18 +69,24 @@ async fn check(
     registry: &Registry,
     credentials: Credentials,
     peer: IpAddr,
+    shown: bool,
     judge: impl FnOnce() -> Result<PeerIdentity, CertificateProblem>,
 ) -> Result<Login, Refused> {
     match credentials {
         Credentials::Password { authorisation, user, password } => {
             // A password that is no text is nobody's; the same work is done for it.
             let password = password.expose_str().unwrap_or_default();
-            Ok(registry.verify_password(&user, Some(&authorisation), password, peer).await?)
+            // With the certificate of an enrolled workstation, where one was shown and holds.
+            let device = if shown { judge().ok().map(facts) } else { None };
+            Ok(registry.verify_password(&user, Some(&authorisation), password, device.as_ref(), peer).await?)
         }
         Credentials::Certificate { authorisation } => {
-            let PeerIdentity { fingerprint, subject, .. } = judge()?;
-            let facts = CertificateFacts { fingerprint, subject };
-            Ok(registry.verify_external(&facts, Some(&authorisation)).await?)
+            let certificate = facts(judge()?);
+            Ok(registry.verify_external(&certificate, Some(&authorisation)).await?)
         }
     }
+}
+
+fn facts(PeerIdentity { fingerprint, subject, .. }: PeerIdentity) -> CertificateFacts {
+    CertificateFacts { fingerprint, subject }
 }

@@ -22,7 +22,7 @@ use super::secrets::{MasterKeyError, read_master_key};
 use super::shutdown::{ShutdownSwitch, shutdown};
 use super::tls::{Contexts, Material, TlsError};
 use super::{Shared, health, imap, inbound, listen, outbound, submission, sweep, systemd, watch};
-use crate::accounts::{AccountError, AccountOptions, HashingOptions, Registry};
+use crate::accounts::{AccountError, AccountOptions, HashingOptions, Registry, ThrottleOptions};
 use crate::config::sending::Route;
 use crate::config::{Config, ConfigError};
 use crate::jobs::trust::SetupError;
@@ -177,6 +177,15 @@ async fn finish_erasures(shared: Arc<Shared>) {
     }
 }
 
+/// Reads once who may open what: before the doors, so that no login has to.
+async fn prepare_access(shared: &Shared) {
+    let registry = shared.registry.clone();
+    let prepared = tokio::task::spawn_blocking(move || registry.prepare_access()).await;
+    if let Ok(Err(error)) = prepared {
+        tracing::error!(%error, "the access lists are not read; they are at the first login that asks");
+    }
+}
+
 impl Server {
     async fn start(config: Config, reloader: Reloader) -> Result<Self, ServeError> {
         // Before anything slow, so that a signal during the start is not lost.
@@ -209,12 +218,11 @@ impl Server {
             imap_connections: DoorLimits::default(),
             submission_connections: DoorLimits::default(),
             smtp_peers: Counts::default(),
-            imap_sessions: Counts::default(),
-            submission_sessions: Counts::default(),
         });
         citizens_are_no_domain_of_ours(&shared)?;
         first_refresh(&shared).await?;
         shared.jobs.start(&shared);
+        prepare_access(&shared).await;
         let (token, tasks) = mpsc::channel(1);
         open_doors(&shared, listeners, &token);
         tokio::spawn(admin.serve(Arc::clone(&shared), token.clone()));
@@ -223,6 +231,7 @@ impl Server {
         }
         tokio::spawn(watch::run(Arc::clone(&shared)));
         tokio::spawn(sweep::run(Arc::clone(&shared)));
+        tokio::spawn(sweep::sessions(Arc::clone(&shared)));
         tokio::spawn(finish_erasures(Arc::clone(&shared)));
         let queue = shared.mail.queue().clone();
         tokio::spawn(async move { queue.tend().await });
@@ -368,10 +377,19 @@ fn account_options(config: &Config) -> AccountOptions {
     let settings = &config.accounts;
     let hashing = HashingOptions {
         memory: u32::try_from(settings.password_memory / 1024).unwrap_or(u32::MAX),
+        passes: settings.password_passes,
+        lanes: settings.password_lanes,
         at_once: settings.password_checks,
         ..HashingOptions::default()
     };
-    AccountOptions { hashing, ..AccountOptions::default() }
+    let throttle = ThrottleOptions {
+        a_minute: settings.password_tries,
+        free: settings.password_free_tries,
+        first_delay: settings.password_first_delay,
+        longest_delay: settings.password_longest_delay,
+        ..ThrottleOptions::default()
+    };
+    AccountOptions { hashing, throttle, ..AccountOptions::default() }
 }
 
 fn mail_limits(config: &Config) -> MailLimits {

@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::mail::MailRoom;
 use crate::mss::dn::NormalisedName;
 use crate::mss::trust::TrustHandle;
-use crate::store::{AccountId, Store};
+use crate::store::Store;
 use crate::telemetry::{Door, Metrics, TlsLabel};
 use arc_swap::ArcSwap;
 use rustls::pki_types::CertificateDer;
@@ -53,10 +53,6 @@ pub struct Shared {
     pub submission_connections: DoorLimits,
     /// Connections of other operators, by certificate subject.
     pub smtp_peers: Counts<NormalisedName>,
-    /// IMAP sessions by mailbox.
-    pub imap_sessions: Counts<AccountId>,
-    /// Submission sessions by mailbox.
-    pub submission_sessions: Counts<AccountId>,
 }
 
 impl Shared {

@@ -42,7 +42,8 @@ fn imaplib_shares_a_mailbox_between_three_people() {
         return;
     }
     let (known, operator) = operator();
-    let of = |kind: &'static str, test: bool| operator.mailboxes.iter().filter(move |m| m.kind == kind && m.test == test);
+    let of =
+        |kind: &'static str, test: bool| operator.mailboxes.iter().filter(move |m| m.kind == kind && m.test == test);
     let people = of("ORG", true).chain(of("PER", false)).take(3);
     let credentials = people.flat_map(|mailbox| <[&str; 2]>::from(mailbox.credentials()));
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/imap/shared.py");

@@ -9,7 +9,6 @@ use caducee::config::Config;
 use caducee::mail::{Delivery, MailLimits, MailRoom, deliver};
 use caducee::mss::{Address, Domain, Kind};
 use caducee::serve::imap::{Accepting, ClientTls, Options, Security, Services, Session, Transport};
-use caducee::serve::limits::Counts;
 use caducee::serve::tls::{CertificateProblem, PeerIdentity};
 use caducee::serve::{Shutdown, ShutdownSwitch, shutdown};
 use caducee::store::{AccountId, Holder, MasterKey, Store};
@@ -41,7 +40,6 @@ pub struct Server {
     pub account: AccountId,
     pub switch: ShutdownSwitch,
     shutdown: Shutdown,
-    sessions: Counts<AccountId>,
     pub options: Options,
 }
 
@@ -57,8 +55,7 @@ impl Server {
         let (switch, shutdown) = shutdown();
         let mut options = Options::of(&Config::default());
         options.max_message = 4 << 20;
-        let sessions = Counts::default();
-        let mut server = Server { room, registry, account: AccountId(0), switch, shutdown, sessions, options };
+        let mut server = Server { room, registry, account: AccountId(0), switch, shutdown, options };
         server.account = server.mailbox(MAILBOX).await;
         server
     }
@@ -107,7 +104,6 @@ impl Server {
             tls: Arc::new(PretendedTls),
             metrics: caducee::telemetry::Metrics::default(),
             shutdown: self.shutdown.clone(),
-            sessions: self.sessions.clone(),
             options: self.options.clone(),
         });
         let security = Security { tls, chain: Vec::new() };

@@ -2,11 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use caducee::accounts::Grantee;
 use caducee::mss::{Right, Rights};
 use caducee::store::AccountId;
 
-use super::harness::{Client, Server, message};
+use super::harness::{Client, PASSWORD, Server, message};
 
 const ORG: &str = "secretariat@aura.mssante.example";
 const ANNE: &str = "anne.martin@aura.mssante.example";
@@ -336,4 +338,56 @@ async fn the_holder_lets_others_in_by_setacl() {
     org.ok(&format!("DELETEACL INBOX {ANNE}")).await;
     anne.send("n NOOP\r\n").await;
     assert!(anne.end().await.contains("* BYE You may no longer"));
+}
+
+/// A session in a mailbox that somebody else's login opens, by SASL PLAIN's authorisation id.
+async fn by_authorisation(server: &Server, mailbox: &str, login: &str) -> (Client, String) {
+    let mut client = server.connect(true).await;
+    let response = STANDARD.encode(format!("{mailbox}\0{login}\0{PASSWORD}"));
+    let answer = client.command(&format!("AUTHENTICATE PLAIN {response}")).await.pop().unwrap_or_default();
+    (client, answer)
+}
+
+#[tokio::test]
+async fn a_session_in_the_shared_mailbox_itself_is_held_to_the_same_rights() {
+    let practice = Practice::of(&[Right::Read], &[Right::Send]).await;
+    let (mut anne, answer) = by_authorisation(&practice.server, ORG, ANNE).await;
+    assert!(answer.starts_with("OK"), "{answer}");
+    let opened = anne.ok("SELECT INBOX").await;
+    assert!(opened.last().unwrap().starts_with("OK [READ-ONLY]"), "{opened:?}");
+    assert_eq!(anne.ok("MYRIGHTS Sent").await[0], "* MYRIGHTS \"Sent\" lr");
+    for command in ["CREATE Neuf", "DELETE Archive", "RENAME Archive Vieux", "GETACL INBOX", "UNSUBSCRIBE Sent"] {
+        anne.refused(command, "NO [NOPERM]").await;
+    }
+    anne.refused("APPEND INBOX {3+}\r\nabc", "NO [NOPERM]").await;
+    anne.refused("COPY 1 Archive", "NO [NOPERM]").await;
+    anne.refused("STORE 1 +FLAGS (\\Seen)", "NO").await;
+    // Her own mailbox is another one here.
+    anne.ok(&format!("COPY 1 \"Other Users/{ANNE}/Archive\"")).await;
+    let told = anne.ok(&format!("STATUS \"Other Users/{ANNE}/Archive\" (MESSAGES)")).await;
+    assert!(told[0].ends_with("(MESSAGES 1)"), "{told:?}");
+    let (mut bruno, answer) = by_authorisation(&practice.server, ORG, BRUNO).await;
+    assert!(answer.starts_with("NO [AUTHORIZATIONFAILED]"), "who may only send does not look in: {answer}");
+    bruno.ok("NOOP").await;
+}
+
+#[tokio::test]
+async fn a_professional_lets_a_secretary_in() {
+    let practice = Practice::of(&[Right::Read], &[]).await;
+    let mut bruno = practice.bruno().await;
+    bruno.append("INBOX", "", &message("a trier")).await;
+    bruno.ok(&format!("SETACL INBOX {ANNE} lrswikxte")).await;
+    let mut anne = practice.anne().await;
+    let told = anne.ok("NAMESPACE").await;
+    assert_eq!(told[0], "* NAMESPACE ((\"\" \"/\")) ((\"Other Users/\" \"/\")) ((\"Shared/\" \"/\"))");
+    assert_eq!(
+        names(&anne.ok("LIST \"\" %/%").await),
+        [format!("Other Users/{BRUNO}"), format!("Shared/{ORG}")],
+        "namespaces in their order"
+    );
+    anne.ok(&format!("SELECT \"Other Users/{BRUNO}/INBOX\"")).await;
+    anne.ok(&format!("MOVE 1 \"Other Users/{BRUNO}/Archive\"")).await;
+    anne.refused(&format!("MOVE 1 Shared/{ORG}/INBOX"), "NO [NOPERM]").await;
+    assert!(bruno.ok("STATUS Archive (MESSAGES)").await[0].ends_with("(MESSAGES 1)"));
+    bruno.refused("SETACL INBOX secretariat@aura.mssante.example lr", "NO [CANNOT]").await;
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, unreachable_pub, reason = "a test fails by panicking, and is nobody's library")]
 
 mod absence;
+mod access;
 mod accounts_life;
 mod across;
 mod concurrency;

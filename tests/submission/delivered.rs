@@ -85,6 +85,12 @@ fn a_person_sends_in_the_name_of_a_mailbox_that_lets_them() {
     scene.administer(&["mailbox", "set", &org, "--grant", &format!("{person}:send")]);
     taken(&scene.send(&scene.camille, &as_org).expect_ok("swaks").all());
     assert!(header(&scene.read(&scene.jerome, "Delegation-1")).contains(&format!("From: {org}")));
+    let id = format!("<delegation-{}@client.example>", std::process::id());
+    taken(&scene.send(&scene.camille, &[&as_org[..], &["--header", &format!("Message-ID: {id}")]].concat()).all());
+    let followed = scene.administer(&["follow", &id, "--json"]).stdout;
+    let followed: serde_json::Value = serde_json::from_str(&followed).expect("JSON");
+    let by = &followed["events"][0]["by"];
+    assert_eq!((&by["person"], &by["mailbox"]), (&person.as_str().into(), &scene.camille.address.as_str().into()));
     let other = scene.send(&scene.jerome, &as_org).all();
     assert!(other.contains("[rule sender-not-yours, "), "the right is one person's: {other}");
     scene.administer(&["mailbox", "set", &org, "--clear", "access-list"]);

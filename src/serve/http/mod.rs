@@ -13,6 +13,7 @@
 //!
 //! `docs/admin-api.md` describes every endpoint; [`types`] is what travels, [`queue::types`] and [`trust::types`] beside it.
 
+mod access;
 pub mod connection;
 mod convert;
 mod credentials;
@@ -32,6 +33,7 @@ pub mod problem;
 mod process;
 pub mod queue;
 mod reading;
+mod sessions;
 pub mod socket;
 pub mod trust;
 pub mod types;
@@ -99,6 +101,9 @@ pub fn router(administration: Arc<Administration>) -> Router {
         .route("/v1/mailboxes/{address}/suspend", post(mailboxes::suspend))
         .route("/v1/mailboxes/{address}/reopen", post(mailboxes::reopen))
         .route("/v1/mailboxes/{address}/close", post(mailboxes::close))
+        .route("/v1/mailboxes/{address}/access-list", post(access::grant).delete(access::ungrant))
+        .route("/v1/sessions", get(sessions::list).delete(sessions::end_many))
+        .route("/v1/sessions/{id}", delete(sessions::end_one))
         .route("/v1/mailboxes/{address}/password", put(credentials::set_password).delete(credentials::remove_password))
         .route("/v1/mailboxes/{address}/certificates", get(credentials::certificates).post(credentials::bind))
         .route("/v1/mailboxes/{address}/certificates/{id}", delete(credentials::unbind))

@@ -47,8 +47,10 @@ pub enum Rule {
     WrongState,
     /// The holder's data do not fit the kind of mailbox.
     HolderIncomplete,
-    /// The mailbox may not be opened by password.
-    PasswordNotAllowed,
+    /// The access list has no such entry.
+    NoSuchGrant,
+    /// No session has this number.
+    NoSuchSession,
     /// The password is too weak.
     PasswordTooWeak,
     /// No such client certificate is bound to the mailbox.
@@ -103,7 +105,8 @@ impl Rule {
         Self::AddressTaken,
         Self::WrongState,
         Self::HolderIncomplete,
-        Self::PasswordNotAllowed,
+        Self::NoSuchGrant,
+        Self::NoSuchSession,
         Self::PasswordTooWeak,
         Self::NoSuchCertificate,
         Self::BadCertificate,
@@ -145,9 +148,8 @@ impl Rule {
             Self::HolderIncomplete => {
                 ("holder-incomplete", S::UNPROCESSABLE_ENTITY, "The holder's data do not fit the kind")
             }
-            Self::PasswordNotAllowed => {
-                ("password-not-allowed", S::CONFLICT, "The mailbox may not be opened by password")
-            }
+            Self::NoSuchGrant => ("no-such-grant", S::NOT_FOUND, "No such entry on the access list"),
+            Self::NoSuchSession => ("no-such-session", S::NOT_FOUND, "No such session"),
             Self::PasswordTooWeak => ("password-too-weak", S::UNPROCESSABLE_ENTITY, "The password is too weak"),
             Self::NoSuchCertificate => ("no-such-certificate", S::NOT_FOUND, "No such certificate"),
             Self::BadCertificate => ("bad-certificate", S::UNPROCESSABLE_ENTITY, "The certificate cannot be accepted"),

@@ -123,7 +123,7 @@ impl Session {
         let name = if matches!(who, Grantee::Mailbox(_)) { identifier } else { "" };
         let registry = self.services.registry.clone();
         registry.change_grant(account, &who, name, |held| rights(change.apply(letters(held)))).await?;
-        tracing::info!(%account, by = %self.user()?.login.account, "access list changed");
+        tracing::info!(%account, by = %self.user()?.ticket.login().account, "access list changed");
         Ok(())
     }
 

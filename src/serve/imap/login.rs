@@ -15,6 +15,9 @@ use crate::wire::sasl::{Credentials, Exchange, Mechanism, SaslError, Secret, Ste
 /// What the server can do whoever asks.
 const BEFORE_LOGIN: &str = "IMAP4rev1 LITERAL+ SASL-IR ID ENABLE";
 
+/// The door's name on the list of sessions.
+const DOOR: &str = "imap";
+
 /// What it can do after login, beside that.
 const AFTER_LOGIN: &str = "IDLE NAMESPACE UIDPLUS MOVE CHILDREN SPECIAL-USE UNSELECT LIST-EXTENDED LIST-STATUS \
                            STATUS=SIZE ESEARCH WITHIN CONDSTORE QUOTA QUOTA=RES-STORAGE ACL RIGHTS=texk";
@@ -140,8 +143,9 @@ impl Session {
         let means = login::means(&credentials);
         let Services { registry, metrics, tls, .. } = self.services.as_ref();
         let judge = || tls.judge(&self.security.chain);
-        match login::verify(registry, metrics, credentials, self.peer, judge).await {
-            Ok(login) => self.admit(login, means),
+        let shown = !self.security.chain.is_empty();
+        match login::verify(registry, metrics, credentials, self.peer, shown, judge).await {
+            Ok(login) => self.admit(&login, means),
             Err(refused) => {
                 self.login_failures += u32::from(!refused.is_temporary());
                 if self.login_failures >= self.services.options.max_login_failures {
@@ -152,24 +156,26 @@ impl Session {
         }
     }
 
-    fn admit(&mut self, login: Login, means: &'static str) -> Outcome {
+    fn admit(&mut self, login: &Login, means: &'static str) -> Outcome {
+        let options = &self.services.options;
         if !login.rights.has(Right::Read) {
-            let text = "You may send in this mailbox's name, not look into it";
+            tracing::info!(account = %login.account, "login refused: no right to read");
+            let text = "You may send as this mailbox, not open it";
             return Err(Reply::no(Some(Code::AuthorizationFailed), text).into());
         }
-        let options = &self.services.options;
-        let Some(permit) = self.services.sessions.take(login.account, options.max_sessions) else {
-            tracing::info!(account = %login.account, "login refused: too many sessions of the mailbox");
-            return Err(Reply::no(Some(Code::Limit), "This mailbox has as many sessions as it may have").into());
-        };
+        let entered = self.services.registry.enter(login, DOOR, self.peer, options.max_sessions);
+        let ticket = entered.map_err(|error| {
+            tracing::info!(account = %login.account, reason = %error, "login refused");
+            in_words(&Refused::Login(error))
+        })?;
         let mailbox = self.services.room.open(login.account)?;
         self.framer.set_limits(FramerLimits {
             line: options.max_line,
             literal: options.max_literals,
             ..FramerLimits::after_login(options.max_message)
         });
-        tracing::info!(account = %login.account, mailbox = %login.address, means, person = login.person, "login");
-        self.user = Some(User::new(mailbox, login, self.services.metrics.clone(), permit));
+        tracing::info!(account = %login.account, session = %ticket.id(), means, "login");
+        self.user = Some(User::new(mailbox, self.services.metrics.clone(), ticket));
         self.login_failures = 0;
         // Judged and done with: it need not be kept for the session's life.
         self.security.chain = Vec::new();
@@ -181,9 +187,10 @@ impl Session {
 /// RFC 5530 §3.
 fn in_words(refused: &Refused) -> Reply {
     let code = match refused {
+        Refused::Login(LoginError::TooManySessions) => Code::Limit,
         refused if refused.is_temporary() => Code::Unavailable,
         Refused::Login(LoginError::NotOpen(_)) => Code::ContactAdmin,
-        Refused::Login(LoginError::Ambiguous) => Code::AuthorizationFailed,
+        Refused::Login(LoginError::Ambiguous | LoginError::PersonRefused) => Code::AuthorizationFailed,
         _ => Code::AuthenticationFailed,
     };
     Reply::no(Some(code), refused.told())

@@ -85,7 +85,6 @@ pub async fn serve(shared: Arc<Shared>, connection: Connection) {
         registry: shared.registry.clone(),
         metrics: shared.metrics.clone(),
         shutdown: shared.shutdown.clone(),
-        sessions: shared.imap_sessions.clone(),
         options: Options::of(&shared.config.load()),
         tls: Arc::new(DoorTls { shared, door }),
     });

@@ -183,7 +183,7 @@ impl Session {
     /// The mailboxes that are opened to the user for reading, by namespace and address.
     pub(super) fn opened_to_me(&self) -> Result<Vec<SharedMailbox>, Stop> {
         let user = self.user()?;
-        let mut opened = self.services.registry.shared_with(&user.login)?;
+        let mut opened = self.services.registry.shared_with(user.ticket.login())?;
         opened.retain(|other| other.rights.has(Right::Read) && other.account != user.mailbox.account());
         opened.sort_by_cached_key(|other| (Namespace::of(other.kind), other.address.key()));
         Ok(opened)
@@ -193,8 +193,10 @@ impl Session {
     /// session.
     fn rights_in(&self, account: AccountId) -> Result<Rights, AccountError> {
         match &self.user {
-            Some(user) if account == user.mailbox.account() && user.login.rights == Rights::all() => Ok(Rights::all()),
-            Some(user) => self.services.registry.rights_on(&user.login, account),
+            Some(user) if account == user.mailbox.account() && user.ticket.login().rights == Rights::all() => {
+                Ok(Rights::all())
+            }
+            Some(user) => self.services.registry.rights_on(user.ticket.login(), account),
             None => Ok(Rights::NONE),
         }
     }

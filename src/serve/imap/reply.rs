@@ -130,6 +130,9 @@ impl From<AccountError> for Stop {
             AccountError::Rule(RuleBreach::NotForKind { .. }) => {
                 say(Code::Cannot, "A mailbox of this kind is opened to nobody else")
             }
+            AccountError::BadGrant(_) => {
+                say(Code::Cannot, "An access list names persons, or other PER mailboxes of this operator")
+            }
             AccountError::Rule(_) => say(Code::Cannot, "This is no national id, and no mailbox's address"),
             AccountError::NoAccount | AccountError::Closed => say(Code::NonExistent, "The mailbox is closed"),
             AccountError::Busy => say(Code::InUse, "Others are changing the same; try again"),

@@ -12,9 +12,7 @@ use crate::accounts::Registry;
 use crate::config::Config;
 use crate::mail::MailRoom;
 use crate::serve::Shutdown;
-use crate::serve::limits::Counts;
 use crate::serve::tls::{CertificateProblem, HandshakeRefusal, PeerIdentity};
-use crate::store::AccountId;
 use crate::telemetry::Metrics;
 
 /// What a session needs of the rest of the server. One for many sessions.
@@ -29,8 +27,6 @@ pub struct Services {
     pub metrics: Metrics,
     /// Whether the server is stopping.
     pub shutdown: Shutdown,
-    /// Sessions by mailbox.
-    pub sessions: Counts<AccountId>,
     /// Bounds.
     pub options: Options,
 }

@@ -8,7 +8,7 @@ use crate::mail::aftermath::{self, Arrival, HeaderFacts, Prepared};
 use crate::mail::queue::{self, Kind, Outbound, OutboundRecipient};
 use crate::mail::report::{self, Original, Report};
 use crate::mail::trace_fields::{Hops, Received, return_path};
-use crate::mail::trail::{self, Event, Happening};
+use crate::mail::trail::{self, Author, Event, Happening};
 use crate::mail::{Delivered, Delivery, OwnCopy, ReceivedMessage, conversation};
 use crate::mss::exchange::{self, Origin, Party};
 use crate::mss::{Address, admission};
@@ -294,7 +294,7 @@ impl Session {
         }
         let room = &self.link.shared.mail;
         let mut also = self.conversations(&envelope)?;
-        trail::note(room.transit(), &accepted_event(&envelope), &mut also);
+        trail::note(room.transit(), &accepted_event(&envelope, self.author()), &mut also);
         // A notification (null sender) is a program's affair: it is no letter that its author would look for.
         let is_copied = envelope.account.data.save_sent && envelope.sender.is_some();
         let sent_copy = is_copied.then_some(envelope.account.id);
@@ -410,7 +410,7 @@ fn outbound(envelope: Envelope) -> Option<Outbound> {
 }
 
 /// The first event of the message's trail.
-fn accepted_event(envelope: &Envelope) -> Event {
+fn accepted_event(envelope: &Envelope, by: Option<Author>) -> Event {
     Event {
         message_id: envelope.written.message_id.clone().unwrap_or_default(),
         reference: envelope.reference.clone(),
@@ -420,6 +420,7 @@ fn accepted_event(envelope: &Envelope) -> Event {
             queued: envelope.remote.iter().map(|recipient| recipient.address.to_string()).collect(),
             delivered: envelope.local.iter().map(|local| local.address.to_string()).collect(),
             mss: envelope.written.mss.clone(),
+            by,
         },
     }
 }

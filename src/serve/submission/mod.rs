@@ -15,9 +15,10 @@
 //! # Rules
 //!
 //! 1. Nothing is taken before a login, and no login before TLS.
-//! 2. An address is *theirs* when it is the mailbox's own, or that of another own mailbox whose access list lets the person
-//!    who logged in send ([`Account::lets_send`](crate::accounts::Account::lets_send)). `MAIL FROM`, `From:` and `Sender:`
-//!    are held to it; a null `MAIL FROM` (MDNs) leaves the header's. So is a `Reply-To:` of ours in a message to a patient.
+//! 2. An address is *theirs* when they may send as it: the mailbox's own, one that the person who logged in holds, or one
+//!    whose access list lets them send ([`Registry::rights_in`](crate::accounts::Registry::rights_in)). `MAIL FROM`, `From:`
+//!    and `Sender:` are held to it; a null `MAIL FROM` (MDNs) leaves the header's. So is a `Reply-To:` of ours in a message
+//!    to a patient. Whose name a message goes out in stands in it; who wrote it, in its trail.
 //! 3. Each recipient is decided at its own `RCPT`: what is refused is refused to the program that sends, with the rule's name,
 //!    and not by a report hours later.
 //! 4. Own mailboxes have the message when the 250 is said; everybody else's part lies in the queue, in the same commit.

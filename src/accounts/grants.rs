@@ -1,23 +1,22 @@
-//! One entry of a mailbox's access list: whom it lets in, and its change in one step. Sessions that have the mailbox open
-//! look again what they may do as soon as the change is on disk.
-
-use crate::mss::Rights;
-use crate::store::{AccessGrant, AccountId};
+//! Access lists: who else opens a mailbox (delegation, MSSanté §4).
 
 use super::account::{right_of, right_record};
 use super::{Account, AccountError, Registry};
+use crate::mail::kind_of;
+use crate::mss::{Kind, Rights};
+use crate::store::{self, AccessGrant, AccountId, AccountState};
 
 /// Whom an entry of an access list lets in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Grantee {
     /// A person, by national id.
     Person(String),
-    /// Whoever holds a mailbox.
+    /// Whoever holds this PER mailbox.
     Mailbox(AccountId),
 }
 
 impl Grantee {
-    /// Whom a grant lets in.
+    /// Of an entry.
     pub fn of(grant: &AccessGrant) -> Grantee {
         match grant.mailbox {
             Some(mailbox) => Grantee::Mailbox(mailbox),
@@ -27,11 +26,62 @@ impl Grantee {
 }
 
 impl Registry {
+    /// Puts somebody on the access list, or changes what they may do. Sessions that may do less from now on end.
+    ///
+    /// # Errors
+    /// As [`Registry::set`].
+    pub async fn grant(&self, id: AccountId, grant: AccessGrant) -> Result<Account, AccountError> {
+        self.check_grants(Some(id), std::slice::from_ref(&grant))?;
+        let grantee = Grantee::of(&grant);
+        self.update(id, |record| {
+            record.access_list.retain(|other| Grantee::of(other) != grantee);
+            record.access_list.push(grant.clone());
+            Ok(())
+        })
+        .await
+    }
+
+    /// Takes somebody off the access list. Their sessions end.
+    ///
+    /// # Errors
+    /// [`AccountError::NoGrant`]; as [`Registry::set`].
+    pub async fn take_grant(&self, id: AccountId, grantee: &Grantee) -> Result<Account, AccountError> {
+        self.update(id, |record| {
+            let before = record.access_list.len();
+            record.access_list.retain(|grant| Grantee::of(grant) != *grantee);
+            if record.access_list.len() == before { Err(AccountError::NoGrant) } else { Ok(()) }
+        })
+        .await
+    }
+
+    /// What of an access list the list alone does not tell: a mailbox on it stands for the person who holds it.
+    pub(super) fn check_grants(&self, of: Option<AccountId>, list: &[AccessGrant]) -> Result<(), AccountError> {
+        for grant in list {
+            if grant.rights.is_empty() {
+                return Err(AccountError::BadGrant("an entry of an access list has at least one right"));
+            }
+            let Some(mailbox) = grant.mailbox else { continue };
+            let named = self.store().get::<store::Account>(&mailbox)?;
+            let is_somebodys = named.is_some_and(|named| {
+                kind_of(named.kind) == Kind::Per && named.state != AccountState::Closed && of != Some(mailbox)
+            });
+            if !is_somebodys {
+                return Err(AccountError::BadGrant(
+                    "an access list names persons, or other PER mailboxes of this operator",
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One entry at a time.
+impl Registry {
     /// Changes what one entry lets its grantee do, from what it lets them do now; `name` is for people, where the entry is
     /// new. Without a right left the entry goes.
     ///
     /// # Errors
-    /// As [`Registry::set`].
+    /// [`AccountError::BadGrant`]; as [`Registry::set`].
     pub async fn change_grant(
         &self,
         id: AccountId,
@@ -39,6 +89,9 @@ impl Registry {
         name: &str,
         change: impl Fn(Rights) -> Rights,
     ) -> Result<Account, AccountError> {
+        if !change(Rights::NONE).is_empty() {
+            self.check_grants(Some(id), &[new_entry(who, name, change(Rights::NONE), crate::mail::now())])?;
+        }
         self.update(id, |record| {
             change_entry(&mut record.access_list, who, name, crate::mail::now(), &change);
             Ok(())
@@ -57,20 +110,22 @@ fn change_entry(list: &mut Vec<AccessGrant>, who: &Grantee, name: &str, now: i64
         _ if rights == held => {}
         Some(place) if rights.is_empty() => drop(list.remove(place)),
         Some(place) => list[place].rights = rights.iter().map(right_record).collect(),
-        None => {
-            let (person, mailbox) = match who {
-                Grantee::Person(person) => (person.clone(), None),
-                Grantee::Mailbox(mailbox) => (String::new(), Some(*mailbox)),
-            };
-            let rights = rights.iter().map(right_record).collect();
-            list.push(AccessGrant { person, mailbox, name: name.to_owned(), rights, since: now, until: None });
-        }
+        None => list.push(new_entry(who, name, rights, now)),
     }
 }
 
 /// What a grant lets its grantee do.
 fn rights_of(grant: &AccessGrant) -> Rights {
     grant.rights.iter().copied().map(right_of).collect::<Rights>()
+}
+
+fn new_entry(who: &Grantee, name: &str, rights: Rights, now: i64) -> AccessGrant {
+    let (person, mailbox) = match who {
+        Grantee::Person(person) => (person.clone(), None),
+        Grantee::Mailbox(mailbox) => (String::new(), Some(*mailbox)),
+    };
+    let rights = rights.iter().map(right_record).collect();
+    AccessGrant { person, mailbox, name: name.to_owned(), rights, since: now, until: None }
 }
 
 #[cfg(test)]
