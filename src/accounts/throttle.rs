@@ -169,14 +169,17 @@ impl Attempt<'_> {
         tables.addresses.failed(self.peer, now, options, FACTOR);
     }
 
-    /// It succeeded.
+    /// It succeeded: the waits are over. What failed within this minute still counts, or a program that looks for mail often
+    /// would give whoever guesses beside it new tries each time.
     pub(super) fn succeeded(self, now: Instant) {
         let mut tables = self.throttle.tables();
         if tables.trusted.len() >= self.throttle.options.entries {
             make_room(&mut tables.trusted, |seen| *seen);
         }
         tables.trusted.insert((self.mailbox.clone(), self.peer), now);
-        tables.mailboxes.0.remove(&self.mailbox);
+        if let Some(record) = tables.mailboxes.0.get_mut(&self.mailbox) {
+            (record.failures, record.next) = (0, now);
+        }
     }
 }
 
@@ -369,12 +372,20 @@ mod tests {
         let options = ThrottleOptions { free: 1_000, ..ThrottleOptions::default() };
         let (throttle, now) = (Throttle::new(options), Instant::now());
         for n in 0..10 {
-            assert_eq!(wait(&throttle, "a", peer(n), now), Ok(Duration::ZERO));
-            fail(&throttle, "a", peer(n), now + Duration::from_secs(u64::from(n)));
+            let at = now + Duration::from_secs(u64::from(n));
+            assert_eq!(wait(&throttle, "a", peer(n), at), Ok(Duration::ZERO));
+            fail(&throttle, "a", peer(n), at);
         }
         let later = now + Duration::from_secs(20);
         assert_eq!(wait(&throttle, "a", peer(77), later), Err(Duration::from_secs(40)), "the rest of the minute");
         assert_eq!(wait(&throttle, "b", peer(77), later), Ok(Duration::ZERO), "another mailbox has its own");
+        attempt(&throttle, "a", PEER).succeeded(later);
+        assert!(wait(&throttle, "a", peer(77), later).is_err(), "the holder's logins give nobody new tries");
+        assert_eq!(
+            wait(&throttle, "a", PEER, later),
+            Ok(Duration::ZERO),
+            "nor do others' failures keep the holder out"
+        );
         assert_eq!(wait(&throttle, "a", peer(77), now + MINUTE), Ok(Duration::ZERO));
         for n in 0..50 {
             fail(&throttle, &format!("m{n}"), PEER, now);

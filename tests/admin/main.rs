@@ -5,6 +5,7 @@
     reason = "helpers of tests fail the test, and are not called often"
 )]
 
+mod access;
 mod cli;
 mod connection;
 mod domains;

@@ -97,8 +97,10 @@ fn a_login_outlives_no_suspension(scene: &Scene) {
     let mine = &scene.jerome.address;
     let login = scene.login(&scene.jerome);
     let mut held = Held::open(scene, &format!("EHLO a\r\n{login}"), "235 2.7.0");
-    scene.administer(&["mailbox", "suspend", mine]);
-    refused(scene.aura, "421 4.3.2", "session-ended", || held.rest());
+    refused(scene.aura, "421 4.3.2", "session-ended", || {
+        scene.administer(&["mailbox", "suspend", mine]);
+        held.rest()
+    });
     scene.administer(&["mailbox", "reopen", mine]);
 }
 
