@@ -189,21 +189,22 @@ impl Session {
         Ok(opened)
     }
 
-    /// What may be done in a mailbox now. Of the own one its holder is not asked again: who takes it from them ends the
-    /// session.
+    /// What may be done in a mailbox now. In the own one it is what it was at the login: who takes of it ends the session.
     fn rights_in(&self, account: AccountId) -> Result<Rights, AccountError> {
         match &self.user {
-            Some(user) if account == user.mailbox.account() && user.ticket.login().rights == Rights::all() => {
-                Ok(Rights::all())
-            }
+            Some(user) if account == user.mailbox.account() => Ok(user.ticket.login().rights),
             Some(user) => self.services.registry.rights_on(user.ticket.login(), account),
             None => Ok(Rights::NONE),
         }
     }
 
-    /// Asks again what may be done in the open folder. RFC 4314 §5.1.1: who may no longer read is said goodbye, since most
-    /// clients do not understand a folder that refuses everything; who may only read now is told so.
+    /// Asks again whether the session goes on, and what may be done in the open folder: before each command, and before
+    /// changes are told. RFC 4314 §5.1.1: who may no longer read is said goodbye, since most clients do not understand a
+    /// folder that refuses everything; who may only read now is told so.
     pub(super) fn recheck(&mut self) -> Result<(), Stop> {
+        if let Some(ending) = self.user.as_ref().and_then(|user| user.ticket.session().ending()) {
+            return Err(End::Bye(ending.told()).into());
+        }
         let Some(selected) = &self.selected else { return Ok(()) };
         let rights = match self.rights_in(selected.mailbox().account()) {
             Ok(rights) => rights,

@@ -101,6 +101,7 @@ impl Session {
         if let Some(user) = &self.user {
             user.ticket.touch();
         }
+        self.recheck()?;
         match incoming {
             Incoming::Command(framed) => match parse::command(&framed) {
                 Ok(Tagged { tag, command: Command::Idle }) => self.idle_command(&tag).await,
@@ -208,7 +209,6 @@ impl Session {
     async fn command(&mut self, tag: &Tag, command: Command) -> Result<(), Stop> {
         let expunges = expunges_allowed(&command);
         let uids = with_uids(&command);
-        self.recheck()?;
         let outcome = match self.allowed(&command) {
             Ok(()) => self.execute(tag, command).await,
             Err(reply) => Err(Stop::Reply(reply)),
