@@ -85,7 +85,8 @@ while not (said := two.readline()).startswith(b"* BYE"):
 assert time.monotonic() - began < 1, "slow"
 two = login(bruno, bruno_password)
 refused(two.select(shared), b"NONEXISTENT")
-assert ok(two.list('""', '"Shared/*"')) == [None]
+listed = b"\n".join(line or b"" for line in ok(two.list('""', '"Shared/*"')))
+assert org.encode() not in listed, listed
 two.logout()
 
 # Who writes clears up.
