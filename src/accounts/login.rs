@@ -153,11 +153,13 @@ impl Registry {
             return Err(LoginError::NotOpen(account.state));
         }
         self.note_use(account, Some(key));
+        // What several know tells nobody's name: a practice's password stands for no person, in no trace either.
+        let is_ones_own = matches!(means, Means::Device { .. }) || account.kind == Kind::Per;
         Ok(Login {
             account: account.id,
             address: account.address.clone(),
             kind: account.kind,
-            person: credential.person.clone(),
+            person: credential.person.clone().filter(|_| is_ones_own),
             rights,
             means,
             credential: Some(key),

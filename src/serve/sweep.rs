@@ -11,7 +11,7 @@ const FIRST: Duration = Duration::from_secs(600);
 const EVERY: Duration = Duration::from_secs(86_400);
 
 /// How often sessions are looked at whose grant or certificate ends with time.
-const SESSIONS: Duration = Duration::from_secs(20);
+const SESSIONS: Duration = Duration::from_secs(60);
 
 /// Ends the sessions whose right has run out, until the server stops. What is taken away by somebody ends them at once.
 pub(super) async fn sessions(shared: Arc<Shared>) {

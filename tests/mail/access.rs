@@ -208,6 +208,7 @@ async fn an_authorisation_id_opens_what_the_holder_of_the_own_mailbox_may_use() 
 async fn a_practices_shared_password_opens_nothing_of_its_holders() {
     let scene = Scene::new().await;
     let practice = scene.by_password("cabinet", None).await.unwrap();
+    assert_eq!(practice.person, None, "several know it: it tells nobody's name");
     assert_eq!(scene.shared(&practice), []);
     let outcome = scene.by_password("cabinet", Some("max@aura.mssante.example")).await;
     assert!(matches!(outcome, Err(LoginError::PersonRefused)), "{outcome:?}");

@@ -87,6 +87,7 @@ fn rule_of(breach: &RuleBreach) -> Rule {
         | RuleBreach::BadNotificationAddress
         | RuleBreach::BadLocalPart
         | RuleBreach::BadForward(_)
+        | RuleBreach::BadAccessList(_)
         | RuleBreach::BadAbsence(_) => Rule::BadField,
     }
 }
@@ -95,7 +96,7 @@ fn rule_of(breach: &RuleBreach) -> Rule {
 fn field_of(breach: &RuleBreach) -> &'static str {
     match breach {
         RuleBreach::Missing { .. } => "holder",
-        RuleBreach::NotForKind { .. } => "access_list",
+        RuleBreach::NotForKind { .. } | RuleBreach::BadAccessList(_) => "access_list",
         RuleBreach::BadId { field, .. } => field,
         RuleBreach::BadText("comment") => "comment",
         RuleBreach::BadText(_) => "holder",
