@@ -8,11 +8,10 @@ import os
 import re
 import socket
 import ssl
-import subprocess
 import time
 import urllib.parse
 
-from portal import ALL, CA, CADUCEE, DIR, DOMAIN, OPERATOR, SOURCE, admin
+from portal import ALL, CA, DIR, DOMAIN, OPERATOR, SOURCE, admin
 
 PSC = ALL["psc"]
 PORTS = OPERATOR["ports"]

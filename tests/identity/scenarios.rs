@@ -91,6 +91,7 @@ scenarios! {
     whatever_ends_a_session_says_so_within_a_second_in_idle_too
     a_colleagues_mailbox_on_the_list_opens_as_long_as_it_is_theirs
     two_people_in_one_mailbox_see_each_others_marks_at_once
+    who_looks_in_from_their_own_mailbox_sees_the_same_marks
     in turn:
     a_session_that_has_lasted_long_enough_or_says_nothing_is_told_why
     the_end_of_a_sessions_life_comes_to_who_goes_on_talking_too
