@@ -91,7 +91,8 @@ pub fn records(config: &Config, domain: &Domain) -> Vec<Record> {
 
 /// Both fronts' services. Where the second is the first, its records stand all the same: software looks for them by priority.
 fn services(published: &Published, own: &str) -> Vec<(String, Data)> {
-    let ports: [(&str, fn(&Reachable) -> u16); 4] = [
+    type PortOf = fn(&Reachable) -> u16;
+    let ports: [(&str, PortOf); 4] = [
         ("_submission._tcp.", |front| front.submission),
         ("_imap._tcp.", |front| front.imap),
         ("_submissions._tcp.", |front| front.submissions),
