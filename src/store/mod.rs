@@ -18,7 +18,7 @@
 //! ```text
 //! bytes ─▶ BodySink ─▶ chunks of 64 KiB, sealed under a key of the body's own ─▶ the log        (not yet anybody's)
 //!             │
-//!          finish() ─▶ StagedBody {id, key, size, SHA-256}, its last chunk still in memory
+//!          finish() ─▶ StagedBody {id, key, size}, its last chunk still in memory
 //!                          │ adopt
 //! Message, Content, ──▶ Batch ─▶ commit() ─▶ last chunk and commit in one write, one sync for all who wait ─▶ Committed
 //! Folder, Usage, Change

@@ -237,8 +237,6 @@ fn a_body_is_read_back_whole_whatever_its_size_and_pieces() {
                 let message = noise(size as u64, size);
                 let delivered = mailbox.deliver(mailbox.folder(0), &message, piece).await.unwrap();
                 assert_eq!(mailbox.read(delivered.folder, delivered.uid).unwrap(), message, "{size} by {piece}");
-                let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &message);
-                assert_eq!(delivered.sha256, digest.as_ref());
             }
         }
         mailbox.check_counters();
