@@ -73,7 +73,7 @@ use super::room::WeakRoom;
 use schedule::{Counts, Schedule};
 
 /// Locks that messages share: two that meet in one wait for each other, and no more than that.
-const LOCKS: usize = 64;
+const LOCKS: usize = 512;
 
 /// The longest sleep: a clock that is set does not leave the queue asleep.
 const LONGEST_SLEEP: i64 = 60;
@@ -100,7 +100,7 @@ struct Inner {
     stopped: AtomicBool,
     numbers: Mutex<Range<u64>>,
     reserving: tokio::sync::Mutex<()>,
-    locks: [tokio::sync::Mutex<()>; LOCKS],
+    locks: Vec<tokio::sync::Mutex<()>>,
     metrics: OnceLock<Metrics>,
 }
 
@@ -116,7 +116,8 @@ impl Inner {
     /// Commits what became of recipients, with the reports that are owed for it.
     async fn commit(&self, batch: Batch, owed: Vec<Report>) -> Result<(), QueueError> {
         if owed.is_empty() {
-            self.store.commit(batch).await?;
+            // Nobody waits for it, and until then it is under way.
+            self.store.commit_soon(batch).await?;
         } else {
             let room = self.room.upgrade().ok_or(QueueError::Stopped)?;
             report::settle(&room, owed, batch).await?;
@@ -165,7 +166,7 @@ impl Queue {
             stopped: AtomicBool::new(false),
             numbers: Mutex::new(0..0),
             reserving: tokio::sync::Mutex::default(),
-            locks: std::array::from_fn(|_| tokio::sync::Mutex::default()),
+            locks: (0..LOCKS).map(|_| tokio::sync::Mutex::default()).collect(),
             metrics: OnceLock::new(),
         };
         Self { inner: Arc::new(inner) }

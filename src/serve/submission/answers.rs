@@ -198,6 +198,10 @@ impl Session {
         let senders = smtp::senders(header);
         let (from, sender) = admission::one_sender(&senders).map_err(|refusal| Refused::of_decision(&refusal))?;
         for (field, address) in std::iter::once(("From:", from)).chain(sender.map(|address| ("Sender:", address))) {
+            // The envelope's own was asked for at `MAIL`.
+            if envelope.sender.as_ref() == Some(address) {
+                continue;
+            }
             let account = self.theirs(address)?.ok_or_else(|| Refused::header_not_yours(field, address))?;
             if account.id != envelope.account.id {
                 let named = Party::Own(account.as_own());
