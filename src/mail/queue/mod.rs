@@ -26,7 +26,8 @@
 //!    leaves it in the commit that also holds what its sender is told (a report in the mailbox, or in the queue again).
 //! 2. An attempt's lease lives in memory: the store belongs to one process, and after a crash everything that was under
 //!    way is simply due. What was delivered but not yet settled is sent again; that is SMTP's own window (RFC 5321
-//!    §4.5.4.1) and no wider. What an operator changed meanwhile is seen by the record's version.
+//!    §4.5.4.1) and no wider; after a power cut, by the 10 ms for which an outcome shares the syncs of others
+//!    ([`Store::commit_soon`]). What an operator changed meanwhile is seen by the record's version.
 //! 3. What decides when is tried where is [`schedule`], pure: entries, outcomes and time in, attempts out.
 //! 4. Nothing of it is lost at a limit: a destination without room waits, it is never dropped.
 //! 5. What is done to a message's records is done under its lock, from reading to telling the schedule.
