@@ -143,7 +143,7 @@ impl Session {
         let envelope = self.envelope.as_mut().ok_or_else(Refused::store_unavailable)?;
         let room = &self.link.shared.mail;
         envelope.incoming = Some(if envelope.only_passes() {
-            Taking::Passing(room.receive_passing())
+            Taking::Passing(Box::new(room.receive_passing()))
         } else {
             Taking::Kept(Box::new(room.receive()))
         });

@@ -42,7 +42,7 @@ pub(super) enum Taking {
     /// Mailboxes here show it: its recipients', or its sender's own.
     Kept(Box<Incoming>),
     /// It goes to other operators and nowhere else.
-    Passing(Passing),
+    Passing(Box<Passing>),
 }
 
 impl Taking {
