@@ -13,7 +13,7 @@ use super::queue::{Outbound, QueueError};
 use super::quota::{Admission, admission};
 use super::sent::{self, OwnCopy, Remembered};
 use super::work::{NewRow, Work};
-use super::{MailError, MailRoom, Mailbox, ReceivedMessage};
+use super::{MailError, MailRoom, Mailbox, PassingMessage, ReceivedMessage};
 
 /// A message for the INBOX of mailboxes, for its sender's Sent folder, for the queue: as far as each is asked for.
 #[derive(Debug)]
@@ -171,6 +171,24 @@ pub async fn deliver(room: &MailRoom, delivery: Delivery) -> Result<Delivered, D
     filing.commit(room, guards, outbound).await
 }
 
+/// Puts a message that no mailbox here keeps in the queue, with what is written `also`: one commit.
+///
+/// # Errors
+/// [`DeliverError`]: then it is not in the queue.
+pub async fn pass_on(
+    room: &MailRoom,
+    message: PassingMessage,
+    outbound: Outbound,
+    also: Batch,
+) -> Result<Delivered, DeliverError> {
+    room.queue().reserve().await?;
+    let mut batch = also;
+    let enqueued = room.queue().stage(outbound, &message.body, &mut batch)?;
+    batch.adopt(message.body, 1);
+    let committed = commit_and(room.store(), Vec::new(), batch, Vec::new(), move || enqueued.announce()).await?;
+    Ok(Delivered { committed, uids: Vec::new(), own_copy: OwnCopy::NotAsked })
+}
+
 /// Whether a message fits in a mailbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fit {
@@ -267,7 +285,7 @@ impl Filing {
         NewRow {
             flags,
             message: new_message(body.id, body.size, self.internal_date),
-            content: seal_content(mailbox.key(), body, &self.encoded_summary),
+            content: seal_content(mailbox.key(), &self.message, &self.encoded_summary),
         }
     }
 

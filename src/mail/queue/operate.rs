@@ -21,8 +21,8 @@ use crate::mail::trail::Happening;
 const PAGE: usize = 500;
 /// Consignments of one message that are read: a message has at most some thousand recipients.
 const CONSIGNMENTS: usize = 10_000;
-/// Consignments changed at once: they share commits.
-const AT_ONCE: usize = 64;
+/// Consignments changed at once: they share syncs. As many as messages have locks.
+const AT_ONCE: usize = super::LOCKS;
 /// Seconds that what was released or retried has at least, however old it is.
 const GRACE: i64 = 600;
 
@@ -358,7 +358,7 @@ impl Inner {
         let mut batch = Batch::new();
         batch.update(&loaded.key, loaded.consignment.version, consignment);
         note(self, &loaded.message.envelope, Happening::Handled { action: action.into() }, &mut batch);
-        self.store.commit(batch).await?;
+        self.store.commit_soon(batch).await?;
         Ok(())
     }
 

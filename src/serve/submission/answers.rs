@@ -1,15 +1,15 @@
 //! What is answered to the engine's questions.
 
-use super::envelope::{Envelope, Local, Written};
+use super::envelope::{Envelope, Local, Taking, Written};
 use super::header::{Mended, mend};
 use super::session::Session;
 use crate::accounts::Account;
 use crate::mail::aftermath::{self, Arrival, HeaderFacts, Prepared};
 use crate::mail::queue::{self, Kind, Outbound, OutboundRecipient};
-use crate::mail::report::{self, Original, Report};
+use crate::mail::report::{self, Original, Report, Told};
 use crate::mail::trace_fields::{Hops, Received, return_path};
 use crate::mail::trail::{self, Event, Happening};
-use crate::mail::{Delivered, Delivery, OwnCopy, ReceivedMessage, conversation};
+use crate::mail::{self, Delivered, Delivery, OwnCopy, ReceivedMessage, conversation};
 use crate::mss::exchange::{self, Origin, Party};
 use crate::mss::{Address, admission};
 use crate::serve::smtp::{self, Refused, accepted, delivery_failed};
@@ -141,7 +141,12 @@ impl Session {
 
     fn open(&mut self) -> Result<(), Refused> {
         let envelope = self.envelope.as_mut().ok_or_else(Refused::store_unavailable)?;
-        envelope.incoming = Some(self.link.shared.mail.receive());
+        let room = &self.link.shared.mail;
+        envelope.incoming = Some(if envelope.only_passes() {
+            Taking::Passing(Box::new(room.receive_passing()))
+        } else {
+            Taking::Kept(Box::new(room.receive()))
+        });
         Ok(())
     }
 
@@ -193,6 +198,10 @@ impl Session {
         let senders = smtp::senders(header);
         let (from, sender) = admission::one_sender(&senders).map_err(|refusal| Refused::of_decision(&refusal))?;
         for (field, address) in std::iter::once(("From:", from)).chain(sender.map(|address| ("Sender:", address))) {
+            // The envelope's own was asked for at `MAIL`.
+            if envelope.sender.as_ref() == Some(address) {
+                continue;
+            }
             let account = self.theirs(address)?.ok_or_else(|| Refused::header_not_yours(field, address))?;
             if account.id != envelope.account.id {
                 let named = Party::Own(account.as_own());
@@ -295,20 +304,39 @@ impl Session {
         let room = &self.link.shared.mail;
         let mut also = self.conversations(&envelope)?;
         trail::note(room.transit(), &accepted_event(&envelope), &mut also);
-        // A notification (null sender) is a program's affair: it is no letter that its author would look for.
-        let is_copied = envelope.account.data.save_sent && envelope.sender.is_some();
-        let sent_copy = is_copied.then_some(envelope.account.id);
-        let incoming = envelope.incoming.take().ok_or_else(Refused::store_unavailable)?;
-        let message = incoming.finish().await.map_err(|error| self.link.mailbox_failed(&error))?;
-        if let Some(told) = &message.told {
-            let to: Vec<&Address> = envelope.local.iter().map(|local| &local.address).collect();
-            let citizens = &self.link.shared.config.load().citizens.domains;
-            trail::link(room, told, &to, citizens, &envelope.reference, &mut also);
+        let failed = |error| self.link.mailbox_failed(&error);
+        match envelope.incoming.take().ok_or_else(Refused::store_unavailable)? {
+            Taking::Kept(incoming) => {
+                let message = incoming.finish().await.map_err(failed)?;
+                self.link_told(&envelope, message.told.as_deref(), &mut also);
+                self.file(envelope, message, also).await
+            }
+            Taking::Passing(passing) => {
+                let message = passing.finish().await.map_err(failed)?;
+                self.link_told(&envelope, message.told.as_deref(), &mut also);
+                let outbound = outbound(envelope).ok_or_else(Refused::store_unavailable)?;
+                let queued = mail::pass_on(room, message, outbound, also).await;
+                queued.map_err(|error| delivery_failed(&error, 1))
+            }
         }
+    }
+
+    /// What a report that is sent tells of another message goes on that one's trail.
+    fn link_told(&self, envelope: &Envelope, told: Option<&Told>, also: &mut Batch) {
+        let Some(told) = told else { return };
+        let to: Vec<&Address> = envelope.local.iter().map(|local| &local.address).collect();
+        let citizens = &self.link.shared.config.load().citizens.domains;
+        trail::link(&self.link.shared.mail, told, &to, citizens, &envelope.reference, also);
+    }
+
+    /// Into own mailboxes, and what goes further with it.
+    async fn file(&self, envelope: Envelope, message: ReceivedMessage, mut also: Batch) -> Result<Delivered, Refused> {
+        let room = &self.link.shared.mail;
         let success = self.success(&envelope, &message);
         let Prepared { recipients, also: sent_on, follow_up } = self.prepare(&envelope, &message).await;
         also.merge(sent_on);
         let (count, sender) = (recipients.len() + envelope.remote.len(), envelope.account.id);
+        let sent_copy = envelope.sent_copy();
         let outbound = outbound(envelope);
         let delivery = Delivery { sent_copy, outbound, also, ..Delivery::new(message, recipients, self.link.now()) };
         let delivered = follow_up.deliver(room, delivery).await;
