@@ -222,13 +222,17 @@ def read(thunderbird: Thunderbird, own: Mailbox):
     there = own.count("INBOX")
     shown = thunderbird.do("open", path="INBOX", messages=there)
     check(len(shown) == there, f"INBOX shows the {there} messages that the server has")
-    paths = {folder["path"] for folder in thunderbird.do("folders")}
-    check({"Sent", "Drafts", "Trash", "Junk", "Archive"} <= paths, "the folders for sent mail, drafts, rubbish, junk and archives are there")
+    standard = {"INBOX", "Sent", "Drafts", "Trash", "Junk", "Archive"}
+    eventually(lambda: standard <= {folder["path"] for folder in thunderbird.do("folders")}, "the mailbox's six folders are there")
     for message in shown[:2]:
-        page = thunderbird.do("read", path="INBOX", id=message["id"])
-        check(page["text"].strip() and message["subject"] in page["subject"],
-              f"\"{message['subject']}\" opens, with {', '.join(page['attachments']) or 'nothing attached'}")
-        eventually(lambda: all("\\Seen" in flags for flags in own.flags("INBOX", message["id"])), "… and is \\Seen on the server")
+        read_one(thunderbird, own, message)
+
+
+def read_one(thunderbird: Thunderbird, own: Mailbox, message: dict):
+    page = thunderbird.do("read", path="INBOX", id=message["id"])
+    check(page["text"].strip() and message["subject"] in page["subject"],
+          f"\"{message['subject']}\" opens, with {', '.join(page['attachments']) or 'nothing attached'}")
+    eventually(lambda: all("\\Seen" in flags for flags in own.flags("INBOX", message["id"])), "… and is \\Seen on the server")
 
 
 def push(thunderbird: Thunderbird, own: Mailbox, peer: Mailbox) -> dict:
@@ -238,7 +242,9 @@ def push(thunderbird: Thunderbird, own: Mailbox, peer: Mailbox) -> dict:
     began = time.monotonic()
     peer.send(own.address, subject)
     message = thunderbird.do("await", path="INBOX", subject=subject, seconds=30)
-    check(message["id"], f"a message from {peer.address} shows by itself, {time.monotonic() - began:.1f} s after it was submitted")
+    check("\\Seen" not in own.flags("INBOX", message["id"])[0],
+          f"a message from {peer.address} shows by itself, {time.monotonic() - began:.1f} s after it was submitted")
+    read_one(thunderbird, own, message)
     return message
 
 
@@ -248,7 +254,6 @@ def answer(thunderbird: Thunderbird, options: argparse.Namespace, own: Mailbox, 
     attachment = scratch / "compte-rendu.zip"
     with zipfile.ZipFile(attachment, "w") as archive:
         archive.writestr("résultats.txt", "tout va bien\n" * 2000)
-    thunderbird.do("read", path="INBOX", id=pushed["id"])
     thunderbird.do("reply", path="INBOX", id=pushed["id"], attachment=str(attachment))
     eventually(lambda: all("\\Answered" in flags for flags in own.flags("INBOX", pushed["id"])), "the message is \\Answered on the server")
     sent = arrived_once(thunderbird, own, peer, pushed["subject"], "the answer, which the server files too,")
