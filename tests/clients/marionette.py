@@ -21,7 +21,7 @@ class Marionette:
         self._last = 0
         greeting = self._receive()
         assert greeting["marionetteProtocol"] == 3, greeting
-        self.about = self.command("WebDriver:NewSession", {})["capabilities"]
+        self.about = self.command("WebDriver:NewSession", {"unhandledPromptBehavior": "ignore"})["capabilities"]
         self.command("Marionette:SetContext", {"value": "chrome"})
         self.command("WebDriver:SetTimeouts", {"script": 120_000})
 
@@ -32,19 +32,30 @@ class Marionette:
         self._socket.sendall(b"%d:%s" % (len(message), message))
         _, number, error, result = self._receive()
         assert number == self._last, (number, self._last)
+        if error and error["error"] == "unexpected alert open":
+            raise Refused(f"a dialog is open: {self._close_dialog()}")
         if error:
-            raise Refused(f"{error['error']}: {error['message']}\n{error.get('stacktrace', '')}")
+            raise Refused(f"{error['error']}: {error['message']}")
         return result
 
     def run(self, script: str, *arguments):
-        """Runs a function's body in the main window; a promise that it returns is waited for."""
+        """Runs a function's body in the main window; a promise that it returns is waited for, and what it gives is not null."""
         parameters = {"script": script, "args": list(arguments), "sandbox": "system", "newSandbox": False}
-        return self.command("WebDriver:ExecuteScript", parameters)["value"]
+        value = self.command("WebDriver:ExecuteScript", parameters)["value"]
+        if value is None:
+            # A dialog over the window ends the script.
+            raise Refused(f"a dialog came up: {self._close_dialog()}")
+        return value
 
     def quit(self):
         """Ends the program as its menu does."""
         self.command("Marionette:Quit", {"flags": ["eAttemptQuit"]})
         self._socket.close()
+
+    def _close_dialog(self) -> str:
+        text = self.command("WebDriver:GetAlertText", {})["value"]
+        self.command("WebDriver:DismissAlert", {})
+        return text
 
     def _receive(self):
         length = b""

@@ -31,7 +31,7 @@ async function until(what, probe, seconds = 30) {
 const tab = () => document.getElementById("tabmail").currentAbout3Pane;
 const account = () => MailServices.accounts.accounts.find(a => a.incomingServer.type == "imap");
 const folders = () => account().incomingServer.rootFolder.descendants;
-const folder = path => folders().find(f => decodeURI(f.URI).endsWith(`/${path}`));
+const folder = path => folders().find(f => f.parent.isServer && [f.name, f.URI.split("/").at(-1)].includes(path));
 const headers = path => [...folder(path).messages];
 const find = (path, id) => headers(path).find(header => header.messageId == id);
 
@@ -54,17 +54,21 @@ const describe = header => ({
 
 /** Presses Send in a compose window, and waits till it has sent, filed its copy and closed. */
 async function send(composer, { attachment }) {
-  await until("the compose window is ready", () => composer.gMsgCompose?.editor && !composer.gWindowLocked && composer.gCurrentIdentity);
+  await until("the compose window is ready", () => composer.gLoadingComplete && composer.gMsgCompose.editor && !composer.gWindowLocked);
   if (attachment) {
     const part = Cc["@mozilla.org/messengercompose/attachment;1"].createInstance(Ci.nsIMsgAttachment);
     part.url = `file://${attachment}`;
     part.name = attachment.split("/").at(-1);
     await composer.AddAttachments([part]);
   }
-  composer.updateSendLock();
-  composer.goUpdateCommand("cmd_sendNow");
-  composer.goDoCommand("cmd_sendNow");
-  await until("the message is sent and filed", () => composer.closed, 60);
+  await until("Send may be pressed", () => composer.defaultController.isCommandEnabled("cmd_sendNow"));
+  const before = window.dialogsSeen.length;
+  composer.defaultController.doCommand("cmd_sendNow");
+  await until("the message is sent and filed", () => composer.closed || window.dialogsSeen.length > before, 60);
+  if (!composer.closed) {
+    throw new Error(window.dialogsSeen.at(-1));
+  }
+  return true;
 }
 
 /** The compose window that `opening` opens. */
@@ -74,15 +78,26 @@ async function composeWindow(opening) {
   return until("a compose window", () => [...Services.wm.getEnumerator("msgcompose")].find(w => !before.has(w) && w.gMsgCompose));
 }
 
+/** The compose window of a new message. */
+async function newMessage({ to, subject, body }) {
+  const fields = Cc["@mozilla.org/messengercompose/composefields;1"].createInstance(Ci.nsIMsgCompFields);
+  Object.assign(fields, { to, subject, body });
+  const parameters = Cc["@mozilla.org/messengercompose/composeparams;1"].createInstance(Ci.nsIMsgComposeParams);
+  Object.assign(parameters, {
+    composeFields: fields,
+    identity: account().defaultIdentity,
+    type: Ci.nsIMsgCompType.New,
+    format: Ci.nsIMsgCompFormat.PlainText,
+  });
+  return composeWindow(() => MailServices.compose.OpenComposeWindowWithParams(null, parameters));
+}
+
 const actions = {
-  /** Notes what each dialog says, and closes it: nobody is there to do so. */
+  /** Notes what each dialog says. */
   async watchDialogs() {
     window.dialogsSeen = [];
-    Services.obs.addObserver(dialog => {
-      const text = dialog.Dialog?.args?.text ?? dialog.document?.title ?? String(dialog);
-      window.dialogsSeen.push(text);
-      dialog.setTimeout(() => dialog.document.querySelector("dialog")?.cancelDialog(), 100);
-    }, "common-dialog-loaded");
+    Services.obs.addObserver(dialog => window.dialogsSeen.push(dialog.Dialog.args.text), "common-dialog-loaded");
+    return true;
   },
 
   async dialogs() {
@@ -145,17 +160,20 @@ const actions = {
     };
   },
 
-  async write({ to, subject, body, attachment }) {
-    const fields = Cc["@mozilla.org/messengercompose/composefields;1"].createInstance(Ci.nsIMsgCompFields);
-    Object.assign(fields, { to, subject, body });
-    const parameters = Cc["@mozilla.org/messengercompose/composeparams;1"].createInstance(Ci.nsIMsgComposeParams);
-    Object.assign(parameters, {
-      composeFields: fields,
-      identity: account().defaultIdentity,
-      type: Ci.nsIMsgCompType.New,
-      format: Ci.nsIMsgCompFormat.PlainText,
-    });
-    await send(await composeWindow(() => MailServices.compose.OpenComposeWindowWithParams(null, parameters)), { attachment });
+  async write({ attachment, ...message }) {
+    return send(await newMessage(message), { attachment });
+  },
+
+  /** Saves a message as a draft, and closes its window. */
+  async draft(message) {
+    const composer = await newMessage(message);
+    await until("the compose window is ready", () => composer.gLoadingComplete && composer.gMsgCompose.editor && !composer.gWindowLocked);
+    const saved = new Promise(resolve => composer.addEventListener("aftersave", resolve, { once: true }));
+    composer.defaultController.doCommand("cmd_saveAsDraft");
+    await saved;
+    await until("the draft is saved", () => !composer.gSaveOperationInProgress && !composer.gWindowLocked);
+    composer.close();
+    return until("the compose window is closed", () => composer.closed);
   },
 
   /** Answers a message: the command behind the Reply button. */
@@ -165,16 +183,36 @@ const actions = {
       MailServices.compose.OpenComposeWindow(
         null, header, header.folder.getUriForMsg(header), Ci.nsIMsgCompType.ReplyToSender, Ci.nsIMsgCompFormat.Default,
         account().defaultIdentity, null, null));
-    await send(composer, { attachment });
+    return send(composer, { attachment });
+  },
+
+  /** A star and a tag. */
+  async mark({ path, id, keyword }) {
+    const header = find(path, id);
+    header.folder.markMessagesFlagged([header], true);
+    header.folder.addKeywordsToMessages([header], keyword);
+    return true;
+  },
+
+  async createFolder({ name }) {
+    account().incomingServer.rootFolder.createSubfolder(name, window.msgWindow);
+    return until("the folder is there", () => Boolean(folder(name)));
+  },
+
+  async move({ path, id, to }) {
+    const header = find(path, id);
+    MailServices.copy.copyMessages(header.folder, [header], folder(to), true, null, window.msgWindow, true);
+    return until("the message has gone", () => !find(path, id));
   },
 
   /** The command behind the Delete key: the message goes to Trash. */
   async remove({ path, id }) {
     await open(path);
+    await until("the message", () => find(path, id));
     tab().selectMessage(find(path, id));
     await until("the message is selected", () => tab().gDBView.numSelected == 1);
     tab().commandController.doCommand("cmd_deleteMessage");
-    await until("the message is gone", () => !find(path, id));
+    return until("the message is gone", () => !find(path, id));
   },
 
   /** What Thunderbird complains of. */

@@ -5,7 +5,9 @@
     tests/clients/thunderbird.py --sandbox sandbox
 
 Thunderbird runs without a screen on a profile made here; Marionette tells it what to do (`thunderbird.js`). What became of it
-is asked of the servers, by IMAP. Needed: Debian's thunderbird and libnss3-tools. Exits with 0 when everything held, and says so line by line.
+is asked of the servers, by IMAP. Needed: Debian's thunderbird and libnss3-tools. Says line by line what held, and ends with 0 when
+everything did, 1 when something did not, 77 when a program is missing. `note` lines tell what Thunderbird complained of and what the
+servers refused it.
 """
 import argparse
 import contextlib
@@ -15,6 +17,7 @@ import email.utils
 import imaplib
 import json
 import os
+import re
 import shutil
 import smtplib
 import ssl
@@ -52,6 +55,9 @@ PREFERENCES = {
     "mailnews.start_page.enabled": False,
     "mailnews.mark_message_read.auto": True,
     "mailnews.mark_message_read.delay": False,
+    # What it says by SMTP goes to its output.
+    "mailnews.smtp.loglevel": "All",
+    "devtools.console.stdout.chrome": True,
     "marionette.port": 0,
     "security.default_personal_cert": "Select Automatically",
 }
@@ -155,23 +161,21 @@ class Thunderbird:
     """Thunderbird on a profile of its own, without a screen."""
 
     def __init__(self, directory: Path, options: argparse.Namespace, ca: Path):
-        self.profile, self.log = directory / "profile", directory / "thunderbird.log"
+        self.profile, self.output, self.imap_log = directory / "profile", directory / "thunderbird.log", directory / "imap.moz_log"
         self._script = Path(__file__).with_suffix(".js").read_text()
         self._make_profile(options, ca)
         environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
         environment |= {"HOME": str(directory), "LC_ALL": "C.UTF-8", "MOZ_CRASHREPORTER_DISABLE": "1"}
-        if options.protocol_log:
-            environment |= {"MOZ_LOG": "timestamp,IMAP:4", "MOZ_LOG_FILE": str(options.protocol_log.resolve())}
+        environment |= {"MOZ_LOG": "sync,timestamp,IMAP:4", "MOZ_LOG_FILE": str(self.imap_log)}
         command = [options.thunderbird, "--headless", "--no-remote", "--profile", self.profile, "--marionette", "--remote-allow-system-access"]
-        with self.log.open("wb") as log:
-            self._process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        with self.output.open("wb") as output:
+            self._process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
         self._marionette = None
 
     def _make_profile(self, options: argparse.Namespace, ca: Path):
         """Preferences, and the certificates: the sandbox's root is believed, the PKCS#12 is there to be shown."""
         self.profile.mkdir()
-        preferences = PREFERENCES | ({"mailnews.smtp.loglevel": "All"} if options.protocol_log else {})
-        lines = (f"user_pref({json.dumps(name)}, {json.dumps(value)});\n" for name, value in preferences.items())
+        lines = (f"user_pref({json.dumps(name)}, {json.dumps(value)});\n" for name, value in PREFERENCES.items())
         (self.profile / "user.js").write_text("".join(lines))
         database = f"sql:{self.profile}"
         run("certutil", "-N", "-d", database, "--empty-password")
@@ -180,17 +184,44 @@ class Thunderbird:
             run("pk12util", "-i", options.pkcs12, "-d", database, "-W", options.pkcs12_password)
 
     def __enter__(self):
-        self._marionette = Marionette(self.profile)
-        self.version = self._marionette.about["browserVersion"]
-        self.do("watchDialogs")
+        try:
+            self._marionette = Marionette(self.profile)
+            self.version = self._marionette.about["browserVersion"]
+            self.do("watchDialogs")
+        except BaseException as failure:
+            self.__exit__(failure)
+            raise
         return self
 
     def do(self, action: str, **wishes):
         """One of thunderbird.js's actions."""
         return self._marionette.run(self._script, action, wishes)
 
-    def __exit__(self, *_):
-        with contextlib.suppress(Exception):
+    def imap_lines(self) -> list[str]:
+        """What went over its IMAP connections: `A:C: 12 noop`, `S-INBOX:S: * 7 EXISTS`; A is one with no folder, S- one with."""
+        text = self.imap_log.read_text(errors="replace") if self.imap_log.exists() else ""
+        found = re.findall(r":(NA|A|S-[^:\n]*):(SendData|CreateNewLineFromSocket): ([^\r\n]*)", text)
+        return [f"{state}:{'C' if kind == 'SendData' else 'S'}: {line}" for state, kind, line in found]
+
+    def smtp_lines(self) -> list[str]:
+        """What its SMTP client says: `C: EHLO …`, `S: 250 …`."""
+        found = re.findall(r'mailnews\.smtp: "([CS]: .*)"', self.output.read_text(errors="replace"))
+        return [line for reply in found for line in reply.replace("\\r\\n", "\n").splitlines()]
+
+    def notes(self) -> list[str]:
+        """What a reader should look at: refusals, complaints, dialogs, and whether a certificate was seen."""
+        imap, smtp = self.imap_lines(), self.smtp_lines()
+        notes = [f"IMAP {line}" for line in imap if re.search(r":S: (\d+|\*) (NO|BAD|BYE)\b", line)]
+        notes += [f"SMTP {line}" for line in smtp if re.match(r"(S: )?[45]\d\d", line)]
+        offered = [name for name, lines in (("IMAP", imap), ("SMTP", smtp)) if any("EXTERNAL" in line and "AUTH" in line for line in lines)]
+        notes.append(f"EXTERNAL is offered, for a client certificate, by: {' and '.join(offered) or 'nobody'}")
+        return notes + [f"Thunderbird: {text}" for text in self.do("complaints") + self.do("dialogs")]
+
+    def __exit__(self, failure, *_):
+        # One that is stuck in a dialog would not quit; its profile is of no more use.
+        if failure:
+            self._process.kill()
+        else:
             self._marionette.quit()
         try:
             self._process.wait(20)
@@ -206,7 +237,8 @@ def scenario(thunderbird: Thunderbird, options: argparse.Namespace, own: Mailbox
     pushed = push(thunderbird, own, peer)
     answer(thunderbird, options, own, peer, pushed, scratch)
     write(thunderbird, options, own, peer)
-    remove(thunderbird, own, pushed)
+    draft(thunderbird, own, peer)
+    file_away(thunderbird, own, pushed)
 
 
 def add_account(thunderbird: Thunderbird, options: argparse.Namespace, own: Mailbox):
@@ -236,14 +268,21 @@ def read_one(thunderbird: Thunderbird, own: Mailbox, message: dict):
 
 
 def push(thunderbird: Thunderbird, own: Mailbox, peer: Mailbox) -> dict:
+    """What comes in while Thunderbird idles: the server speaks first, and Thunderbird shows it."""
+    def in_inbox():
+        return [line for line in thunderbird.imap_lines() if line.startswith("S-INBOX:")]
+
     thunderbird.do("open", path="INBOX", messages=0)
-    time.sleep(2)  # Thunderbird goes to IDLE when it has nothing else to do.
+    eventually(lambda: in_inbox()[-1].startswith("S-INBOX:S: + "), "Thunderbird idles in INBOX")
+    before = len(in_inbox())
     subject = f"Sans qu'on le demande {time.time():.0f}"
     began = time.monotonic()
     peer.send(own.address, subject)
     message = thunderbird.do("await", path="INBOX", subject=subject, seconds=30)
+    took = time.monotonic() - began
     check("\\Seen" not in own.flags("INBOX", message["id"])[0],
-          f"a message from {peer.address} shows by itself, {time.monotonic() - began:.1f} s after it was submitted")
+          f"a message from {peer.address} shows, {took:.1f} s after it was submitted")
+    check(in_inbox()[before].endswith(" EXISTS"), "… because the server said so, unasked")
     read_one(thunderbird, own, message)
     return message
 
@@ -285,10 +324,26 @@ def arrived_once(thunderbird: Thunderbird, own: Mailbox, peer: Mailbox, subject:
     return shown[0]
 
 
-def remove(thunderbird: Thunderbird, own: Mailbox, pushed: dict):
-    thunderbird.do("remove", path="INBOX", id=pushed["id"])
-    eventually(lambda: not own.flags("INBOX", pushed["id"]) and len(own.flags("Trash", pushed["id"])) == 1,
-               "what is deleted in Thunderbird lies in Trash on the server")
+def draft(thunderbird: Thunderbird, own: Mailbox, peer: Mailbox):
+    before = own.count("Drafts")
+    thunderbird.do("draft", to=peer.address, subject="À finir", body="Je reprendrai demain.\n")
+    eventually(lambda: own.count("Drafts") == before + 1, "a draft lies in Drafts")
+
+
+def file_away(thunderbird: Thunderbird, own: Mailbox, pushed: dict):
+    """A star, a tag, a folder with a name that IMAP has to encode, and at last the waste-paper basket."""
+    identifier, name = pushed["id"], f"Été {time.time():.0f}"
+    thunderbird.do("mark", path="INBOX", id=identifier, keyword="$label1")
+    eventually(lambda: all(flag in own.flags("INBOX", identifier)[0] for flag in ("\\Flagged", "$label1")),
+               "a star and a tag are flags on the server")
+    thunderbird.do("createFolder", name=name)
+    encoded = name.replace("É", "&AMk-").replace("é", "&AOk-")
+    thunderbird.do("move", path="INBOX", id=identifier, to=name)
+    eventually(lambda: len(own.flags(f'"{encoded}"', identifier)) == 1 and not own.flags("INBOX", identifier),
+               f"it is moved to a new folder, {name}")
+    thunderbird.do("remove", path=name, id=identifier)
+    eventually(lambda: len(own.flags("Trash", identifier)) == 1 and not own.flags(f'"{encoded}"', identifier),
+               "what is deleted lies in Trash")
 
 
 def eventually(probe, what: str, within: float = 15):
@@ -312,8 +367,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--sending-auth", choices=AUTHENTICATION, default="password", help="submission: PLAIN, or no AUTH")
     parser.add_argument("--thunderbird", default="thunderbird", help="the program")
     parser.add_argument("--caducee", default="target/release/caducee", help="the program, for `mailbox set`")
-    parser.add_argument("--protocol-log", type=Path, help="where Thunderbird writes what it says by IMAP; its SMTP goes to its log")
-    parser.add_argument("--keep", action="store_true", help="leave profile and log where they are, and say where")
+    parser.add_argument("--keep", action="store_true", help="leave the profile, imap.moz_log and thunderbird.log (SMTP), and say where")
     return parser.parse_args()
 
 
@@ -332,14 +386,14 @@ def main() -> int:
             try:
                 scenario(thunderbird, options, own, peer, scratch)
             finally:
-                for complaint in thunderbird.do("complaints") + thunderbird.do("dialogs"):
-                    print(f"note     Thunderbird: {' '.join(complaint.split())[:300]}")
+                for note in thunderbird.notes():
+                    print(f"note     {' '.join(note.split())[:300]}", flush=True)
     except Exception as error:  # pylint: disable=broad-except
         print(f"FAILED   {error}", file=sys.stderr)
         return 1
     finally:
         if options.keep:
-            print(f"note     profile and log are in {scratch}")
+            print(f"note     profile and logs are in {scratch}")
         else:
             shutil.rmtree(scratch, ignore_errors=True)
     print(f"all well, {time.monotonic() - began:.0f} s")
