@@ -19,6 +19,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import smtplib
 import ssl
 import subprocess
@@ -377,6 +378,8 @@ def main() -> int:
     if missing:
         print(f"skipped  not installed: {', '.join(missing)}")
         return 77
+    # Whoever ends this ends Thunderbird with it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     began, scratch = time.monotonic(), Path(tempfile.mkdtemp(prefix="caducee-thunderbird-"))
     try:
         sandbox = Sandbox(options.sandbox)
