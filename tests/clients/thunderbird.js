@@ -45,16 +45,15 @@ async function open(path) {
   return wanted;
 }
 
-const describe = header => ({
-  id: header.messageId,
-  subject: header.mime2DecodedSubject,
-  author: header.mime2DecodedAuthor,
-  read: header.isRead,
-});
+const describe = header => ({ id: header.messageId, subject: header.mime2DecodedSubject });
+
+/** A compose window fills itself bit by bit. */
+const ready = composer =>
+  until("the compose window is ready", () => composer.gLoadingComplete && composer.gMsgCompose.editor && !composer.gWindowLocked);
 
 /** Presses Send in a compose window, and waits till it has sent, filed its copy and closed. */
 async function send(composer, { attachment }) {
-  await until("the compose window is ready", () => composer.gLoadingComplete && composer.gMsgCompose.editor && !composer.gWindowLocked);
+  await ready(composer);
   if (attachment) {
     const part = Cc["@mozilla.org/messengercompose/attachment;1"].createInstance(Ci.nsIMsgAttachment);
     part.url = `file://${attachment}`;
@@ -104,7 +103,7 @@ const actions = {
     return window.dialogsSeen;
   },
 
-  /** The account, by the code behind Thunderbird's own account page. */
+  /** The account, by the code behind Thunderbird's own account page. New mail is looked for every ten hours: IDLE has to tell. */
   async addAccount({ address, name, password, incoming, outgoing }) {
     const { AccountConfig } = ChromeUtils.importESModule("resource:///modules/accountcreation/AccountConfig.sys.mjs");
     const { CreateInBackend } = ChromeUtils.importESModule("resource:///modules/accountcreation/CreateInBackend.sys.mjs");
@@ -120,10 +119,10 @@ const actions = {
   },
 
   async folders() {
-    return folders().map(f => ({ path: decodeURI(f.URI).split("/").slice(3).join("/"), messages: f.getTotalMessages(false) }));
+    return folders().map(f => f.URI.split("/").slice(3).join("/"));
   },
 
-  /** Opens a folder, and waits till it holds as many messages as the server says that it does. */
+  /** Opens a folder, and waits till it shows so many messages. */
   async open({ path, messages }) {
     await open(path);
     await until(`${messages} messages in ${path}`, () => headers(path).length >= messages);
@@ -167,7 +166,7 @@ const actions = {
   /** Saves a message as a draft, and closes its window. */
   async draft(message) {
     const composer = await newMessage(message);
-    await until("the compose window is ready", () => composer.gLoadingComplete && composer.gMsgCompose.editor && !composer.gWindowLocked);
+    await ready(composer);
     const saved = new Promise(resolve => composer.addEventListener("aftersave", resolve, { once: true }));
     composer.defaultController.doCommand("cmd_saveAsDraft");
     await saved;

@@ -82,11 +82,11 @@ class Sandbox:
         self.dir = directory.resolve()
         self.told = json.loads((self.dir / "sandbox.json").read_text())
         self.ca = self.dir / self.told["ca"]
-        self.tls = ssl.create_default_context(cafile=str(self.ca))
 
     def mailbox(self, address: str | None, operator: int) -> "Mailbox":
         """That of `address`, or the operator's first."""
-        for one in [self.told["operators"][operator]] if address is None else self.told["operators"]:
+        operators = self.told["operators"]
+        for one in operators if address else [operators[operator]]:
             for mailbox in one["mailboxes"]:
                 if address in (None, mailbox["address"]):
                     return Mailbox(self, one, mailbox)
@@ -99,10 +99,17 @@ class Mailbox:
     def __init__(self, sandbox: Sandbox, operator: dict, told: dict):
         self.sandbox, self.operator, self.told = sandbox, operator, told
         self.address, self.ports = told["address"], operator["ports"]
+        self.tls = ssl.create_default_context(cafile=str(sandbox.ca))
+
+    def show_certificate(self, options: argparse.Namespace, scratch: Path):
+        """Shows the certificate that Thunderbird shows."""
+        pem = scratch / "certificate.pem"
+        run("openssl", "pkcs12", "-in", options.pkcs12, "-passin", f"pass:{options.pkcs12_password}", "-nodes", "-out", pem)
+        self.tls.load_cert_chain(pem)
 
     @contextlib.contextmanager
     def imap(self, folder: str):
-        imap = imaplib.IMAP4_SSL("localhost", self.ports["imaps"], ssl_context=self.sandbox.tls)
+        imap = imaplib.IMAP4_SSL("localhost", self.ports["imaps"], ssl_context=self.tls)
         try:
             imap.login(self.told["login"], self.told["password"])
             kind, data = imap.select(folder, readonly=True)
@@ -141,7 +148,7 @@ class Mailbox:
         message["From"], message["To"], message["Subject"] = self.address, to, subject
         message["Date"], message["Message-ID"] = email.utils.localtime(), email.utils.make_msgid(domain="poste.example")
         message.set_content("Cher confrère,\n\nce message est arrivé sans qu'on le demande.\n")
-        with smtplib.SMTP_SSL("localhost", self.ports["submissions"], context=self.sandbox.tls) as smtp:
+        with smtplib.SMTP_SSL("localhost", self.ports["submissions"], context=self.tls) as smtp:
             smtp.login(self.told["login"], self.told["password"])
             smtp.send_message(message)
 
@@ -256,7 +263,7 @@ def read(thunderbird: Thunderbird, own: Mailbox):
     shown = thunderbird.do("open", path="INBOX", messages=there)
     check(len(shown) == there, f"INBOX shows the {there} messages that the server has")
     standard = {"INBOX", "Sent", "Drafts", "Trash", "Junk", "Archive"}
-    eventually(lambda: standard <= {folder["path"] for folder in thunderbird.do("folders")}, "the mailbox's six folders are there")
+    eventually(lambda: standard <= set(thunderbird.do("folders")), "the mailbox's six folders are there")
     for message in shown[:2]:
         read_one(thunderbird, own, message)
 
@@ -374,7 +381,7 @@ def arguments() -> argparse.Namespace:
 
 def main() -> int:
     options = arguments()
-    missing = [program for program in (options.thunderbird, "certutil", "pk12util", options.caducee) if not shutil.which(program)]
+    missing = [program for program in (options.thunderbird, "certutil", "pk12util", "openssl", options.caducee) if not shutil.which(program)]
     if missing:
         print(f"skipped  not installed: {', '.join(missing)}")
         return 77
@@ -384,6 +391,8 @@ def main() -> int:
     try:
         sandbox = Sandbox(options.sandbox)
         own, peer = sandbox.mailbox(options.mailbox, 0), sandbox.mailbox(options.peer, 1)
+        if options.pkcs12:
+            own.show_certificate(options, scratch)
         with Thunderbird(scratch, options, sandbox.ca) as thunderbird:
             print(f"ok       Thunderbird {thunderbird.version} is up after {time.monotonic() - began:.1f} s", flush=True)
             try:
