@@ -1,8 +1,9 @@
 //! An attempt's end: one commit in which recipients leave or wait, and their sender is told.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::store::{Batch, CommitError, Consignment};
+use crate::store::{Batch, CommitError, Consignment, StoreError};
 
 use super::super::now;
 use super::parting::{Failure, Fate, Parting, note};
@@ -13,7 +14,7 @@ use crate::mail::trail::Happening;
 
 impl Queue {
     /// Writes down what an attempt came to. Goes on to its end even if the caller does not wait for it; waits, as long as
-    /// it takes, for room on a full disk.
+    /// it takes, for room on a full disk, and for a store that cannot read.
     pub async fn settle(&self, attempt: Attempt, outcome: Outcome) {
         let inner = Arc::clone(&self.inner);
         let message = attempt.key.message;
@@ -28,30 +29,32 @@ impl Inner {
     async fn settle(&self, attempt: Attempt, outcome: Outcome) {
         let due = self.schedule().judge(attempt.key, &outcome.destination, now());
         self.changed.notify_waiters();
-        if outcome.destination == Destination::Crowded {
+        if matches!(outcome.destination, Destination::Crowded | Destination::Unready(_)) {
             // Nothing was tried: nothing is written, and it is no try. What an operator did meanwhile stands in the record.
             self.schedule().abandon(attempt.key, due, now());
             attempt.lease.settled();
             return self.changed.notify_waiters();
         }
-        let lock = self.lock(attempt.key.message).await;
         let mut tries = Tries::default();
-        let left = loop {
+        loop {
+            let lock = self.lock(attempt.key.message).await;
             let written = self.write_outcome(&attempt, &outcome, due).await;
-            match tries.pause_after(&written) {
-                Some(pause) => tokio::time::sleep(pause).await,
-                None => break written,
+            if let Some(pause) = tries.pause_after(&written).or_else(|| pause_to_remember(&attempt, &written)) {
+                // Others need the lock, and this may take long.
+                drop(lock);
+                tokio::time::sleep(pause).await;
+                continue;
             }
-        };
-        let (key, now) = (attempt.key, now());
-        match left {
-            Ok(Some(waits)) => self.schedule().put_back(key, waits.due_at, waits.attempts, waits.held, now),
-            Ok(None) => self.schedule().remove(key, now),
-            Err(error) => self.not_written(&attempt, &error),
+            let (key, now) = (attempt.key, now());
+            match written {
+                Ok(Some(waits)) => self.schedule().put_back(key, waits.due_at, waits.attempts, waits.held, now),
+                Ok(None) => self.schedule().remove(key, now),
+                Err(error) => self.not_written(&attempt, &error),
+            }
+            attempt.lease.settled();
+            drop(lock);
+            return self.changed.notify_waiters();
         }
-        attempt.lease.settled();
-        drop(lock);
-        self.changed.notify_waiters();
     }
 
     /// Nothing is known of the attempt any more but that its consignment is still owed.
@@ -106,6 +109,14 @@ impl Inner {
             note(self, &attempt.envelope, tried, batch);
         }
     }
+}
+
+/// The store cannot read now what an outcome is written with, and may later: what a peer has taken must not be forgotten,
+/// or it gets the message again and again.
+fn pause_to_remember<T>(attempt: &Attempt, outcome: &Result<T, QueueError>) -> Option<Duration> {
+    let Err(QueueError::Store(error @ (StoreError::Io { .. } | StoreError::Index(_)))) = outcome else { return None };
+    tracing::error!(message = %attempt.key.message, %error, "an attempt's end cannot be written now; it is tried again");
+    Some(Duration::from_secs(AGAIN.unsigned_abs()))
 }
 
 /// What an outcome is to one recipient; one that is not in it is deferred with what was said about the destination.
