@@ -23,6 +23,7 @@ pub(super) fn problems(config: &Config, source: &Source<'_>) -> Vec<Problem> {
     trust(config, &mut found);
     citizens(config, &mut found);
     doors(config, &mut found);
+    shares(config, &mut found);
     limits(config, &mut found);
     durations(config, &mut found);
     queue(config, &mut found);
@@ -176,11 +177,16 @@ fn doors(config: &Config, found: &mut Found<'_, '_>) {
         "no door is open; expected an address in smtp.listen, or in listen or listen_tls of imap or submission".into()
     });
 
-    let (smtp, imap, submission) = (&config.smtp, &config.imap, &config.submission);
-    let is_mailbox = smtp.postmaster.is_empty() || Address::parse(&smtp.postmaster).is_ok();
+    let postmaster = &config.smtp.postmaster;
+    let is_mailbox = postmaster.is_empty() || Address::parse(postmaster).is_ok();
     found.check(is_mailbox, "smtp.postmaster", || {
-        format!("`{}` is no mail address; expected one of yours, or \"\"", smtp.postmaster)
+        format!("`{postmaster}` is no mail address; expected one of yours, or \"\"")
     });
+}
+
+/// What one origin may have of a door's connections.
+fn shares(config: &Config, found: &mut Found<'_, '_>) {
+    let (smtp, imap, submission) = (&config.smtp, &config.imap, &config.submission);
     let counts = [
         (
             "smtp.max_connections_per_address",
