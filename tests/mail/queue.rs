@@ -236,10 +236,15 @@ on_both_engines!(what_waits_for_the_end_of_our_own_trouble_was_not_tried_either,
     let consignment = &house.list(&Selection::default())[0].consignments[0];
     let Some(Standing::Away { probe }) = consignment.standing else { panic!("{consignment:?}") };
     assert!(probe - unix_now() <= 66, "{probe}");
-    assert_eq!((consignment.attempts, house.trail()), (0, 0), "nothing was tried, nothing is told");
-    assert_eq!(consignment.recipients[0].last, Some(words(0, "no white list")), "the operator sees why");
+    assert_eq!((consignment.attempts, house.trail()), (0, 1), "it was no try; why it waits is told");
+    assert_eq!(consignment.recipients[0].last, Some(words(0, "no white list")));
     house.room.queue().retry(Selection::default()).await.unwrap();
-    assert_eq!(house.next().await.number, 1);
+    let (again, events) = (house.next().await, house.trail());
+    assert_eq!(again.number, 1);
+    let still = Outcome { recipients: Vec::new(), destination: Destination::Unready(words(0, "still none")) };
+    house.room.queue().settle(again, still).await;
+    assert_eq!(house.trail(), events, "and not told again each minute");
+    assert!(house.is_quiet().await);
 });
 
 on_both_engines!(what_is_held_waits_for_its_release_also_when_it_was_under_way, async |house: House| {

@@ -8,7 +8,7 @@ use crate::store::{Batch, CommitError, Consignment, StoreError};
 use super::super::now;
 use super::parting::{Failure, Fate, Parting, note};
 use super::sealed::Recipient;
-use super::types::{Attempt, AttemptRecipient, Destination, Outcome, Verdict};
+use super::types::{Attempt, AttemptRecipient, Destination, Outcome, Verdict, Words};
 use super::{AGAIN, Inner, Queue, QueueError, Tries};
 use crate::mail::trail::Happening;
 
@@ -29,7 +29,7 @@ impl Inner {
     async fn settle(&self, attempt: Attempt, outcome: Outcome) {
         let due = self.schedule().judge(attempt.key, &outcome.destination, now());
         self.changed.notify_waiters();
-        if matches!(outcome.destination, Destination::Crowded | Destination::Unready(_)) {
+        if outcome.destination == Destination::Crowded {
             // Nothing was tried: nothing is written, and it is no try. What an operator did meanwhile stands in the record.
             self.schedule().abandon(attempt.key, due, now());
             attempt.lease.settled();
@@ -82,11 +82,22 @@ impl Inner {
             }
             return Ok(None);
         };
+        let waits = Consignment { due_at, attempts: attempt.number, ..loaded.consignment.record.clone() };
+        // Trouble of our own is no try. It is told once, and not again each minute.
+        let waits = match &outcome.destination {
+            Destination::Unready(words) => {
+                let waits = Consignment { attempts: loaded.consignment.attempts, ..waits };
+                if loaded.recipients.iter().all(|(_, recipient)| was_told(recipient, words)) {
+                    return Ok(Some(waits));
+                }
+                waits
+            }
+            _ => waits,
+        };
         let mut parting = Parting::new(self, &loaded, attempt.number, now());
         for (number, recipient) in &loaded.recipients {
             parting.part(*number, recipient, fate(outcome, *number));
         }
-        let waits = Consignment { due_at, attempts: attempt.number, ..loaded.consignment.record.clone() };
         let mut parted = parting.finish(&waits)?;
         self.note_late(attempt, outcome, &loaded.recipients, &mut parted.batch);
         let left = parted.left;
@@ -111,6 +122,11 @@ impl Inner {
     }
 }
 
+/// Whether the last that was said about a recipient is the same, but for its wording.
+fn was_told(recipient: &Recipient, words: &Words) -> bool {
+    recipient.last.as_ref().is_some_and(|last| last.rule == words.rule && last.status == words.status)
+}
+
 /// The store cannot read now what an outcome is written with, and may later: what a peer has taken must not be forgotten,
 /// or it gets the message again and again.
 fn pause_to_remember<T>(attempt: &Attempt, outcome: &Result<T, QueueError>) -> Option<Duration> {
@@ -126,7 +142,7 @@ fn fate(outcome: &Outcome, number: u32) -> Fate {
         (Some(Verdict::Relayed { words, takes_dsn }), _) => Fate::Relayed { words, takes_dsn },
         (Some(Verdict::Deferred(words)), _) => Fate::Waits(Some(words)),
         (Some(Verdict::Failed(words)), _) => Fate::Failed(Failure::Refused, words),
-        (None, Destination::Away(words)) => Fate::Waits(Some(words.clone())),
+        (None, Destination::Away(words) | Destination::Unready(words)) => Fate::Waits(Some(words.clone())),
         (None, _) => Fate::Waits(None),
     }
 }

@@ -161,8 +161,8 @@ pub enum Destination {
     Crowded,
     /// It could not be spoken to: DNS, TCP, TLS, its certificate. All that waits for it waits longer.
     Away(Words),
-    /// We could not speak to anybody: no white list, no usable CRLs, no DNS. Nothing was tried, and nothing is held against
-    /// it; all that waits for it waits for a moment.
+    /// We could not speak to anybody: no white list, no usable CRLs, no DNS. It was no try, and nothing is held against it;
+    /// all that waits for it waits for a moment.
     Unready(Words),
 }
 
