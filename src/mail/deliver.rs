@@ -101,6 +101,14 @@ impl DeliverError {
             DeliverError::Queue(_) | DeliverError::Commit(_) => true,
         }
     }
+
+    /// The mailbox that it is about, if it is one.
+    pub fn account(&self) -> Option<AccountId> {
+        match self {
+            DeliverError::Mailbox { account, .. } | DeliverError::Full { account, .. } => Some(*account),
+            DeliverError::NoRecipient | DeliverError::Queue(_) | DeliverError::Commit(_) => None,
+        }
+    }
 }
 
 /// A message for one folder of one mailbox.

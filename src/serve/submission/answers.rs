@@ -33,10 +33,7 @@ impl Session {
             // Asked and answered by the driver, which holds the socket.
             Question::StartTls => Ok(()),
         };
-        match decided {
-            Ok(()) => Answer::Accept,
-            Err(refused) => Answer::Reply(self.link.refuse(&refused, &reference)),
-        }
+        self.link.answer(decided, &reference)
     }
 
     /// What the operator can search in the logs: the transaction, or the connection.
@@ -271,30 +268,24 @@ impl Session {
 
     async fn keep(&mut self, bytes: &[u8]) -> Result<(), Refused> {
         let incoming = self.envelope.as_mut().and_then(|envelope| envelope.incoming.as_mut());
-        let written = incoming.ok_or_else(Refused::store_unavailable)?.write(bytes).await;
-        written.map_err(|error| self.link.mailbox_failed(&error))
+        self.link.keep(incoming, bytes).await
     }
 
     /// The message is complete: one commit for all that it means.
     async fn message(&mut self, size: u64) -> Answer {
         let reference = self.reference();
         let Some(envelope) = self.envelope.take() else {
-            return Answer::Reply(self.link.refuse(&Refused::store_unavailable(), &reference));
+            return self.link.answer_to_message(Err(Refused::store_unavailable()), &reference);
         };
         let (queued, message_id) = (envelope.remote.len(), envelope.written.message_id.clone().unwrap_or_default());
         let reports_wanted = envelope.success_reports_wanted();
-        match self.commit(envelope, size).await {
-            Ok(delivered) => {
-                let (mailboxes, copy) = (delivered.uids.len(), delivered.own_copy);
-                self.count(mailboxes, size);
-                tracing::info!(event = "tx-commit", reference, size, mailboxes, queued, reports_wanted, ?copy);
-                Answer::Reply(taken(&delivered, &reference, &message_id))
-            }
-            Err(refused) => {
-                tracing::info!(event = "tx-abort", reference, why = refused.rule);
-                Answer::Reply(self.link.refuse(&refused, &reference))
-            }
+        let came = self.commit(envelope, size).await;
+        if let Ok(delivered) = &came {
+            let (mailboxes, copy) = (delivered.uids.len(), delivered.own_copy);
+            self.count(mailboxes, size);
+            tracing::info!(event = "tx-commit", reference, size, mailboxes, queued, reports_wanted, ?copy);
         }
+        self.link.answer_to_message(came.map(|delivered| taken(&delivered, &reference, &message_id)), &reference)
     }
 
     async fn commit(&self, mut envelope: Envelope, size: u64) -> Result<Delivered, Refused> {
@@ -333,15 +324,17 @@ impl Session {
     async fn file(&self, envelope: Envelope, message: ReceivedMessage, mut also: Batch) -> Result<Delivered, Refused> {
         let room = &self.link.shared.mail;
         let success = self.success(&envelope, &message);
-        let Prepared { recipients, also: sent_on, follow_up } = self.prepare(&envelope, &message).await;
+        let addressed: Vec<_> = envelope.local.iter().map(|local| local.account).collect();
+        let Prepared { recipients, also: sent_on, follow_up } = self.prepare(&envelope, &message, &addressed).await;
         also.merge(sent_on);
         let (count, sender) = (recipients.len() + envelope.remote.len(), envelope.account.id);
         let sent_copy = envelope.sent_copy();
         let outbound = outbound(envelope);
         let delivery = Delivery { sent_copy, outbound, also, ..Delivery::new(message, recipients, self.link.now()) };
         let delivered = follow_up.deliver(room, delivery).await;
-        let delivered = delivered
-            .map_err(|error| Refused::of_sender(&error, sender).unwrap_or_else(|| delivery_failed(&error, count)))?;
+        let delivered = delivered.map_err(|error| {
+            Refused::of_sender(&error, sender).unwrap_or_else(|| delivery_failed(&error, &addressed, count))
+        })?;
         self.tell_success(success).await;
         Ok(delivered)
     }
@@ -385,8 +378,7 @@ impl Session {
     }
 
     /// Who gets it here, with their forwards followed.
-    async fn prepare(&self, envelope: &Envelope, message: &ReceivedMessage) -> Prepared {
-        let recipients: Vec<_> = envelope.local.iter().map(|local| local.account).collect();
+    async fn prepare(&self, envelope: &Envelope, message: &ReceivedMessage, recipients: &[AccountId]) -> Prepared {
         let party = match &envelope.sender {
             Some(_) => Party::Own(envelope.account.as_own()),
             None => Party::Null(Origin::Own),
@@ -398,7 +390,7 @@ impl Session {
             facts: &envelope.written.facts,
             message,
             skip: envelope.written.skip,
-            recipients: &recipients,
+            recipients,
             reference: &envelope.reference,
             largest: self.link.shared.config.load().limits.message,
             now: self.link.now(),
