@@ -179,8 +179,11 @@ impl Session {
     }
 
     async fn keep(&mut self, bytes: &[u8]) -> Result<(), Refused> {
-        let incoming = self.envelope.as_mut().and_then(|envelope| envelope.incoming.as_mut());
-        self.link.keep(incoming, bytes).await
+        let written = match self.envelope.as_mut().and_then(|envelope| envelope.incoming.as_mut()) {
+            Some(incoming) => Some(incoming.write(bytes).await),
+            None => None,
+        };
+        self.link.kept(written)
     }
 
     /// The message is complete: one commit for all its mailboxes.

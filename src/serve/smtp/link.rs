@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Refused, now};
 use crate::accounts::{Account, AccountError};
-use crate::mail::{Admission, DeliverError, Incoming, MailError};
+use crate::mail::{Admission, DeliverError, MailError};
 use crate::mss::Address;
 use crate::mss::decision::Decision;
 use crate::mss::exchange::Party;
@@ -145,10 +145,9 @@ impl Link {
         }
     }
 
-    /// Keeps a piece of the message that comes in.
-    pub(in crate::serve) async fn keep(&self, incoming: Option<&mut Incoming>, piece: &[u8]) -> Result<(), Refused> {
-        let written = incoming.ok_or_else(Refused::store_unavailable)?.write(piece).await;
-        written.map_err(|error| self.mailbox_failed(&error))
+    /// What became of a piece of the message that comes in; `None`: nothing takes it.
+    pub(in crate::serve) fn kept(&self, written: Option<Result<(), MailError>>) -> Result<(), Refused> {
+        written.ok_or_else(Refused::store_unavailable)?.map_err(|error| self.mailbox_failed(&error))
     }
 
     /// What a mailbox or the store did not do, in the peer's words; the detail goes to the log.

@@ -267,8 +267,11 @@ impl Session {
     }
 
     async fn keep(&mut self, bytes: &[u8]) -> Result<(), Refused> {
-        let incoming = self.envelope.as_mut().and_then(|envelope| envelope.incoming.as_mut());
-        self.link.keep(incoming, bytes).await
+        let written = match self.envelope.as_mut().and_then(|envelope| envelope.incoming.as_mut()) {
+            Some(incoming) => Some(incoming.write(bytes).await),
+            None => None,
+        };
+        self.link.kept(written)
     }
 
     /// The message is complete: one commit for all that it means.
@@ -307,7 +310,7 @@ impl Session {
                 self.link_told(&envelope, message.told.as_deref(), &mut also);
                 let outbound = outbound(envelope).ok_or_else(Refused::store_unavailable)?;
                 let queued = mail::pass_on(room, message, outbound, also).await;
-                queued.map_err(|error| delivery_failed(&error, 1))
+                queued.map_err(|error| delivery_failed(&error, &[], 1))
             }
         }
     }
