@@ -25,6 +25,7 @@ pub(super) fn problems(config: &Config, source: &Source<'_>) -> Vec<Problem> {
     citizens(config, &mut found);
     doors(config, &mut found);
     fronts(config, &mut found);
+    shares(config, &mut found);
     limits(config, &mut found);
     durations(config, &mut found);
     queue(config, &mut found);
@@ -136,7 +137,8 @@ fn trust(config: &Config, found: &mut Found<'_, '_>) {
     }
 }
 
-/// MSSanté §8. That none of them is an own domain is asked where domains are added, and at the start.
+/// MSSanté §8. That none of them is an own domain is asked where domains are added, and at the start, with the store; the
+/// postmaster's is one in any case.
 fn citizens(config: &Config, found: &mut Found<'_, '_>) {
     for text in &config.citizens.domains {
         let problem = Domain::parse(text).err();
@@ -145,6 +147,11 @@ fn citizens(config: &Config, found: &mut Found<'_, '_>) {
             format!("`{text}`: {problem}; expected a domain, as patient.mssante.fr")
         });
     }
+    let postmaster = Address::parse(&config.smtp.postmaster).ok();
+    let is_citizen = postmaster.is_some_and(|address| config.citizens.bound_for(&address).is_some());
+    found.check(!is_citizen, "smtp.postmaster", || {
+        format!("`{}` is in a domain of citizens.domains; expected one of yours", config.smtp.postmaster)
+    });
 }
 
 fn doors(config: &Config, found: &mut Found<'_, '_>) {
@@ -174,11 +181,16 @@ fn doors(config: &Config, found: &mut Found<'_, '_>) {
         "no door is open; expected an address in smtp.listen, or in listen or listen_tls of imap or submission".into()
     });
 
-    let (smtp, imap, submission) = (&config.smtp, &config.imap, &config.submission);
-    let is_mailbox = smtp.postmaster.is_empty() || Address::parse(&smtp.postmaster).is_ok();
+    let postmaster = &config.smtp.postmaster;
+    let is_mailbox = postmaster.is_empty() || Address::parse(postmaster).is_ok();
     found.check(is_mailbox, "smtp.postmaster", || {
-        format!("`{}` is no mail address; expected one of yours, or \"\"", smtp.postmaster)
+        format!("`{postmaster}` is no mail address; expected one of yours, or \"\"")
     });
+}
+
+/// What one origin may have of a door's connections.
+fn shares(config: &Config, found: &mut Found<'_, '_>) {
+    let (smtp, imap, submission) = (&config.smtp, &config.imap, &config.submission);
     let counts = [
         (
             "smtp.max_connections_per_address",
@@ -282,6 +294,7 @@ fn limits(config: &Config, found: &mut Found<'_, '_>) {
         ("accounts.quota", accounts.quota, limits.message, 1 << 50),
         ("accounts.password_memory", accounts.password_memory, 8 << 20, 1 << 30),
         ("trust.max_size", config.trust.max_size, 1 << 20, 1 << 30),
+        ("citizens.max_message", config.citizens.max_message, 64 << 10, LARGEST_MESSAGE),
     ];
     for (key, value, least, most) in sizes {
         found.check((least..=most).contains(&value), key, || {
@@ -345,6 +358,8 @@ fn durations(config: &Config, found: &mut Found<'_, '_>) {
         ("imap.max_idle", imap.max_idle, SECOND, 7 * DAY),
         ("imap.session_timeout", imap.session_timeout, imap.idle_timeout.max(SECOND), 30 * DAY),
         ("imap.stall_timeout", imap.stall_timeout, SECOND, DAY),
+        // A message can be followed as long as it is on its way, and others' reports find it.
+        ("trail.keep", config.trail.keep, config.queue.lifetime.max(DAY), 36_500 * DAY),
     ];
     for (key, value, least, most) in all {
         found.check((least..=most).contains(&value), key, || {

@@ -188,7 +188,8 @@ impl Session {
             literal: options.max_literals,
             ..FramerLimits::after_login(options.max_message)
         });
-        tracing::info!(account = %login.account, mailbox = %login.address, means, person = login.person, "login");
+        // Under the connection's id, which its span puts on every line.
+        tracing::info!(event = "login", account = %login.account, means);
         self.user = Some(User::new(mailbox, self.services.metrics.clone(), permit));
         self.login_failures = 0;
         // Judged and done with: it need not be kept for the session's life.

@@ -37,7 +37,7 @@ impl Session {
         let most = self.link.shared.config.load().submission.max_connections_per_account;
         let place = self.link.shared.submission_sessions.take(login.account, most);
         let place = place.ok_or_else(Refused::too_many_of_mailbox)?;
-        tracing::info!(account = %login.account, mailbox = %login.address, means, person = login.person, "login");
+        tracing::info!(event = "login", reference = %self.link.id, account = %login.account, means);
         self.user = Some(User { login, _place: place });
         self.login_failures = 0;
         // Judged and done with: it need not be kept for the session's life.
