@@ -11,7 +11,7 @@
 //! | [`config`] | one TOML file → typed, validated settings | mss, telemetry |
 //! | [`mail`] | what happens to mail: delivery, folders, flags, changes | store, mss, wire, telemetry |
 //! | [`accounts`] | who people are: domains, mailboxes, credentials | mail, store, mss, wire, telemetry |
-//! | [`jobs`] | what runs beside: white list and CRL refresh | serve::tls, config, mss, telemetry |
+//! | [`jobs`] | what runs beside: white list and CRL refresh, notices to holders | serve::tls, accounts::notice, config, mss, wire, telemetry |
 //! | [`serve`] | the doors: listeners, TLS, limits; one folder a door | jobs, accounts, mail, store, config, mss, wire, telemetry |
 //! | [`cli`] | one file a subcommand; a client of the administration API | sandbox, serve, jobs, mail, store, config, mss, wire |
 //! | [`sandbox`] | a whole trust space on loopback; a client of the administration API | cli::client, serve::http, store, config, mss, wire |

@@ -9,23 +9,25 @@ use std::process::Command;
 use std::{fs, io};
 
 /// Packages that the binary is built from, at most. Growth is a question to answer in the commit message.
-const MOST_PACKAGES: usize = 271;
+const MOST_PACKAGES: usize = 275;
 
 /// Lines of a source file, its tests not counted, from which it wants to be two. A note, not an error, up to half as
 /// much again.
 const LONG_FILE: usize = 500;
 
 /// Libraries that belong to some rooms only.
-const LIBRARIES: [(&str, &[&str]); 10] = [
+const LIBRARIES: [(&str, &[&str]); 12] = [
     ("sled", &["store"]),
     ("crc32c", &["store"]),
     ("clap", &["cli"]),
     ("comfy_table", &["cli"]),
     ("axum", &["serve", "sandbox"]),
+    ("maud", &["serve"]),
+    ("qrcodegen", &["serve"]),
     ("listenfd", &["serve"]),
     ("sd_notify", &["serve"]),
     ("hickory_resolver", &["serve"]),
-    ("rcgen", &["sandbox"]),
+    ("rcgen", &["accounts", "sandbox"]),
     ("prometheus_client", &["telemetry", "serve"]),
 ];
 

@@ -107,7 +107,7 @@ impl Transcript {
 /// The door of those who send, with all that it can offer.
 pub(crate) fn submission() -> Role {
     Role::Submission(Submission {
-        mechanisms: vec![Mechanism::Plain, Mechanism::Login, Mechanism::External],
+        mechanisms: Mechanism::ALL.to_vec(),
         future_release: Some(FutureRelease { interval: 86_400, until: "2030-01-01T00:00:00Z".to_owned() }),
     })
 }
@@ -242,6 +242,7 @@ impl Driver {
         let answer = match credentials {
             Credentials::Password { user, .. } => by_name(user),
             Credentials::Certificate { authorisation } => by_name(authorisation),
+            Credentials::Token { user, .. } => by_name(user),
         };
         self.is_let_in = answer == Answer::Accept;
         answer

@@ -41,13 +41,13 @@ pub struct NewMailbox {
     pub save_sent: bool,
     /// Whom or what it is bound to; what must be there depends on the kind.
     pub holder: Holder,
-    /// Who else opens it (ORG, CAB).
+    /// Who else opens it (PER, ORG, CAB).
     pub access_list: Vec<AccessGrant>,
     /// The unsecured address that gets notices.
     pub notification_address: Option<String>,
     /// Bytes that it may hold; `None`: the server's default.
     pub quota: Option<u64>,
-    /// A password may open it.
+    /// Its password opens it alone, without an enrolled workstation's certificate: for tests.
     pub allow_password: bool,
     /// The operator's own notes.
     pub comment: Option<String>,
@@ -140,9 +140,10 @@ impl Account {
         self.data.access_list.iter().filter(is_theirs).flat_map(|grant| &grant.rights).copied().map(right_of).collect()
     }
 
-    /// Whether a person may send in the mailbox's name now.
-    pub fn lets_send(&self, person: &str, now: i64) -> bool {
-        self.granted(Some(person), None, now).has(Right::Send)
+    /// Whether it is bound to this professional (MSSanté §4: PER and CAB).
+    pub fn is_held_by(&self, person: &str) -> bool {
+        let holder = self.data.holder.national_id.as_deref().filter(|id| !id.is_empty());
+        matches!(self.kind, Kind::Per | Kind::Cab) && holder == Some(person)
     }
 
     /// Whether it takes mail and opens.

@@ -89,6 +89,21 @@ impl Registry {
         Ok(self.credentials(account.id)?.into_iter().find(meets))
     }
 
+    /// The account's enrolled workstation that shows this certificate, if any.
+    pub(super) fn device_credential(
+        &self,
+        account: &Account,
+        certificate: &CertificateFacts,
+    ) -> Result<Option<(CredentialKey, Versioned<Credential>)>, AccountError> {
+        let now = crate::mail::now();
+        let is_it = |(_, credential): &(CredentialKey, Versioned<Credential>)| {
+            let is_device = matches!(credential.kind, CredentialKind::Device { .. });
+            let is_valid = credential.expires_at.is_none_or(|end| now < end);
+            is_device && is_valid && is_met(&credential.kind, account, certificate)
+        };
+        Ok(self.credentials(account.id)?.into_iter().find(is_it))
+    }
+
     /// Accounts that may have a credential for the certificate.
     pub(super) async fn accounts_bound_to(
         &self,

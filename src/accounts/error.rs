@@ -6,7 +6,7 @@ use crate::mail::MailError;
 use crate::mss::{AddressError, MailboxState};
 use crate::store::{CommitError, StoreError};
 
-use super::RuleBreach;
+use super::{Ending, RuleBreach};
 
 /// Why something could not be done to an account.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -35,15 +35,18 @@ pub enum AccountError {
     /// The mailbox cannot go from its state to the wanted one.
     #[error("the mailbox is {0}")]
     WrongState(MailboxState),
-    /// Passwords are not allowed for this mailbox.
-    #[error("this mailbox is opened by strong means only: passwords are not allowed for it")]
-    PasswordNotAllowed,
     /// The password is too short, or too long to be one.
     #[error("a password has at least {0} characters and at most {1} octets")]
     BadPassword(usize, usize),
     /// The certificate binding cannot be.
     #[error("{0}")]
     BadBinding(&'static str),
+    /// An entry of an access list cannot be.
+    #[error("{0}")]
+    BadGrant(&'static str),
+    /// Nobody of this name is on the access list.
+    #[error("the access list has no such entry")]
+    NoGrant,
     /// There is no credential with this number.
     #[error("there is no such credential")]
     NoCredential,
@@ -70,15 +73,30 @@ pub enum AccountError {
 /// Why a login was refused. What the client may be told is [`LoginError::is_secret`]'s to say.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum LoginError {
-    /// Unknown address, wrong password, or a mailbox that no password opens: one answer for all.
-    #[error("wrong address or password")]
+    /// Unknown address, wrong password, or a password without the certificate that goes with it: one answer for all.
+    #[error("wrong address or password, or this workstation is not enrolled for the mailbox")]
     Refused,
     /// The certificate opens no mailbox, or not this one.
     #[error("the certificate does not open this mailbox")]
     CertificateRefused,
-    /// The certificate opens several mailboxes: an authorization id must say which.
-    #[error("the certificate opens several mailboxes: name one")]
+    /// A workstation's certificate that opens its mailbox with the password only.
+    #[error("this workstation's certificate opens the mailbox together with its password only")]
+    NeedsPassword,
+    /// The person is known, and neither holds the mailbox nor stands on its access list. The same where there is no such
+    /// mailbox.
+    #[error(
+        "this mailbox is not yours, and its access list does not let you in; its holder or the operator can add you"
+    )]
+    PersonRefused,
+    /// Several mailboxes are open to who logs in: an authorisation id must say which.
+    #[error("several mailboxes are open to you: name the one to be opened")]
     Ambiguous,
+    /// The mailbox has as many sessions as it may have.
+    #[error("this mailbox has as many sessions as it may have")]
+    TooManySessions,
+    /// What the login rests on was taken away while it was made.
+    #[error("{}", .0.told())]
+    Ended(Ending),
     /// The credential is right, and the mailbox is suspended or closed.
     #[error("the mailbox is {0}")]
     NotOpen(MailboxState),
@@ -97,7 +115,8 @@ impl LoginError {
     /// Whether trying the same again later can succeed: `454 4.7.0`, `NO [UNAVAILABLE]`; else `535 5.7.8`,
     /// `NO [AUTHENTICATIONFAILED]`.
     pub fn is_temporary(&self) -> bool {
-        matches!(self, LoginError::Throttled(_) | LoginError::Busy | LoginError::Unavailable(_))
+        use LoginError::{Busy, Throttled, TooManySessions, Unavailable};
+        matches!(self, Throttled(_) | Busy | TooManySessions | Unavailable(_))
     }
 
     /// Whether the text is for the log only: then the client is told that the login cannot be checked now.

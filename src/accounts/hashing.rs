@@ -19,6 +19,8 @@ pub struct HashingOptions {
     pub memory: u32,
     /// Passes over the memory.
     pub passes: u32,
+    /// Lanes (the degree of parallelism of RFC 9106, computed one after the other here).
+    pub lanes: u32,
     /// Hashes computed at a time; each takes `memory` and a core.
     pub at_once: usize,
     /// Logins that may wait for their turn; more are turned away at once.
@@ -30,7 +32,7 @@ pub struct HashingOptions {
 impl Default for HashingOptions {
     /// OWASP's first choice for argon2id: 19 MiB, two passes.
     fn default() -> Self {
-        Self { memory: 19 * 1024, passes: 2, at_once: 2, waiting: 256, least_characters: 8 }
+        Self { memory: 19 * 1024, passes: 2, lanes: 1, at_once: 2, waiting: 256, least_characters: 8 }
     }
 }
 
@@ -176,7 +178,8 @@ fn verify(options: &HashingOptions, hash: &str, password: &str, memory: &mut Vec
         let _ = compute(&argon2(self::params(options)), password, b"a damaged hash ..", OUTPUT, memory);
         return Verdict { fits: false, is_outdated: false };
     };
-    let is_outdated = (params.m_cost(), params.t_cost()) != (options.memory, options.passes);
+    let made_with = (params.m_cost(), params.t_cost(), params.p_cost());
+    let is_outdated = made_with != (options.memory, options.passes, options.lanes);
     // Outputs are compared in constant time.
     let fits = compute(&argon2(params), password, salt, expected.len(), memory).as_ref() == Some(expected);
     Verdict { fits, is_outdated }
@@ -197,7 +200,7 @@ fn compute(argon2: &Argon2<'_>, password: &str, salt: &[u8], length: usize, memo
 
 fn params(options: &HashingOptions) -> Params {
     // Out of the algorithm's range the recommended parameters are used; the configuration checks the range before.
-    Params::new(options.memory, options.passes, 1, None).unwrap_or_default()
+    Params::new(options.memory, options.passes, options.lanes, None).unwrap_or_default()
 }
 
 fn argon2(params: Params) -> Argon2<'static> {

@@ -140,6 +140,7 @@ impl Registry {
             match self.store().commit(batch).await {
                 Ok(_) => {
                     self.room().revoke(id, state);
+                    self.review(id, read.holder.national_id.as_deref());
                     return Account::from_record(id, record);
                 }
                 Err(CommitError::Conflict(_)) => crate::mail::pause(attempt).await,
@@ -156,6 +157,7 @@ impl Registry {
         for (key, _) in self.store().scan::<Credential>(CredentialKey::of(id), usize::MAX)? {
             batch.delete::<Credential>(&key);
         }
+        batch.delete::<store::SecondFactor>(&id);
         Ok(())
     }
 

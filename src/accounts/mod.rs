@@ -8,24 +8,46 @@
 //!    once. Closing destroys the mailbox's key in the same commit that closes it.
 //! 3. Nobody learns from a refused login whether the address exists: the same work, the same time, the same answer.
 //!    A mailbox's state is told only to who has proved to be let in otherwise.
+//! 4. Rights are read anew at each decision ([`access`]). What takes a right, a credential or a mailbox away ends the sessions
+//!    that rest on it ([`sessions`]), whatever their door.
+//!
+//! What a holder comes in with beside a health card has rooms of its own: [`devices`] (enrolled workstations), [`factors`]
+//! (one-time codes); what is told of them at the notification address is a [`notice`].
 //!
 //! This room calls `mail` (for the mailbox's lock and the sessions to be told); `mail` never calls this one.
 
+mod access;
+mod access_index;
 mod account;
 mod certificates;
+pub mod devices;
 mod error;
+pub mod factors;
+mod grants;
 mod hashing;
 mod life;
 mod login;
+pub mod notice;
+mod passwords;
+pub mod psc;
 mod registry;
 mod rules;
+mod secret_text;
+mod sessions;
 mod throttle;
 
+pub use access::SharedMailbox;
 pub use account::{Account, AccountChange, NewMailbox, right_of, right_record};
 pub use certificates::{CertificateBinding, CertificateFacts};
+pub use devices::DeviceOptions;
 pub use error::{AccountError, LoginError};
+pub use factors::FactorOptions;
+pub use grants::Grantee;
 pub use hashing::HashingOptions;
 pub use login::{Login, Means};
+pub use notice::By;
 pub use registry::{AccountOptions, ListFilter, Registry};
 pub use rules::RuleBreach;
+pub use secret_text::generated_password;
+pub use sessions::{Ending, OpenSession, SessionId, SessionTicket, Sessions};
 pub use throttle::ThrottleOptions;

@@ -5,13 +5,18 @@ use std::sync::Arc;
 use crate::mail::{FIRST_FOLDERS, MailRoom, new_folder};
 use crate::mss::{Address, Domain, Kind, MailboxState};
 use crate::store::{
-    self, AccessGrant, AccountId, AccountState, AddressEntry, Batch, CommitError, Committed, Expect, FolderExistence,
-    FolderId, FolderKey, MailboxKey, MetaKey, Store, Usage, Versioned,
+    self, AccountId, AccountState, AddressEntry, Batch, CommitError, Committed, Expect, FolderExistence, FolderId,
+    FolderKey, MailboxKey, MetaKey, Store, Usage, Versioned,
 };
 
+use super::access_index::AccessIndex;
 use super::account::kind_record;
 use super::certificates::CertificateIndex;
+use super::devices::{Authorities, DeviceOptions};
+use super::factors::FactorOptions;
 use super::hashing::{Hasher, HashingOptions};
+use super::notice::Outbox;
+use super::sessions::Sessions;
 use super::throttle::{Throttle, ThrottleOptions};
 use super::{Account, AccountChange, AccountError, NewMailbox, rules};
 
@@ -28,6 +33,10 @@ pub struct AccountOptions {
     pub hashing: HashingOptions,
     /// How failed logins are slowed down.
     pub throttle: ThrottleOptions,
+    /// Enrolled devices.
+    pub devices: DeviceOptions,
+    /// Second factors.
+    pub factors: FactorOptions,
 }
 
 /// Who people are. Cheap to clone.
@@ -42,6 +51,12 @@ struct Inner {
     hasher: Hasher,
     throttle: Throttle,
     certificates: CertificateIndex,
+    authorities: Authorities,
+    devices: DeviceOptions,
+    factors: FactorOptions,
+    outbox: Outbox,
+    access: AccessIndex,
+    sessions: Sessions,
     /// Read while a mailbox is created, written while a domain is taken away: neither comes between the other's steps.
     domains: tokio::sync::RwLock<()>,
 }
@@ -69,6 +84,12 @@ impl Registry {
             hasher: Hasher::new(options.hashing),
             throttle: Throttle::new(options.throttle),
             certificates: CertificateIndex::default(),
+            authorities: Authorities::default(),
+            devices: options.devices,
+            factors: options.factors,
+            outbox: Outbox::default(),
+            access: AccessIndex::default(),
+            sessions: Sessions::default(),
             domains: tokio::sync::RwLock::default(),
         };
         Self { inner: Arc::new(inner) }
@@ -77,6 +98,11 @@ impl Registry {
     /// The mail room of these accounts.
     pub fn room(&self) -> &MailRoom {
         &self.inner.room
+    }
+
+    /// The sessions of all doors.
+    pub fn sessions(&self) -> &Sessions {
+        &self.inner.sessions
     }
 
     pub(super) fn store(&self) -> &Store {
@@ -93,6 +119,28 @@ impl Registry {
 
     pub(super) fn certificates(&self) -> &CertificateIndex {
         &self.inner.certificates
+    }
+
+    pub(super) fn authorities(&self) -> &Authorities {
+        &self.inner.authorities
+    }
+
+    /// Settings of enrolled devices.
+    pub fn device_options(&self) -> &DeviceOptions {
+        &self.inner.devices
+    }
+
+    /// Settings of second factors.
+    pub fn factor_options(&self) -> &FactorOptions {
+        &self.inner.factors
+    }
+
+    pub(super) fn outbox(&self) -> &Outbox {
+        &self.inner.outbox
+    }
+
+    pub(super) fn access(&self) -> &AccessIndex {
+        &self.inner.access
     }
 
     // ---- domains ----
@@ -182,6 +230,7 @@ impl Registry {
         rules::check_local_part(&new.address)?;
         let mut record = new_record(&new);
         rules::check(&record)?;
+        self.check_grants(None, &record.access_list)?;
         let _no_removal = self.inner.domains.read().await;
         self.address_is_free(&new.address)?;
         self.domain_record(new.address.domain())?;
@@ -195,7 +244,10 @@ impl Registry {
             self.address_is_free(&new.address)?;
             let batch = creation(id, &new.address, &record, &numbers);
             match self.store().commit(batch).await {
-                Ok(_) => return Account::from_record(id, record),
+                Ok(_) => {
+                    self.access().note(id, &record);
+                    return Account::from_record(id, record);
+                }
                 Err(CommitError::Conflict(_)) => crate::mail::pause(attempt).await,
                 Err(error) => return Err(error.into()),
             }
@@ -259,38 +311,17 @@ impl Registry {
         }
     }
 
-    /// Changes data of an account.
+    /// Changes data of an account. Sessions that it leaves without their right end.
     ///
     /// # Errors
-    /// [`AccountError::NoAccount`], [`AccountError::Closed`], [`AccountError::Rule`], or what the store says.
+    /// [`AccountError::NoAccount`], [`AccountError::Closed`], [`AccountError::Rule`], [`AccountError::BadGrant`], or what the
+    /// store says.
     pub async fn set(&self, id: AccountId, change: &AccountChange) -> Result<Account, AccountError> {
+        if let Some(list) = &change.access_list {
+            self.check_grants(Some(id), list)?;
+        }
         self.update(id, |record| {
             change.apply(record);
-            Ok(())
-        })
-        .await
-    }
-
-    /// Puts a person on the access list, or changes what the person may do.
-    ///
-    /// # Errors
-    /// As [`Registry::set`].
-    pub async fn grant(&self, id: AccountId, grant: AccessGrant) -> Result<Account, AccountError> {
-        self.update(id, |record| {
-            record.access_list.retain(|other| (&other.person, other.mailbox) != (&grant.person, grant.mailbox));
-            record.access_list.push(grant.clone());
-            Ok(())
-        })
-        .await
-    }
-
-    /// Takes a person off the access list.
-    ///
-    /// # Errors
-    /// As [`Registry::set`].
-    pub async fn take_grant(&self, id: AccountId, person: &str) -> Result<Account, AccountError> {
-        self.update(id, |record| {
-            record.access_list.retain(|grant| grant.person != person);
             Ok(())
         })
         .await
@@ -317,7 +348,13 @@ impl Registry {
             let mut batch = Batch::new();
             batch.update(&id, read.version, &record);
             match self.store().commit(batch).await {
-                Ok(_) => return Account::from_record(id, record),
+                Ok(_) => {
+                    if (&read.holder, &read.access_list) != (&record.holder, &record.access_list) {
+                        self.access().note(id, &record);
+                        self.review(id, read.holder.national_id.as_deref());
+                    }
+                    return Account::from_record(id, record);
+                }
                 Err(CommitError::Conflict(_)) => crate::mail::pause(attempt).await,
                 Err(error) => return Err(error.into()),
             }

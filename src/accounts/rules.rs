@@ -43,6 +43,9 @@ pub enum RuleBreach {
     /// What is to be sent on cannot be, as it is set.
     #[error("mail is sent on to {0}")]
     BadForward(&'static str),
+    /// The access list is too long, or an entry of it cannot be.
+    #[error("an access list has {0}")]
+    BadAccessList(&'static str),
     /// The absence notice cannot be sent as it is set.
     #[error("an absence notice has {0}")]
     BadAbsence(&'static str),
@@ -54,6 +57,8 @@ const TEXT_CHARS: usize = 200;
 const FORWARDS: usize = 5;
 /// Characters of an absence notice.
 const ABSENCE_CHARS: usize = 2_000;
+/// Entries of an access list: each may cost a look at another mailbox whenever somebody asks what they may do.
+const GRANTS: usize = 200;
 /// Octets of an id given by an employer.
 const ID_OCTETS: usize = 64;
 
@@ -96,13 +101,26 @@ pub(super) fn check_local_part(address: &Address) -> Result<(), RuleBreach> {
     address.local().chars().all(good).then_some(()).ok_or(RuleBreach::BadLocalPart)
 }
 
-/// MSSanté §4: ORG and CAB are opened by the persons on their access list; PER by its holder, APP by software.
+/// MSSanté §4: ORG and CAB are opened by the persons on their access list, PER by its holder, who may let a secretary in; APP
+/// by software alone.
 fn check_access_list(kind: Kind, list: &[AccessGrant]) -> Result<(), RuleBreach> {
-    if !list.is_empty() && matches!(kind, Kind::Per | Kind::App) {
+    if !list.is_empty() && kind == Kind::App {
         return Err(RuleBreach::NotForKind { kind, field: "an access list" });
     }
-    let mut by_person = list.iter().filter(|grant| grant.mailbox.is_none());
-    by_person.try_for_each(|grant| check_person("access list", &grant.person))
+    if list.len() > GRANTS {
+        return Err(RuleBreach::BadAccessList("at most 200 entries"));
+    }
+    for grant in list {
+        match grant.mailbox {
+            None => check_person("access list", &grant.person)?,
+            Some(_) if grant.person.is_empty() => {}
+            Some(_) => return Err(RuleBreach::BadAccessList("entries of a person or of a mailbox, not of both")),
+        }
+        if grant.name.chars().count() > TEXT_CHARS || grant.name.chars().any(char::is_control) {
+            return Err(RuleBreach::BadAccessList("names of at most 200 characters, without control characters"));
+        }
+    }
+    Ok(())
 }
 
 /// What can be said of a forward without the trust space.
@@ -182,7 +200,7 @@ fn texts_are_good(record: &store::Account) -> Result<(), RuleBreach> {
 
 #[cfg(test)]
 mod tests {
-    use crate::store::{AccountKind, Holder};
+    use crate::store::{AccountId, AccountKind, Holder};
 
     use super::*;
 
@@ -284,16 +302,38 @@ mod tests {
     }
 
     #[test]
-    fn only_shared_kinds_have_an_access_list() {
+    fn software_lets_nobody_in_by_an_access_list() {
         let grant = AccessGrant { person: "899700000002".into(), ..AccessGrant::default() };
         for (mut record, good) in [
-            (per(), false),
+            (per(), true),
             (org(AccountKind::App), false),
             (org(AccountKind::Org), true),
             (store::Account { kind: AccountKind::Cab, ..per() }, true),
         ] {
             record.access_list = vec![grant.clone()];
             assert_eq!(check(&record).is_ok(), good, "{:?}", record.kind);
+        }
+    }
+
+    #[test]
+    fn an_access_list_is_bounded_and_its_entries_are_somebodys() {
+        let person = |id: &str| AccessGrant { person: id.into(), ..AccessGrant::default() };
+        let mailbox = AccessGrant { mailbox: Some(AccountId(7)), ..AccessGrant::default() };
+        let of_both = AccessGrant { person: "899700000002".into(), ..mailbox.clone() };
+        let named = |name: &str| AccessGrant { name: name.into(), ..person("899700000002") };
+        let many = |count| vec![person("899700000002"); count];
+        for (list, good) in [
+            (many(200), true),
+            (many(201), false),
+            (vec![mailbox], true),
+            (vec![of_both], false),
+            (vec![person("")], false),
+            (vec![named("Mme Léa Martin")], true),
+            (vec![named("a\nb")], false),
+            (vec![named(&"é".repeat(201))], false),
+        ] {
+            let record = store::Account { access_list: list.clone(), ..org(AccountKind::Org) };
+            assert_eq!(check(&record).is_ok(), good, "{list:?}");
         }
     }
 }

@@ -52,9 +52,13 @@ struct Line {
 fn line(happening: &Happening) -> Line {
     let of = |what: &str, who: String, detail: String| Line { what: what.into(), who, detail };
     match happening {
-        Happening::Accepted { door, sender, queued, delivered, mss } => {
+        Happening::Accepted { door, sender, queued, delivered, mss, by } => {
             let sender = if sender.is_empty() { "<>" } else { sender };
             let mut details = vec![format!("from {sender} by {door}")];
+            details.extend(by.as_ref().map(|by| match &by.person {
+                Some(person) => format!("written by {person} in {}", by.mailbox),
+                None => format!("written in {}", by.mailbox),
+            }));
             details.extend((!delivered.is_empty()).then(|| format!("delivered to {}", delivered.len())));
             details.extend((!queued.is_empty()).then(|| format!("queued for {}", queued.len())));
             details.extend(mss.iter().map(|(name, value)| format!("{name}: {value}")));
@@ -98,6 +102,7 @@ fn said(words: &Words) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mail::trail::Author;
 
     #[test]
     fn every_kind_of_event_reads_as_one_line() {
@@ -123,6 +128,7 @@ mod tests {
                 queued: vec!["b@nord.example".into()],
                 delivered: vec!["c@aura.example".into()],
                 mss: vec![("X-MSS-INS".into(), "O".into())],
+                by: Some(Author { person: text("899700000001"), mailbox: "c@aura.example".into() }),
             },
             tried(&words),
             tried(&unlisted),
@@ -156,7 +162,7 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "accepted | c@aura.example, b@nord.example | from a@aura.example by submission; delivered to 1; queued for 1; X-MSS-INS: O",
+                "accepted | c@aura.example, b@nord.example | from a@aura.example by submission; written by 899700000001 in c@aura.example; delivered to 1; queued for 1; X-MSS-INS: O",
                 "failed | b@nord.example | try 2: 550 5.1.1 no such user [mx.nord.example]",
                 "failed | b@nord.example | try 2: 5.1.1 no such user [rule dn-not-listed]",
                 "held |  | by the operator",

@@ -17,6 +17,7 @@
 
 mod check;
 pub mod client;
+mod device;
 mod dns;
 mod domain;
 pub mod export;
@@ -30,6 +31,7 @@ mod reload;
 mod sandbox;
 mod secret;
 mod serve;
+mod session;
 mod store;
 mod tie;
 mod trust;
@@ -52,6 +54,7 @@ struct CommandLine {
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(check::Check),
+    Device(device::DeviceCommand),
     Dns(dns::DnsCommand),
     Domain(domain::DomainCommand),
     Follow(follow::Follow),
@@ -62,6 +65,7 @@ enum Command {
     Reload(reload::Reload),
     Sandbox(sandbox::Sandbox),
     Serve(serve::Serve),
+    Session(session::SessionCommand),
     Status(reload::StatusCommand),
     Store(store::StoreCommand),
     Trust(trust::TrustCommand),
@@ -71,6 +75,7 @@ enum Command {
 pub fn run() -> ExitCode {
     match CommandLine::parse().command {
         Command::Check(check) => check.run(),
+        Command::Device(device) => device.run(),
         Command::Dns(dns) => dns.run(),
         Command::Domain(domain) => domain.run(),
         Command::Follow(follow) => follow.run(),
@@ -81,6 +86,7 @@ pub fn run() -> ExitCode {
         Command::Reload(reload) => reload.run(),
         Command::Sandbox(sandbox) => sandbox.run(),
         Command::Serve(serve) => serve.run(),
+        Command::Session(session) => session.run(),
         Command::Status(status) => status.run(),
         Command::Store(store) => store.run(),
         Command::Trust(trust) => trust.run(),

@@ -64,8 +64,17 @@ fn details(status: &Status) -> String {
         ("process", status.pid.to_string()),
         ("domains", status.domains.to_string()),
         ("mailboxes", status.mailboxes.to_string()),
+        ("open to a password alone", password_alone(status.password_alone)),
         ("message limit", size(status.message_limit)),
         ("white list of", status.white_list_generated_at.clone().unwrap_or_else(|| "(no white list)".into())),
         ("trouble", status.trouble.clone().unwrap_or_default()),
     ])
+}
+
+fn password_alone(mailboxes: u64) -> String {
+    match mailboxes {
+        0 => "no mailbox".into(),
+        1 => "1 mailbox, for tests: caducee mailbox set ADDRESS --allow-password=false".into(),
+        many => format!("{many} mailboxes, for tests: caducee mailbox set ADDRESS --allow-password=false"),
+    }
 }

@@ -7,7 +7,7 @@ use super::Config;
 use toml::{Table, Value};
 
 /// Keys that are only read at start. A section's name stands for all its keys.
-const NEED_RESTART: [&str; 22] = [
+const NEED_RESTART: [&str; 26] = [
     "server.name",
     "server.workers",
     "store",
@@ -18,6 +18,7 @@ const NEED_RESTART: [&str; 22] = [
     "imap.listen_tls",
     "submission.listen",
     "submission.listen_tls",
+    "portal.listen",
     "fronts",
     "published.autoconfig_listen",
     "queue",
@@ -27,6 +28,9 @@ const NEED_RESTART: [&str; 22] = [
     "limits.mime_depth",
     "limits.mime_parts",
     "accounts",
+    "devices",
+    "codes",
+    "notices",
     "admin",
     "metrics.listen",
     "log.format",

@@ -12,8 +12,12 @@
 //! Relative paths are relative to the configuration file's directory.
 
 mod changes;
+pub mod devices;
 pub mod fronts;
 pub mod human;
+pub mod notices;
+pub mod portal;
+pub mod psc;
 pub mod sections;
 pub mod sending;
 mod source;
@@ -46,6 +50,8 @@ pub struct Config {
     pub imap: sections::Imap,
     /// The door of those who send.
     pub submission: sending::Submission,
+    /// The holders' page.
+    pub portal: portal::Portal,
     /// How people and software log in.
     pub logins: fronts::Logins,
     /// Further listeners, with ways of logging in of their own.
@@ -64,6 +70,14 @@ pub struct Config {
     pub limits: sections::Limits,
     /// Mailboxes and passwords.
     pub accounts: sections::Accounts,
+    /// Pro Santé Connect.
+    pub psc: psc::Psc,
+    /// Enrolled workstations and phones.
+    pub devices: devices::Devices,
+    /// Codes that holders show beside their password.
+    pub codes: devices::Codes,
+    /// What holders are told outside of the trust space.
+    pub notices: notices::Notices,
     /// The administration API.
     pub admin: sections::Admin,
     /// Metrics and health.
@@ -157,11 +171,18 @@ impl Config {
         }
         anchor(&mut tls.mailbox.certificate);
         anchor(&mut tls.mailbox.key);
+        let psc = &mut self.psc;
+        anchor(&mut psc.client_certificate);
+        anchor(&mut psc.client_key);
+        anchor_text(&mut psc.client_secret);
         let lists = [&mut tls.anchors, &mut tls.mailbox.anchors, &mut trust.anchors, &mut trust.https_anchors];
+        psc.anchors.iter_mut().for_each(anchor);
         lists.into_iter().flatten().for_each(anchor);
         tls.crls.iter_mut().chain(&mut tls.mailbox.crls).for_each(anchor_text);
         anchor_text(&mut trust.source);
         anchor_text(&mut self.seal.master_key);
+        self.notices.anchors.iter_mut().for_each(anchor);
+        anchor_text(&mut self.notices.password);
         self
     }
 }

@@ -298,7 +298,7 @@ pub struct Imap {
     /// Longest IDLE; the client is expected to renew it every 29 minutes (RFC 2177).
     #[serde(with = "human::duration")]
     pub max_idle: Duration,
-    /// Longest life of a session.
+    /// Longest life of a session (MSSanté §6: as Pro Santé Connect's own).
     #[serde(with = "human::duration")]
     pub session_timeout: Duration,
     /// Longest wait for a slow client to read or to send the rest of a command.
@@ -327,7 +327,7 @@ impl Default for Imap {
             login_timeout: MINUTE,
             idle_timeout: 30 * MINUTE,
             max_idle: 30 * MINUTE,
-            session_timeout: 24 * HOUR,
+            session_timeout: 4 * HOUR,
             stall_timeout: 2 * MINUTE,
             max_line: 64 * KIB,
             max_literals: 64 * KIB,
@@ -389,11 +389,37 @@ pub struct Accounts {
     /// Memory of one password check (argon2id), in bytes.
     #[serde(with = "human::size")]
     pub password_memory: u64,
+    /// Passes of argon2id over that memory.
+    pub password_passes: u32,
+    /// Lanes of argon2id.
+    pub password_lanes: u32,
+    /// Wrong passwords a minute, of one mailbox, after which all are turned away for the rest of it; an address has five
+    /// times as many.
+    pub password_tries: u32,
+    /// Wrong passwords of one mailbox that cost nothing but the try.
+    pub password_free_tries: u32,
+    /// The wait after the first one beyond; doubled by each further one.
+    #[serde(with = "human::duration")]
+    pub password_first_delay: Duration,
+    /// The longest wait between two tries.
+    #[serde(with = "human::duration")]
+    pub password_longest_delay: Duration,
 }
 
 impl Default for Accounts {
     fn default() -> Self {
-        Self { quota: 5 * GIB, max_folders: 1000, password_checks: 2, password_memory: 19 * MIB }
+        Self {
+            quota: 5 * GIB,
+            max_folders: 1000,
+            password_checks: 2,
+            password_memory: 19 * MIB,
+            password_passes: 2,
+            password_lanes: 1,
+            password_tries: 10,
+            password_free_tries: 3,
+            password_first_delay: Duration::from_millis(500),
+            password_longest_delay: MINUTE,
+        }
     }
 }
 

@@ -1,9 +1,10 @@
 //! Contradictions and missing keys: what serde cannot see because it takes two keys, or a meaning, to see it.
 
 use super::fronts::{ClientCertificates, Front, LoginWay};
+use super::psc::Validation;
 use super::sending::{Queue, host_and_port};
 use super::source::{Problem, Source};
-use super::{Config, human, is_address};
+use super::{Config, devices, human, is_address, notices};
 use crate::mss::{Address, Domain};
 use crate::telemetry::logging::check_level;
 use std::net::{IpAddr, SocketAddr};
@@ -24,24 +25,28 @@ pub(super) fn problems(config: &Config, source: &Source<'_>) -> Vec<Problem> {
     trust(config, &mut found);
     citizens(config, &mut found);
     doors(config, &mut found);
+    portal(config, &mut found);
     fronts(config, &mut found);
     shares(config, &mut found);
     limits(config, &mut found);
     durations(config, &mut found);
     queue(config, &mut found);
     relay(config, &mut found);
+    psc(config, &mut found);
+    devices::problems(&config.devices, &config.codes, &mut found);
+    notices::problems(&config.notices, &mut found);
     found.problems
 }
 
 /// Collects problems.
-struct Found<'s, 't> {
+pub(super) struct Found<'s, 't> {
     source: &'s Source<'t>,
     problems: Vec<Problem>,
 }
 
 impl Found<'_, '_> {
     /// Notes a problem of `key` unless `fine`.
-    fn check(&mut self, fine: bool, key: &str, message: impl FnOnce() -> String) {
+    pub(super) fn check(&mut self, fine: bool, key: &str, message: impl FnOnce() -> String) {
         if !fine {
             self.problems.push(self.source.problem(key, message()));
         }
@@ -161,6 +166,7 @@ fn doors(config: &Config, found: &mut Found<'_, '_>) {
         ("imap.listen_tls", &config.imap.listen_tls),
         ("submission.listen", &config.submission.listen),
         ("submission.listen_tls", &config.submission.listen_tls),
+        ("portal.listen", &config.portal.listen),
         ("metrics.listen", &config.metrics.listen),
     ];
     let further = config.fronts.iter().flat_map(Front::addresses).flat_map(|(_, list)| list).map(|a| ("fronts", *a));
@@ -226,6 +232,35 @@ fn shares(config: &Config, found: &mut Found<'_, '_>) {
     ];
     for (key, part, whole_key, whole) in counts {
         found.check((1..=whole).contains(&part), key, || format!("{part}; expected 1 to {whole} ({whole_key})"));
+    }
+}
+
+fn portal(config: &Config, found: &mut Found<'_, '_>) {
+    const SECOND: Duration = Duration::from_secs(1);
+    const DAY: Duration = Duration::from_secs(86_400);
+    let portal = &config.portal;
+    if let Some(problem) = portal.url_problem() {
+        found.check(false, "portal.url", || problem);
+    }
+    let counts = [
+        ("portal.max_connections", portal.max_connections, 1_000_000),
+        ("portal.max_connections_per_address", portal.max_connections_per_address, portal.max_connections),
+        ("portal.max_sessions", portal.max_sessions, 1_000_000),
+    ];
+    for (key, value, most) in counts {
+        found.check((1..=most).contains(&value), key, || format!("{value}; expected 1 to {most}"));
+    }
+    let durations = [
+        ("portal.idle_timeout", portal.idle_timeout, SECOND, DAY),
+        // MSSanté §6: as Pro Santé Connect's own session.
+        ("portal.session_timeout", portal.session_timeout, portal.idle_timeout, DAY),
+        ("portal.request_timeout", portal.request_timeout, SECOND, DAY / 24),
+    ];
+    for (key, value, least, most) in durations {
+        found.check((least..=most).contains(&value), key, || {
+            let [value, least, most] = [value, least, most].map(human::show_duration);
+            format!("{value}; expected {least} to {most}")
+        });
     }
 }
 
@@ -318,6 +353,10 @@ fn limits(config: &Config, found: &mut Found<'_, '_>) {
         ("submission.max_transactions", u64::from(config.submission.max_transactions), 1, 1_000_000),
         ("submission.max_connections", config.submission.max_connections as u64, 1, 1_000_000),
         ("accounts.max_folders", u64::from(accounts.max_folders), 20, 100_000),
+        ("accounts.password_passes", u64::from(accounts.password_passes), 1, 1000),
+        ("accounts.password_lanes", u64::from(accounts.password_lanes), 1, 64),
+        ("accounts.password_tries", u64::from(accounts.password_tries), 1, 1000),
+        ("accounts.password_free_tries", u64::from(accounts.password_free_tries), 0, 1000),
         ("accounts.password_checks", accounts.password_checks as u64, 1, 1000),
         ("smtp.max_connections", config.smtp.max_connections as u64, 1, 1_000_000),
         ("imap.max_connections", config.imap.max_connections as u64, 1, 1_000_000),
@@ -353,6 +392,13 @@ fn durations(config: &Config, found: &mut Found<'_, '_>) {
         ("submission.session_timeout", submission.session_timeout, submission.command_timeout.max(SECOND), 7 * DAY),
         // RFC 4865 §4: nine digits of seconds are more than that.
         ("submission.max_future_release", submission.max_future_release, Duration::ZERO, 365 * DAY),
+        (
+            "accounts.password_first_delay",
+            config.accounts.password_first_delay,
+            Duration::from_millis(1),
+            config.accounts.password_longest_delay,
+        ),
+        ("accounts.password_longest_delay", config.accounts.password_longest_delay, SECOND, DAY / 24),
         ("imap.login_timeout", imap.login_timeout, SECOND, DAY),
         ("imap.idle_timeout", imap.idle_timeout, SECOND, 7 * DAY),
         ("imap.max_idle", imap.max_idle, SECOND, 7 * DAY),
@@ -486,6 +532,74 @@ fn routes(config: &Config, found: &mut Found<'_, '_>) {
             found.check(is_host, KEY, || format!("`{host}`; expected a host name or address, with `:port` or without"));
         }
     }
+}
+
+fn psc(config: &Config, found: &mut Found<'_, '_>) {
+    let psc = &config.psc;
+    let empty = |path: &Path| path.as_os_str().is_empty();
+    found.check(empty(&psc.client_certificate) == empty(&psc.client_key), "psc.client_certificate", || {
+        "psc.client_certificate and psc.client_key go together; expected both or neither".into()
+    });
+    psc_bounds(config, found);
+    if !psc.is_on() {
+        return;
+    }
+    // OpenID Connect Discovery 1.0 §3: https, no query, no fragment. A token never travels in plain text.
+    let is_issuer = psc.issuer.strip_prefix("https://").is_some_and(|rest| {
+        !rest.is_empty() && !rest.starts_with('/') && !rest.contains(['?', '#', '@', ' ']) && rest.is_ascii()
+    });
+    found.check(is_issuer, "psc.issuer", || {
+        format!("`{}`; expected an https:// address, as the one that the issuer's documentation gives", psc.issuer)
+    });
+    found.check(!psc.client_id.is_empty(), "psc.client_id", || {
+        "required with psc.issuer; expected what Pro Santé Connect gave for this service".into()
+    });
+    found.check(!psc.anchors.is_empty(), "psc.anchors", || {
+        "required with psc.issuer; expected PEM files of the authorities of its certificates".into()
+    });
+    let is_known = !psc.client_secret.is_empty() || !empty(&psc.client_certificate);
+    found.check(psc.validation == Validation::Jwt || is_known, "psc.client_secret", || {
+        "required to ask about tokens (psc.validation); expected a file or \"credential:NAME\", or psc.client_certificate".into()
+    });
+}
+
+fn psc_bounds(config: &Config, found: &mut Found<'_, '_>) {
+    const SECOND: Duration = Duration::from_secs(1);
+    const MINUTE: Duration = Duration::from_secs(60);
+    const DAY: Duration = Duration::from_secs(86_400);
+    let psc = &config.psc;
+    let times = [
+        ("psc.clock_skew", psc.clock_skew, Duration::ZERO, 5 * MINUTE),
+        ("psc.connect_timeout", psc.connect_timeout, SECOND, MINUTE),
+        ("psc.timeout", psc.timeout, SECOND, MINUTE),
+        ("psc.deadline", psc.deadline, psc.timeout.max(SECOND), 5 * MINUTE),
+        ("psc.breaker_pause", psc.breaker_pause, SECOND, 10 * MINUTE),
+        // What is remembered is not asked again: how late a withdrawn token is noticed.
+        ("psc.cache", psc.cache, Duration::ZERO, 10 * MINUTE),
+        ("psc.cache_refused", psc.cache_refused, Duration::ZERO, MINUTE),
+        ("psc.refresh", psc.refresh, MINUTE, DAY),
+        ("psc.keys_pause", psc.keys_pause, SECOND, 10 * MINUTE),
+    ];
+    for (key, value, least, most) in times {
+        found.check((least..=most).contains(&value), key, || {
+            let [value, least, most] = [value, least, most].map(human::show_duration);
+            format!("{value}; expected {least} to {most}")
+        });
+    }
+    let counts = [
+        ("psc.retries", u64::from(psc.retries), 0, 5),
+        ("psc.at_once", psc.at_once as u64, 1, 10_000),
+        ("psc.breaker_failures", u64::from(psc.breaker_failures), 1, 1000),
+        ("psc.cache_entries", psc.cache_entries as u64, 1, 1_000_000),
+    ];
+    for (key, value, least, most) in counts {
+        found.check((least..=most).contains(&value), key, || format!("{value}; expected {least} to {most}"));
+    }
+    let (least, most) = (16 << 10, 4 << 20);
+    found.check((least..=most).contains(&psc.max_answer), "psc.max_answer", || {
+        let [value, least, most] = [psc.max_answer, least, most].map(human::show_size);
+        format!("{value}; expected {least} to {most}")
+    });
 }
 
 /// Whether two doors would ask for the same port of the same address. Port 0 is any free port: never the same.

@@ -133,9 +133,10 @@ pub(super) struct Running<'a> {
 
 /// What serves both operators.
 pub(super) struct Common {
-    issuer: String,
-    persons: Vec<Person>,
-    courriel: u16,
+    pub(super) issuer: String,
+    pub(super) persons: Vec<Person>,
+    /// The port of the relay of ordinary mail.
+    pub(super) courriel: u16,
 }
 
 impl Common {

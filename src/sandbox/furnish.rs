@@ -47,7 +47,7 @@ fn wanted(pki: &Pki, operator: &Operator, resident: &Resident) -> NewMailbox {
     let shared = matches!(resident.kind, "ORG" | "CAB");
     let grant = |r: &Resident| match r.holder {
         Holder::Person { person, .. } if r.special == Special::No && r.test == resident.test => {
-            Some(AccessGrant { person: person.to_owned(), name: r.holder.display(), ..AccessGrant::default() })
+            Some(AccessGrant { person: Some(person.to_owned()), name: r.holder.display(), ..AccessGrant::default() })
         }
         _ => None,
     };
@@ -55,9 +55,9 @@ fn wanted(pki: &Pki, operator: &Operator, resident: &Resident) -> NewMailbox {
     let residents = operator.residents.iter().filter_map(grant);
     let works_there = |guest: &Guest| operator.id == "a" && guest.opens(operator).contains(&address);
     let guests = cast::guests().into_iter().filter(works_there).map(|guest| AccessGrant {
-        person: guest.person.to_owned(),
+        person: Some(guest.person.to_owned()),
         name: guest.display(),
-        right: Some("send".to_owned()),
+        rights: ["read", "write", "send"].map(str::to_owned).into(),
         ..AccessGrant::default()
     });
     NewMailbox {

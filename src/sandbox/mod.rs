@@ -103,8 +103,8 @@ impl Sandbox {
         Courriel::open(&layout, courriel).await?.serve();
         connect.serve();
         let processes = tokio::try_join!(
-            Process::start(&layout, a, ports[0], (b, ports[1].smtp)),
-            Process::start(&layout, b, ports[1], (a, ports[0].smtp))
+            Process::start(&layout, a, ports[0], (b, ports[1].smtp), &common),
+            Process::start(&layout, b, ports[1], (a, ports[0].smtp), &common)
         )?;
         tokio::try_join!(furnish::furnish(&layout, &pki, a), furnish::furnish(&layout, &pki, b))?;
         tokio::try_join!(

@@ -5,8 +5,10 @@
 //! end, in whatever way, the pipe closes and the child stops; no signal has to be sent, and none can be missed.
 
 use super::cast::{self, Operator};
+use super::describe::Common;
 use super::layout::{Layout, write_whole};
 use super::ports::Ports;
+use super::psc::{SECRET, client_id};
 use super::{SandboxError, operator_error};
 use crate::store::MasterKey;
 use std::fs::{self, File};
@@ -38,16 +40,18 @@ pub(super) struct Process {
 
 impl Process {
     /// Writes the operator's files and starts its server; returns once it is ready. It reaches the `other` operator, whose
-    /// operators' door is on that port.
+    /// operators' door is on that port. Its notices go to the relay of ordinary mail on the port `courriel`.
     pub(super) async fn start(
         layout: &Layout,
         operator: &Operator,
         ports: Ports,
         (other, port): (&Operator, u16),
+        common: &Common,
     ) -> Result<Self, SandboxError> {
         let home = layout.path(operator.id);
         let config = home.join("caducee.toml");
-        write_whole(&config, configuration(operator, ports, (other, port)).as_bytes(), 0o600)?;
+        write_whole(&config, configuration(operator, ports, (other, port), common).as_bytes(), 0o600)?;
+        write_whole(&home.join("psc.secret"), SECRET.as_bytes(), 0o600)?;
         make_master_key(&home.join("master.key"))?;
         let notify = home.join("notify.sock");
         let _ = fs::remove_file(&notify);
@@ -171,11 +175,12 @@ fn make_master_key(path: &Path) -> Result<(), SandboxError> {
 }
 
 /// The operator's configuration. Paths are relative to the file, so the sandbox's directory may be moved while it rests.
-fn configuration(operator: &Operator, ports: Ports, (other, port): (&Operator, u16)) -> String {
+fn configuration(operator: &Operator, ports: Ports, (other, port): (&Operator, u16), common: &Common) -> String {
     let (id, name, signer) = (operator.id, operator.subject.cn, cast::LIST_SIGNER_CN);
     let citizens = cast::CITIZENS;
-    let other = other.domain;
-    let Ports { smtp, imap, imaps, metrics, submission, submissions, authcli_imap, authcli_submission, .. } = ports;
+    let (title, other) = (operator.name, other.domain);
+    let Ports { smtp, imap, imaps, metrics, submission, submissions, https, authcli_imap, authcli_submission } = ports;
+    let (client, Common { issuer, courriel, .. }) = (client_id(operator), common);
     format!(
         r#"# Written by `caducee sandbox` at every start: changes made here do not last.
 
@@ -219,6 +224,11 @@ listen = ["127.0.0.1:{submission}"]
 listen_tls = ["127.0.0.1:{submissions}"]
 max_connections_per_account = 1000
 
+[portal]
+listen = ["127.0.0.1:{https}"]
+url = "https://localhost:{https}"
+title = "{title}"
+
 [relay]
 # Nothing is asked of the DNS outside: nobody answers there, and mail for other domains waits.
 dns = ["127.0.0.1:9"]
@@ -230,6 +240,19 @@ domains = ["{citizens}"]
 [accounts]
 # The sandbox's passwords are printed for everybody: what makes guessing dear would only make the start slow.
 password_memory = "8 MiB"
+
+[psc]
+issuer = "{issuer}"
+client_id = "{client}"
+client_secret = "psc.secret"
+anchors = ["../pki/anchors.pem"]
+
+[notices]
+host = "127.0.0.1"
+port = {courriel}
+tls = "none"
+from = "ne-pas-repondre@courriel.example"
+contact = "assistance@courriel.example"
 
 [admin]
 socket = "admin.sock"
@@ -270,9 +293,11 @@ mod tests {
             authcli_imap: 10_144,
             authcli_submission: 10_588,
         };
+        let issuer = "https://localhost:10844/auth/realms/esante-wallet".into();
+        let common = Common { issuer, persons: Vec::new(), courriel: 10_825 };
         let [a, b] = cast::operators();
         for (operator, other) in [(&a, &b), (&b, &a)] {
-            let text = configuration(operator, ports, (other, 11_025));
+            let text = configuration(operator, ports, (other, 11_025), &common);
             let config = Config::parse(Path::new("caducee.toml"), &text).unwrap();
             assert!(config.smtp.listen.iter().chain(&config.imap.listen_tls).all(|a| a.ip().is_loopback()));
             assert!(config.relay.dns.iter().all(|a| a.ip().is_loopback()));

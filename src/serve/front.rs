@@ -29,6 +29,11 @@ impl Front {
         Front { name: name.into(), certificates, ways }
     }
 
+    /// The holders' page: no certificate is asked for, so that no browser asks its user for one.
+    pub fn portal() -> Front {
+        Front { name: "portal".into(), certificates: ClientCertificates::Never, ways: Vec::new() }
+    }
+
     /// Without the ways for which nothing is configured.
     #[must_use]
     pub fn with_tokens(mut self, are_judged: bool) -> Front {
@@ -49,7 +54,7 @@ impl Front {
                 LoginWay::Password => &[Mechanism::Plain, Mechanism::Login],
                 LoginWay::Certificate if shown => &[Mechanism::External],
                 LoginWay::Certificate => &[],
-                LoginWay::Token => &[],
+                LoginWay::Token => &[Mechanism::XOAuth2, Mechanism::OAuthBearer],
             }
         };
         self.ways.iter().flat_map(of).copied().collect()

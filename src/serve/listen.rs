@@ -119,13 +119,14 @@ fn listen_on(
 }
 
 /// The doors, their keys, and their addresses.
-pub fn doors(config: &Config) -> [(Door, &'static str, &[SocketAddr]); 5] {
+pub fn doors(config: &Config) -> [(Door, &'static str, &[SocketAddr]); 6] {
     [
         (Door::Smtp, "smtp.listen", &config.smtp.listen),
         (Door::Imap, "imap.listen", &config.imap.listen),
         (Door::Imaps, "imap.listen_tls", &config.imap.listen_tls),
         (Door::Submission, "submission.listen", &config.submission.listen),
         (Door::Submissions, "submission.listen_tls", &config.submission.listen_tls),
+        (Door::Portal, "portal.listen", &config.portal.listen),
     ]
 }
 
@@ -257,7 +258,7 @@ fn turn_away(shared: &Shared, door: Door, stream: &TcpStream, peer: SocketAddr, 
             format!("421 4.7.0 {} {why}, try again later\r\n", shared.config.load().server.name)
         }
         Door::Imap => format!("* BYE {why}, try again later\r\n"),
-        Door::Imaps | Door::Submissions => return,
+        Door::Imaps | Door::Submissions | Door::Portal => return,
     };
     let _ = stream.try_write(farewell.as_bytes());
 }

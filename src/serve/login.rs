@@ -2,10 +2,13 @@
 
 use std::net::IpAddr;
 
+use rustls::pki_types::CertificateDer;
+
 use super::tls::{CertificateProblem, PeerIdentity};
+use crate::accounts::psc::{PscError, PscHandle};
 use crate::accounts::{CertificateFacts, Login, LoginError, Registry};
 use crate::telemetry::{AccountLabel, Metrics};
-use crate::wire::sasl::Credentials;
+use crate::wire::sasl::{Credentials, Secret};
 
 /// Why somebody is not let in.
 #[derive(Debug, thiserror::Error)]
@@ -16,12 +19,22 @@ pub(super) enum Refused {
     /// The client certificate does not hold.
     #[error(transparent)]
     Certificate(#[from] CertificateProblem),
+    /// The access token is refused, or Pro Santé Connect cannot say now.
+    #[error(transparent)]
+    Token(#[from] PscError),
+    /// Pro Santé Connect is not configured.
+    #[error("access tokens open no mailbox here")]
+    NoTokens,
 }
 
 impl Refused {
     /// Whether trying the same again later can succeed.
     pub(super) fn is_temporary(&self) -> bool {
-        matches!(self, Refused::Login(error) if error.is_temporary())
+        match self {
+            Refused::Login(error) => error.is_temporary(),
+            Refused::Token(error) => matches!(error, PscError::Unavailable(_)),
+            Refused::Certificate(_) | Refused::NoTokens => false,
+        }
     }
 
     /// What the client is told; the whole reason is in the log.
@@ -38,20 +51,33 @@ pub(super) fn means(credentials: &Credentials) -> &'static str {
     match credentials {
         Credentials::Password { .. } => "password",
         Credentials::Certificate { .. } => "certificate",
+        Credentials::Token { .. } => "token",
     }
 }
 
-/// Verifies what a client at `peer` gave; counted, a refusal logged. `judge` judges the certificate chain that it showed: at
-/// each login, with the lists in force now, whatever the handshake was (resumption runs no verifier).
+/// Whom to ask.
+pub(super) struct Verifiers<'a> {
+    pub(super) registry: &'a Registry,
+    pub(super) psc: &'a PscHandle,
+    pub(super) metrics: &'a Metrics,
+}
+
+/// From where somebody logs in, and the certificate chain that they showed, leaf first: not judged yet.
+pub(super) struct Client<'a> {
+    pub(super) peer: IpAddr,
+    pub(super) chain: &'a [CertificateDer<'static>],
+}
+
+/// Verifies what a client gave; counted, a refusal logged. `judge` judges the certificate chain that it showed: at each login,
+/// with the lists in force now, whatever the handshake was (resumption runs no verifier).
 pub(super) async fn verify(
-    registry: &Registry,
-    metrics: &Metrics,
+    verifiers: Verifiers<'_>,
     credentials: Credentials,
-    peer: IpAddr,
+    client: Client<'_>,
     judge: impl FnOnce() -> Result<PeerIdentity, CertificateProblem>,
 ) -> Result<Login, Refused> {
-    let means = means(&credentials);
-    let verified = check(registry, credentials, peer, judge).await;
+    let (means, metrics) = (means(&credentials), verifiers.metrics);
+    let verified = check(verifiers, credentials, client, judge).await;
     let result = match &verified {
         Ok(_) => "ok",
         Err(refused) if refused.is_temporary() => "unavailable",
@@ -65,21 +91,42 @@ pub(super) async fn verify(
 }
 
 async fn check(
-    registry: &Registry,
+    verifiers: Verifiers<'_>,
     credentials: Credentials,
-    peer: IpAddr,
+    client: Client<'_>,
     judge: impl FnOnce() -> Result<PeerIdentity, CertificateProblem>,
 ) -> Result<Login, Refused> {
+    let registry = verifiers.registry;
     match credentials {
         Credentials::Password { authorisation, user, password } => {
             // A password that is no text is nobody's; the same work is done for it.
             let password = password.expose_str().unwrap_or_default();
-            Ok(registry.verify_password(&user, Some(&authorisation), password, peer).await?)
+            // With the certificate of an enrolled workstation, where one was shown and holds.
+            let device = if client.chain.is_empty() { None } else { judge().ok().map(facts) };
+            Ok(registry.verify_password(&user, Some(&authorisation), password, device.as_ref(), client.peer).await?)
         }
         Credentials::Certificate { authorisation } => {
-            let PeerIdentity { fingerprint, subject, .. } = judge()?;
-            let facts = CertificateFacts { fingerprint, subject };
-            Ok(registry.verify_external(&facts, Some(&authorisation)).await?)
+            let certificate = facts(judge()?);
+            Ok(registry.verify_external(&certificate, Some(&authorisation)).await?)
         }
+        Credentials::Token { user, token } => by_token(verifiers, &user, &token, client.chain).await,
     }
+}
+
+/// By an access token of Pro Santé Connect: its person must have the mailbox, or stand on its access list (MSSanté §6). A token
+/// that is bound to a certificate comes with it on this connection (RFC 8705 §3); that certificate need not be one that opens a
+/// mailbox by itself.
+async fn by_token(
+    verifiers: Verifiers<'_>,
+    user: &str,
+    token: &Secret,
+    chain: &[CertificateDer<'static>],
+) -> Result<Login, Refused> {
+    let psc = verifiers.psc.current().ok_or(Refused::NoTokens)?;
+    let person = psc.verify(token, chain.first().map(|leaf| leaf.as_ref())).await?;
+    Ok(verifiers.registry.open_for_person(&person.national_id, user)?)
+}
+
+fn facts(PeerIdentity { fingerprint, subject, .. }: PeerIdentity) -> CertificateFacts {
+    CertificateFacts { fingerprint, subject }
 }

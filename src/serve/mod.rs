@@ -2,6 +2,7 @@
 
 pub mod check;
 mod connection;
+mod devices;
 pub mod facts;
 pub mod front;
 pub mod health;
@@ -13,6 +14,8 @@ pub mod limits;
 pub mod listen;
 mod login;
 pub mod outbound;
+pub mod portal;
+pub mod psc;
 pub mod published;
 pub mod reload;
 pub mod runtime;
@@ -27,6 +30,6 @@ pub mod tls;
 mod watch;
 
 pub use connection::{Connection, ConnectionId, ConnectionIds};
-pub use secrets::{MasterKeyError, master_key_path, read_master_key};
+pub use secrets::{MasterKeyError, SecretError, master_key_path, read_master_key, read_secret};
 pub use shared::Shared;
 pub use shutdown::{Shutdown, ShutdownSwitch, shutdown};

@@ -6,6 +6,7 @@
 
 use super::facts::Facts;
 use super::jobs::{JobSettings, JobsRefreshed};
+use super::psc::{self, PscConfigError};
 use super::tls::{Material, TlsError};
 use super::{Shared, systemd};
 use crate::config::{Changes, Config, ConfigError, changes};
@@ -31,6 +32,9 @@ pub enum ReloadError {
     /// What the jobs need.
     #[error(transparent)]
     Jobs(#[from] SetupError),
+    /// What Pro Santé Connect needs.
+    #[error(transparent)]
+    Psc(#[from] PscConfigError),
     /// A task of the reload failed to run.
     #[error("the reload was interrupted")]
     Interrupted,
@@ -94,21 +98,24 @@ impl Shared {
     async fn read_and_swap(self: &Arc<Self>) -> Result<Reloaded, ReloadError> {
         let path = self.reloader.config_path.clone();
         let running = self.config.load_full();
+        let metrics = self.metrics.clone();
         let reading = tokio::task::spawn_blocking(move || {
             let written = Config::load(&path)?;
             let changes = changes(&running, &written);
             let config = written.keeping_start_keys_of(&running);
             let material = Material::read(&config.tls)?;
             let settings = JobSettings::read(&config)?;
-            Ok::<_, ReloadError>((config, changes, material, settings))
+            let psc = psc::client(&config.psc, &metrics)?;
+            Ok::<_, ReloadError>((config, changes, material, settings, psc))
         });
-        let (config, changes, material, settings) = reading.await.map_err(|_| ReloadError::Interrupted)??;
+        let (config, changes, material, settings, psc) = reading.await.map_err(|_| ReloadError::Interrupted)??;
         let (facts, grace) = (Facts::of(&material), config.tls.crl_grace);
         self.tls.replace_material(material)?;
         facts.note(&self.metrics);
         if let Some(level) = &self.reloader.level {
             level.set(&config.log.level)?;
         }
+        self.psc.replace(psc);
         self.config.store(Arc::new(config));
         self.jobs.configure(settings);
         let refreshed = tokio::time::timeout(REFRESH_WAIT, self.jobs.refresh()).await.ok();

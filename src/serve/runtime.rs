@@ -17,14 +17,21 @@ use super::http::socket::SocketError;
 use super::jobs::{JobSettings, Jobs};
 use super::limits::{Counts, DoorLimits};
 use super::listen::{ListenError, Listener, TaskToken, accept_loop};
+use super::portal::{self, Portal};
+use super::psc::{self, PscConfigError};
 use super::reload::Reloader;
-use super::secrets::{MasterKeyError, read_master_key};
+use super::secrets::{MasterKeyError, SecretError, read_master_key, read_secret};
 use super::shutdown::{ShutdownSwitch, shutdown};
 use super::tls::{Contexts, Material, TlsError};
-use super::{Shared, health, imap, inbound, listen, outbound, submission, sweep, systemd, watch};
-use crate::accounts::{AccountError, AccountOptions, HashingOptions, Registry};
+use super::{Shared, devices, health, imap, inbound, listen, outbound, submission, sweep, systemd, watch};
+use crate::accounts::devices::DeviceError;
+use crate::accounts::psc::PscHandle;
+use crate::accounts::{
+    AccountError, AccountOptions, DeviceOptions, FactorOptions, HashingOptions, Registry, ThrottleOptions,
+};
 use crate::config::sending::Route;
 use crate::config::{Config, ConfigError};
+use crate::jobs::notices::{NoticeJob, NoticeSetupError};
 use crate::jobs::trust::SetupError;
 use crate::mail::aftermath::absence;
 use crate::mail::queue::{QueueOptions, RouteTimes};
@@ -73,9 +80,21 @@ pub enum ServeError {
     /// Certificates, keys, anchors, CRLs.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// What Pro Santé Connect needs.
+    #[error(transparent)]
+    Psc(#[from] PscConfigError),
     /// What the jobs need.
     #[error(transparent)]
     Jobs(#[from] SetupError),
+    /// The relay of notices cannot be used.
+    #[error(transparent)]
+    Notices(#[from] NoticeSetupError),
+    /// Its password cannot be had.
+    #[error("notices.password: {0}")]
+    NoticePassword(#[from] SecretError),
+    /// There is no authority for devices' certificates.
+    #[error("the device authority cannot be opened: {0}")]
+    Devices(#[from] DeviceError),
     /// A domain cannot be the operator's and the citizens'.
     #[error("citizens.domains: '{0}' is one of the operator's own domains (caducee domain list)")]
     OwnCitizens(String),
@@ -177,6 +196,15 @@ async fn finish_erasures(shared: Arc<Shared>) {
     }
 }
 
+/// Reads once who may open what: before the doors, so that no login has to.
+async fn prepare_access(shared: &Shared) {
+    let registry = shared.registry.clone();
+    let prepared = tokio::task::spawn_blocking(move || registry.prepare_access()).await;
+    if let Ok(Err(error)) = prepared {
+        tracing::error!(%error, "the access lists are not read; they are at the first login that asks");
+    }
+}
+
 impl Server {
     async fn start(config: Config, reloader: Reloader) -> Result<Self, ServeError> {
         // Before anything slow, so that a signal during the start is not lost.
@@ -189,12 +217,13 @@ impl Server {
             let (config, metrics, trust) = (config.clone(), metrics.clone(), Arc::clone(&trust));
             move || Rooms::open(&config, &metrics, trust)
         };
-        let Rooms { store, mail, tls, jobs } = tokio::task::spawn_blocking(opening).await??;
+        let Rooms { store, mail, tls, psc, jobs, notices } = tokio::task::spawn_blocking(opening).await??;
         let listeners = listen::open(&config)?;
         let health = health_listeners(&config).await?;
         let admin = AdminDoor::open(&config)?;
         let shared = Arc::new(Shared {
             registry: Registry::new(mail.clone(), account_options(&config)),
+            psc,
             config: ArcSwap::from_pointee(config),
             trust,
             jobs,
@@ -208,13 +237,15 @@ impl Server {
             smtp_connections: DoorLimits::default(),
             imap_connections: DoorLimits::default(),
             submission_connections: DoorLimits::default(),
+            portal_connections: DoorLimits::default(),
             smtp_peers: Counts::default(),
-            imap_sessions: Counts::default(),
-            submission_sessions: Counts::default(),
         });
         citizens_are_no_domain_of_ours(&shared)?;
+        devices::start(&shared).await?;
+        start_notices(&shared, notices);
         first_refresh(&shared).await?;
         shared.jobs.start(&shared);
+        prepare_access(&shared).await;
         let (token, tasks) = mpsc::channel(1);
         open_doors(&shared, listeners, &token);
         tokio::spawn(admin.serve(Arc::clone(&shared), token.clone()));
@@ -223,6 +254,7 @@ impl Server {
         }
         tokio::spawn(watch::run(Arc::clone(&shared)));
         tokio::spawn(sweep::run(Arc::clone(&shared)));
+        tokio::spawn(sweep::sessions(Arc::clone(&shared)));
         tokio::spawn(finish_erasures(Arc::clone(&shared)));
         let queue = shared.mail.queue().clone();
         tokio::spawn(async move { queue.tend().await });
@@ -275,7 +307,8 @@ impl Server {
         if !drained {
             let (smtp, imap) = (self.shared.smtp_connections.open(), self.shared.imap_connections.open());
             let submission = self.shared.submission_connections.open();
-            warn!(smtp, imap, submission, "sessions still open at the end of server.drain are cut off");
+            let portal = self.shared.portal_connections.open();
+            warn!(smtp, imap, submission, portal, "sessions still open at the end of server.drain are cut off");
         }
         // They are short, and their correspondents would wait for another message to be told.
         drop(tokio::time::timeout(LAST_NOTICES, absence::idle(&self.shared.mail)).await);
@@ -297,7 +330,9 @@ struct Rooms {
     store: Store,
     mail: MailRoom,
     tls: Contexts,
+    psc: PscHandle,
     jobs: Jobs,
+    notices: Option<NoticeJob>,
 }
 
 impl Rooms {
@@ -308,13 +343,30 @@ impl Rooms {
         let jobs = Jobs::new(JobSettings::read(config)?, trust, metrics);
         let tls = Contexts::new(material, jobs.revocation(config.tls.crl_grace))?;
         facts.note(metrics);
+        let psc = PscHandle::new(psc::client(&config.psc, metrics)?);
+        let notices = open_notices(config, metrics)?;
         let master = read_master_key(&config.seal.master_key)?;
         let (store, opening) = Store::open(&config.store.path, &master, &store_options(config))?;
         info!(?opening, path = %config.store.path.display(), "store open");
         let store = store.counted_by(metrics);
         let mail = MailRoom::new(store.clone(), master, mail_limits(config))?;
         mail.queue().count_into(metrics);
-        Ok(Self { store, mail, tls, jobs })
+        Ok(Self { store, mail, tls, psc, jobs, notices })
+    }
+}
+
+fn open_notices(config: &Config, metrics: &Metrics) -> Result<Option<NoticeJob>, ServeError> {
+    let setting = Some(&config.notices.password).filter(|setting| !setting.is_empty());
+    let password = setting.map(|setting| read_secret("notices.password", setting)).transpose()?;
+    let password = password.as_ref().and_then(|password| password.expose_str());
+    Ok(NoticeJob::new(config, password, metrics.clone())?)
+}
+
+/// Starts the job that carries notices, where there is a relay for them.
+fn start_notices(shared: &Arc<Shared>, job: Option<NoticeJob>) {
+    if let (Some(job), Some(inbox)) = (job, shared.registry.take_notices()) {
+        let shutdown = shared.shutdown.clone();
+        tokio::spawn(async move { job.run(inbox, shutdown.begun()).await });
     }
 }
 
@@ -340,6 +392,8 @@ async fn first_refresh(shared: &Shared) -> Result<(), ServeError> {
 }
 
 fn open_doors(shared: &Arc<Shared>, listeners: Vec<Listener>, token: &TaskToken) {
+    let portal = Arc::new(Portal::new(shared));
+    tokio::spawn(Arc::clone(&portal).tend());
     for listener in listeners {
         info!(door = %listener.door, address = %listener.address, "listening");
         let (shared, token) = (Arc::clone(shared), token.clone());
@@ -348,6 +402,11 @@ fn open_doors(shared: &Arc<Shared>, listeners: Vec<Listener>, token: &TaskToken)
             Door::Imap | Door::Imaps => tokio::spawn(accept_loop(shared, listener, token, imap::serve)),
             Door::Submission | Door::Submissions => {
                 tokio::spawn(accept_loop(shared, listener, token, submission::serve))
+            }
+            Door::Portal => {
+                let portal = Arc::clone(&portal);
+                let serve = move |shared, connection| portal::serve(Arc::clone(&portal), shared, connection);
+                tokio::spawn(accept_loop(shared, listener, token, serve))
             }
         };
     }
@@ -368,10 +427,49 @@ fn account_options(config: &Config) -> AccountOptions {
     let settings = &config.accounts;
     let hashing = HashingOptions {
         memory: u32::try_from(settings.password_memory / 1024).unwrap_or(u32::MAX),
+        passes: settings.password_passes,
+        lanes: settings.password_lanes,
         at_once: settings.password_checks,
         ..HashingOptions::default()
     };
-    AccountOptions { hashing, ..AccountOptions::default() }
+    let throttle = ThrottleOptions {
+        a_minute: settings.password_tries,
+        free: settings.password_free_tries,
+        first_delay: settings.password_first_delay,
+        longest_delay: settings.password_longest_delay,
+        ..ThrottleOptions::default()
+    };
+    AccountOptions { hashing, throttle, devices: device_options(config), factors: factor_options(config) }
+}
+
+fn device_options(config: &Config) -> DeviceOptions {
+    let devices = &config.devices;
+    let named = Some(devices.authority_name.clone()).filter(|name| !name.is_empty());
+    DeviceOptions {
+        validity: whole_seconds(devices.validity),
+        most: devices.most,
+        grace: whole_seconds(devices.grace),
+        certificate_alone: devices.certificate_alone,
+        authority_name: named.unwrap_or_else(|| format!("Postes de travail de {}", config.server.name)),
+        authority_validity: whole_seconds(devices.authority_validity),
+    }
+}
+
+fn factor_options(config: &Config) -> FactorOptions {
+    let codes = &config.codes;
+    FactorOptions {
+        lifetime: whole_seconds(codes.lifetime),
+        tries: codes.tries,
+        digits: codes.digits,
+        by_mail: codes.by_mail,
+        by_mail_per_hour: codes.by_mail_per_hour,
+        recovery: codes.recovery,
+        issuer: config.server.name.clone(),
+    }
+}
+
+fn whole_seconds(time: Duration) -> i64 {
+    i64::try_from(time.as_secs()).unwrap_or(i64::MAX)
 }
 
 fn mail_limits(config: &Config) -> MailLimits {
@@ -390,7 +488,7 @@ fn mail_limits(config: &Config) -> MailLimits {
 }
 
 fn queue_options(config: &Config) -> QueueOptions {
-    let seconds = |time: Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+    let seconds = whole_seconds;
     let route = |route: &Route| RouteTimes {
         domains: route.domains.iter().map(|domain| domain.to_ascii_lowercase()).collect(),
         first_retry: route.first_retry.map(seconds),

@@ -8,11 +8,12 @@ use super::reload::Reloader;
 use super::shutdown::Shutdown;
 use super::tls::{self, CertificateProblem, Contexts, HandshakeRefusal, PeerIdentity};
 use crate::accounts::Registry;
+use crate::accounts::psc::PscHandle;
 use crate::config::Config;
 use crate::mail::MailRoom;
 use crate::mss::dn::NormalisedName;
 use crate::mss::trust::TrustHandle;
-use crate::store::{AccountId, Store};
+use crate::store::Store;
 use crate::telemetry::{Door, Metrics, TlsLabel};
 use arc_swap::ArcSwap;
 use rustls::pki_types::CertificateDer;
@@ -36,6 +37,8 @@ pub struct Shared {
     pub mail: MailRoom,
     /// Domains, mailboxes, credentials.
     pub registry: Registry,
+    /// Pro Santé Connect, where it is configured.
+    pub psc: PscHandle,
     /// The figures.
     pub metrics: Metrics,
     /// The TLS contexts in force.
@@ -52,12 +55,10 @@ pub struct Shared {
     pub imap_connections: DoorLimits,
     /// Connections of the doors of those who send.
     pub submission_connections: DoorLimits,
+    /// Connections of the holders' page.
+    pub portal_connections: DoorLimits,
     /// Connections of other operators, by certificate subject.
     pub smtp_peers: Counts<NormalisedName>,
-    /// IMAP sessions by mailbox.
-    pub imap_sessions: Counts<AccountId>,
-    /// Submission sessions by mailbox.
-    pub submission_sessions: Counts<AccountId>,
 }
 
 impl Shared {
@@ -74,6 +75,10 @@ impl Shared {
             Door::Submission | Door::Submissions => {
                 let submission = &config.submission;
                 (&self.submission_connections, submission.max_connections, submission.max_connections_per_address)
+            }
+            Door::Portal => {
+                let portal = &config.portal;
+                (&self.portal_connections, portal.max_connections, portal.max_connections_per_address)
             }
         }
     }

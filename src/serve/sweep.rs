@@ -1,4 +1,4 @@
-//! What is taken away when it has been kept long enough.
+//! What is taken away when its time is over.
 
 use super::Shared;
 use crate::mail::{now, trail};
@@ -9,6 +9,24 @@ use tracing::{error, info};
 /// The first sweep waits until the start is well over; the others come once a day.
 const FIRST: Duration = Duration::from_secs(600);
 const EVERY: Duration = Duration::from_secs(86_400);
+
+/// How often sessions are looked at whose grant or certificate ends with time.
+const SESSIONS: Duration = Duration::from_secs(60);
+
+/// Ends the sessions whose right has run out, until the server stops. What is taken away by somebody ends them at once.
+pub(super) async fn sessions(shared: Arc<Shared>) {
+    loop {
+        tokio::select! {
+            () = shared.shutdown.begun() => return,
+            () = tokio::time::sleep(SESSIONS) => {}
+        }
+        let registry = shared.registry.clone();
+        // Reads some records of each session: not for an async thread.
+        if let Err(error) = tokio::task::spawn_blocking(move || registry.review_sessions()).await {
+            error!(%error, "the sessions were not looked at");
+        }
+    }
+}
 
 /// Takes old events of the trail away, until the server stops.
 pub(super) async fn run(shared: Arc<Shared>) {

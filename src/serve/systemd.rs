@@ -25,7 +25,7 @@ pub enum PassedSocketError {
     /// It is for none of our doors.
     #[error(
         "passed socket {number} ({name}) on {address}: for no door; expected FileDescriptorName=smtp, imap, imaps, \
-         submission or submissions, or a port of a door's listen or listen_tls"
+         submission, submissions or portal, or a port of a door's listen or listen_tls"
     )]
     NoDoor {
         /// Its place, from 0.
@@ -66,11 +66,13 @@ fn door_of(name: &str, port: u16, config: &Config) -> Option<Door> {
         "imaps" => Some(Door::Imaps),
         "submission" => Some(Door::Submission),
         "submissions" => Some(Door::Submissions),
+        "portal" => Some(Door::Portal),
         _ if by_port(&config.smtp.listen) => Some(Door::Smtp),
         _ if by_port(&config.imap.listen) => Some(Door::Imap),
         _ if by_port(&config.imap.listen_tls) => Some(Door::Imaps),
         _ if by_port(&config.submission.listen) => Some(Door::Submission),
         _ if by_port(&config.submission.listen_tls) => Some(Door::Submissions),
+        _ if by_port(&config.portal.listen) => Some(Door::Portal),
         _ => None,
     }
 }

@@ -21,6 +21,8 @@ pub enum Door {
     Submission,
     /// Submission over TLS, on port 465.
     Submissions,
+    /// The holders' page, over HTTPS.
+    Portal,
 }
 
 impl Door {
@@ -32,6 +34,7 @@ impl Door {
             Door::Imaps => "imaps",
             Door::Submission => "submission",
             Door::Submissions => "submissions",
+            Door::Portal => "portal",
         }
     }
 }
@@ -89,10 +92,20 @@ pub struct AccountLabel {
     pub result: &'static str,
 }
 
-/// Labels of what recipients in the queue came to.
+/// Labels of what something came to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ResultLabel {
-    /// `relayed`, `deferred`, `failed`, `expired`, `bounced`.
+    /// Recipients in the queue: `relayed`, `deferred`, `failed`, `expired`, `bounced`. Access tokens: `ok`, `remembered`,
+    /// `refused`, `unavailable`. Requests to Pro Santé Connect: `ok`, or the trouble's name.
+    pub result: &'static str,
+}
+
+/// Labels of notices to holders.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct NoticeLabel {
+    /// The notice's stable name.
+    pub notice: &'static str,
+    /// `sent`, `deferred`, `given-up`.
     pub result: &'static str,
 }
 
@@ -111,6 +124,17 @@ impl Default for CommitLatency {
     fn default() -> Self {
         const BUCKETS: [f64; 14] =
             [0.0005, 0.001, 0.002, 0.004, 0.008, 0.015, 0.03, 0.06, 0.125, 0.25, 0.5, 1.0, 3.0, 10.0];
+        Self(Histogram::new(BUCKETS))
+    }
+}
+
+/// A histogram of requests to another server, in seconds: from ten milliseconds to half a minute.
+#[derive(Clone, Debug)]
+pub struct RequestDuration(pub Histogram);
+
+impl Default for RequestDuration {
+    fn default() -> Self {
+        const BUCKETS: [f64; 11] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
         Self(Histogram::new(BUCKETS))
     }
 }
@@ -160,6 +184,16 @@ pub struct Metrics {
     pub imap_idle: Gauge,
     /// Logins by means and result.
     pub logins: Family<AccountLabel, Counter>,
+    /// Access tokens of Pro Santé Connect, by what became of them.
+    pub psc_validations: Family<ResultLabel, Counter>,
+    /// Logins to the portal by Pro Santé Connect, by what became of them.
+    pub psc_logins: Family<ResultLabel, Counter>,
+    /// Requests to Pro Santé Connect, by result.
+    pub psc_requests: Family<ResultLabel, Counter>,
+    /// How long they take.
+    pub psc_request_duration: RequestDuration,
+    /// 1 while nothing is asked of Pro Santé Connect because it has failed too often.
+    pub psc_away: Gauge,
     /// What tries at recipients of other operators came to, by result.
     pub queue_results: Family<ResultLabel, Counter>,
     /// Consignments in the queue (a message's recipients in one domain).
@@ -186,6 +220,8 @@ pub struct Metrics {
     pub certificate_expiry: Family<Labelled, Gauge>,
     /// Sessions opened with other operators' servers, by result (`ok`, `refused`, or the trouble's name).
     pub relay_sessions: Family<RuleLabel, Counter>,
+    /// Notices to holders' unsecured addresses, by what they tell and what the tries came to.
+    pub notices: Family<NoticeLabel, Counter>,
     /// Reloads of configuration and certificates, by result (`ok`, `failed`).
     pub reloads: Family<RuleLabel, Counter>,
 }
@@ -199,6 +235,7 @@ impl Metrics {
         root.register_collector(Box::new(ProcessCollector));
         let all = root.sub_registry_with_prefix("caducee");
         self.register_doors(all);
+        self.register_psc(all);
         self.register_mail(all);
         self.register_queue(all);
         self.register_trust(all);
@@ -215,6 +252,18 @@ impl Metrics {
         all.register("imap_sessions", "IMAP sessions after login", self.imap_sessions.clone());
         all.register("imap_idle", "IMAP sessions in IDLE", self.imap_idle.clone());
         all.register("reloads", "Reloads by result", self.reloads.clone());
+        all.register("notices", "Tries at notices to holders by result", self.notices.clone());
+    }
+
+    fn register_psc(&self, all: &mut Registry) {
+        let validations = self.psc_validations.clone();
+        all.register("psc_validations", "Access tokens of Pro Santé Connect by what became of them", validations);
+        let logins = self.psc_logins.clone();
+        all.register("psc_logins", "Logins to the portal by Pro Santé Connect by what became of them", logins);
+        all.register("psc_requests", "Requests to Pro Santé Connect by result", self.psc_requests.clone());
+        let duration = self.psc_request_duration.0.clone();
+        all.register_with_unit("psc_request_duration", "Requests to Pro Santé Connect", Unit::Seconds, duration);
+        all.register("psc_away", "1 while nothing is asked of Pro Santé Connect", self.psc_away.clone());
     }
 
     fn register_mail(&self, all: &mut Registry) {

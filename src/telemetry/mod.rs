@@ -10,6 +10,6 @@ mod metrics;
 mod process;
 
 pub use metrics::{
-    AccountLabel, CommitLatency, Door, DoorLabel, Labelled, Metrics, ReasonLabel, ResultLabel, RuleLabel, TlsLabel,
-    render,
+    AccountLabel, CommitLatency, Door, DoorLabel, Labelled, Metrics, NoticeLabel, ReasonLabel, ResultLabel, RuleLabel,
+    TlsLabel, render,
 };

@@ -1,7 +1,9 @@
 //! SASL mechanisms, the server's side (RFC 4422), for IMAP and submission alike: base64 in, credentials out. Pure.
 //!
-//! PLAIN (RFC 4616), LOGIN (draft-murchison-sasl-login) and EXTERNAL (RFC 4422 appendix A). A mechanism that takes more
-//! steps, as XOAUTH2 and OAUTHBEARER with their error challenge, is another arm of [`Exchange`].
+//! PLAIN (RFC 4616), LOGIN (draft-murchison-sasl-login), EXTERNAL (RFC 4422 appendix A); OAUTHBEARER (RFC 7628) and
+//! XOAUTH2, whose refusals take a step more ([`Exchange::refusal`]).
+
+mod bearer;
 
 use std::fmt;
 
@@ -45,14 +47,20 @@ pub enum Mechanism {
     Login,
     /// By the TLS client certificate.
     External,
+    /// A bearer token, in the form that most programs speak.
+    XOAuth2,
+    /// RFC 7628: a bearer token.
+    OAuthBearer,
 }
 
 impl Mechanism {
+    /// Every mechanism.
+    pub const ALL: [Mechanism; 5] =
+        [Mechanism::Plain, Mechanism::Login, Mechanism::External, Mechanism::XOAuth2, Mechanism::OAuthBearer];
+
     /// By its registered name, in any case.
     pub fn by_name(name: &str) -> Option<Mechanism> {
-        [Mechanism::Plain, Mechanism::Login, Mechanism::External]
-            .into_iter()
-            .find(|mechanism| mechanism.name().eq_ignore_ascii_case(name))
+        Mechanism::ALL.into_iter().find(|mechanism| mechanism.name().eq_ignore_ascii_case(name))
     }
 
     /// Its registered name.
@@ -61,7 +69,14 @@ impl Mechanism {
             Mechanism::Plain => "PLAIN",
             Mechanism::Login => "LOGIN",
             Mechanism::External => "EXTERNAL",
+            Mechanism::XOAuth2 => "XOAUTH2",
+            Mechanism::OAuthBearer => "OAUTHBEARER",
         }
+    }
+
+    /// Whether it carries a bearer token.
+    pub fn takes_token(self) -> bool {
+        matches!(self, Mechanism::XOAuth2 | Mechanism::OAuthBearer)
     }
 }
 
@@ -81,6 +96,13 @@ pub enum Credentials {
     Certificate {
         /// Whose mailbox is asked for; empty: what the certificate opens.
         authorisation: String,
+    },
+    /// A bearer token (OAuth 2.0).
+    Token {
+        /// Whose mailbox is asked for; empty: the one that the token's person has.
+        user: String,
+        /// The token; empty where the client sent none, to hear what is needed.
+        token: Secret,
     },
 }
 
@@ -139,13 +161,26 @@ impl Exchange {
         match (self.mechanism, &self.user) {
             (Mechanism::Login, None) => Step::Challenge(BASE64_STANDARD.encode("Username:")),
             (Mechanism::Login, Some(_)) => Step::Challenge(BASE64_STANDARD.encode("Password:")),
-            (Mechanism::Plain | Mechanism::External, _) => Step::Challenge(String::new()),
+            _ => Step::Challenge(String::new()),
+        }
+    }
+
+    /// What a client whose credentials are refused for good is told before it: a challenge, already in base64, to which it
+    /// answers a line that says nothing (empty by XOAUTH2, ^A by RFC 7628 §3.2.3; whatever it is, the refusal follows).
+    /// `None`: the refusal comes at once.
+    pub fn refusal(&self) -> Option<String> {
+        match self.mechanism {
+            Mechanism::XOAuth2 => Some(BASE64_STANDARD.encode(bearer::XOAUTH2_REFUSAL)),
+            Mechanism::OAuthBearer => Some(BASE64_STANDARD.encode(bearer::OAUTHBEARER_REFUSAL)),
+            Mechanism::Plain | Mechanism::Login | Mechanism::External => None,
         }
     }
 
     fn take(&mut self, message: Vec<u8>) -> Result<Step, SaslError> {
         match self.mechanism {
             Mechanism::Plain => plain(&Zeroizing::new(message)).map(Step::Done),
+            Mechanism::XOAuth2 => bearer::xoauth2(&Zeroizing::new(message)).map(Step::Done),
+            Mechanism::OAuthBearer => bearer::oauthbearer(&Zeroizing::new(message)).map(Step::Done),
             Mechanism::External => {
                 let authorisation = utf8(&message)?;
                 Ok(Step::Done(Credentials::Certificate { authorisation }))

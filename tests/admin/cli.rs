@@ -48,7 +48,7 @@ async fn a_mailbox_from_beginning_to_end() {
     let created = server.caducee(CREATE).await.expect(0);
     assert_eq!(created.stdout, format!("{ADDRESS} created (PER, id 1).\n"));
     let shown = server.caducee(&["mailbox", "show", ADDRESS]).await.expect(0).stdout;
-    for expected in ["Dr Camille Fontanel", "899700000001", "0 B of 2.0 GiB", "not allowed"] {
+    for expected in ["Dr Camille Fontanel", "899700000001", "0 B of 2.0 GiB", "none set"] {
         assert!(shown.contains(expected), "{expected} in {shown}");
     }
     let set =
@@ -93,17 +93,17 @@ async fn lists_are_whole_whatever_the_pages() {
 #[tokio::test]
 async fn passwords_come_from_standard_input_or_are_made_and_shown_once() {
     let server = Server::start().await;
-    let created = server.caducee(&[CREATE, &["--generate-password"]].concat()).await.expect(0);
+    let created = server.caducee(&[CREATE, &["--allow-password", "--generate-password"]].concat()).await.expect(0);
     let password = created.stdout.lines().find_map(|line| line.strip_prefix("Password: ")).unwrap();
     assert_eq!(password.len(), 23);
     let set =
         server.caducee_with(&["mailbox", "password", ADDRESS, "--password-stdin"], "une phrase assez longue\n").await;
     assert_eq!(set.expect(0).stdout, "Password set.\n");
     let peer = std::net::IpAddr::from([127, 0, 0, 1]);
-    server.registry.verify_password(ADDRESS, None, "une phrase assez longue", peer).await.unwrap();
+    server.registry.verify_password(ADDRESS, None, "une phrase assez longue", None, peer).await.unwrap();
     let made =
         server.caducee(&["mailbox", "password", ADDRESS, "--generate-password", "--json"]).await.expect(0).json();
-    server.registry.verify_password(ADDRESS, None, made["password"].as_str().unwrap(), peer).await.unwrap();
+    server.registry.verify_password(ADDRESS, None, made["password"].as_str().unwrap(), None, peer).await.unwrap();
     let weak = server.caducee_with(&["mailbox", "password", ADDRESS, "--password-stdin"], "court\n").await.expect(1);
     assert!(weak.stderr.contains("password-too-weak"), "{}", weak.stderr);
     let none = server.caducee(&["mailbox", "password", ADDRESS]).await.expect(1);

@@ -16,7 +16,7 @@ fn org(local: &str) -> Value {
         "address": format!("{local}@aura.mssante.example"),
         "kind": "org",
         "holder": { "structure_id": "1010000024", "label": "Secrétariat de cardiologie", "entity": "CH exemple" },
-        "access_list": [{ "person": "899700000001", "name": "Dr Camille Fontanel", "right": "send" }],
+        "access_list": [{ "person": "899700000001", "name": "Dr Camille Fontanel", "rights": ["send", "write"] }],
     })
 }
 
@@ -37,7 +37,7 @@ async fn each_kind_is_created_and_shown_as_it_was_asked_for() {
         .unwrap();
     assert_eq!((&created["kind"], &created["state"]), (&json!("ORG"), &json!("open")));
     assert_eq!((&created["quota"], &created["red_list"]), (&json!(5_000_000), &json!(true)));
-    assert_eq!(created["access_list"][0]["right"], "send");
+    assert_eq!(created["access_list"][0]["rights"], json!(["read", "write", "send"]), "who may write may read");
     assert_eq!(created["holder"]["label"], "Secrétariat de cardiologie");
     assert!(created.get("password").is_none());
     assert_eq!(
@@ -71,11 +71,22 @@ async fn what_cannot_be_a_mailbox_is_refused_with_rule_and_field() {
         (json!({ "kind": "VIP" }), 422, "bad-field", "kind"),
         (json!({ "holder": {} }), 422, "holder-incomplete", "holder"),
         (json!({ "holder": { "last_name": "X", "national_id": "12345" } }), 422, "bad-field", "holder.national_id"),
-        (json!({ "access_list": [{ "person": "899700000002" }] }), 422, "bad-field", "access_list"),
-        (json!({ "access_list": [{ "person": "1", "right": "all" }] }), 422, "bad-field", "access_list[0].right"),
+        (json!({ "access_list": [{ "person": "1", "rights": ["all"] }] }), 422, "bad-field", "access_list[0].rights"),
+        (json!({ "access_list": [{ "name": "x" }] }), 422, "bad-field", "access_list[0].person"),
+        (
+            json!({ "access_list": [{ "person": "1", "mailbox": "a@b.example" }] }),
+            422,
+            "bad-field",
+            "access_list[0].person",
+        ),
+        (
+            json!({ "access_list": [{ "mailbox": "nobody@aura.mssante.example" }] }),
+            404,
+            "no-such-mailbox",
+            "access_list[0].mailbox",
+        ),
         (json!({ "notification_address": "nobody" }), 422, "bad-field", "notification_address"),
         (json!({ "quota": -1 }), 422, "bad-field", "quota"),
-        (json!({ "password": "generate" }), 409, "password-not-allowed", "password"),
         (json!({ "allow_password": true, "password": { "set": "court" } }), 422, "password-too-weak", "password"),
         (json!({ "colour": "red" }), 422, "bad-field", "colour"),
     ] {
@@ -203,7 +214,7 @@ async fn passwords_are_generated_set_and_removed() {
     let body = with(per("camille"), json!({ "allow_password": true, "password": "generate" }));
     let created = server.post("/v1/mailboxes", body).await.unwrap();
     let address = created["address"].as_str().unwrap();
-    let opens = async |password: &str| server.registry.verify_password(address, None, password, PEER).await;
+    let opens = async |password: &str| server.registry.verify_password(address, None, password, None, PEER).await;
     let generated = created["password"].as_str().unwrap();
     opens(generated).await.unwrap();
     assert!(server.get(&format!("/v1/mailboxes/{address}")).await.unwrap().get("password").is_none(), "shown once");
@@ -220,9 +231,10 @@ async fn passwords_are_generated_set_and_removed() {
     assert_eq!(server.get(&format!("/v1/mailboxes/{address}")).await.unwrap()["has_password"], false);
 
     let strong = server.mailbox("strong").await;
-    let problem =
-        server.send(Method::PUT, &format!("/v1/mailboxes/{strong}/password"), json!({ "password": "generate" })).await;
-    assert_eq!(problem.unwrap_err().rule, "password-not-allowed");
+    let way = format!("/v1/mailboxes/{strong}/password");
+    let set = server.send(Method::PUT, &way, json!({ "password": "generate" })).await.unwrap();
+    let alone = server.registry.verify_password(&strong, None, set["password"].as_str().unwrap(), None, PEER).await;
+    assert!(matches!(alone, Err(LoginError::Refused)), "it goes with a workstation's certificate: {alone:?}");
 }
 
 #[tokio::test]

@@ -5,8 +5,10 @@
     reason = "helpers of tests fail the test, and are not called often"
 )]
 
+mod access;
 mod cli;
 mod connection;
+mod devices;
 mod domains;
 mod follow;
 mod handling;

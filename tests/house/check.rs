@@ -191,3 +191,46 @@ fn the_running_servers_own_ports_are_not_taken_by_another() {
     assert_eq!(code, Some(0), "{answer:#}");
     assert_eq!(lines(&answer, "notes").iter().filter(|note| note.contains("is in use")).count(), 4, "{answer:#}");
 }
+
+#[test]
+fn what_pro_sante_connect_is_asked_with_is_looked_at() {
+    let with = |site: &Site, lines: &str| {
+        site.configure(|text| {
+            let section = "[psc]\nissuer = \"https://auth.example/realms/wallet\"\nclient_id = \"caducee\"";
+            format!("{text}\n{section}\nanchors = [\"anchors.pem\"]\n{lines}\n")
+        });
+    };
+    let site = good_site();
+    with(&site, "client_secret = \"credential:psc\"");
+    let (answer, code) = check(&site);
+    assert_eq!((lines(&answer, "problems"), code), (Vec::new(), Some(0)));
+    assert!(
+        lines(&answer, "notes")[0].starts_with("psc.client_secret: credential:psc is given by systemd"),
+        "{answer:#}"
+    );
+
+    wrong(|site| with(site, "client_secret = \"absent\""), &["psc.client_secret: "]);
+    wrong(
+        |site| {
+            site.pki.write("psc.secret", "two\nlines\n");
+            with(site, "client_secret = \"psc.secret\"");
+        },
+        &["expected one line of text"],
+    );
+    wrong(
+        |site| {
+            site.pki.write("psc.secret", "a secret\n");
+            fs::set_permissions(site.pki.path("psc.secret"), Permissions::from_mode(0o644)).expect("permissions");
+            with(site, "client_secret = \"psc.secret\"");
+        },
+        &["psc.client_secret: "],
+    );
+    wrong(
+        |site| {
+            let other = site.pki.leaf(&Leaf::good("autre", 2));
+            fs::set_permissions(&other.key, Permissions::from_mode(0o600)).expect("permissions");
+            with(site, "client_certificate = \"serveur.pem\"\nclient_key = \"autre.key\"");
+        },
+        &["psc.client_key: "],
+    );
+}

@@ -336,6 +336,48 @@ fn mail_is_tried_before_it_is_given_up_or_the_file_is_refused() {
     parse(&changed(&[("routes = []", routes)])).expect("a route of short times");
 }
 
+/// The example file with Pro Santé Connect on, and these lines of its section changed.
+fn with_psc(changes: &[(&str, &str)]) -> Result<Config, Vec<Problem>> {
+    let on = [
+        ("issuer = \"\"", "issuer = \"https://auth.example/realms/wallet\""),
+        ("client_id = \"\"", "client_id = \"caducee\""),
+        ("client_secret = \"\"", "client_secret = \"credential:psc\""),
+    ];
+    let kept = on.iter().filter(|(old, _)| !changes.iter().any(|(changed, _)| changed == old));
+    parse(&changed(&kept.chain(changes).copied().collect::<Vec<_>>()))
+}
+
+#[test]
+fn pro_sante_connect_has_an_address_a_client_and_a_way_to_say_who_it_is() {
+    with_psc(&[]).expect("all that is needed");
+    with_psc(&[
+        ("client_secret = \"\"", "client_secret = \"\""),
+        ("validation = \"introspection\"", "validation = \"jwt\""),
+    ])
+    .expect("signatures need no secret");
+    for (old, new, key, says) in [
+        ("issuer = \"\"", "issuer = \"http://auth.example\"", "psc.issuer", "expected an https:// address"),
+        ("issuer = \"\"", "issuer = \"https://auth.example/?a\"", "psc.issuer", "expected an https:// address"),
+        ("client_id = \"\"", "client_id = \"\"", "psc.client_id", "required with psc.issuer"),
+        ("client_secret = \"\"", "client_secret = \"\"", "psc.client_secret", "required to ask about tokens"),
+        (
+            "anchors = [\"/etc/ssl/certs/ca-certificates.crt\"]",
+            "anchors = []",
+            "psc.anchors",
+            "required with psc.issuer",
+        ),
+        ("timeout = \"8s\"", "timeout = \"30s\"", "psc.deadline", "25s; expected 30s to 5m"),
+        ("clock_skew = \"30s\"", "clock_skew = \"10m\"", "psc.clock_skew", "10m; expected 0s to 5m"),
+        ("at_once = 100", "at_once = 0", "psc.at_once", "0; expected 1 to 10000"),
+        ("max_answer = \"256 KiB\"", "max_answer = \"1 KiB\"", "psc.max_answer", "1 KiB; expected 16 KiB to 4 MiB"),
+        ("validation = \"introspection\"", "validation = \"none\"", "psc.validation", "unknown variant"),
+    ] {
+        let found = with_psc(&[(old, new)]).expect_err(new);
+        let is_told = |problem: &Problem| problem.key == key && problem.message.contains(says);
+        assert!(found.iter().any(is_told), "{new}: {found:#?}");
+    }
+}
+
 #[test]
 fn a_citizens_domain_is_a_domain() {
     contradiction(

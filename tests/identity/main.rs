@@ -7,7 +7,10 @@
 mod support;
 
 mod courriel;
+mod devices;
 mod dns;
 mod fronts;
 mod look_alike;
+mod portal;
 mod psc;
+mod tokens;

@@ -4,13 +4,13 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use caducee::accounts::psc::PscHandle;
 use caducee::accounts::{AccountOptions, HashingOptions, NewMailbox, Registry};
 use caducee::config::Config;
 use caducee::mail::{Delivery, MailLimits, MailRoom, deliver};
 use caducee::mss::{Address, Domain, Kind};
 use caducee::serve::front::Front;
 use caducee::serve::imap::{Accepting, ClientTls, Options, Security, Services, Session, Transport};
-use caducee::serve::limits::Counts;
 use caducee::serve::tls::{CertificateProblem, PeerIdentity};
 use caducee::serve::{Shutdown, ShutdownSwitch, shutdown};
 use caducee::store::{AccountId, Holder, MasterKey, Store};
@@ -39,10 +39,10 @@ impl ClientTls for PretendedTls {
 pub struct Server {
     pub room: MailRoom,
     pub registry: Registry,
+    pub psc: PscHandle,
     pub account: AccountId,
     pub switch: ShutdownSwitch,
     shutdown: Shutdown,
-    sessions: Counts<AccountId>,
     pub options: Options,
 }
 
@@ -58,8 +58,8 @@ impl Server {
         let (switch, shutdown) = shutdown();
         let mut options = Options::of(&Config::default());
         options.max_message = 4 << 20;
-        let sessions = Counts::default();
-        let mut server = Server { room, registry, account: AccountId(0), switch, shutdown, sessions, options };
+        let psc = PscHandle::default();
+        let mut server = Server { room, registry, psc, account: AccountId(0), switch, shutdown, options };
         server.account = server.mailbox(MAILBOX).await;
         server
     }
@@ -96,10 +96,10 @@ impl Server {
             front: Front::default(),
             room: self.room.clone(),
             registry: self.registry.clone(),
+            psc: self.psc.clone(),
             tls: Arc::new(PretendedTls),
             metrics: caducee::telemetry::Metrics::default(),
             shutdown: self.shutdown.clone(),
-            sessions: self.sessions.clone(),
             options: self.options.clone(),
         });
         let security = Security { tls, chain: Vec::new() };

@@ -12,6 +12,7 @@ mod login;
 mod messages;
 mod names;
 mod sasl;
+mod sessions;
 mod several;
 #[path = "../support/mod.rs"]
 mod support;

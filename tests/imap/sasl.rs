@@ -43,6 +43,26 @@ fn external_takes_an_empty_or_a_named_mailbox() {
 }
 
 #[test]
+fn bearer_tokens_come_with_and_without_an_initial_response() {
+    use base64::Engine as _;
+    let encode = |text: &str| base64::prelude::BASE64_STANDARD.encode(text).into_bytes();
+    let wanted = Step::Done(Credentials::Token { user: "a@b".into(), token: Secret::new("x.y.z") });
+    for (mechanism, message) in [
+        (Mechanism::XOAuth2, "user=a@b\x01auth=Bearer x.y.z\x01\x01"),
+        (Mechanism::OAuthBearer, "n,a=a@b,\x01auth=Bearer x.y.z\x01\x01"),
+    ] {
+        let (exchange, step) = Exchange::begin(mechanism, Some(&encode(message))).unwrap();
+        assert_eq!(step, wanted);
+        assert!(exchange.refusal().is_some());
+        let (mut exchange, step) = Exchange::begin(mechanism, None).unwrap();
+        assert_eq!(step, Step::Challenge(String::new()));
+        assert_eq!(exchange.response(&encode(message)), Ok(wanted.clone()));
+        assert_eq!(Exchange::begin(mechanism, Some(b"=")).unwrap_err(), SaslError::Malformed);
+    }
+    assert_eq!(Exchange::begin(Mechanism::Plain, None).unwrap().0.refusal(), None);
+}
+
+#[test]
 fn bad_responses_are_told_apart() {
     let first = |line: &[u8]| Exchange::begin(Mechanism::Plain, Some(line)).unwrap_err();
     assert_eq!(first(b"*"), SaslError::Cancelled);
@@ -61,7 +81,26 @@ fn secrets_do_not_show_themselves() {
     assert!(shown.contains("[redacted]") && !shown.contains("sesame"), "{shown}");
 }
 
+/// A name as RFC 5801 §4 writes it.
+fn saslname(name: &str) -> String {
+    name.replace('=', "=3D").replace(',', "=2C")
+}
+
 proptest! {
+    #[test]
+    fn what_a_client_puts_together_is_read_as_it_was(
+        user in "[^\\x00-\\x1f]{0,40}", token in "[A-Za-z0-9._~+/-]{1,80}={0,2}", port in 1_u16..
+    ) {
+        use base64::Engine as _;
+        let encode = |text: String| base64::prelude::BASE64_STANDARD.encode(text).into_bytes();
+        let name = if user.is_empty() { String::new() } else { format!("a={}", saslname(&user)) };
+        let wanted = Step::Done(Credentials::Token { user: user.clone(), token: Secret::new(token.as_bytes()) });
+        let bearer = format!("n,{name},\x01host=h\x01port={port}\x01auth=Bearer {token}\x01\x01");
+        prop_assert_eq!(Exchange::begin(Mechanism::OAuthBearer, Some(&encode(bearer))).unwrap().1, wanted.clone());
+        let google = format!("user={user}\x01auth=Bearer {token}\x01\x01");
+        prop_assert_eq!(Exchange::begin(Mechanism::XOAuth2, Some(&encode(google))).unwrap().1, wanted);
+    }
+
     #[test]
     fn no_response_panics(input in proptest::collection::vec(any::<u8>(), 0..200)) {
         check::check(&input);

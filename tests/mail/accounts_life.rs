@@ -1,9 +1,9 @@
 //! Accounts from creation to closing (MSSanté §4, §5).
 
-use caducee::accounts::{AccountChange, AccountError, ListFilter, NewMailbox};
+use caducee::accounts::{AccountChange, AccountError, Grantee, ListFilter, NewMailbox};
 use caducee::mail::{DeliverError, Delivery, MailError, Update, deliver};
 use caducee::mss::{Kind, MailboxState};
-use caducee::store::{AccessGrant, AccountId, Body, Change, Content, Folder, Holder, Message, MessageKey};
+use caducee::store::{AccessGrant, AccessRight, AccountId, Body, Change, Content, Folder, Holder, Message, MessageKey};
 
 use crate::on_both_engines;
 use crate::support::{House, address, domain, message, new_mailbox, professional, structure};
@@ -153,15 +153,27 @@ async fn data_change_within_the_rules() {
     assert!(matches!(house.registry.set(lea, &bad).await, Err(AccountError::Rule(_))));
     assert!(matches!(house.registry.set(AccountId(999), &change).await, Err(AccountError::NoAccount)));
 
-    let grant = AccessGrant { person: "899700000002".into(), ..AccessGrant::default() };
+    let grant =
+        AccessGrant { person: "899700000002".into(), rights: vec![AccessRight::Read], ..AccessGrant::default() };
+    let app = house.create(NewMailbox::new(address("logiciel"), Kind::App, structure())).await.id;
     assert!(
-        matches!(house.registry.grant(lea, grant.clone()).await, Err(AccountError::Rule(_))),
-        "PER is one person's"
+        matches!(house.registry.grant(app, grant.clone()).await, Err(AccountError::Rule(_))),
+        "APP is opened by software"
     );
+    assert_eq!(house.registry.grant(lea, grant.clone()).await.unwrap().data.access_list.len(), 1, "a secretary");
+    for mailbox in [lea, app, AccountId(999)] {
+        let grant = AccessGrant { mailbox: Some(mailbox), person: String::new(), ..grant.clone() };
+        let refused = house.registry.grant(lea, grant).await;
+        assert!(matches!(refused, Err(AccountError::BadGrant(_))), "{mailbox}: {refused:?}");
+    }
+    let nothing = AccessGrant { rights: Vec::new(), ..grant.clone() };
+    assert!(matches!(house.registry.grant(lea, nothing).await, Err(AccountError::BadGrant(_))));
     let org = house.create(NewMailbox::new(address("service"), Kind::Org, structure())).await.id;
     house.registry.grant(org, grant.clone()).await.unwrap();
     assert_eq!(house.registry.grant(org, grant).await.unwrap().data.access_list.len(), 1);
-    assert!(house.registry.take_grant(org, "899700000002").await.unwrap().data.access_list.is_empty());
+    let grantee = Grantee::Person("899700000002".into());
+    assert!(house.registry.take_grant(org, &grantee).await.unwrap().data.access_list.is_empty());
+    assert!(matches!(house.registry.take_grant(org, &grantee).await, Err(AccountError::NoGrant)));
 }
 
 #[tokio::test]

@@ -3,10 +3,13 @@
 #![allow(clippy::unwrap_used, unreachable_pub, reason = "a test fails by panicking, and is nobody's library")]
 
 mod absence;
+mod access;
 mod accounts_life;
 mod concurrency;
 mod conversations;
 mod copy_and_move;
+mod devices;
+mod factors;
 mod flags;
 mod folders;
 mod forwarding;

@@ -41,13 +41,21 @@ fn encoded(text: &str) -> String {
     BASE64_STANDARD.encode(text)
 }
 
+fn xoauth2(user: &str) -> String {
+    encoded(&format!("user={user}\x01auth=Bearer secret\x01\x01"))
+}
+
+fn oauthbearer(user: &str) -> String {
+    encoded(&format!("n,a={user},\x01host=mx.example\x01port=587\x01auth=Bearer secret\x01\x01"))
+}
+
 #[test]
 fn what_is_offered_is_what_can_be_used_now() {
     let transcript = behind_tls(&format!("{}EHLO a\r\n", plain("anne", "secret")));
     let greetings: Vec<&str> = transcript.replies.split("250-mx.example\r\n").skip(1).collect();
     let [before_tls, before_login, inside] = greetings[..] else { panic!("{}", transcript.replies) };
     assert!(before_tls.contains("250-STARTTLS\r\n") && !before_tls.contains("AUTH"), "{before_tls}");
-    assert!(before_login.contains("250-AUTH PLAIN LOGIN EXTERNAL\r\n"), "{before_login}");
+    assert!(before_login.contains("250-AUTH PLAIN LOGIN EXTERNAL XOAUTH2 OAUTHBEARER\r\n"), "{before_login}");
     assert!(!before_login.contains("STARTTLS"), "{before_login}");
     assert!(!inside.contains("AUTH"), "{inside}");
     for greeting in greetings {
@@ -68,6 +76,10 @@ fn the_ways_to_log_in() {
         ("AUTH EXTERNAL =\r\n".to_owned(), vec!["235 2.7.0"]),
         ("AUTH EXTERNAL\r\n\r\n".to_owned(), vec!["334", "235 2.7.0"]),
         (format!("AUTH EXTERNAL {user}\r\n"), vec!["235 2.7.0"]),
+        (format!("AUTH XOAUTH2 {}\r\n", xoauth2("anne")), vec!["235 2.7.0"]),
+        (format!("AUTH xoauth2\r\n{}\r\n", xoauth2("anne")), vec!["334", "235 2.7.0"]),
+        (format!("AUTH OAUTHBEARER {}\r\n", oauthbearer("anne")), vec!["235 2.7.0"]),
+        (format!("AUTH OAUTHBEARER\r\n{}\r\n", oauthbearer("anne")), vec!["334", "235 2.7.0"]),
     ];
     for (wire, wanted) in ways {
         let transcript = behind_tls(&format!("{wire}MAIL FROM:<a@b>\r\n"));
@@ -107,6 +119,34 @@ fn a_refused_login_leaves_the_connection_as_it_was() {
     let wire = format!("{}{}{}", plain("refuse", "x"), plain("later", "x"), plain("anne", "secret"));
     assert_eq!(codes(&wire), ["550 5.7.1", "451 4.7.0", "235 2.7.0"]);
     let transcript = behind_tls(&format!("{}NOOP\r\n", plain("close", "x")));
+    assert_eq!((&transcript.codes()[3..], transcript.closed), (&["421 4.3.2".to_owned()][..], true));
+}
+
+#[test]
+fn a_refused_token_is_challenged_and_the_refusal_follows_whatever_the_client_answers() {
+    for (wire, status) in [
+        (format!("AUTH XOAUTH2 {}\r\n", xoauth2("refuse")), r#"{"status":"401""#),
+        (format!("AUTH OAUTHBEARER {}\r\n", oauthbearer("refuse")), r#"{"status":"invalid_token""#),
+    ] {
+        for answer in ["", "AQ==", "*", "RSET", &"A".repeat(8000)] {
+            let transcript = behind_tls(&format!("{wire}{answer}\r\nNOOP\r\n{}", plain("anne", "secret")));
+            assert_eq!(transcript.codes()[3..], ["334", "550 5.7.1", "250 2.0.0", "235 2.7.0"], "{answer}");
+            let challenge = transcript.replies.lines().find_map(|line| line.strip_prefix("334 ")).unwrap();
+            let told = String::from_utf8(BASE64_STANDARD.decode(challenge).unwrap()).unwrap();
+            assert!(told.starts_with(status) && told.ends_with('}'), "{told}");
+            assert!(!format!("{transcript:?}").contains("secret"), "a token shows itself: {transcript:?}");
+        }
+    }
+}
+
+#[test]
+fn what_may_succeed_later_and_what_ends_the_connection_is_said_at_once() {
+    for wire in [xoauth2("later"), oauthbearer("later")].iter().zip(["XOAUTH2", "OAUTHBEARER"]) {
+        let (initial, mechanism) = wire;
+        let line = format!("AUTH {mechanism} {initial}\r\n");
+        assert_eq!(codes(&format!("{line}{line}NOOP\r\n")), ["451 4.7.0", "451 4.7.0", "250 2.0.0"]);
+    }
+    let transcript = behind_tls(&format!("AUTH XOAUTH2 {}\r\n", xoauth2("close")));
     assert_eq!((&transcript.codes()[3..], transcript.closed), (&["421 4.3.2".to_owned()][..], true));
 }
 

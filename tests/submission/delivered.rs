@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+
 use crate::scene;
 use crate::scene::Scene;
 use crate::support::{Tool, search, wait_until};
@@ -99,10 +102,44 @@ fn a_person_sends_in_the_name_of_a_mailbox_that_lets_them() {
     scene.administer(&["mailbox", "set", &org, "--grant", &format!("{person}:send")]);
     taken(&scene.send(&scene.camille, &as_org).expect_ok("swaks").all());
     assert!(header(&scene.read(&scene.jerome, "Delegation-1")).contains(&format!("From: {org}")));
+    let said = scene.send(&scene.camille, &as_org).all();
+    let id = taken(&said).split("follow it by ").nth(1).unwrap_or_default().trim_end();
+    let followed = scene.administer(&["follow", id, "--json"]).stdout;
+    let followed: serde_json::Value = serde_json::from_str(&followed).expect("JSON");
+    let by = &followed["events"][0]["by"];
+    assert_eq!((&by["person"], &by["mailbox"]), (&person.as_str().into(), &scene.camille.address.as_str().into()));
     let other = scene.send(&scene.jerome, &as_org).all();
     assert!(other.contains("[rule sender-not-yours, "), "the right is one person's: {other}");
     scene.administer(&["mailbox", "set", &org, "--clear", "access-list"]);
     assert!(scene.send(&scene.camille, &as_org).all().contains("[rule sender-not-yours, "), "taken back is taken back");
+}
+
+#[test]
+fn a_shared_mailbox_that_is_logged_in_to_itself_sends_as_far_as_its_access_list_says() {
+    let scene = scene!("openssl", "swaks");
+    let shared = format!("standard@{}", scene.aura.domains[0]);
+    let structure = ["--structure-id", "1990000011", "--label", "Standard"];
+    scene.administer(&[["mailbox", "create", &shared, "--kind", "ORG"].as_slice(), &structure].concat());
+    let person = scene.camille.person.clone().expect("a professional has a national id");
+    let (login, password) = scene.camille.credentials();
+    let auth = BASE64_STANDARD.encode(format!("{shared}\0{login}\0{password}"));
+    let talk = |from: &str| scene.behind_tls(format!("EHLO a\r\nAUTH PLAIN {auth}\r\nMAIL FROM:<{from}>\r\nQUIT\r\n"));
+    let stranger = talk(&shared);
+    assert!(stranger.contains("535 5.7.8 this mailbox is not yours"), "{stranger}");
+    scene.administer(&["mailbox", "grant", &shared, &person, "--rights", "read"]);
+    for from in [shared.as_str(), ""] {
+        let said = talk(from);
+        assert!(
+            said.contains("235 2.7.0") && said.contains("[rule sender-not-yours, "),
+            "to read is not to send: {said}"
+        );
+    }
+    scene.administer(&["mailbox", "grant", &shared, &person, "--rights", "send"]);
+    for from in [shared.as_str(), "", &scene.camille.address] {
+        assert!(talk(from).contains("250 2.1.0"), "{from}");
+    }
+    scene.administer(&["mailbox", "ungrant", &shared, &person]);
+    assert!(talk(&shared).contains("535 5.7.8"));
 }
 
 #[test]

@@ -35,6 +35,13 @@ impl Held {
         held
     }
 
+    /// What the server says to the end of the connection.
+    fn rest(&mut self) -> String {
+        let mut said = String::new();
+        self.0.stdout.as_mut().expect("a pipe").read_to_string(&mut said).expect("replies are text");
+        said
+    }
+
     /// Says more and waits for `words`; everything that was answered until then.
     fn say(&mut self, script: &str, words: &str) -> String {
         self.0.stdin.as_mut().expect("a pipe").write_all(script.as_bytes()).expect("openssl reads");
@@ -69,6 +76,7 @@ fn settings_bound_what_a_session_may_do() {
     guesses_are_counted(&scene);
     who_does_not_log_in_is_shown_out(&scene);
     a_login_outlives_no_suspension(&scene);
+    a_session_is_listed_and_ended_by_its_number(&scene);
     let mine = &scene.camille.address;
     let said = scene.raw(&scene.camille, format!("MAIL FROM:<{mine}> HOLDFOR=60\r\nQUIT\r\n"));
     assert!(said.contains("555 5.5.4") && !said.contains("FUTURERELEASE"), "what is turned off is not offered: {said}");
@@ -89,12 +97,29 @@ fn a_login_outlives_no_suspension(scene: &Scene) {
     let mine = &scene.jerome.address;
     let login = scene.login(&scene.jerome);
     let mut held = Held::open(scene, &format!("EHLO a\r\n{login}"), "235 2.7.0");
-    scene.administer(&["mailbox", "suspend", mine]);
-    refused(scene.aura, "550 5.7.1", "sender-suspended", || {
-        let script = format!("MAIL FROM:<{mine}>\r\nRCPT TO:<{}>\r\n", scene.camille.address);
-        held.say(&script, "[rule sender-suspended, ref ") + &held.say("QUIT\r\n", "221 2.0.0")
+    refused(scene.aura, "421 4.3.2", "session-ended", || {
+        scene.administer(&["mailbox", "suspend", mine]);
+        held.rest()
     });
     scene.administer(&["mailbox", "reopen", mine]);
+}
+
+fn a_session_is_listed_and_ended_by_its_number(scene: &Scene) {
+    let login = scene.login(&scene.jerome);
+    let script = format!("EHLO a\r\n{login}MAIL FROM:<{}>\r\n", scene.jerome.address);
+    let mut held = Held::open(scene, &script, "250 2.1.0");
+    let listed = scene.administer(&["session", "list", "--mailbox", &scene.jerome.address, "--json"]).stdout;
+    let listed: serde_json::Value = serde_json::from_str(&listed).expect("JSON");
+    assert_eq!(
+        (&listed["sessions"][0]["door"], &listed["sessions"][0]["means"]),
+        (&"submission".into(), &"password".into())
+    );
+    let number = listed["sessions"][0]["id"].to_string();
+    let said = refused(scene.aura, "421 4.3.2", "session-ended", || {
+        scene.administer(&["session", "end", &number]);
+        held.rest()
+    });
+    assert!(said.contains("The session was ended by the operator"), "{said}");
 }
 
 fn guesses_are_counted(scene: &Scene) {
@@ -109,8 +134,6 @@ fn guesses_are_counted(scene: &Scene) {
 fn who_does_not_log_in_is_shown_out(scene: &Scene) {
     refused(scene.aura, "421 4.4.2", "too-slow", || {
         let mut held = Held::open(scene, "EHLO a\r\n", "250 ENHANCEDSTATUSCODES");
-        let mut said = String::new();
-        held.0.stdout.as_mut().expect("a pipe").read_to_string(&mut said).expect("replies are text");
-        said
+        held.rest()
     });
 }

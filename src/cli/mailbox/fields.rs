@@ -2,9 +2,11 @@
 
 use clap::{Args, ValueEnum};
 
+use super::access::person_or_mailbox;
 use super::handling::HandlingArguments;
 use crate::cli::client::ClientError;
 use crate::cli::secret::PasswordSource;
+use crate::mss::Right;
 use crate::serve::http::types::{AccessGrant, Holder, HolderChange, MailboxChange, NewMailbox};
 
 /// The options of `mailbox create`.
@@ -40,8 +42,7 @@ impl CreateArguments {
             save_sent: common.save_sent.unwrap_or_default(),
             comment: common.comment,
             quota: common.quota,
-            // Whoever sets a password wants it to open the mailbox.
-            allow_password: common.allow_password.unwrap_or(password.is_some()),
+            allow_password: common.allow_password.unwrap_or_default(),
             notification_address: common.notification_address,
             password,
         })
@@ -185,7 +186,7 @@ struct CommonArguments {
     /// The server files a copy of what the mailbox sends
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     save_sent: Option<bool>,
-    /// A password may open it
+    /// Its password opens it alone, without an enrolled workstation's certificate: for tests only
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     allow_password: Option<bool>,
     /// What it may hold, as 5GiB [default: the server's]
@@ -194,7 +195,8 @@ struct CommonArguments {
     /// An unsecured address for notices without content
     #[arg(long, value_name = "ADDRESS")]
     notification_address: Option<String>,
-    /// A person who may open it (repeatable; with set, the whole new list): NATIONAL-ID[:read|write|send[:NAME]]
+    /// Who may use it besides its holder (repeatable; with set, the whole new list): NATIONAL-ID or ADDRESS of a PER
+    /// mailbox, then :RIGHTS (read, write, send, manage with commas between; read,write where absent), then :NAME
     #[arg(long, value_name = "GRANT", value_parser = parse_grant)]
     grant: Vec<AccessGrant>,
     /// The operator's own notes
@@ -269,23 +271,16 @@ fn parse_size(text: &str) -> Result<u64, String> {
 }
 
 fn parse_grant(text: &str) -> Result<AccessGrant, String> {
-    let mut parts = text.splitn(3, ':');
-    let person = parts.next().unwrap_or_default().trim();
-    let right = parts.next().map(str::trim).filter(|right| !right.is_empty());
-    if person.is_empty() {
-        return Err("expected NATIONAL-ID[:read|write|send[:NAME]]".into());
+    let mut parts = text.splitn(3, ':').map(str::trim);
+    let who = parts.next().filter(|who| !who.is_empty()).ok_or("expected NATIONAL-ID or ADDRESS[:RIGHTS[:NAME]]")?;
+    let rights = parts.next().unwrap_or_default().split(',').map(str::trim).filter(|right| !right.is_empty());
+    let rights: Vec<String> = rights.map(str::to_owned).collect();
+    if let Some(unknown) = rights.iter().find(|right| right.parse::<Right>().is_err()) {
+        return Err(format!("unknown right {unknown:?}; read, write, send and manage are known"));
     }
-    if let Some(right) = right
-        && !["read", "write", "send"].contains(&right)
-    {
-        return Err(format!("unknown right {right:?}; read, write and send are known"));
-    }
-    Ok(AccessGrant {
-        person: person.to_owned(),
-        name: parts.next().unwrap_or_default().trim().to_owned(),
-        right: right.map(str::to_owned),
-        ..AccessGrant::default()
-    })
+    let (person, mailbox) = person_or_mailbox(who.to_owned());
+    let name = parts.next().unwrap_or_default().to_owned();
+    Ok(AccessGrant { person, mailbox, name, rights, ..AccessGrant::default() })
 }
 
 #[cfg(test)]
@@ -303,12 +298,14 @@ mod tests {
     }
 
     #[test]
-    fn grants_name_person_right_and_name() {
-        let grant = parse_grant("899700000001:send:Mme Léa MARTIN").unwrap();
-        assert_eq!((grant.person.as_str(), grant.right.as_deref()), ("899700000001", Some("send")));
-        assert_eq!(grant.name, "Mme Léa MARTIN");
-        assert_eq!(parse_grant("8997").unwrap().right, None);
-        assert!(parse_grant("8997:all").is_err());
+    fn grants_name_somebody_rights_and_name() {
+        let grant = parse_grant("899700000001:read, send:Mme Léa MARTIN").unwrap();
+        assert_eq!((grant.person.as_deref(), grant.mailbox), (Some("899700000001"), None));
+        assert_eq!((grant.rights, grant.name.as_str()), (vec!["read".into(), "send".into()], "Mme Léa MARTIN"));
+        let grant = parse_grant("lea@aura.example::Mme MARTIN").unwrap();
+        assert_eq!((grant.person, grant.mailbox.as_deref()), (None, Some("lea@aura.example")));
+        assert!(grant.rights.is_empty());
+        assert!(parse_grant("8997:read,all").is_err());
         assert!(parse_grant(":send").is_err());
     }
 

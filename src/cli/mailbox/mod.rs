@@ -1,6 +1,8 @@
 //! `caducee mailbox`: the mailboxes, from their creation to their end.
 
+mod access;
 mod certificate;
+mod factor;
 mod fields;
 mod handling;
 mod show;
@@ -10,7 +12,9 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use hyper::Method;
 
+use self::access::{GrantArguments, UngrantArguments};
 use self::certificate::CertificateVerb;
+use self::factor::FactorVerb;
 use self::fields::{ChangeArguments, CreateArguments};
 use super::client::{Client, ClientError, ServerArguments, path, query};
 use super::output::{Exit, Output};
@@ -52,9 +56,16 @@ enum Verb {
     Close(CloseArguments),
     /// Sets, generates or removes a mailbox's password
     Password(PasswordArguments),
+    /// Lets somebody use a mailbox besides its holder, or changes what they may do; at once
+    Grant(GrantArguments),
+    /// Takes somebody off a mailbox's access list; their sessions end
+    Ungrant(UngrantArguments),
     /// The client certificates that open a mailbox
     #[command(subcommand)]
     Certificate(CertificateVerb),
+    /// What a holder shows beside the password
+    #[command(subcommand)]
+    Factor(FactorVerb),
 }
 
 #[derive(Args, Debug)]
@@ -136,7 +147,10 @@ impl Verb {
             Self::Reopen(arguments) => change_state(arguments, "reopen", client, output).await?,
             Self::Close(arguments) => close(arguments, client, output).await?,
             Self::Password(arguments) => password(arguments, client, output).await?,
+            Self::Grant(arguments) => arguments.run(client, output).await?,
+            Self::Ungrant(arguments) => arguments.run(client, output).await?,
             Self::Certificate(verb) => verb.run(client, output).await?,
+            Self::Factor(verb) => verb.run(client, output).await?,
         }
         Ok(Exit::Done)
     }

@@ -71,16 +71,30 @@ fn used(mailbox: &Mailbox) -> String {
 
 fn password_state(mailbox: &Mailbox) -> &'static str {
     match (mailbox.has_password, mailbox.allow_password) {
-        (true, true) => "set",
-        (true, false) => "set, but not allowed to open the mailbox",
-        (false, true) => "allowed, none set",
-        (false, false) => "not allowed",
+        (true, true) => "set; it opens the mailbox ALONE (for tests)",
+        (true, false) => "set; with an enrolled workstation's certificate",
+        (false, true) => "none set; it would open the mailbox ALONE (for tests)",
+        (false, false) => "none set",
     }
 }
 
+/// Who else uses a mailbox, one a line.
+pub(super) fn access_list(mailbox: &Mailbox) -> String {
+    if mailbox.access_list.is_empty() {
+        return format!("Nobody but its holder uses {}.", mailbox.address);
+    }
+    let row = |entry: &AccessGrant| {
+        let who = entry.person.as_ref().or(entry.mailbox.as_ref()).cloned().unwrap_or_default();
+        let text = |value: &Option<String>| value.clone().unwrap_or_default();
+        [who, entry.name.clone(), entry.rights.join(","), text(&entry.since), text(&entry.until)]
+    };
+    table(["who", "name", "rights", "since", "until"], mailbox.access_list.iter().map(row))
+}
+
 fn grant(grant: &AccessGrant) -> String {
+    let who = grant.person.as_ref().or(grant.mailbox.as_ref()).map_or("", String::as_str);
     let name = if grant.name.is_empty() { String::new() } else { format!(" ({})", grant.name) };
-    format!("{}{name} {}", grant.person, grant.right.as_deref().unwrap_or("write"))
+    format!("{who}{name} {}", grant.rights.join(","))
 }
 
 fn forward(forward: &Forward) -> String {

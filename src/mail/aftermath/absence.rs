@@ -244,7 +244,7 @@ impl Notice {
         let to = vec![self.to.to_string()];
         let (queued, delivered) = if is_own { (Vec::new(), to) } else { (to, Vec::new()) };
         let (door, sender) = ("absence".to_owned(), String::new());
-        let what = Happening::Accepted { door, sender, queued, delivered, mss: Vec::new() };
+        let what = Happening::Accepted { door, sender, queued, delivered, mss: Vec::new(), by: None };
         let event = Event { message_id: written.message_id.clone(), reference: self.reference.clone(), what };
         trail::note(room.transit(), &event, batch);
     }

@@ -234,6 +234,7 @@ pub(super) fn accepted(holder: &Address, queued: &[Address], delivered: &[Addres
         queued: texts(queued),
         delivered: texts(delivered),
         mss: Vec::new(),
+        by: None,
     }
 }
 

@@ -195,8 +195,8 @@ impl Letter {
     fn note(&self, room: &MailRoom, batch: &mut Batch) {
         let to = vec![self.to.to_string()];
         let (queued, delivered) = if self.account.is_none() { (to, Vec::new()) } else { (Vec::new(), to) };
-        let accepted =
-            Happening::Accepted { door: "report".into(), sender: String::new(), queued, delivered, mss: Vec::new() };
+        let (door, sender, mss) = ("report".into(), String::new(), Vec::new());
+        let accepted = Happening::Accepted { door, sender, queued, delivered, mss, by: None };
         self.note_one(room, Some(&self.composed.message_id), accepted, batch);
         let reported = Happening::Reported {
             action: self.composed.action.name().into(),

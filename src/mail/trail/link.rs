@@ -84,6 +84,7 @@ mod tests {
             queued: vec!["b@other.example".into()],
             delivered: Vec::new(),
             mss: Vec::new(),
+            by: None,
         };
         let event = Event { message_id: "<abc@aura.example>".into(), reference: "r1".into(), what };
         let mut batch = Batch::new();

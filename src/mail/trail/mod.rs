@@ -42,6 +42,9 @@ pub enum Happening {
         /// `X-MSS-*` lines, as they were (they hold codes, no content; MSSanté §7).
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         mss: Vec<(String, String)>,
+        /// Who wrote it, where it came by a login: the envelope's sender may be a mailbox that several share.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Author>,
     },
     /// A try at a recipient of another operator.
     Tried {
@@ -99,6 +102,16 @@ pub enum Happening {
         /// `Error:` of the notification: a platform's code and label (MSSanté §7), cut.
         error: Option<String>,
     },
+}
+
+/// Who was logged in where a message was taken (MSSanté §11: who, on which mailbox).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Author {
+    /// National id, where the login tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub person: Option<String>,
+    /// The mailbox that was logged in to.
+    pub mailbox: String,
 }
 
 /// An event with what finds it.

@@ -110,7 +110,7 @@ impl State {
         if let Some(nonce) = &login.nonce {
             id_claims["nonce"] = json!(nonce);
         }
-        let id_token = lock(&self.keys).current.sign(&id_claims)?;
+        let id_token = self.signed(&id_claims, &knobs)?;
         Ok(json!({
             "access_token": access,
             "expires_in": knobs.access_seconds,
@@ -135,10 +135,14 @@ impl State {
         }
         let jti = claims["jti"].as_str().unwrap_or_default().to_owned();
         self.grants().note_access(jti, login.clone());
+        self.signed(&claims, knobs)
+    }
+
+    fn signed(&self, claims: &Value, knobs: &Knobs) -> Result<String, SandboxError> {
         let keys = lock(&self.keys);
         match knobs.wrong_signature {
-            true => keys.stranger.sign_as(keys.current.id(), &claims),
-            false => keys.current.sign(&claims),
+            true => keys.stranger.sign_as(keys.current.id(), claims),
+            false => keys.current.sign(claims),
         }
     }
 

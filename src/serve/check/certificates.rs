@@ -12,12 +12,12 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 const DAY: i64 = 86_400;
 
-/// The keys of one side: `[tls]` or `[tls.mailbox]`.
-struct Keys {
-    certificate: &'static str,
-    key: &'static str,
-    anchors: &'static str,
-    crls: &'static str,
+/// The keys of one side: `[tls]`, `[tls.mailbox]`, `[psc]`.
+pub(super) struct Keys {
+    pub(super) certificate: &'static str,
+    pub(super) key: &'static str,
+    pub(super) anchors: &'static str,
+    pub(super) crls: &'static str,
 }
 
 const OPERATORS: Keys =
@@ -47,7 +47,7 @@ pub(super) fn check(look: &mut Look<'_>) {
 }
 
 /// Certificate and key: readable, a pair, valid now and for some time.
-fn identity(look: &mut Look<'_>, keys: &Keys, certificate: &Path, key: &Path) -> Option<Identity> {
+pub(super) fn identity(look: &mut Look<'_>, keys: &Keys, certificate: &Path, key: &Path) -> Option<Identity> {
     if !look.is_readable(keys.certificate) || !look.is_readable(keys.key) {
         return None;
     }

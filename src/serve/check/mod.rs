@@ -5,6 +5,7 @@
 
 mod certificates;
 mod places;
+mod psc;
 mod trust;
 
 use crate::config::{Examined, Problem};
@@ -25,6 +26,7 @@ pub fn check(examined: &Examined, now: i64) -> Report {
     look.report.problems.clone_from(&examined.problems);
     certificates::check(&mut look);
     trust::check(&mut look);
+    psc::check(&mut look);
     places::check(&mut look);
     let mut report = look.report;
     for list in [&mut report.problems, &mut report.notes] {

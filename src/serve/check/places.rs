@@ -1,13 +1,15 @@
-//! The master key, directories, and ports.
+//! The master key, the relay of notices, directories, and ports.
 
 use super::Look;
-use crate::serve::{listen, master_key_path, read_master_key};
+use crate::serve::tls::read_anchors;
+use crate::serve::{listen, master_key_path, read_master_key, read_secret};
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 pub(super) fn check(look: &mut Look<'_>) {
     master_key(look);
+    notices(look);
     let config = &look.examined.config;
     let (store, cache, socket) = (config.store.path.clone(), config.trust.cache.clone(), config.admin.socket.clone());
     directory(look, "store.path", &store);
@@ -33,6 +35,31 @@ fn master_key(look: &mut Look<'_>) {
         && let Ok(path) = master_key_path(&setting)
     {
         look.is_private("seal.master_key", &path);
+    }
+}
+
+/// What `[notices]` names, and what is missing where it is off.
+fn notices(look: &mut Look<'_>) {
+    let notices = look.examined.config.notices.clone();
+    if !notices.is_on() {
+        return look.note("notices.host", "no relay: holders are not told of new devices, and no codes are mailed");
+    }
+    look.value("notices.anchors", read_anchors(&notices.anchors));
+    let (key, setting) = ("notices.password", notices.password.as_str());
+    let is_credential = setting.starts_with("credential:");
+    if setting.is_empty() || !look.is_readable(key) {
+        return;
+    }
+    if is_credential && std::env::var_os("CREDENTIALS_DIRECTORY").is_none() {
+        return look.note(key, format!("{setting} is given by systemd to the service; not looked at here"));
+    }
+    // The error names its key for the start; here the key stands before it.
+    let secret = read_secret(key, setting).map_err(|error| error.to_string().replacen(&format!("{key}: "), "", 1));
+    if look.value(key, secret).is_some()
+        && !is_credential
+        && let Ok(path) = master_key_path(setting)
+    {
+        look.is_private(key, &path);
     }
 }
 

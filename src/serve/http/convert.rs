@@ -1,15 +1,15 @@
 //! From requests to what the accounts room takes.
 
+use super::access::grants;
 use super::errors::sentence;
 use super::mailboxes::{parse_address, parse_kind};
-use super::message_flags::{date, parse_date};
 use super::problem::Problem;
 use super::{handling, types};
-use crate::accounts::{Account, AccountChange, NewMailbox};
+use crate::accounts::{Account, AccountChange, NewMailbox, Registry};
 use crate::mss::Address;
-use crate::store::{AccessGrant, AccessRight, Holder};
+use crate::store::Holder;
 
-pub(super) fn new_mailbox(new: types::NewMailbox) -> Result<NewMailbox, Problem> {
+pub(super) fn new_mailbox(new: types::NewMailbox, registry: &Registry) -> Result<NewMailbox, Problem> {
     let address = parse_address(&new.address)?;
     let kind = parse_kind(&new.kind, "kind")?;
     if let Some(notices) = &new.notification_address {
@@ -21,7 +21,7 @@ pub(super) fn new_mailbox(new: types::NewMailbox) -> Result<NewMailbox, Problem>
         red_list: new.red_list,
         zero_paper: new.zero_paper,
         save_sent: new.save_sent,
-        access_list: grants(new.access_list)?,
+        access_list: grants(new.access_list, registry)?,
         notification_address: new.notification_address,
         quota: new.quota,
         allow_password: new.allow_password,
@@ -30,7 +30,11 @@ pub(super) fn new_mailbox(new: types::NewMailbox) -> Result<NewMailbox, Problem>
     })
 }
 
-pub(super) fn change(change: types::MailboxChange, account: &Account) -> Result<AccountChange, Problem> {
+pub(super) fn change(
+    change: types::MailboxChange,
+    account: &Account,
+    registry: &Registry,
+) -> Result<AccountChange, Problem> {
     if let Some(Some(notices)) = &change.notification_address {
         check_notices(notices)?;
     }
@@ -40,7 +44,7 @@ pub(super) fn change(change: types::MailboxChange, account: &Account) -> Result<
         red_list: change.red_list,
         zero_paper: change.zero_paper,
         holder: (!change.holder.is_empty()).then(|| changed_holder(account.data.holder.clone(), change.holder)),
-        access_list: change.access_list.map(grants).transpose()?,
+        access_list: change.access_list.map(|list| grants(list, registry)).transpose()?,
         notification_address: change.notification_address,
         quota: change.quota,
         allow_password: change.allow_password,
@@ -94,33 +98,6 @@ fn changed_holder(mut holder: Holder, change: types::HolderChange) -> Holder {
     holder
 }
 
-fn grants(list: Vec<types::AccessGrant>) -> Result<Vec<AccessGrant>, Problem> {
-    let now = jiff::Timestamp::now().as_second();
-    let mut grants: Vec<AccessGrant> = Vec::with_capacity(list.len());
-    for (index, grant) in list.into_iter().enumerate() {
-        let field = |name: &str| format!("access_list[{index}].{name}");
-        let rights = match grant.right.as_deref() {
-            None | Some("write") => vec![AccessRight::Read, AccessRight::Write],
-            Some("read") => vec![AccessRight::Read],
-            Some("send") => vec![AccessRight::Read, AccessRight::Write, AccessRight::Send],
-            Some(_) => return Err(Problem::field(&field("right"), "Expected read, write or send.")),
-        };
-        if grants.iter().any(|other| other.person == grant.person) {
-            return Err(Problem::field(&field("person"), "This person is on the list already."));
-        }
-        let instant = |text: Option<String>, name| text.map(|text| parse_date(&text, &field(name))).transpose();
-        grants.push(AccessGrant {
-            since: instant(grant.since, "since")?.unwrap_or(now),
-            until: instant(grant.until, "until")?,
-            person: grant.person,
-            mailbox: None,
-            name: grant.name,
-            rights,
-        });
-    }
-    Ok(grants)
-}
-
 /// A record's holder as the API shows it.
 pub(super) fn shown_holder(holder: Holder) -> types::Holder {
     types::Holder {
@@ -135,22 +112,5 @@ pub(super) fn shown_holder(holder: Holder) -> types::Holder {
         profession: holder.profession,
         speciality: holder.speciality,
         responsible: holder.responsible,
-    }
-}
-
-/// A record's grant as the API shows it.
-pub(super) fn shown_grant(grant: AccessGrant) -> types::AccessGrant {
-    let has = |right| grant.rights.contains(&right);
-    let right = match (has(AccessRight::Send), has(AccessRight::Write)) {
-        (true, _) => "send",
-        (false, true) => "write",
-        (false, false) => "read",
-    };
-    types::AccessGrant {
-        person: grant.person,
-        name: grant.name,
-        right: Some(right.into()),
-        since: Some(date(grant.since)),
-        until: grant.until.map(date),
     }
 }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use aws_lc_rs::rand;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use zeroize::Zeroizing;
 
 use super::Administration;
 use super::errors::{of_account, sentence};
@@ -15,15 +15,10 @@ use super::extract::{Json, Path};
 use super::message_flags::date;
 use super::problem::{Problem, Rule};
 use super::types::{Certificate, Certificates, NewCertificate, PasswordAnswer, PasswordChoice, PasswordRequest};
-use crate::accounts::{AccountError, CertificateBinding, Registry};
+use crate::accounts::notice::{By, Notice};
+use crate::accounts::{AccountError, CertificateBinding, Registry, generated_password};
 use crate::mss::dn::DistinguishedName;
 use crate::store::{AccountId, Credential, CredentialKey, CredentialKind};
-
-/// Letters and digits that are not mistaken for each other, read aloud or on paper.
-const ALPHABET: &[u8; 31] = b"abcdefghjkmnpqrstuvwxyz23456789";
-
-/// Groups of five letters of a generated password: 99 bits in all.
-const GROUPS: usize = 4;
 
 /// The longest label.
 const LABEL: usize = 200;
@@ -37,6 +32,7 @@ pub(super) async fn set_password(
     let account = administration.account(&address)?;
     let password = set(&administration.registry, account.id, request.password).await?;
     tracing::info!(account = %account.id, generated = password.is_some(), "password set");
+    administration.registry.tell(&account, Notice::PasswordChanged { by: By::Administrator });
     Ok(axum::Json(PasswordAnswer { password }))
 }
 
@@ -71,29 +67,11 @@ pub(super) async fn set(
     password: PasswordChoice,
 ) -> Result<Option<String>, Problem> {
     let (password, made) = match password {
-        PasswordChoice::Generate => (generate()?, true),
-        PasswordChoice::Set(password) => (password, false),
+        PasswordChoice::Generate => (generated_password(), true),
+        PasswordChoice::Set(password) => (Zeroizing::new(password), false),
     };
     registry.set_password(account, &password, "").await.map_err(of_account)?;
-    Ok(made.then_some(password))
-}
-
-/// A strong password that can be read out: four groups of five letters and digits.
-fn generate() -> Result<String, Problem> {
-    let mut password = String::new();
-    while password.len() < GROUPS * 6 - 1 {
-        let mut byte = [0];
-        rand::fill(&mut byte)
-            .map_err(|_| Problem::new(Rule::Internal, "The server failed.").because("no random numbers"))?;
-        // 248 = 8 × 31: what lies above would make some letters likelier than others.
-        if byte[0] < 248 {
-            password.push(char::from(ALPHABET[usize::from(byte[0]) % ALPHABET.len()]));
-            if password.len() % 6 == 5 && password.len() < GROUPS * 6 - 1 {
-                password.push('-');
-            }
-        }
-    }
-    Ok(password)
+    Ok(made.then(|| password.to_string()))
 }
 
 /// `GET /v1/mailboxes/{address}/certificates`.
@@ -206,15 +184,6 @@ fn shown(key: CredentialKey, credential: Credential) -> Option<Certificate> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_generated_password_is_long_and_readable() {
-        let password = generate().unwrap();
-        assert_eq!(password.len(), 23);
-        assert_eq!(password.split('-').map(str::len).collect::<Vec<_>>(), [5, 5, 5, 5]);
-        assert!(password.bytes().all(|byte| byte == b'-' || ALPHABET.contains(&byte)));
-        assert_ne!(password, generate().unwrap());
-    }
 
     #[test]
     fn exactly_one_way_to_name_a_certificate() {

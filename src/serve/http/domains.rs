@@ -13,7 +13,7 @@ use super::message_flags::date;
 use super::problem::{Problem, Rule};
 use super::types::{Domain, Domains, NewDomain};
 use super::{Administration, blocking};
-use crate::accounts::{ListFilter, Registry};
+use crate::accounts::{Account, ListFilter, Registry};
 use crate::{mss, store};
 
 /// Accounts read at a time while they are counted.
@@ -100,17 +100,18 @@ async fn find(administration: &Administration, name: &mss::Domain) -> Result<Dom
 /// How many mailboxes each domain has.
 fn count_all(registry: &Registry) -> Result<HashMap<String, u64>, Problem> {
     let mut counts = HashMap::new();
-    count(registry, &ListFilter::default(), |domain| *counts.entry(domain.to_owned()).or_insert(0) += 1)?;
+    let mut add = |account: &Account| *counts.entry(account.address.domain().to_string()).or_insert(0) += 1;
+    count(registry, &ListFilter::default(), &mut add)?;
     Ok(counts)
 }
 
-/// Counts the accounts that a filter lets through, a page at a time, telling the domain of each.
-pub(super) fn count(registry: &Registry, filter: &ListFilter, mut each: impl FnMut(&str)) -> Result<u64, Problem> {
+/// Counts the accounts that a filter lets through, a page at a time, telling each.
+pub(super) fn count(registry: &Registry, filter: &ListFilter, mut each: impl FnMut(&Account)) -> Result<u64, Problem> {
     let mut total = 0;
     let mut after = None;
     loop {
         let page = registry.list(filter, after, PAGE).map_err(of_account)?;
-        page.iter().for_each(|account| each(account.address.domain().as_str()));
+        page.iter().for_each(&mut each);
         total += page.len() as u64;
         match page.last() {
             Some(last) if page.len() == PAGE => after = Some(last.id),

@@ -40,7 +40,8 @@ pub(super) fn of_account(error: AccountError) -> Problem {
         AccountError::DomainInUse(_) => told(Rule::DomainInUse),
         AccountError::AddressTaken | AccountError::AddressClosed => told(Rule::AddressTaken).at("address"),
         AccountError::Closed | AccountError::WrongState(_) => told(Rule::WrongState),
-        AccountError::PasswordNotAllowed => told(Rule::PasswordNotAllowed).at("password"),
+        AccountError::BadGrant(_) => told(Rule::BadField).at("access_list"),
+        AccountError::NoGrant => told(Rule::NoSuchGrant),
         AccountError::BadPassword(..) => told(Rule::PasswordTooWeak).at("password"),
         AccountError::BadBinding(_) => told(Rule::BadCertificate),
         AccountError::NoCredential => told(Rule::NoSuchCertificate),
@@ -86,6 +87,7 @@ fn rule_of(breach: &RuleBreach) -> Rule {
         | RuleBreach::BadNotificationAddress
         | RuleBreach::BadLocalPart
         | RuleBreach::BadForward(_)
+        | RuleBreach::BadAccessList(_)
         | RuleBreach::BadAbsence(_) => Rule::BadField,
     }
 }
@@ -94,7 +96,7 @@ fn rule_of(breach: &RuleBreach) -> Rule {
 fn field_of(breach: &RuleBreach) -> &'static str {
     match breach {
         RuleBreach::Missing { .. } => "holder",
-        RuleBreach::NotForKind { .. } => "access_list",
+        RuleBreach::NotForKind { .. } | RuleBreach::BadAccessList(_) => "access_list",
         RuleBreach::BadId { field, .. } => field,
         RuleBreach::BadText("comment") => "comment",
         RuleBreach::BadText(_) => "holder",
@@ -114,7 +116,7 @@ fn unknown(error: &dyn std::fmt::Display) -> Problem {
     Problem::new(Rule::Unavailable, text).because(error)
 }
 
-fn internal(error: &dyn std::fmt::Display) -> Problem {
+pub(super) fn internal(error: &dyn std::fmt::Display) -> Problem {
     Problem::new(Rule::Internal, "The server failed; its log says how.").because(error)
 }
 

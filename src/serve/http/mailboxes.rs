@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::errors::{of_account, sentence};
 use super::extract::{Json, Path, Query};
-use super::problem::{Problem, Rule};
+use super::problem::Problem;
 use super::types::{
     CloseRequest, CreatedMailbox, Mailbox, MailboxChange, MailboxQuery, Mailboxes, NewMailbox, StateRequest,
 };
@@ -31,12 +31,8 @@ pub(super) async fn create(
     State(administration): State<Arc<Administration>>,
     Json(new): Json<NewMailbox>,
 ) -> Result<Response, Problem> {
-    if new.password.is_some() && !new.allow_password {
-        let text = "A password is set, and allow_password is not true.";
-        return Err(Problem::new(Rule::PasswordNotAllowed, text).at("password"));
-    }
     let password = new.password.clone();
-    let wanted = convert::new_mailbox(new)?;
+    let wanted = convert::new_mailbox(new, &administration.registry)?;
     if let Some(password) = &password {
         // Before the mailbox is there: a weak password must not leave one behind without.
         credentials::check(&administration.registry, password)?;
@@ -115,7 +111,7 @@ pub(super) async fn change(
     Json(change): Json<MailboxChange>,
 ) -> Result<axum::Json<Mailbox>, Problem> {
     let account = administration.account(&address)?;
-    let change = convert::change(change, &account)?;
+    let change = convert::change(change, &account, &administration.registry)?;
     if let Some(Some(forward)) = change.forward.clone() {
         let (administration, account) = (Arc::clone(&administration), account.clone());
         blocking(move || administration.check_forward(&account, &forward)).await?;
@@ -181,7 +177,7 @@ async fn told(
     shown(administration, account).await.map(axum::Json)
 }
 
-async fn shown(administration: &Administration, account: accounts::Account) -> Result<Mailbox, Problem> {
+pub(super) async fn shown(administration: &Administration, account: accounts::Account) -> Result<Mailbox, Problem> {
     let (registry, room) = (administration.registry.clone(), administration.mail.clone());
     blocking(move || view::mailbox(&registry, &room, account)).await
 }

@@ -11,11 +11,14 @@
 //! operator should know is in the log, under the problem's reference. Every body is bounded in size and time ([`extract`]).
 //! No log line holds an address: mailboxes are named by their numbers.
 //!
-//! `docs/admin-api.md` describes every endpoint; [`types`] is what travels, [`queue::types`] and [`trust::types`] beside it.
+//! `docs/admin-api.md` describes every endpoint; [`types`] is what travels, [`queue::types`], [`devices::types`] and
+//! [`trust::types`] beside it.
 
+mod access;
 pub mod connection;
 mod convert;
 mod credentials;
+pub mod devices;
 mod domains;
 mod door;
 mod errors;
@@ -32,6 +35,7 @@ pub mod problem;
 mod process;
 pub mod queue;
 mod reading;
+mod sessions;
 pub mod socket;
 pub mod trust;
 pub mod types;
@@ -99,6 +103,9 @@ pub fn router(administration: Arc<Administration>) -> Router {
         .route("/v1/mailboxes/{address}/suspend", post(mailboxes::suspend))
         .route("/v1/mailboxes/{address}/reopen", post(mailboxes::reopen))
         .route("/v1/mailboxes/{address}/close", post(mailboxes::close))
+        .route("/v1/mailboxes/{address}/access-list", post(access::grant).delete(access::ungrant))
+        .route("/v1/sessions", get(sessions::list).delete(sessions::end_many))
+        .route("/v1/sessions/{id}", delete(sessions::end_one))
         .route("/v1/mailboxes/{address}/password", put(credentials::set_password).delete(credentials::remove_password))
         .route("/v1/mailboxes/{address}/certificates", get(credentials::certificates).post(credentials::bind))
         .route("/v1/mailboxes/{address}/certificates/{id}", delete(credentials::unbind))
@@ -107,6 +114,7 @@ pub fn router(administration: Arc<Administration>) -> Router {
         .route("/v1/mailboxes/{address}/messages/batch", post(filing::file_run))
         .route("/v1/mailboxes/{address}/messages/{uid}", get(reading::message))
         .merge(queue::router())
+        .merge(devices::router())
         .with_state(administration)
 }
 

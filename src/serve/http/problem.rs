@@ -47,14 +47,28 @@ pub enum Rule {
     WrongState,
     /// The holder's data do not fit the kind of mailbox.
     HolderIncomplete,
-    /// The mailbox may not be opened by password.
-    PasswordNotAllowed,
+    /// The access list has no such entry.
+    NoSuchGrant,
+    /// No session has this number.
+    NoSuchSession,
     /// The password is too weak.
     PasswordTooWeak,
     /// No such client certificate is bound to the mailbox.
     NoSuchCertificate,
     /// The certificate cannot be read, or will not do.
     BadCertificate,
+    /// The mailbox has no device with this number.
+    NoSuchDevice,
+    /// A valid device of the mailbox is called so.
+    DeviceExists,
+    /// The mailbox has as many devices as it may.
+    TooManyDevices,
+    /// The certification request cannot be read, or will not do.
+    BadCertificateRequest,
+    /// Mailboxes of this kind have nothing of the sort.
+    NotForKind,
+    /// The mailbox has no second factor.
+    NoSuchFactor,
     /// No such folder.
     NoSuchFolder,
     /// The folder's name will not do.
@@ -103,10 +117,17 @@ impl Rule {
         Self::AddressTaken,
         Self::WrongState,
         Self::HolderIncomplete,
-        Self::PasswordNotAllowed,
+        Self::NoSuchGrant,
+        Self::NoSuchSession,
         Self::PasswordTooWeak,
         Self::NoSuchCertificate,
         Self::BadCertificate,
+        Self::NoSuchDevice,
+        Self::DeviceExists,
+        Self::TooManyDevices,
+        Self::BadCertificateRequest,
+        Self::NotForKind,
+        Self::NoSuchFactor,
         Self::NoSuchFolder,
         Self::BadFolderName,
         Self::NoSuchMessage,
@@ -145,12 +166,19 @@ impl Rule {
             Self::HolderIncomplete => {
                 ("holder-incomplete", S::UNPROCESSABLE_ENTITY, "The holder's data do not fit the kind")
             }
-            Self::PasswordNotAllowed => {
-                ("password-not-allowed", S::CONFLICT, "The mailbox may not be opened by password")
-            }
+            Self::NoSuchGrant => ("no-such-grant", S::NOT_FOUND, "No such entry on the access list"),
+            Self::NoSuchSession => ("no-such-session", S::NOT_FOUND, "No such session"),
             Self::PasswordTooWeak => ("password-too-weak", S::UNPROCESSABLE_ENTITY, "The password is too weak"),
             Self::NoSuchCertificate => ("no-such-certificate", S::NOT_FOUND, "No such certificate"),
             Self::BadCertificate => ("bad-certificate", S::UNPROCESSABLE_ENTITY, "The certificate cannot be accepted"),
+            Self::NoSuchDevice => ("no-such-device", S::NOT_FOUND, "No such device"),
+            Self::DeviceExists => ("device-exists", S::CONFLICT, "A device is called so already"),
+            Self::TooManyDevices => ("too-many-devices", S::CONFLICT, "The mailbox has all the devices it may"),
+            Self::BadCertificateRequest => {
+                ("bad-certificate-request", S::UNPROCESSABLE_ENTITY, "The certification request cannot be accepted")
+            }
+            Self::NotForKind => ("not-for-kind", S::CONFLICT, "Not for mailboxes of this kind"),
+            Self::NoSuchFactor => ("no-such-factor", S::NOT_FOUND, "No second factor"),
             Self::NoSuchFolder => ("no-such-folder", S::NOT_FOUND, "No such folder"),
             Self::BadFolderName => ("bad-folder-name", S::UNPROCESSABLE_ENTITY, "The folder's name cannot be accepted"),
             Self::NoSuchMessage => ("no-such-message", S::NOT_FOUND, "No such message"),

@@ -11,6 +11,7 @@ use super::problem::{Problem, Rule};
 use super::types::{Reloaded, Status};
 use super::{Administration, blocking, domains};
 use crate::accounts::ListFilter;
+use crate::mss::MailboxState;
 
 /// What the API asks of the process around it. The running server implements it; tests have their own.
 pub trait Process: Send + Sync + 'static {
@@ -30,9 +31,12 @@ pub trait Process: Send + Sync + 'static {
 /// `GET /v1/status`.
 pub(super) async fn status(State(administration): State<Arc<Administration>>) -> Result<axum::Json<Status>, Problem> {
     let registry = administration.registry.clone();
-    let (domains, mailboxes) = blocking(move || {
-        let mailboxes = domains::count(&registry, &ListFilter::default(), |_| {})?;
-        Ok((registry.domains().map_err(super::errors::of_account)?.len() as u64, mailboxes))
+    let (domains, mailboxes, password_alone) = blocking(move || {
+        let mut alone = 0;
+        let mailboxes = domains::count(&registry, &ListFilter::default(), |account| {
+            alone += u64::from(account.data.allow_password && account.state != MailboxState::Closed);
+        })?;
+        Ok((registry.domains().map_err(super::errors::of_account)?.len() as u64, mailboxes, alone))
     })
     .await?;
     let list = administration.trust.load().list.clone();
@@ -43,6 +47,7 @@ pub(super) async fn status(State(administration): State<Arc<Administration>>) ->
         pid: std::process::id(),
         domains,
         mailboxes,
+        password_alone,
         message_limit: administration.message_limit(),
         white_list_generated_at: list.map(|list| date(list.generated_at())),
         trouble: administration.process.trouble(),

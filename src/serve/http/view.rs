@@ -1,6 +1,7 @@
 //! A mailbox as the API shows it.
 
-use super::convert::{shown_grant, shown_holder};
+use super::access::shown_grant;
+use super::convert::shown_holder;
 use super::errors::{of_account, of_mail};
 use super::handling::{shown_absence, shown_forward};
 use super::message_flags::date;
@@ -19,8 +20,15 @@ pub(super) fn mailbox(registry: &Registry, room: &MailRoom, account: Account) ->
         Err(problem) => return Err(of_mail(problem)),
     };
     let credentials = registry.credentials(account.id).map_err(of_account)?;
-    let passwords = credentials.iter().filter(|(_, each)| matches!(each.kind, CredentialKind::Password { .. })).count();
+    let count = |is_it: fn(&CredentialKind) -> bool| credentials.iter().filter(|(_, each)| is_it(&each.kind)).count();
+    let passwords = count(|kind| matches!(kind, CredentialKind::Password { .. }));
+    let devices = count(|kind| matches!(kind, CredentialKind::Device { .. }));
     let data = account.data;
+    let address_of = |id| {
+        let account = registry.by_id(id).map_err(of_account)?;
+        Ok(account.map(|account| account.address.to_string()))
+    };
+    let access_list = data.access_list.into_iter().map(|grant| shown_grant(grant, address_of));
     Ok(Mailbox {
         id: account.id.0,
         address: account.address.to_string(),
@@ -29,7 +37,7 @@ pub(super) fn mailbox(registry: &Registry, room: &MailRoom, account: Account) ->
         test: data.test,
         restricted: data.restricted,
         holder: shown_holder(data.holder),
-        access_list: data.access_list.into_iter().map(shown_grant).collect(),
+        access_list: access_list.collect::<Result<_, Problem>>()?,
         red_list: data.red_list,
         zero_paper: data.zero_paper,
         save_sent: data.save_sent,
@@ -42,7 +50,7 @@ pub(super) fn mailbox(registry: &Registry, room: &MailRoom, account: Account) ->
         used_messages: quota.messages,
         allow_password: data.allow_password,
         has_password: passwords > 0,
-        certificates: (credentials.len() - passwords) as u64,
+        certificates: (credentials.len() - passwords - devices) as u64,
         notification_address: data.notification_address,
         created_at: Some(date(data.created_at)),
         state_changed_at: Some(date(data.state_changed_at)),

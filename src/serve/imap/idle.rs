@@ -1,8 +1,11 @@
 //! IDLE, RFC 2177: the session waits for its client and its folder at once, and holds nothing else.
 
+use tokio::time::Instant;
+
 use super::reply::{End, Reply, Stop};
-use super::session::{Session, arrived};
+use super::session::{LIVED, Session, arrived};
 use super::updates::Expunges;
+use super::user::ended;
 use crate::wire::imap::command::{Command, Tag};
 use crate::wire::imap::response;
 
@@ -38,7 +41,7 @@ impl Session {
     /// Tells changes as they come, until the client says a line.
     async fn idle(&mut self) -> Result<Vec<u8>, Stop> {
         self.framer.expect_line();
-        let until = tokio::time::Instant::now() + self.services.options.max_idle;
+        let until = self.until();
         loop {
             self.updates(Expunges::Told, false)?;
             if let Some(line) = self.arrived_line()? {
@@ -58,8 +61,16 @@ impl Session {
         }
     }
 
-    async fn woken(&mut self, until: tokio::time::Instant) -> Result<Woken, Stop> {
-        let Session { channel, selected, services, .. } = self;
+    /// When IDLE is over at the latest, and what is said then: RFC 2177 lets a client be shown out that does not renew it, and
+    /// the session has its own end.
+    fn until(&self) -> (Instant, &'static str) {
+        let (most, left) = (self.services.options.max_idle, self.left());
+        let farewell = if left < most { LIVED } else { "Autologout: too long in IDLE" };
+        (Instant::now() + left.min(most), farewell)
+    }
+
+    async fn woken(&mut self, (until, farewell): (Instant, &'static str)) -> Result<Woken, Stop> {
+        let Session { channel, selected, services, user, .. } = self;
         let changed = async {
             match selected {
                 Some(selected) => selected.changed().await,
@@ -70,8 +81,9 @@ impl Session {
         tokio::select! {
             filled = channel.fill() => Ok(arrived(filled).map(|()| Woken::Client)?),
             () = changed => Ok(Woken::Folder),
+            ending = ended(user.as_ref()) => Err(End::Bye(ending.told()).into()),
             () = services.shutdown.begun() => Err(End::Bye("The server is stopping").into()),
-            () = tokio::time::sleep_until(until) => Err(End::Bye("Autologout: too long in IDLE").into()),
+            () = tokio::time::sleep_until(until) => Err(End::Bye(farewell).into()),
         }
     }
 }

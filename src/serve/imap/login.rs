@@ -9,7 +9,8 @@ use super::user::User;
 use crate::accounts::{Login, LoginError};
 use crate::config::fronts::LoginWay;
 use crate::mail::Mailbox;
-use crate::serve::login::{self, Refused};
+use crate::mss::Right;
+use crate::serve::login::{self, Client, Refused, Verifiers};
 use crate::wire::imap::command::Tag;
 use crate::wire::imap::framer::{Framer, FramerLimits};
 use crate::wire::imap::response::{self, Code, Status};
@@ -17,6 +18,9 @@ use crate::wire::sasl::{Credentials, Exchange, Mechanism, SaslError, Secret, Ste
 
 /// What the server can do whoever asks.
 const BEFORE_LOGIN: &str = "IMAP4rev1 LITERAL+ SASL-IR ID ENABLE";
+
+/// The door's name on the list of sessions.
+const DOOR: &str = "imap";
 
 /// What it can do after login, beside that.
 const AFTER_LOGIN: &str = "IDLE NAMESPACE UIDPLUS MOVE CHILDREN SPECIAL-USE UNSELECT LIST-EXTENDED LIST-STATUS \
@@ -46,7 +50,8 @@ impl Session {
 
     /// What this client can log in with, within TLS.
     fn offered(&self) -> Vec<Mechanism> {
-        self.services.front.mechanisms(!self.security.chain.is_empty())
+        let front = self.services.front.clone().with_tokens(self.services.psc.current().is_some());
+        front.mechanisms(!self.security.chain.is_empty())
     }
 
     /// CAPABILITY, RFC 3501 §6.1.1.
@@ -109,7 +114,10 @@ impl Session {
         let (mut exchange, mut step) = begun.map_err(syntax)?;
         loop {
             match step {
-                Step::Done(credentials) => return self.enter(credentials).await,
+                Step::Done(credentials) => {
+                    let entered = self.enter(credentials).await;
+                    return self.after_challenge(&exchange, entered).await;
+                }
                 Step::Challenge(challenge) => {
                     response::continuation(&mut self.channel.out, &challenge);
                     let line = Secret::new(self.line().await?);
@@ -117,6 +125,17 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// A token that is refused for good is told so in a challenge first, whose answer says nothing (RFC 7628 §3.2.3). What may
+    /// succeed later is said at once: a client that is challenged throws its token away.
+    async fn after_challenge(&mut self, exchange: &Exchange, entered: Outcome) -> Outcome {
+        let is_refused = matches!(&entered, Err(Stop::Reply(reply)) if is_for_good(reply));
+        if let Some(challenge) = exchange.refusal().filter(|_| is_refused) {
+            response::continuation(&mut self.channel.out, &challenge);
+            self.line().await?;
+        }
+        entered
     }
 
     /// Refuses to hear a password in plain text.
@@ -162,9 +181,11 @@ impl Session {
     /// Lets the client in, or not. A refusal keeps the connection; too many end it.
     async fn enter(&mut self, credentials: Credentials) -> Outcome {
         let means = login::means(&credentials);
-        let Services { registry, metrics, tls, .. } = self.services.as_ref();
-        let judge = || tls.judge(&self.security.chain);
-        match login::verify(registry, metrics, credentials, self.peer, judge).await {
+        let Services { registry, psc, metrics, tls, .. } = self.services.as_ref();
+        let chain = &self.security.chain;
+        let judge = || tls.judge(chain);
+        let verifiers = Verifiers { registry, psc, metrics };
+        match login::verify(verifiers, credentials, Client { peer: self.peer, chain }, judge).await {
             Ok(login) => self.admit(&login, means),
             Err(refused) => {
                 self.login_failures += u32::from(!refused.is_temporary());
@@ -178,10 +199,16 @@ impl Session {
 
     fn admit(&mut self, login: &Login, means: &'static str) -> Outcome {
         let options = &self.services.options;
-        let Some(permit) = self.services.sessions.take(login.account, options.max_sessions) else {
-            tracing::info!(account = %login.account, "login refused: too many sessions of the mailbox");
-            return Err(Reply::no(Some(Code::Limit), "This mailbox has as many sessions as it may have").into());
-        };
+        if !login.rights.has(Right::Read) {
+            tracing::info!(account = %login.account, "login refused: no right to read");
+            let text = "You may send as this mailbox, not open it";
+            return Err(Reply::no(Some(Code::AuthorizationFailed), text).into());
+        }
+        let entered = self.services.registry.enter(login, DOOR, self.peer, options.max_sessions);
+        let ticket = entered.map_err(|error| {
+            tracing::info!(account = %login.account, reason = %error, "login refused");
+            in_words(&Refused::Login(error))
+        })?;
         let mailbox = self.services.room.open(login.account)?;
         self.framer.set_limits(FramerLimits {
             line: options.max_line,
@@ -189,8 +216,8 @@ impl Session {
             ..FramerLimits::after_login(options.max_message)
         });
         // Under the connection's id, which its span puts on every line.
-        tracing::info!(event = "login", account = %login.account, means);
-        self.user = Some(User::new(mailbox, self.services.metrics.clone(), permit));
+        tracing::info!(event = "login", account = %login.account, session = %ticket.id(), means);
+        self.user = Some(User::new(mailbox, self.services.metrics.clone(), ticket));
         self.login_failures = 0;
         // Judged and done with: it need not be kept for the session's life.
         self.security.chain = Vec::new();
@@ -199,12 +226,18 @@ impl Session {
     }
 }
 
+/// Whether a login's refusal is one that trying again does not change.
+fn is_for_good(reply: &Reply) -> bool {
+    matches!(reply.code, Some(Code::AuthenticationFailed | Code::AuthorizationFailed | Code::ContactAdmin))
+}
+
 /// RFC 5530 §3.
 fn in_words(refused: &Refused) -> Reply {
     let code = match refused {
+        Refused::Login(LoginError::TooManySessions) => Code::Limit,
         refused if refused.is_temporary() => Code::Unavailable,
         Refused::Login(LoginError::NotOpen(_)) => Code::ContactAdmin,
-        Refused::Login(LoginError::Ambiguous) => Code::AuthorizationFailed,
+        Refused::Login(LoginError::Ambiguous | LoginError::PersonRefused) => Code::AuthorizationFailed,
         _ => Code::AuthenticationFailed,
     };
     Reply::no(Some(code), refused.told())

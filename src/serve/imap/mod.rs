@@ -76,14 +76,16 @@ pub async fn serve(shared: Arc<Shared>, connection: Connection) {
             Err(_) => return,
         },
         // The others are not this door's.
-        Door::Imap | Door::Smtp | Door::Submission | Door::Submissions => (Box::new(stream), Security::default()),
+        Door::Imap | Door::Smtp | Door::Submission | Door::Submissions | Door::Portal => {
+            (Box::new(stream), Security::default())
+        }
     };
     let services = Arc::new(Services {
         room: shared.mail.clone(),
         registry: shared.registry.clone(),
+        psc: shared.psc.clone(),
         metrics: shared.metrics.clone(),
         shutdown: shared.shutdown.clone(),
-        sessions: shared.imap_sessions.clone(),
         options: Options::of(&shared.config.load()),
         front: front.clone(),
         tls: Arc::new(DoorTls { shared, door, front }),

@@ -9,13 +9,12 @@ use rustls::pki_types::CertificateDer;
 use super::channel::Transport;
 use super::session::Security;
 use crate::accounts::Registry;
+use crate::accounts::psc::PscHandle;
 use crate::config::Config;
 use crate::mail::MailRoom;
 use crate::serve::Shutdown;
 use crate::serve::front::Front;
-use crate::serve::limits::Counts;
 use crate::serve::tls::{CertificateProblem, HandshakeRefusal, PeerIdentity};
-use crate::store::AccountId;
 use crate::telemetry::Metrics;
 
 /// What a session needs of the rest of the server. One for many sessions.
@@ -24,6 +23,8 @@ pub struct Services {
     pub room: MailRoom,
     /// Who may open which.
     pub registry: Registry,
+    /// Whose tokens open them.
+    pub psc: PscHandle,
     /// What may be logged in with here.
     pub front: Front,
     /// STARTTLS, and the judging of client certificates.
@@ -32,8 +33,6 @@ pub struct Services {
     pub metrics: Metrics,
     /// Whether the server is stopping.
     pub shutdown: Shutdown,
-    /// Sessions by mailbox.
-    pub sessions: Counts<AccountId>,
     /// Bounds.
     pub options: Options,
 }

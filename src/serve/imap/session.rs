@@ -15,7 +15,7 @@ use super::channel::{Channel, Transport};
 use super::reply::{End, Outcome, Reply, Stop};
 use super::services::Services;
 use super::updates::Expunges;
-use super::user::User;
+use super::user::{User, ended};
 use crate::mail::Selected;
 use crate::wire::imap::command::{Command, Numbers, Tag, Tagged};
 use crate::wire::imap::framer::{FrameError, Framed, Framer, FramerLimits, Framing};
@@ -52,6 +52,9 @@ pub struct Session {
     bad_commands: u32,
     began: Instant,
 }
+
+/// The farewell to a session whose time is over (MSSanté §6).
+pub(super) const LIVED: &str = "The session has lasted long enough; connect again";
 
 /// What a client sent, whole.
 enum Incoming {
@@ -94,7 +97,11 @@ impl Session {
 
     /// Takes and answers one command.
     async fn turn(&mut self) -> Result<(), Stop> {
-        match self.incoming().await? {
+        let incoming = self.incoming().await?;
+        if let Some(user) = &self.user {
+            user.ticket.touch();
+        }
+        match incoming {
             Incoming::Command(framed) => match parse::command(&framed) {
                 Ok(Tagged { tag, command: Command::Idle }) => self.idle_command(&tag).await,
                 Ok(Tagged { tag, command }) => Box::pin(self.command(&tag, command)).await,
@@ -169,10 +176,11 @@ impl Session {
     pub(super) async fn wait(&mut self) -> Result<(), Stop> {
         self.channel.flush().await?;
         let (patience, farewell) = self.patience();
-        let shutdown = self.services.shutdown.clone();
+        let Session { channel, user, services, .. } = self;
         tokio::select! {
-            filled = self.channel.fill() => Ok(arrived(filled)?),
-            () = shutdown.begun() => Err(End::Bye("The server is stopping").into()),
+            filled = channel.fill() => Ok(arrived(filled)?),
+            ending = ended(user.as_ref()) => Err(End::Bye(ending.told()).into()),
+            () = services.shutdown.begun() => Err(End::Bye("The server is stopping").into()),
             () = tokio::time::sleep(patience) => Err(End::Bye(farewell).into()),
         }
     }
@@ -187,8 +195,13 @@ impl Session {
             (Some(_), true) => (options.idle_timeout, "Autologout: too long without a command"),
             (Some(_), false) => (options.stall_timeout, "Too long within a command"),
         };
-        let life = options.session_timeout.saturating_sub(age);
-        if life < patience { (life, "The session has lasted long enough; connect again") } else { (patience, farewell) }
+        let life = self.left();
+        if life < patience { (life, LIVED) } else { (patience, farewell) }
+    }
+
+    /// How long the session may go on.
+    pub(super) fn left(&self) -> Duration {
+        self.services.options.session_timeout.saturating_sub(self.began.elapsed())
     }
 
     /// Runs a command and answers it.

@@ -2,22 +2,29 @@
 
 use std::sync::Arc;
 
+use crate::accounts::{Ending, SessionTicket};
 use crate::mail::Mailbox;
-use crate::serve::limits::CountPermit;
-use crate::store::AccountId;
 use crate::telemetry::Metrics;
 
-/// The mailbox of a session, and its place in the counts.
+/// The mailbox of a session, and its place on the list of sessions, which knows who is in it and what they may do.
 pub(super) struct User {
     pub(super) mailbox: Arc<Mailbox>,
+    pub(super) ticket: SessionTicket,
     metrics: Metrics,
-    _permit: CountPermit<AccountId>,
 }
 
 impl User {
-    pub(super) fn new(mailbox: Arc<Mailbox>, metrics: Metrics, permit: CountPermit<AccountId>) -> User {
+    pub(super) fn new(mailbox: Arc<Mailbox>, metrics: Metrics, ticket: SessionTicket) -> User {
         metrics.imap_sessions.inc();
-        User { mailbox, metrics, _permit: permit }
+        User { mailbox, ticket, metrics }
+    }
+}
+
+/// Waits until the session of somebody who is logged in is to end; before a login, for ever.
+pub(super) async fn ended(user: Option<&User>) -> Ending {
+    match user {
+        Some(user) => user.ticket.ended().await,
+        None => std::future::pending().await,
     }
 }
 

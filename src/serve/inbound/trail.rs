@@ -20,6 +20,7 @@ pub(super) fn of_delivery(shared: &Shared, envelope: &Envelope, message: &Receiv
             queued: Vec::new(),
             delivered: envelope.recipients.iter().map(|recipient| recipient.address.to_string()).collect(),
             mss: Vec::new(),
+            by: None,
         };
         let event = Event { message_id, reference: envelope.reference.clone(), what };
         trail::note(shared.mail.transit(), &event, &mut batch);

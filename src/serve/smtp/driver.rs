@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout};
 use tokio_rustls::server::TlsStream;
 
-use super::Link;
+use super::{Link, Refused};
 use crate::serve::tls::HandshakeRefusal;
 use crate::wire::smtp::receiver::{Answer, Hello, Question, Receiver, Settings, Step};
 use crate::wire::smtp::reply::Reply;
@@ -50,6 +50,11 @@ pub(in crate::serve) trait Answers: Send {
 
     /// TLS is up; the engine knows. `facts`: TLS version and cipher suite.
     fn tls_is_up(&mut self, shown: Self::Shown, facts: String, receiver: &mut Receiver);
+
+    /// Waits until the session is to end for a reason outside of it; why. Where there is none, for ever.
+    fn ended(&self) -> impl Future<Output = Refused> + Send + 'static {
+        std::future::pending()
+    }
 
     /// Answers a question; a refusal has been counted and logged.
     fn decide(&mut self, question: Question, hello: Option<&Hello>) -> impl Future<Output = Answer> + Send;
@@ -225,8 +230,15 @@ impl<A: Answers> Driver<A> {
                 None => std::future::pending().await,
             }
         };
+        let ended = self.answers.ended();
         tokio::select! {
             biased;
+            // First: whoever keeps sending is ended as well.
+            why = ended => {
+                let link = self.answers.link();
+                self.receiver.end(&link.refuse(&why, &link.id.to_string()));
+                Ok(Heard::Nothing)
+            }
             read = stream.read(&mut self.buffer) => Ok(match read? {
                 0 => Heard::End,
                 count => Heard::Bytes(count),
@@ -235,6 +247,7 @@ impl<A: Answers> Driver<A> {
                 self.receiver.tick(self.started.elapsed());
                 Ok(Heard::Nothing)
             }
+
             () = stop, if !self.draining => {
                 self.draining = true;
                 self.receiver.drain();

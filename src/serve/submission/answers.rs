@@ -8,7 +8,7 @@ use crate::mail::aftermath::{self, Arrival, HeaderFacts, Prepared};
 use crate::mail::queue::{self, Kind, Outbound, OutboundRecipient};
 use crate::mail::report::{self, Original, Report, Told};
 use crate::mail::trace_fields::{Hops, Received, return_path};
-use crate::mail::trail::{self, Event, Happening};
+use crate::mail::trail::{self, Author, Event, Happening};
 use crate::mail::{self, Delivered, Delivery, OwnCopy, ReceivedMessage, conversation};
 use crate::mss::exchange::{self, Origin, Party};
 use crate::mss::{Address, admission};
@@ -297,7 +297,7 @@ impl Session {
         }
         let room = &self.link.shared.mail;
         let mut also = self.conversations(&envelope)?;
-        trail::note(room.transit(), &accepted_event(&envelope), &mut also);
+        trail::note(room.transit(), &accepted_event(&envelope, self.author()), &mut also);
         let failed = |error| self.link.mailbox_failed(&error);
         match envelope.incoming.take().ok_or_else(Refused::store_unavailable)? {
             Taking::Kept(incoming) => {
@@ -433,7 +433,7 @@ fn outbound(envelope: Envelope) -> Option<Outbound> {
 }
 
 /// The first event of the message's trail.
-fn accepted_event(envelope: &Envelope) -> Event {
+fn accepted_event(envelope: &Envelope, by: Option<Author>) -> Event {
     Event {
         message_id: envelope.written.message_id.clone().unwrap_or_default(),
         reference: envelope.reference.clone(),
@@ -443,6 +443,7 @@ fn accepted_event(envelope: &Envelope) -> Event {
             queued: envelope.remote.iter().map(|recipient| recipient.address.to_string()).collect(),
             delivered: envelope.local.iter().map(|local| local.address.to_string()).collect(),
             mss: envelope.written.mss.clone(),
+            by,
         },
     }
 }

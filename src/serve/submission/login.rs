@@ -2,11 +2,15 @@
 
 use super::session::{Session, User};
 use crate::accounts::{Account, Login};
-use crate::mss::Address;
-use crate::serve::login;
+use crate::mail::trail::Author;
+use crate::mss::{Address, Right};
+use crate::serve::login::{self, Client, Verifiers};
 use crate::serve::smtp::Refused;
 use crate::wire::sasl::Credentials;
 use crate::wire::smtp::receiver::Answer;
+
+/// The door's name on the list of sessions.
+const DOOR: &str = "submission";
 
 impl Session {
     /// Lets the client in, or not. A refusal keeps the connection (MSSanté §6); too many end it.
@@ -14,10 +18,12 @@ impl Session {
         let means = login::means(&credentials);
         let shared = &self.link.shared;
         let judge = || shared.judge_certificate(self.door, &self.chain);
-        let verified = login::verify(&shared.registry, &shared.metrics, credentials, self.link.address, judge).await;
+        let verifiers = Verifiers { registry: &shared.registry, psc: &shared.psc, metrics: &shared.metrics };
+        let client = Client { peer: self.link.address, chain: &self.chain };
+        let verified = login::verify(verifiers, credentials, client, judge).await;
         let reference = self.link.id.to_string();
         let refused = match verified {
-            Ok(login) => match self.admit(login, means) {
+            Ok(login) => match self.admit(&login, means) {
                 Ok(()) => return Answer::Accept,
                 Err(refused) => refused,
             },
@@ -33,31 +39,46 @@ impl Session {
         Answer::Reply(self.link.refuse(&refused, &reference))
     }
 
-    fn admit(&mut self, login: Login, means: &'static str) -> Result<(), Refused> {
+    fn admit(&mut self, login: &Login, means: &'static str) -> Result<(), Refused> {
         let most = self.link.shared.config.load().submission.max_connections_per_account;
-        let place = self.link.shared.submission_sessions.take(login.account, most);
-        let place = place.ok_or_else(Refused::too_many_of_mailbox)?;
-        tracing::info!(event = "login", reference = %self.link.id, account = %login.account, means);
-        self.user = Some(User { login, _place: place });
+        let ticket = self.link.shared.registry.enter(login, DOOR, self.link.address, most);
+        let ticket = ticket.map_err(|error| Refused::login(&error.into()))?;
+        tracing::info!(event = "login", reference = %self.link.id, account = %login.account, session = %ticket.id(), means);
+        self.user = Some(User(ticket));
         self.login_failures = 0;
         // Judged and done with: it need not be kept for the session's life.
         self.chain = Vec::new();
         Ok(())
     }
 
-    /// The mailbox that is logged in, as it is now.
+    /// The mailbox that is logged in, as it is now, if they may send as it.
     pub(super) fn own_account(&self) -> Result<Account, Refused> {
-        let user = self.user.as_ref().ok_or_else(Refused::not_logged_in)?;
-        self.link.account(&user.login.address)?.ok_or_else(Refused::not_logged_in)
+        let login = self.user.as_ref().ok_or_else(Refused::not_logged_in)?.login();
+        let account = self.link.account(&login.address)?.ok_or_else(Refused::not_logged_in)?;
+        if self.may_send(login, &account)? { Ok(account) } else { Err(Refused::sender_not_yours(&login.address)) }
     }
 
     /// The mailbox of an address that those who are logged in may use; `None`: it is not theirs, or nobody's.
     pub(super) fn theirs(&self, address: &Address) -> Result<Option<Account>, Refused> {
-        let user = self.user.as_ref().ok_or_else(Refused::not_logged_in)?;
+        let login = self.user.as_ref().ok_or_else(Refused::not_logged_in)?.login();
         let Some(account) = self.link.account(address)? else { return Ok(None) };
-        let is_own = account.id == user.login.account;
-        let may = |person: &String| account.lets_send(person, self.link.now());
-        let theirs = is_own || user.login.person.as_ref().is_some_and(may);
-        Ok(theirs.then_some(account))
+        Ok(self.may_send(login, &account)?.then_some(account))
+    }
+
+    /// Asked at each message: what the access list says counts from the moment that it says it.
+    fn may_send(&self, login: &Login, account: &Account) -> Result<bool, Refused> {
+        match self.link.shared.registry.rights_in(login, account) {
+            Ok(rights) => Ok(rights.has(Right::Send)),
+            Err(error) => {
+                tracing::error!(%error, account = %account.id, "who may send as a mailbox cannot be read");
+                Err(Refused::store_unavailable())
+            }
+        }
+    }
+
+    /// Who writes: the person, as far as the login tells, and the mailbox that is logged in.
+    pub(super) fn author(&self) -> Option<Author> {
+        let login = self.user.as_ref()?.login();
+        Some(Author { person: login.person.clone(), mailbox: login.address.to_string() })
     }
 }

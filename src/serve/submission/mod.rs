@@ -15,9 +15,10 @@
 //! # Rules
 //!
 //! 1. Nothing is taken before a login, and no login before TLS.
-//! 2. An address is *theirs* when it is the mailbox's own, or that of another own mailbox whose access list lets the person
-//!    who logged in send ([`Account::lets_send`](crate::accounts::Account::lets_send)). `MAIL FROM`, `From:` and `Sender:`
-//!    are held to it; a null `MAIL FROM` (MDNs) leaves the header's. So is a `Reply-To:` of ours in a message to a patient.
+//! 2. An address is *theirs* when they may send as it: the mailbox's own, one that the person who logged in holds, or one
+//!    whose access list lets them send ([`Registry::rights_in`](crate::accounts::Registry::rights_in)). `MAIL FROM`, `From:`
+//!    and `Sender:` are held to it; a null `MAIL FROM` (MDNs) leaves the header's. So is a `Reply-To:` of ours in a message
+//!    to a patient. Whose name a message goes out in stands in it; who wrote it, in its trail.
 //! 3. Each recipient is decided at its own `RCPT`: what is refused is refused to the program that sends, with the rule's name,
 //!    and not by a report hours later.
 //! 4. Own mailboxes have the message when the 250 is said; everybody else's part lies in the queue, in the same commit.
@@ -34,9 +35,11 @@ mod session;
 
 use std::sync::Arc;
 
+use super::front::Front;
 use super::smtp::{DoorBounds, Driver, Link, now};
 use super::{Connection, Shared};
 use crate::telemetry::Door;
+use crate::wire::sasl::Mechanism;
 use crate::wire::smtp::receiver::{FutureRelease, Limits, Role, Settings, Submission};
 
 /// Serves one connection to its end.
@@ -48,7 +51,7 @@ pub async fn serve(shared: Arc<Shared>, connection: Connection) {
         reference: id.to_string(),
         limits: engine_limits(&shared),
         role: Role::Submission(Submission {
-            mechanisms: front.mechanisms(false),
+            mechanisms: mechanisms(&shared, &front, false),
             future_release: future_release(&shared),
         }),
     };
@@ -60,6 +63,12 @@ pub async fn serve(shared: Arc<Shared>, connection: Connection) {
     };
     tracing::info!(event = "unlink", "connection ended: {ended}");
     drop(permit);
+}
+
+/// What is offered behind TLS: what the front offers and can be used (RFC 4954 §4). EXTERNAL needs a certificate that was shown;
+/// tokens need somebody to ask about them.
+fn mechanisms(shared: &Shared, front: &Front, shown: bool) -> Vec<Mechanism> {
+    front.clone().with_tokens(shared.psc.current().is_some()).mechanisms(shown)
 }
 
 /// The engine's bounds, as they are configured now.

@@ -1,5 +1,6 @@
 //! What only this door refuses.
 
+use crate::accounts::{Ending, LoginError};
 use crate::mss::Address;
 use crate::serve::login;
 use crate::serve::smtp::Refused;
@@ -7,6 +8,9 @@ use crate::serve::smtp::Refused;
 impl Refused {
     /// RFC 4954 §6: 535 for what will not do, 454 for what may later.
     pub(super) fn login(refused: &login::Refused) -> Refused {
+        if matches!(refused, login::Refused::Login(LoginError::TooManySessions)) {
+            return Refused::too_many_of_mailbox();
+        }
         if refused.is_temporary() {
             return Refused::new("login-unavailable", 454, (4, 7, 0), refused.told());
         }
@@ -17,8 +21,13 @@ impl Refused {
         Refused::new("too-many-logins", 421, (4, 7, 0), "Too many failed logins")
     }
 
-    pub(super) fn too_many_of_mailbox() -> Refused {
+    fn too_many_of_mailbox() -> Refused {
         Refused::new("too-many-of-mailbox", 454, (4, 7, 0), "This mailbox has as many sessions as it may have")
+    }
+
+    /// RFC 3463 X.3.2: nothing of the client's doing; it may connect again and see.
+    pub(super) fn session_ended(ending: Ending) -> Refused {
+        Refused::new("session-ended", 421, (4, 3, 2), ending.told())
     }
 
     /// The engine asks for mail behind a login only; this is for a mailbox that was closed since, or a mistake in between.

@@ -1,26 +1,28 @@
 //! One connection of somebody who sends, as this door knows it.
 
+use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
 use tokio_rustls::server::TlsStream;
 
 use super::envelope::Envelope;
-use crate::accounts::Login;
+use crate::accounts::{Login, SessionTicket};
 use crate::serve::front::Front;
-use crate::serve::limits::CountPermit;
-use crate::serve::smtp::{Answers, Link, Wire};
+use crate::serve::smtp::{Answers, Link, Refused, Wire};
 use crate::serve::tls::HandshakeRefusal;
-use crate::store::AccountId;
 use crate::telemetry::Door;
 use crate::wire::smtp::receiver::{Answer, Hello, Question, Receiver};
 use crate::wire::smtp::reply::Reply;
 
-/// Who is logged in.
-pub(super) struct User {
-    pub(super) login: Login,
-    /// Its place in the count of its mailbox's sessions.
-    pub(super) _place: CountPermit<AccountId>,
+/// Who is logged in: a place on the list of sessions.
+pub(super) struct User(pub(super) SessionTicket);
+
+impl User {
+    pub(super) fn login(&self) -> &Login {
+        self.0.login()
+    }
 }
 
 /// One connection.
@@ -79,11 +81,24 @@ impl Answers for Session {
 
     /// EXTERNAL is offered to those who showed a certificate (RFC 4954 §4: only what can be used).
     fn tls_is_up(&mut self, chain: Self::Shown, tls: String, receiver: &mut Receiver) {
-        receiver.offer(self.front.mechanisms(!chain.is_empty()));
+        receiver.offer(super::mechanisms(&self.link.shared, &self.front, !chain.is_empty()));
         (self.chain, self.tls) = (chain, tls);
     }
 
+    fn ended(&self) -> impl Future<Output = Refused> + Send + 'static {
+        let session = self.user.as_ref().map(|User(ticket)| Arc::clone(ticket.session()));
+        async move {
+            match session {
+                Some(session) => Refused::session_ended(session.ended().await),
+                None => std::future::pending().await,
+            }
+        }
+    }
+
     async fn decide(&mut self, question: Question, hello: Option<&Hello>) -> Answer {
+        if let Some(User(ticket)) = &self.user {
+            ticket.touch();
+        }
         self.decided(question, hello).await
     }
 

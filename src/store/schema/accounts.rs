@@ -9,12 +9,12 @@ use crate::store::seal::SealedKey;
 
 const LAYOUT_JSON: u8 = 1;
 
-fn encode_json<T: Serialize>(record: &T, out: &mut Vec<u8>) {
+pub(super) fn encode_json<T: Serialize>(record: &T, out: &mut Vec<u8>) {
     out.push(LAYOUT_JSON);
     serde_json::to_writer(out, record).expect("a cold record is plain data with text keys, written to memory");
 }
 
-fn decode_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
+pub(super) fn decode_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
     match bytes.split_first() {
         Some((&LAYOUT_JSON, json)) => serde_json::from_slice(json).map_err(|_| DecodeError::Malformed),
         Some((&layout, _)) => Err(DecodeError::UnknownLayout(layout)),

@@ -33,6 +33,10 @@ pub struct BodyId(pub u64);
 #[serde(transparent)]
 pub struct QueueId(pub u64);
 
+/// A device authority's number; the newest has the highest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AuthorityId(pub u32);
+
 /// A message's number in its folder (RFC 3501 §2.3.1.1): rising, never reused under one UIDVALIDITY.
 pub type Uid = u32;
 
@@ -49,7 +53,7 @@ macro_rules! shown_as_number {
         }
     )*};
 }
-shown_as_number!(AccountId FolderId BodyId QueueId Version);
+shown_as_number!(AccountId FolderId BodyId QueueId AuthorityId Version);
 
 /// Which counter of [`super::Meta`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -141,6 +145,8 @@ impl ChangeKey {
 pub enum SecretKey {
     /// Seals what is on its way: the queue's messages and envelopes, and the trail.
     Transit = 1,
+    /// Seals the private keys of the device authorities.
+    Devices = 2,
 }
 
 /// Key of [`super::Consignment`]: all consignments of a message lie together.
@@ -343,7 +349,20 @@ impl Key for SecretKey {
         out.push(*self as u8);
     }
     fn decode(bytes: &[u8]) -> Option<Self> {
-        (bytes == [1]).then_some(SecretKey::Transit)
+        match bytes {
+            [1] => Some(SecretKey::Transit),
+            [2] => Some(SecretKey::Devices),
+            _ => None,
+        }
+    }
+}
+
+impl Key for AuthorityId {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.0.to_be_bytes());
+    }
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        Some(AuthorityId(u32::from_be_bytes(bytes.try_into().ok()?)))
     }
 }
 

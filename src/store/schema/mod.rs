@@ -21,12 +21,15 @@
 //! | `Conversation` | (account, citizen's digest) | [`Conversation`]: whether a citizen may answer | compact |
 //! | `AbsenceAnswer` | (account, correspondent's digest) | [`AbsenceAnswer`]: who was told of an absence, when | compact |
 //! | `SentCopy` | (account, Message-ID's digest) | [`SentCopy`]: where a sent message was filed | compact |
+//! | `DeviceAuthority` | [`AuthorityId`] | [`DeviceAuthority`]: who signs enrolled devices' certificates | JSON |
+//! | `SecondFactor` | account | [`SecondFactor`]: what is shown beside the password | JSON |
 //!
 //! Rules: keys are big-endian, so that byte order is the order of ids; the first byte of a record is the number of its
 //! layout; a new layout gets a new number and the old one stays readable. No other room knows any of this.
 
 mod accounts;
 pub(crate) mod codec;
+mod identity;
 mod keys;
 mod mail;
 mod transit;
@@ -36,9 +39,10 @@ pub use accounts::{
     Domain, Forward, Holder,
 };
 pub use codec::DecodeError;
+pub use identity::{Authenticator, DeviceAuthority, MailedCode, SecondFactor};
 pub use keys::{
-    AccountId, BodyId, ChangeKey, ConsignmentKey, CorrespondentKey, CredentialKey, FolderId, FolderKey, Key,
-    MessageKey, MetaKey, QueueId, QueueRecipientKey, SecretKey, SentCopyKey, TrailKey, Uid, Version,
+    AccountId, AuthorityId, BodyId, ChangeKey, ConsignmentKey, CorrespondentKey, CredentialKey, FolderId, FolderKey,
+    Key, MessageKey, MetaKey, QueueId, QueueRecipientKey, SecretKey, SentCopyKey, TrailKey, Uid, Version,
 };
 pub use mail::{
     Body, Change, ChangeEntry, Content, Folder, FolderExistence, Message, Meta, Place, SpecialUse, UidSet, Usage, flags,
@@ -89,11 +93,15 @@ pub enum Table {
     AbsenceAnswer = 18,
     /// Where sent messages were filed.
     SentCopy = 19,
+    /// Who signs enrolled devices' certificates.
+    DeviceAuthority = 20,
+    /// What is shown beside the password.
+    SecondFactor = 21,
 }
 
 impl Table {
     /// All tables, in the order of their numbers.
-    pub const ALL: [Table; 19] = [
+    pub const ALL: [Table; 21] = [
         Table::Meta,
         Table::Domain,
         Table::Account,
@@ -113,6 +121,8 @@ impl Table {
         Table::Conversation,
         Table::AbsenceAnswer,
         Table::SentCopy,
+        Table::DeviceAuthority,
+        Table::SecondFactor,
     ];
 
     /// The table of a raw key's first byte.
@@ -144,6 +154,8 @@ impl Table {
             Table::Conversation => "conversation",
             Table::AbsenceAnswer => "absence-answer",
             Table::SentCopy => "sent-copy",
+            Table::DeviceAuthority => "device-authority",
+            Table::SecondFactor => "second-factor",
         }
     }
 }
@@ -190,6 +202,8 @@ pub fn probe(table: Table, bytes: &[u8]) -> Result<(), DecodeError> {
         Table::Conversation => Conversation::decode(bytes).map(drop),
         Table::AbsenceAnswer => AbsenceAnswer::decode(bytes).map(drop),
         Table::SentCopy => SentCopy::decode(bytes).map(drop),
+        Table::DeviceAuthority => DeviceAuthority::decode(bytes).map(drop),
+        Table::SecondFactor => SecondFactor::decode(bytes).map(drop),
     }
 }
 

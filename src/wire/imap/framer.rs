@@ -32,7 +32,8 @@ pub struct FramerLimits {
 impl FramerLimits {
     /// Before login: enough for a long password or an access token, and no message.
     pub fn before_login() -> Self {
-        FramerLimits { line: 8 * 1024, literal: 8 * 1024, literals: 8, message: 0, swallow: 256 * 1024 }
+        // Access tokens are long: as much as RFC 4954 §4 gives them in SMTP.
+        FramerLimits { line: 12 * 1024, literal: 8 * 1024, literals: 8, message: 0, swallow: 256 * 1024 }
     }
 
     /// After login, with the greatest `message` that APPEND takes.

@@ -11,16 +11,19 @@
 //!                                      MAIL, RCPT … ─▶ Step::Body ─▶ final reply ─▶ Step::Done
 //! ```
 //!
-//! Four rules. Nothing but EHLO, STARTTLS and QUIT is said before TLS. What the server said between its answer to
+//! Four rules. Nothing but EHLO, STARTTLS and QUIT is said before TLS, but to a relay of ordinary mail where the operator
+//! says so ([`Security::ClearIfNotOffered`], [`Security::Clear`]); a login is said over TLS only. What the server said between its answer to
 //! STARTTLS and the handshake is a reason to leave (the counterpart of the receiver's rule; CVE-2021-38371 and others).
 //! A message never sits in here: its pieces pass through, dot-stuffed for DATA, as they are for BDAT. Only a 2xx to the
 //! whole message says that it was taken: one in any other place than its own ends the session (RFC 5321 §4.2.1).
 
 mod body;
+mod login;
 mod offer;
 mod patience;
 
 pub use body::BodyError;
+pub use login::Login;
 pub use offer::Offer;
 pub use patience::{Awaited, Patience};
 
@@ -34,13 +37,17 @@ use std::time::Duration;
 /// Octets of an answer's words that are kept: a hundred recipients may have an answer each.
 const MOST_WORDS: usize = 1 << 10;
 
-/// How the connection becomes confidential. There is no way to send in the clear.
+/// How the connection becomes confidential. Within the trust space there is no way to send in the clear.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Security {
     /// STARTTLS (RFC 3207), before anything else; its absence is a failure.
     StartTls,
     /// The connection is TLS from its first byte.
     Implicit,
+    /// STARTTLS where it is offered (RFC 7435): for a relay of ordinary mail, never for other operators.
+    ClearIfNotOffered,
+    /// No TLS at all: for a relay of ordinary mail on this machine.
+    Clear,
 }
 
 /// One message for one or several recipients.
@@ -100,6 +107,12 @@ pub enum Failure {
     /// STARTTLS is refused.
     #[error("the server refuses STARTTLS: {0}")]
     StartTlsRefused(Reply),
+    /// A login is wanted, and the server does not offer AUTH PLAIN, or there is no TLS to say it over.
+    #[error("the server offers no login by AUTH PLAIN over TLS")]
+    NoLogin,
+    /// The login is refused.
+    #[error("the server refuses the login: {0}")]
+    LoginRefused(Reply),
     /// Bytes came between the answer to STARTTLS and the handshake: somebody put them there.
     #[error("the server spoke in the clear after STARTTLS")]
     Injected,
@@ -168,6 +181,7 @@ enum Owed {
     Greeting,
     Ehlo,
     StartTls,
+    Auth,
     Mail,
     Rcpt(usize),
     Data,
@@ -182,6 +196,7 @@ impl Owed {
             Owed::Greeting => Awaited::Greeting,
             Owed::Ehlo => Awaited::Ehlo,
             Owed::StartTls => Awaited::StartTls,
+            Owed::Auth => Awaited::Auth,
             Owed::Mail => Awaited::Mail,
             Owed::Rcpt(_) => Awaited::Rcpt,
             Owed::Data => Awaited::Data,
@@ -219,6 +234,7 @@ struct Under {
 pub struct Sender {
     name: String,
     security: Security,
+    login: Option<Login>,
     patience: Patience,
     encrypted: bool,
     phase: Phase,
@@ -235,6 +251,7 @@ impl Sender {
         Self {
             name: name.to_owned(),
             security,
+            login: None,
             patience: Patience::default(),
             encrypted: security == Security::Implicit,
             phase: Phase::Asking,
@@ -250,6 +267,13 @@ impl Sender {
     #[must_use]
     pub fn with_patience(mut self, patience: Patience) -> Self {
         self.patience = patience;
+        self
+    }
+
+    /// The same session with a login before its first message.
+    #[must_use]
+    pub fn with_login(mut self, login: Login) -> Self {
+        self.login = Some(login);
         self
     }
 
@@ -406,6 +430,9 @@ impl Sender {
                 self.steps.push_back(Step::StartTls);
             }
             Owed::StartTls => self.fail(Failure::StartTlsRefused(reply)),
+            // RFC 4954 §4: 235 and nothing else; a 334 asks for what PLAIN does not have.
+            Owed::Auth if reply.code == 235 => self.ready(),
+            Owed::Auth => self.fail(Failure::LoginRefused(reply)),
             Owed::Mail => self.mail_answered(reply),
             Owed::Rcpt(index) => self.rcpt_answered(index, reply),
             Owed::Data if reply.code == 354 => self.ask_for_body(),
@@ -433,12 +460,23 @@ impl Sender {
     fn greeted(&mut self, reply: &Reply) {
         self.offer = Offer::read(reply);
         if self.encrypted {
-            return self.ready();
+            return self.log_in();
         }
-        debug_assert_eq!(self.security, Security::StartTls);
-        match self.offer.starttls {
-            true => self.say("STARTTLS\r\n".to_owned(), Owed::StartTls),
-            false => self.fail(Failure::NoStartTls),
+        match (self.security, self.offer.starttls) {
+            (Security::Clear, _) | (Security::ClearIfNotOffered, false) => self.log_in(),
+            (_, true) => self.say("STARTTLS\r\n".to_owned(), Owed::StartTls),
+            (_, false) => self.fail(Failure::NoStartTls),
+        }
+    }
+
+    fn log_in(&mut self) {
+        match &self.login {
+            None => self.ready(),
+            Some(login) if self.encrypted && self.offer.auth_plain => {
+                let command = login.command();
+                self.say(command, Owed::Auth);
+            }
+            Some(_) => self.fail(Failure::NoLogin),
         }
     }
 

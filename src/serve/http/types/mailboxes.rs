@@ -43,24 +43,40 @@ pub struct Holder {
     pub responsible: Option<String>,
 }
 
-/// A person who may open a mailbox besides its holder (delegation, MSSanté §4).
+/// Somebody who may use a mailbox besides its holder (delegation, MSSanté §4): a person, or whoever holds a mailbox.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AccessGrant {
-    /// National id of the person.
-    pub person: String,
+    /// National id of the person. Either this or `mailbox`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub person: Option<String>,
+    /// Address of the `PER` mailbox whose holder it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mailbox: Option<String>,
     /// Name, for people.
     #[serde(default)]
     pub name: String,
-    /// `read`, `write` or `send`; each includes the one before. `write` where absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub right: Option<String>,
+    /// `read`, `write`, `send`, `manage`; `read` and `write` where absent. Who may write or manage may read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rights: Vec<String>,
     /// Since when.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<String>,
     /// Until when; absent: until it is taken back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<String>,
+}
+
+/// Whom to take off an access list: `DELETE /v1/mailboxes/{address}/access-list`. One of the two.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GranteeQuery {
+    /// National id of the person.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub person: Option<String>,
+    /// Address of the mailbox on the list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mailbox: Option<String>,
 }
 
 /// Where a mailbox has its mail sent on to.
@@ -109,7 +125,7 @@ pub struct NewMailbox {
     /// Who holds it.
     #[serde(default)]
     pub holder: Holder,
-    /// The persons who may open it besides its holder (`ORG`, `CAB`).
+    /// Who may use it besides its holder (`PER`, `ORG`, `CAB`).
     #[serde(default)]
     pub access_list: Vec<AccessGrant>,
     /// Whether it stays out of the directory (liste rouge).
@@ -127,13 +143,13 @@ pub struct NewMailbox {
     /// What it may hold, in bytes; the server's default where absent.
     #[serde(default)]
     pub quota: Option<u64>,
-    /// Whether it may be opened by password.
+    /// Whether its password opens it alone, without an enrolled workstation's certificate: for tests.
     #[serde(default)]
     pub allow_password: bool,
     /// An unsecured address for notices without content.
     #[serde(default)]
     pub notification_address: Option<String>,
-    /// A password to set at once; `allow_password` must be true.
+    /// A password to set at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<PasswordChoice>,
 }
@@ -175,7 +191,7 @@ pub struct Mailbox {
     /// Who holds it.
     #[serde(default)]
     pub holder: Holder,
-    /// The persons who may open it besides its holder.
+    /// Who may use it besides its holder.
     #[serde(default)]
     pub access_list: Vec<AccessGrant>,
     /// Whether it stays out of the directory.
@@ -205,7 +221,7 @@ pub struct Mailbox {
     pub used_bytes: u64,
     /// Messages that it holds.
     pub used_messages: u64,
-    /// Whether it may be opened by password.
+    /// Whether its password opens it alone, without an enrolled workstation's certificate: for tests.
     pub allow_password: bool,
     /// Whether a password is set.
     pub has_password: bool,
@@ -311,7 +327,7 @@ pub struct MailboxChange {
     /// What it may hold, in bytes; `null` for the server's default.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
     pub quota: Option<Option<u64>>,
-    /// Whether it may be opened by password.
+    /// Whether its password opens it alone, without an enrolled workstation's certificate: for tests.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allow_password: Option<bool>,
     /// An unsecured address for notices; `null` clears it.

@@ -7,11 +7,13 @@
 
 mod mailboxes;
 mod messages;
+mod sessions;
 
 use serde::{Deserialize, Serialize};
 
 pub use mailboxes::*;
 pub use messages::*;
+pub use sessions::*;
 
 /// The media type of one message as it stands (RFC 2046 §5.2.1).
 pub const MESSAGE_TYPE: &str = "message/rfc822";
@@ -60,6 +62,9 @@ pub struct Status {
     pub domains: u64,
     /// How many mailboxes it keeps, closed ones included.
     pub mailboxes: u64,
+    /// How many mailboxes are open to their password alone: for tests.
+    #[serde(default)]
+    pub password_alone: u64,
     /// When the white list in force was generated, if there is one.
     #[serde(default)]
     pub white_list_generated_at: Option<String>,

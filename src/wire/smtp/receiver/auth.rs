@@ -5,8 +5,8 @@
 //! ```
 //!
 //! A refused login leaves the connection as it was (MSSanté §6: never a silent close); how many are too many is the
-//! driver's to say, with [`Answer::Close`](super::Answer::Close). A mechanism that says more before its refusal (XOAUTH2's
-//! error challenge) answers it in [`Receiver::login_refused`].
+//! driver's to say, with [`Answer::Close`](super::Answer::Close). A bearer token that is refused for good is told so in a
+//! challenge first (RFC 7628 §3.2.3): the client's next line, whatever it says, is answered with the refusal.
 
 use super::super::command::Command;
 use super::super::reply::Reply;
@@ -80,12 +80,21 @@ impl Receiver {
         Some(format!("FUTURERELEASE {interval} {until}"))
     }
 
+    /// Whether the next line answers a challenge.
+    pub(super) fn is_in_exchange(&self) -> bool {
+        matches!(self.phase, Phase::Auth(_) | Phase::AuthRefused(_))
+    }
+
     /// A client's answer to a challenge, without its CRLF.
     pub(super) fn challenge_answered(&mut self, line: &[u8]) {
-        let phase = std::mem::replace(&mut self.phase, Phase::Command);
-        let Phase::Auth(mut exchange) = phase else { return };
-        let step = exchange.response(line);
-        self.exchanged(exchange, step);
+        match std::mem::replace(&mut self.phase, Phase::Command) {
+            Phase::Auth(mut exchange) => {
+                let step = exchange.response(line);
+                self.exchanged(exchange, step);
+            }
+            Phase::AuthRefused(reply) => self.say(&reply),
+            phase => self.phase = phase,
+        }
     }
 
     fn exchanged(&mut self, exchange: Exchange, step: Result<Step, SaslError>) {
@@ -94,7 +103,7 @@ impl Receiver {
                 self.say(&Reply::plain(334, challenge));
                 self.phase = Phase::Auth(exchange);
             }
-            Ok(Step::Done(credentials)) => self.ask(Asked::Auth, Question::Auth(credentials)),
+            Ok(Step::Done(credentials)) => self.ask(Asked::Auth(exchange), Question::Auth(credentials)),
             Err(error) => self.refuse(Refusal::bad_exchange(error)),
         }
     }
@@ -105,8 +114,15 @@ impl Receiver {
         self.say(&words);
     }
 
-    pub(super) fn login_refused(&mut self, reply: &Reply) {
-        self.say(reply);
+    /// What may succeed later is said at once: a client that is challenged throws its token away.
+    pub(super) fn login_refused(&mut self, exchange: &Exchange, reply: Reply) {
+        match exchange.refusal().filter(|_| reply.is_permanent_failure()) {
+            Some(challenge) => {
+                self.say(&Reply::plain(334, challenge));
+                self.phase = Phase::AuthRefused(reply);
+            }
+            None => self.say(&reply),
+        }
     }
 }
 

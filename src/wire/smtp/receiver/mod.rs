@@ -70,7 +70,7 @@ struct Transaction {
 #[derive(Debug)]
 enum Asked {
     StartTls,
-    Auth,
+    Auth(Exchange),
     Mail { utf8: bool, eight_bit: bool },
     Rcpt,
     Open,
@@ -83,6 +83,8 @@ enum Phase {
     Command,
     /// The next line answers a challenge.
     Auth(Exchange),
+    /// The next line is answered with this refusal.
+    AuthRefused(Reply),
     Message,
     /// Octets of a chunk that belongs to no transaction, and what is answered when they are gone.
     Swallow {
@@ -167,7 +169,7 @@ impl Receiver {
                         return Step::NeedBytes;
                     }
                 }
-                Phase::Auth(_) => {
+                Phase::Auth(_) | Phase::AuthRefused(_) => {
                     if !self.command_line(input) {
                         return Step::NeedBytes;
                     }
@@ -192,7 +194,7 @@ impl Receiver {
         let patience = match self.phase {
             _ if self.asked.is_some() => return None,
             Phase::Ended { .. } | Phase::Tls => return None,
-            Phase::Command | Phase::Auth(_) => limits.command_timeout,
+            Phase::Command | Phase::Auth(_) | Phase::AuthRefused(_) => limits.command_timeout,
             Phase::Message | Phase::Swallow { .. } => limits.data_timeout,
         };
         let intake = self.transaction.as_ref().and_then(|transaction| transaction.intake.as_ref());
@@ -268,7 +270,7 @@ impl Receiver {
                 self.say(&words(220, (2, 0, 0), "Ready to start TLS"));
                 self.phase = Phase::Tls;
             }
-            Asked::Auth => self.login_accepted(reply),
+            Asked::Auth(_) => self.login_accepted(reply),
             Asked::Mail { utf8, eight_bit } => {
                 self.say(&words(250, (2, 1, 0), "Sender ok"));
                 self.session.transactions += 1;
@@ -302,7 +304,7 @@ impl Receiver {
     fn denied(&mut self, asked: Asked, reply: Reply) {
         match asked {
             Asked::StartTls => self.say(&reply),
-            Asked::Auth => self.login_refused(&reply),
+            Asked::Auth(exchange) => self.login_refused(&exchange, reply),
             Asked::Mail { .. } => self.denied_and_counted(&reply, true),
             Asked::Rcpt => {
                 let Some(transaction) = &mut self.transaction else { return };
@@ -340,9 +342,9 @@ impl Receiver {
         let Some(line) = self.line.read(input) else { return false };
         self.heard = self.now;
         match line {
-            Line::Complete(line) if matches!(self.phase, Phase::Auth(_)) => self.challenge_answered(&line),
+            Line::Complete(line) if self.is_in_exchange() => self.challenge_answered(&line),
             Line::Complete(line) => self.command(&line),
-            Line::TooLong if matches!(self.phase, Phase::Auth(_)) => {
+            Line::TooLong if self.is_in_exchange() => {
                 // RFC 4954 §4: a line beyond the limit fails the exchange.
                 self.phase = Phase::Command;
                 self.refuse(Refusal::long_exchange());

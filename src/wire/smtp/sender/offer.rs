@@ -17,6 +17,8 @@ pub struct Offer {
     pub smtp_utf8: bool,
     /// DSN (RFC 3461).
     pub dsn: bool,
+    /// AUTH with the mechanism PLAIN (RFC 4954 §3).
+    pub auth_plain: bool,
     /// SIZE (RFC 1870): the largest message in octets; 0 where none is said; `None` where SIZE is not offered.
     pub size: Option<u64>,
 }
@@ -35,6 +37,7 @@ impl Offer {
                 "8BITMIME" => offer.eight_bit_mime = true,
                 "SMTPUTF8" => offer.smtp_utf8 = true,
                 "DSN" => offer.dsn = true,
+                "AUTH" => offer.auth_plain = words.any(|mechanism| mechanism.eq_ignore_ascii_case("PLAIN")),
                 "SIZE" => offer.size = Some(words.next().and_then(|max| max.parse().ok()).unwrap_or(0)),
                 _ => {}
             }

@@ -12,6 +12,8 @@ pub enum Awaited {
     Ehlo,
     /// STARTTLS.
     StartTls,
+    /// AUTH.
+    Auth,
     /// MAIL.
     Mail,
     /// RCPT.
@@ -32,6 +34,7 @@ impl fmt::Display for Awaited {
             Awaited::Greeting => "the connection",
             Awaited::Ehlo => "EHLO",
             Awaited::StartTls => "STARTTLS",
+            Awaited::Auth => "AUTH",
             Awaited::Mail => "MAIL",
             Awaited::Rcpt => "RCPT",
             Awaited::Data => "DATA",
@@ -45,7 +48,7 @@ impl fmt::Display for Awaited {
 /// How long replies may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patience {
-    /// The greeting, and the answers to EHLO, STARTTLS, MAIL, RCPT, RSET and QUIT (§4.5.3.2.1 to .3).
+    /// The greeting, and the answers to EHLO, STARTTLS, AUTH, MAIL, RCPT, RSET and QUIT (§4.5.3.2.1 to .3).
     pub command: Duration,
     /// The answer to DATA (§4.5.3.2.4).
     pub data: Duration,

@@ -157,6 +157,56 @@ fn a_server_without_starttls_gets_no_mail() {
 }
 
 #[test]
+fn only_who_is_told_so_sends_in_the_clear() {
+    for (security, offered, wanted) in [
+        (Security::StartTls, "250 them\r\n", "Fail(NoStartTls)"),
+        (Security::ClearIfNotOffered, "250 them\r\n", "Ready"),
+        (Security::ClearIfNotOffered, "250-them\r\n250 STARTTLS\r\n", "STARTTLS\r\n"),
+        (Security::Clear, "250-them\r\n250 STARTTLS\r\n", "Ready"),
+        (Security::Implicit, "250 them\r\n", "Ready"),
+    ] {
+        let mut sender = Sender::new("us.example", security);
+        sender.input(b"220 hello\r\n");
+        sender.input(offered.as_bytes());
+        assert_eq!(steps(&mut sender).last().unwrap(), wanted, "{security:?} {offered}");
+    }
+}
+
+#[test]
+fn a_login_is_said_over_tls_only_and_its_refusal_ends_the_session() {
+    // RFC 4616 §4: NUL, name, NUL, password.
+    let auth = "AUTH PLAIN AGFubmUAc2VjcmV0\r\n";
+    let login = || Login::new("anne", "secret");
+    for (security, offered, said) in [
+        (Security::Implicit, "250 AUTH LOGIN PLAIN\r\n", auth),
+        (Security::Implicit, "250 AUTH LOGIN\r\n", "Fail(NoLogin)"),
+        (Security::Implicit, "250 HELP\r\n", "Fail(NoLogin)"),
+        (Security::Clear, "250 AUTH PLAIN\r\n", "Fail(NoLogin)"),
+        (Security::ClearIfNotOffered, "250 AUTH PLAIN\r\n", "Fail(NoLogin)"),
+    ] {
+        let mut sender = Sender::new("us.example", security).with_login(login());
+        sender.input(b"220 hello\r\n250-them\r\n");
+        sender.input(offered.as_bytes());
+        assert_eq!(steps(&mut sender).last().unwrap(), said, "{security:?} {offered}");
+    }
+    for (answer, wanted) in [
+        ("235 2.7.0 come in\r\n", "Ready"),
+        ("535 5.7.8 no\r\n", "Fail(LoginRefused"),
+        ("334 \r\n", "Fail(LoginRefused"),
+        ("250 ok\r\n", "Fail(LoginRefused"),
+    ] {
+        let mut sender = Sender::new("us.example", Security::Implicit).with_login(login());
+        sender.input(b"220 hello\r\n250-them\r\n250 AUTH PLAIN\r\n");
+        steps(&mut sender);
+        assert_eq!(sender.waits_for(), Some(Awaited::Auth));
+        sender.input(answer.as_bytes());
+        assert!(steps(&mut sender).last().unwrap().starts_with(wanted), "{answer}");
+    }
+    let sender = Sender::new("us.example", Security::Implicit).with_login(login());
+    assert!(!format!("{sender:?}").contains("AGFubmUAc2VjcmV0"));
+}
+
+#[test]
 fn the_length_that_was_announced_is_kept_or_the_connection_ends() {
     for (pieces, wanted) in [(&b"abcd"[..], "Longer"), (&b"ab"[..], "Shorter")] {
         let mut sender = ready("CHUNKING");

@@ -1,0 +1,248 @@
+//! Devices as the store has them: credentials of their mailbox.
+
+use std::collections::HashSet;
+
+use aws_lc_rs::digest;
+use rustls::pki_types::CertificateDer;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use super::{DeviceError, OldCertificate};
+use crate::accounts::registry::ATTEMPTS;
+use crate::accounts::{AccountError, Registry};
+use crate::store::{
+    self, AccountId, AccountState, Batch, CommitError, Credential, CredentialKey, CredentialKind, Expect,
+};
+
+/// Characters of the longest name.
+const NAME: usize = 60;
+
+/// An enrolled device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Device {
+    /// Its number among the mailbox's credentials.
+    pub number: u32,
+    /// What people call it.
+    pub name: String,
+    /// National id of the person whose device it is.
+    pub person: Option<String>,
+    /// SHA-256 of its certificate's DER, in lower-case hexadecimal.
+    pub fingerprint: String,
+    /// Its certificate's serial number, in lower-case hexadecimal.
+    pub serial: String,
+    /// Unix seconds.
+    pub created_at: i64,
+    /// Unix seconds.
+    pub expires_at: i64,
+    /// Unix seconds of its last use, to the day.
+    pub last_used_at: Option<i64>,
+    /// Whether it opens the mailbox.
+    pub state: DeviceState,
+}
+
+/// Whether a device's certificate opens its mailbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeviceState {
+    /// It does.
+    Valid,
+    /// It was renewed; this certificate goes on until it ends.
+    Replaced,
+    /// It has ended.
+    Expired,
+}
+
+impl DeviceState {
+    /// Its name in the API and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Valid => "valid",
+            Self::Replaced => "replaced",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+/// A device's credential to be written.
+pub(super) struct NewCredential {
+    pub(super) name: String,
+    pub(super) person: String,
+    /// The device whose place it takes, and when that one ends.
+    pub(super) replaces: Option<(u32, OldCertificate)>,
+}
+
+/// A name that people can read and tell from others.
+pub(super) fn checked_name(name: &str) -> Result<String, DeviceError> {
+    let name = name.trim();
+    match name.chars().count() {
+        0 => Err(DeviceError::BadName("at least one character")),
+        1..=NAME if name.chars().any(char::is_control) => Err(DeviceError::BadName("no control characters")),
+        1..=NAME => Ok(name.to_owned()),
+        _ => Err(DeviceError::BadName("at most 60 characters")),
+    }
+}
+
+impl Registry {
+    /// The mailbox's devices, in the order in which they were enrolled.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub fn devices(&self, id: AccountId) -> Result<Vec<Device>, AccountError> {
+        let now = crate::mail::now();
+        let mut devices: Vec<Device> = self
+            .credentials(id)?
+            .into_iter()
+            .filter_map(|(key, credential)| shown(key.number, credential.record, now))
+            .collect();
+        // Names are given once, but for renewals: whoever has a younger namesake was renewed.
+        let mut younger = HashSet::new();
+        for device in devices.iter_mut().rev() {
+            if !younger.insert(device.name.clone()) && device.state == DeviceState::Valid {
+                device.state = DeviceState::Replaced;
+            }
+        }
+        Ok(devices)
+    }
+
+    /// One of them.
+    pub(super) fn device(&self, id: AccountId, number: u32) -> Result<Device, DeviceError> {
+        let found = self.devices(id)?.into_iter().find(|device| device.number == number);
+        found.ok_or(DeviceError::NoDevice)
+    }
+
+    /// Whether a device of this name may be added.
+    pub(super) fn room_for_device(&self, id: AccountId, name: &str) -> Result<(), DeviceError> {
+        let devices = self.devices(id)?;
+        let valid = devices.iter().filter(|device| device.state == DeviceState::Valid);
+        let most = self.device_options().most;
+        if valid.clone().any(|device| device.name == name) {
+            return Err(DeviceError::NameTaken);
+        }
+        if valid.count() >= most {
+            return Err(DeviceError::TooMany(most));
+        }
+        Ok(())
+    }
+
+    /// Writes a device's credential, and what becomes of the one that it replaces; those that have ended go.
+    pub(super) async fn put_device(
+        &self,
+        id: AccountId,
+        new: NewCredential,
+        certificate: &CertificateDer<'_>,
+        expires_at: i64,
+    ) -> Result<Device, DeviceError> {
+        let kind = CredentialKind::Device { sha256: fingerprint(certificate), serial: serial(certificate)? };
+        for attempt in 0..ATTEMPTS {
+            let read = self.store().get::<store::Account>(&id)?.ok_or(AccountError::NoAccount)?;
+            if read.state == AccountState::Closed {
+                return Err(AccountError::Closed.into());
+            }
+            let now = crate::mail::now();
+            let mut batch = Batch::new();
+            match new.replaces {
+                None => self.room_for_device(id, &new.name)?,
+                Some((number, old)) => self.replace_device(id, number, old, now, &mut batch)?,
+            }
+            self.clear_ended(id, now, &mut batch)?;
+            let mut record = read.record.clone();
+            let key = CredentialKey { account: id, number: record.next_credential };
+            record.next_credential += 1;
+            let credential = Credential {
+                kind: kind.clone(),
+                label: new.name.clone(),
+                person: Some(new.person.clone()),
+                created_at: now,
+                last_used_at: None,
+                expires_at: Some(expires_at),
+            };
+            // Every change of a mailbox's devices goes over this record: two at once cannot both find room.
+            batch.update(&id, read.version, &record).insert(&key, &credential);
+            match self.store().commit(batch).await {
+                Err(CommitError::Conflict(_)) => crate::mail::pause(attempt).await,
+                Err(error) => return Err(error.into()),
+                Ok(_) => {
+                    self.certificates().outdate();
+                    return shown(key.number, credential, now).ok_or(DeviceError::NoDevice);
+                }
+            }
+        }
+        Err(DeviceError::busy())
+    }
+
+    /// What becomes of a renewed device's old certificate.
+    fn replace_device(
+        &self,
+        id: AccountId,
+        number: u32,
+        old: OldCertificate,
+        now: i64,
+        batch: &mut Batch,
+    ) -> Result<(), DeviceError> {
+        if self.device(id, number)?.state == DeviceState::Replaced {
+            // Its successor is the one to renew.
+            return Err(DeviceError::NameTaken);
+        }
+        let key = CredentialKey { account: id, number };
+        let read = self.store().get::<Credential>(&key)?.ok_or(DeviceError::NoDevice)?;
+        let ends = now + self.device_options().grace;
+        match old {
+            OldCertificate::Now => {
+                batch.expect::<Credential>(&key, Expect::Version(read.version)).delete::<Credential>(&key);
+            }
+            OldCertificate::AfterGrace => {
+                let expires_at = read.expires_at.map_or(ends, |end| end.min(ends));
+                let credential = Credential { expires_at: Some(expires_at), ..read.record };
+                batch.update(&key, read.version, &credential);
+            }
+        }
+        Ok(())
+    }
+
+    /// Devices that have ended are listed until the next is enrolled.
+    fn clear_ended(&self, id: AccountId, now: i64, batch: &mut Batch) -> Result<(), DeviceError> {
+        for (key, credential) in self.credentials(id)? {
+            let is_device = matches!(credential.kind, CredentialKind::Device { .. });
+            if is_device && credential.expires_at.is_some_and(|end| end <= now) {
+                batch.expect::<Credential>(&key, Expect::Version(credential.version)).delete::<Credential>(&key);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a device's credential away.
+    pub(super) async fn remove_device(&self, id: AccountId, number: u32) -> Result<(), DeviceError> {
+        match self.remove_credential(CredentialKey { account: id, number }).await {
+            Err(AccountError::NoCredential) => Err(DeviceError::NoDevice),
+            outcome => Ok(outcome.map(drop)?),
+        }
+    }
+}
+
+/// A credential as a device, if it is one.
+fn shown(number: u32, credential: Credential, now: i64) -> Option<Device> {
+    let CredentialKind::Device { sha256, serial } = credential.kind else { return None };
+    let expires_at = credential.expires_at.unwrap_or(i64::MAX);
+    Some(Device {
+        number,
+        name: credential.label,
+        person: credential.person,
+        fingerprint: sha256,
+        serial,
+        created_at: credential.created_at,
+        expires_at,
+        last_used_at: credential.last_used_at,
+        state: if expires_at <= now { DeviceState::Expired } else { DeviceState::Valid },
+    })
+}
+
+fn fingerprint(certificate: &CertificateDer<'_>) -> String {
+    hex(digest::digest(&digest::SHA256, certificate).as_ref())
+}
+
+fn serial(certificate: &CertificateDer<'_>) -> Result<String, DeviceError> {
+    let (_, parsed) = X509Certificate::from_der(certificate).map_err(DeviceError::crypto)?;
+    Ok(hex(parsed.raw_serial()))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |text, byte| text + &format!("{byte:02x}"))
+}

@@ -1,0 +1,299 @@
+//! Passwords: set, verified (SASL PLAIN, LOGIN), hashed anew.
+//!
+//! A password opens a mailbox together with the certificate of a workstation that was enrolled for it; alone only where the
+//! mailbox is marked for tests. Whatever is wrong, the answer is one and the work is the same.
+
+use std::net::IpAddr;
+use std::time::Instant;
+
+use zeroize::Zeroizing;
+
+use super::hashing::{LONGEST_PASSWORD, TooBusy};
+use super::login::Bound;
+use super::registry::ATTEMPTS;
+use super::throttle::{Attempt, Turn};
+use super::{Account, AccountError, CertificateFacts, Login, LoginError, Means, Registry};
+use crate::mss::Address;
+use crate::store::{
+    self, AccountId, Batch, CommitError, Committed, Credential, CredentialKey, CredentialKind, Expect, Versioned,
+};
+
+/// With what a mailbox's password opens it.
+enum With {
+    /// Nothing else.
+    Nothing,
+    /// The certificate of an enrolled workstation.
+    Device(Bound),
+}
+
+/// What fitted: the mailbox, its password, and what that opens it with.
+struct Fitting {
+    account: Account,
+    password: Bound,
+    with: With,
+}
+
+/// Setting.
+impl Registry {
+    /// Whether a text can be a password here.
+    ///
+    /// # Errors
+    /// [`AccountError::BadPassword`].
+    pub fn accepts_password(&self, password: &str) -> Result<(), AccountError> {
+        let least = self.hasher().options().least_characters;
+        if password.chars().count() < least || password.len() > LONGEST_PASSWORD {
+            return Err(AccountError::BadPassword(least, LONGEST_PASSWORD));
+        }
+        Ok(())
+    }
+
+    /// Sets the mailbox's password; the one before is gone, and the sessions made with it end.
+    ///
+    /// # Errors
+    /// [`AccountError::BadPassword`], [`AccountError::NoAccount`], [`AccountError::Closed`], or what the store says.
+    pub async fn set_password(&self, id: AccountId, password: &str, label: &str) -> Result<Committed, AccountError> {
+        self.accepts_password(password)?;
+        self.by_id(id)?.ok_or(AccountError::NoAccount)?;
+        let hash = self.hasher().hash(Zeroizing::new(password.to_owned())).await.map_err(|_| AccountError::Busy)?;
+        self.put_credential(id, CredentialKind::Password { hash }, label).await
+    }
+
+    /// Adds a credential; a password takes the place of the one before, the same certificate binding of itself.
+    pub(super) async fn put_credential(
+        &self,
+        id: AccountId,
+        kind: CredentialKind,
+        label: &str,
+    ) -> Result<Committed, AccountError> {
+        for attempt in 0..ATTEMPTS {
+            let read = self.store().get::<store::Account>(&id)?.ok_or(AccountError::NoAccount)?;
+            if read.state == store::AccountState::Closed {
+                return Err(AccountError::Closed);
+            }
+            let mut record = read.record.clone();
+            let mut batch = Batch::new();
+            let replaced = self.replaced_by(id, &kind)?;
+            for key in &replaced {
+                batch.delete::<Credential>(key);
+            }
+            let key = CredentialKey { account: id, number: record.next_credential };
+            record.next_credential += 1;
+            let credential = Credential {
+                kind: kind.clone(),
+                label: label.to_owned(),
+                person: record.holder.national_id.clone(),
+                created_at: crate::mail::now(),
+                last_used_at: None,
+                expires_at: None,
+            };
+            batch.update(&id, read.version, &record).insert(&key, &credential);
+            match self.store().commit(batch).await {
+                Err(CommitError::Conflict(_)) => crate::mail::pause(attempt).await,
+                outcome => {
+                    let committed = outcome?;
+                    replaced.into_iter().for_each(|gone| self.end_sessions_by(gone));
+                    return Ok(committed);
+                }
+            }
+        }
+        Err(AccountError::Busy)
+    }
+
+    fn replaced_by(&self, id: AccountId, kind: &CredentialKind) -> Result<Vec<CredentialKey>, AccountError> {
+        let is_password = |kind: &CredentialKind| matches!(kind, CredentialKind::Password { .. });
+        let gives_way = |old: &CredentialKind| old == kind || (is_password(kind) && is_password(old));
+        let all = self.credentials(id)?.into_iter();
+        Ok(all.filter(|(_, old)| gives_way(&old.kind)).map(|(key, _)| key).collect())
+    }
+
+    /// What opens an account.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub fn credentials(&self, id: AccountId) -> Result<Vec<(CredentialKey, Versioned<Credential>)>, AccountError> {
+        Ok(self.store().scan::<Credential>(CredentialKey::of(id), usize::MAX)?)
+    }
+
+    /// Takes a credential away; the sessions that it has opened end.
+    ///
+    /// # Errors
+    /// [`AccountError::NoCredential`], or what the store says.
+    pub async fn remove_credential(&self, key: CredentialKey) -> Result<Committed, AccountError> {
+        let credential = self.store().get::<Credential>(&key)?.ok_or(AccountError::NoCredential)?;
+        let mut batch = Batch::new();
+        batch.expect::<Credential>(&key, Expect::Version(credential.version)).delete::<Credential>(&key);
+        let committed = match self.store().commit(batch).await {
+            Err(CommitError::Conflict(_)) => return Err(AccountError::Busy),
+            outcome => outcome?,
+        };
+        self.certificates().outdate();
+        self.end_sessions_by(key);
+        Ok(committed)
+    }
+}
+
+/// Verifying.
+impl Registry {
+    /// Lets somebody in by address and password, with the certificate of an enrolled workstation where one was shown and
+    /// holds. `authzid`: the mailbox to be opened when it is not the login's own (SASL PLAIN, RFC 4616): one whose access
+    /// list lets the holder of the own mailbox in.
+    ///
+    /// # Errors
+    /// [`LoginError`].
+    pub async fn verify_password(
+        &self,
+        login: &str,
+        authzid: Option<&str>,
+        password: &str,
+        device: Option<&CertificateFacts>,
+        peer: IpAddr,
+    ) -> Result<Login, LoginError> {
+        let shown = |account: &Account| match device {
+            Some(device) => self.device_credential(account, device),
+            None => Ok(None),
+        };
+        let opens = |account: &Account| match shown(account)? {
+            Some(bound) => Ok(Some(With::Device(bound))),
+            None => Ok(account.data.allow_password.then_some(With::Nothing)),
+        };
+        let Fitting { account, password: (key, credential), with } = self.fitting(login, password, peer, opens).await?;
+        let login = match with {
+            With::Device((device, enrolled)) => {
+                let CredentialKind::Device { sha256, .. } = &enrolled.kind else { return Err(LoginError::Refused) };
+                let means = Means::Device { fingerprint: sha256.clone() };
+                self.let_in_by_credential(&account, (device, &enrolled), means, Some(key))?
+            }
+            With::Nothing => self.let_in_by_credential(&account, (key, &credential), Means::Password, None)?,
+        };
+        let names_other = |id: &&str| Address::parse(id).map_or(true, |named| named.key() != account.address.key());
+        match authzid.map(str::trim).filter(|id| !id.is_empty()).filter(names_other) {
+            Some(other) => self.let_in_elsewhere(&login, other),
+            None => Ok(login),
+        }
+    }
+
+    /// Whether this is the mailbox's password, whatever else would open it: the first of two factors. Slowed down as logins
+    /// are, with the same work and answer.
+    ///
+    /// # Errors
+    /// [`LoginError`].
+    pub async fn check_password(&self, address: &str, password: &str, peer: IpAddr) -> Result<Account, LoginError> {
+        let Fitting { account, .. } = self.fitting(address, password, peer, |_| Ok(Some(With::Nothing))).await?;
+        if account.is_open() { Ok(account) } else { Err(LoginError::NotOpen(account.state)) }
+    }
+
+    /// The mailbox whose password it is, where `opens` says that one opens it, and with what.
+    async fn fitting(
+        &self,
+        login: &str,
+        password: &str,
+        peer: IpAddr,
+        opens: impl Fn(&Account) -> Result<Option<With>, AccountError>,
+    ) -> Result<Fitting, LoginError> {
+        let address = Address::parse(login).ok();
+        // What is no address stands in line by its text, cut so that strangers cannot fill memory with it.
+        let key = address.as_ref().map_or_else(|| login.chars().take(80).collect(), Address::key);
+        let attempt = self.wait_for_turn(&key, peer).await?;
+        let outcome = self.fits(address.as_ref(), password, opens).await;
+        match &outcome {
+            Ok(_) => attempt.succeeded(Instant::now()),
+            Err(LoginError::Refused) => attempt.failed(Instant::now()),
+            // Neither: it is as if it had not been made.
+            Err(_) => drop(attempt),
+        }
+        outcome
+    }
+
+    async fn wait_for_turn(&self, key: &str, peer: IpAddr) -> Result<Attempt<'_>, LoginError> {
+        let asked = Instant::now();
+        loop {
+            match self.throttle().turn(key, peer, asked, Instant::now()) {
+                Turn::Now(attempt) => return Ok(attempt),
+                Turn::In(wait, attempt) => {
+                    tokio::time::sleep(wait).await;
+                    return Ok(attempt);
+                }
+                Turn::AskAgain(wait) => tokio::time::sleep(wait).await,
+                Turn::Away(wait) => return Err(LoginError::Throttled(wait)),
+            }
+        }
+    }
+
+    async fn fits(
+        &self,
+        address: Option<&Address>,
+        password: &str,
+        opens: impl Fn(&Account) -> Result<Option<With>, AccountError>,
+    ) -> Result<Fitting, LoginError> {
+        let account = match address {
+            Some(address) => self.by_address(address)?,
+            None => None,
+        };
+        let with = match &account {
+            Some(account) => opens(account)?,
+            None => None,
+        };
+        let stored = match (&account, &with) {
+            (Some(account), Some(_)) => self.password_of(account.id)?,
+            _ => None,
+        };
+        // Too long a password is nobody's; the work is done all the same.
+        let tried =
+            Zeroizing::new(if password.len() <= LONGEST_PASSWORD { password.to_owned() } else { String::new() });
+        let hash = stored.as_ref().map(|(_, _, hash)| hash.clone());
+        let verdict = self.hasher().verify(hash, tried.clone()).await.map_err(|TooBusy| LoginError::Busy)?;
+        let (Some(account), Some(with), Some((key, credential, _)), true) = (account, with, stored, verdict.fits)
+        else {
+            return Err(LoginError::Refused);
+        };
+        if verdict.is_outdated {
+            self.rehash(key, credential.clone(), tried);
+        }
+        Ok(Fitting { account, password: (key, credential), with })
+    }
+
+    fn password_of(&self, id: AccountId) -> Result<Option<(CredentialKey, Versioned<Credential>, String)>, LoginError> {
+        let now = crate::mail::now();
+        for (key, credential) in self.credentials(id)? {
+            let is_valid = credential.expires_at.is_none_or(|end| now < end);
+            if let (CredentialKind::Password { hash }, true) = (&credential.kind, is_valid) {
+                let hash = hash.clone();
+                return Ok(Some((key, credential, hash)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The settings have changed since the hash was made: makes it anew beside the login, which does not wait.
+    fn rehash(&self, key: CredentialKey, credential: Versioned<Credential>, password: Zeroizing<String>) {
+        let registry = self.clone();
+        tokio::spawn(async move {
+            if let Err(error) = registry.renew_hash(key, &credential.record.kind, password).await {
+                tracing::debug!(account = %key.account, %error, "a password's hash was not renewed this time");
+            }
+        });
+    }
+
+    /// Puts a new hash in the place of an old one, unless the password was changed meanwhile.
+    async fn renew_hash(
+        &self,
+        key: CredentialKey,
+        old: &CredentialKind,
+        password: Zeroizing<String>,
+    ) -> Result<(), AccountError> {
+        let hash = self.hasher().hash(password).await.map_err(|TooBusy| AccountError::Busy)?;
+        for attempt in 0..ATTEMPTS {
+            let Some(read) = self.store().get::<Credential>(&key)?.filter(|read| read.kind == *old) else {
+                return Ok(());
+            };
+            let renewed = Credential { kind: CredentialKind::Password { hash: hash.clone() }, ..read.record };
+            let mut batch = Batch::new();
+            batch.update(&key, read.version, &renewed);
+            match self.store().commit(batch).await {
+                Err(CommitError::Conflict(_)) => crate::mail::pause(attempt).await,
+                outcome => return outcome.map(drop).map_err(AccountError::from),
+            }
+        }
+        Err(AccountError::Busy)
+    }
+}

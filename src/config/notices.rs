@@ -1,0 +1,106 @@
+//! `[notices]`: the ordinary mail relay that carries notices to holders' unsecured addresses.
+
+use super::validate::Found;
+use super::{human, sections::HOUR};
+use crate::mss::Address;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// `[notices]`: who carries what holders are told outside of the trust space (MSSanté §5). Never content.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Notices {
+    /// The relay's name or IP address; empty: no notices are sent, and no codes are mailed.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// How the connection is secured.
+    pub tls: NoticeTls,
+    /// PEM files: the authorities of the relay's certificate; empty: those that the system trusts.
+    pub anchors: Vec<PathBuf>,
+    /// Name to log in with (AUTH PLAIN); empty: no login.
+    pub user: String,
+    /// Its password: a file, or `credential:NAME` for a systemd credential.
+    pub password: String,
+    /// The address that notices come from. Required with `host`.
+    pub from: String,
+    /// The name that they come from.
+    pub name: String,
+    /// Whom to turn to, as it stands at each notice's end; empty: nobody is named.
+    pub contact: String,
+    /// A notice that could not be sent is given up when it is so old; a code when it is of no use any more.
+    #[serde(with = "human::duration")]
+    pub give_up: Duration,
+}
+
+/// How the connection with the relay is secured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NoticeTls {
+    /// STARTTLS, or nothing is said.
+    #[default]
+    Required,
+    /// TLS from the first byte.
+    Implicit,
+    /// STARTTLS where it is offered; the certificate must be good then.
+    Opportunistic,
+    /// None: a relay on this machine.
+    None,
+}
+
+impl Default for Notices {
+    fn default() -> Self {
+        Self {
+            host: String::new(),
+            port: 587,
+            tls: NoticeTls::default(),
+            anchors: Vec::new(),
+            user: String::new(),
+            password: String::new(),
+            from: String::new(),
+            name: "Messagerie sécurisée de santé".into(),
+            contact: String::new(),
+            give_up: 4 * HOUR,
+        }
+    }
+}
+
+impl Notices {
+    /// Whether notices are sent.
+    pub fn is_on(&self) -> bool {
+        !self.host.is_empty()
+    }
+}
+
+/// The longest of the texts that stand in every notice.
+const TEXT: usize = 200;
+
+/// What is wrong with the section.
+pub(super) fn problems(notices: &Notices, found: &mut Found<'_, '_>) {
+    let is_host = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':');
+    found.check(notices.host.chars().all(is_host), "notices.host", || {
+        format!("`{}`; expected a host name or an IP address, the port in notices.port", notices.host)
+    });
+    found.check(notices.port != 0, "notices.port", || "0; expected 1 to 65535".into());
+    let from = Address::parse(&notices.from);
+    found.check(!notices.is_on() || from.is_ok(), "notices.from", || {
+        format!("`{}`; with notices.host, expected the address that notices come from", notices.from)
+    });
+    found.check(notices.user.is_empty() == notices.password.is_empty(), "notices.user", || {
+        "notices.user and notices.password go together; expected both or neither".into()
+    });
+    let is_secret = matches!(notices.tls, NoticeTls::Required | NoticeTls::Implicit);
+    found.check(notices.user.is_empty() || is_secret, "notices.tls", || {
+        "a password is not said in the clear; with notices.user, expected required or implicit".into()
+    });
+    for (key, text) in [("notices.name", &notices.name), ("notices.contact", &notices.contact)] {
+        let is_good = text.chars().count() <= TEXT && !text.chars().any(char::is_control);
+        found.check(is_good, key, || format!("expected one line of at most {TEXT} characters"));
+    }
+    let (least, most) = (Duration::from_secs(60), 48 * HOUR);
+    found.check((least..=most).contains(&notices.give_up), "notices.give_up", || {
+        let [value, least, most] = [notices.give_up, least, most].map(human::show_duration);
+        format!("{value}; expected {least} to {most}")
+    });
+}

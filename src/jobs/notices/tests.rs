@@ -1,0 +1,150 @@
+//! Notices against a relay that answers as it is told.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+
+use super::*;
+use crate::accounts::notice::By;
+use crate::accounts::{AccountOptions, NewMailbox, Registry};
+use crate::config::notices::NoticeTls;
+use crate::mail::{MailLimits, MailRoom};
+use crate::mss::{Domain, Kind};
+use crate::store::{Holder, MasterKey, Store};
+
+/// A relay without TLS; what it has taken comes out, and each refusal is given once, to RCPT.
+async fn relay(refusals: Vec<&'static str>) -> (SocketAddr, mpsc::Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (taken, received) = mpsc::channel(10);
+    tokio::spawn(async move {
+        let mut refusals = refusals.into_iter();
+        while let Ok((stream, _)) = listener.accept().await {
+            // Most sessions end with QUIT; one that was refused has no message.
+            if let Some(message) = session(BufReader::new(stream), refusals.next()).await {
+                taken.send(message).await.unwrap();
+            }
+        }
+    });
+    (address, received)
+}
+
+async fn session(mut stream: BufReader<tokio::net::TcpStream>, refusal: Option<&str>) -> Option<String> {
+    let mut message = None;
+    stream.write_all(b"220 sortie.example\r\n").await.ok()?;
+    let mut line = String::new();
+    while stream.read_line(&mut line).await.is_ok_and(|count| count > 0) {
+        let verb = line.split([' ', '\r']).next().unwrap_or_default().to_ascii_uppercase();
+        let answer = match (verb.as_str(), refusal) {
+            ("EHLO", _) => "250-sortie.example\r\n250-CHUNKING\r\n250 PIPELINING\r\n".to_owned(),
+            ("RCPT", Some(refusal)) => format!("{refusal} <anne@fai.example>\r\n"),
+            ("BDAT", _) => {
+                let size = line.split(' ').nth(1).and_then(|size| size.parse().ok()).unwrap_or(0);
+                let mut bytes = vec![0; size];
+                stream.read_exact(&mut bytes).await.ok()?;
+                message = Some(String::from_utf8(bytes).unwrap());
+                "250 2.0.0 pris\r\n".to_owned()
+            }
+            ("QUIT", _) => "221 2.0.0 au revoir\r\n".to_owned(),
+            _ => "250 2.0.0 bien\r\n".to_owned(),
+        };
+        stream.write_all(answer.as_bytes()).await.ok()?;
+        line.clear();
+    }
+    message
+}
+
+fn config(relay: SocketAddr, tls: NoticeTls) -> Config {
+    let mut config = Config::default();
+    config.server.name = "mx.aura.example".into();
+    config.notices.host = relay.ip().to_string();
+    config.notices.port = relay.port();
+    config.notices.tls = tls;
+    config.notices.from = "ne-pas-repondre@operateur.example".into();
+    config
+}
+
+/// A registry with one mailbox, and the job that carries its notices.
+async fn scene(config: &Config) -> (Registry, crate::accounts::Account, Metrics) {
+    let room = MailRoom::new(Store::in_memory(), MasterKey::generate(), MailLimits::default()).unwrap();
+    let registry = Registry::new(room, AccountOptions::default());
+    registry.add_domain(&Domain::parse("aura.mssante.example").unwrap(), "").await.unwrap();
+    let holder =
+        Holder { national_id: Some("899700000001".into()), last_name: Some("Lefèvre".into()), ..Holder::default() };
+    let address = Address::parse("anne@aura.mssante.example").unwrap();
+    let notification_address = Some("anne@fai.example".into());
+    let new = NewMailbox { notification_address, ..NewMailbox::new(address, Kind::Per, holder) };
+    let account = registry.create(new).await.unwrap();
+    let metrics = Metrics::default();
+    let job = NoticeJob::new(config, None, metrics.clone()).unwrap().unwrap();
+    tokio::spawn(job.run(registry.take_notices().unwrap(), std::future::pending()));
+    (registry, account, metrics)
+}
+
+fn body_of(message: &str) -> String {
+    let read = mail_parser::MessageParser::default().parse(message.as_bytes()).unwrap();
+    read.body_text(0).unwrap().into_owned()
+}
+
+#[tokio::test]
+async fn a_mailed_code_reaches_the_relay_and_lets_in() {
+    let (address, mut taken) = relay(vec![]).await;
+    let (registry, account, _) = scene(&config(address, NoticeTls::None)).await;
+    let mailed = registry.mail_code(account.id, "login").await.unwrap();
+    assert_eq!(mailed.to, "a•••@fai.example");
+    let message = taken.recv().await.unwrap();
+    assert!(message.contains("To: <anne@fai.example>\r\n"), "{message}");
+    let body = body_of(&message);
+    let code = body.lines().find_map(|line| line.strip_prefix("    ")).unwrap().trim().to_owned();
+    assert_eq!(code.len(), 6, "{body}");
+    assert!(registry.check_code(account.id, "login", &code).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_refusal_for_now_is_tried_again_and_one_for_good_is_not() {
+    let (address, mut taken) = relay(vec!["451 4.3.0 plus tard"]).await;
+    let (registry, account, _) = scene(&config(address, NoticeTls::None)).await;
+    let begin = Instant::now();
+    assert!(registry.tell(&account, Notice::PasswordChanged { by: By::Holder }));
+    assert!(body_of(&taken.recv().await.unwrap()).contains("mot de passe"));
+    assert!(begin.elapsed() >= Duration::from_secs(4), "{:?}", begin.elapsed());
+
+    let (address, mut taken) = relay(vec!["550 5.1.1 inconnue"]).await;
+    let (registry, account, metrics) = scene(&config(address, NoticeTls::None)).await;
+    assert!(registry.tell(&account, Notice::FactorsReset));
+    let given_up = NoticeLabel { notice: "factors-reset", result: "given-up" };
+    while metrics.notices.get_or_create(&given_up).get() == 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(taken.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn where_tls_is_required_nothing_is_said_in_the_clear() {
+    let (address, mut taken) = relay(vec![]).await;
+    let config = config(address, NoticeTls::Required);
+    let job = NoticeJob::new(&config, None, Metrics::default()).unwrap().unwrap();
+    let to = Address::parse("anne@fai.example").unwrap();
+    let error = relay::send(&job.relay, &job.sender.address, &to, b"Subject: x\r\n\r\n").await.unwrap_err();
+    assert!(error.to_string().contains("STARTTLS"), "{error}");
+    assert!(taken.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn without_a_relay_nobody_is_told_and_no_code_is_mailed() {
+    let room = MailRoom::new(Store::in_memory(), MasterKey::generate(), MailLimits::default()).unwrap();
+    let registry = Registry::new(room, AccountOptions::default());
+    assert!(NoticeJob::new(&Config::default(), None, Metrics::default()).unwrap().is_none());
+    assert!(!registry.carries_notices());
+}
+
+#[test]
+fn a_code_of_the_relay_is_told_without_its_words() {
+    let reply = crate::wire::smtp::reply::Reply::new(550, (5, 1, 1), "<anne@fai.example> inconnue");
+    let error = relay::RelayError::of_reply(&reply);
+    assert_eq!(error.to_string(), "the relay refuses it for good: 550 5.1.1");
+    assert!(error.is_final());
+}

@@ -1,0 +1,152 @@
+//! What notices say, in French, all of it here.
+//!
+//! Rules: no link (a notice must not teach people to click on links), no content, no name of a person; the mailbox is named
+//! by its address, a device by its name.
+
+use crate::accounts::notice::{By, Notice};
+
+/// A notice's words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Text {
+    pub(super) subject: &'static str,
+    /// Paragraphs.
+    pub(super) body: Vec<String>,
+}
+
+/// What is said of `notice` about `mailbox`.
+pub(super) fn text(notice: &Notice, mailbox: &str) -> Text {
+    let (subject, what) = match notice {
+        Notice::Code { code, until } => return code_text(code.reveal(), *until, mailbox),
+        Notice::DeviceEnrolled { device, until } => (
+            "Nouvel appareil autorisé",
+            format!(
+                "Un nouvel appareil, « {device} », peut désormais ouvrir la boîte aux lettres {mailbox}. Son certificat est \
+                 valable jusqu'au {}.",
+                day(*until)
+            ),
+        ),
+        Notice::DeviceRenewed { device, until } => (
+            "Certificat d'appareil renouvelé",
+            format!(
+                "L'appareil « {device} », qui ouvre la boîte aux lettres {mailbox}, a reçu un nouveau certificat, valable \
+                 jusqu'au {}.",
+                day(*until)
+            ),
+        ),
+        Notice::DeviceRevoked { device, by } => (
+            "Appareil révoqué",
+            format!("L'appareil « {device} » n'ouvre plus la boîte aux lettres {mailbox}{}.", by_whom(*by)),
+        ),
+        Notice::AuthenticatorAdded => (
+            "Application d'authentification activée",
+            format!(
+                "Une application d'authentification protège désormais l'accès à la boîte aux lettres {mailbox}. Les codes ne \
+                 sont plus envoyés par courriel."
+            ),
+        ),
+        Notice::AuthenticatorRemoved { by } => (
+            "Application d'authentification retirée",
+            format!(
+                "L'application d'authentification de la boîte aux lettres {mailbox} a été retirée{}.",
+                by_whom(*by)
+            ),
+        ),
+        Notice::RecoveryCodesMade => (
+            "Nouveaux codes de secours",
+            format!(
+                "De nouveaux codes de secours ont été créés pour la boîte aux lettres {mailbox}. Les précédents ne sont plus \
+                 utilisables."
+            ),
+        ),
+        Notice::RecoveryCodeUsed { left } => (
+            "Code de secours utilisé",
+            format!(
+                "Un code de secours vient de servir à ouvrir la boîte aux lettres {mailbox}. {}",
+                codes_left(*left)
+            ),
+        ),
+        Notice::FactorsReset => (
+            "Double authentification réinitialisée",
+            format!(
+                "L'administrateur a réinitialisé la double authentification de la boîte aux lettres {mailbox} : application \
+                 d'authentification et codes de secours ne sont plus utilisables."
+            ),
+        ),
+        Notice::PasswordChanged { by } => (
+            "Mot de passe modifié",
+            format!("Le mot de passe de la boîte aux lettres {mailbox} a été modifié{}.", by_whom(*by)),
+        ),
+    };
+    let alarm = "Si vous n'êtes pas à l'origine de cette opération, prévenez immédiatement l'assistance.";
+    Text { subject, body: vec![what, alarm.into()] }
+}
+
+fn code_text(code: &str, until: i64, mailbox: &str) -> Text {
+    let body = vec![
+        format!("Votre code pour accéder à la boîte aux lettres {mailbox} :"),
+        format!("    {code}"),
+        format!(
+            "Il est valable jusqu'à {} et ne sert qu'une fois. Personne, pas même l'assistance, ne vous le demandera.",
+            hour(until)
+        ),
+        "Si vous n'avez pas demandé ce code, quelqu'un connaît votre mot de passe : prévenez immédiatement l'assistance."
+            .into(),
+    ];
+    // The code is not in the subject: it would stand on a locked screen.
+    Text { subject: "Votre code d'accès", body }
+}
+
+/// The last lines of every notice.
+pub(super) fn closing(name: &str, contact: &str) -> String {
+    let whom = if contact.is_empty() { String::new() } else { format!("\nAssistance : {contact}") };
+    format!(
+        "-- \n{name}{whom}\nCe message automatique n'appelle pas de réponse. Il ne contient jamais de lien ni de donnée de \
+         santé."
+    )
+}
+
+fn by_whom(by: By) -> &'static str {
+    match by {
+        By::Holder => "",
+        By::Administrator => " par l'administrateur",
+    }
+}
+
+fn codes_left(left: usize) -> String {
+    match left {
+        0 => "C'était le dernier : créez-en de nouveaux dès maintenant.".into(),
+        1 => "Il en reste un seul.".into(),
+        left => format!("Il en reste {left}."),
+    }
+}
+
+const MONTHS: [&str; 12] = [
+    "janvier",
+    "février",
+    "mars",
+    "avril",
+    "mai",
+    "juin",
+    "juillet",
+    "août",
+    "septembre",
+    "octobre",
+    "novembre",
+    "décembre",
+];
+
+/// `3 mars 2027`, in Universal Time.
+fn day(unix: i64) -> String {
+    let Ok(at) = jiff::Timestamp::from_second(unix) else { return "une date lointaine".into() };
+    let date = at.to_zoned(jiff::tz::TimeZone::UTC).date();
+    let month = MONTHS.get(usize::from(date.month().unsigned_abs()).saturating_sub(1)).copied().unwrap_or_default();
+    let day = if date.day() == 1 { "1er".to_owned() } else { date.day().to_string() };
+    format!("{day} {month} {}", date.year())
+}
+
+/// `14 h 05 (UTC)`: holders overseas have other clocks than we.
+fn hour(unix: i64) -> String {
+    let Ok(at) = jiff::Timestamp::from_second(unix) else { return "la fin du délai".into() };
+    let time = at.to_zoned(jiff::tz::TimeZone::UTC).time();
+    format!("{} h {:02} (heure universelle, UTC)", time.hour(), time.minute())
+}

@@ -1,0 +1,229 @@
+//! The ways in and out: Pro Santé Connect, or a password and then a code; which mailbox; goodbye.
+
+use std::sync::Arc;
+
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+use zeroize::Zeroizing;
+
+use super::form::{Form, Nothing};
+use super::pages::entering;
+use super::people::{Halfway, Mishap, Newcomer, Way, told};
+use super::psc::name_of;
+use super::refusal::Refusal;
+use super::sessions::Stage;
+use super::visit::{Chooser, Cookie, Owing, Purpose, Visitor};
+use super::{Desk, texts};
+use crate::accounts::factors::FactorUsed;
+
+type Answer = Result<Response, Refusal>;
+
+/// The beginning: each to where they belong, strangers to the login page.
+pub(super) async fn welcome(State(desk): State<Arc<Desk>>, visitor: Visitor) -> Response {
+    match visitor.session.map(|session| session.stage) {
+        Some(Stage::In(_)) => Redirect::to("/postes").into_response(),
+        Some(Stage::Choosing(_)) => Redirect::to("/boites").into_response(),
+        Some(Stage::Halfway(_)) => Redirect::to("/code").into_response(),
+        None => desk.login_page(visitor.cookie, StatusCode::OK, None, ""),
+    }
+}
+
+impl Desk {
+    /// The login page, with what went wrong the last time.
+    fn login_page(&self, cookie: Option<Cookie>, status: StatusCode, wrong: Option<&str>, address: &str) -> Response {
+        let (cookie, is_new) = match cookie {
+            Some(cookie) => (cookie, false),
+            None => (Cookie::new(), true),
+        };
+        let body = entering::login(&self.form_token(&cookie), self.has_psc(), wrong, address);
+        let page = self.page(status, texts::LOGIN_TITLE, body);
+        if is_new { cookie.give(page) } else { page }
+    }
+}
+
+/// What the login page sends.
+#[derive(Deserialize)]
+pub(super) struct PasswordForm {
+    #[serde(default)]
+    adresse: String,
+    #[serde(default)]
+    mot_de_passe: String,
+}
+
+/// Address and password: the first of two steps.
+pub(super) async fn password(
+    State(desk): State<Arc<Desk>>,
+    visitor: Visitor,
+    Form(form): Form<PasswordForm>,
+) -> Response {
+    let password = Zeroizing::new(form.mot_de_passe);
+    let address = form.adresse.trim();
+    match desk.check_password(address, &password, visitor.peer).await {
+        Ok(account) => {
+            let attempt = desk.seal.derive(Purpose::Attempt, &Cookie::new());
+            let halfway = Halfway { account: account.id, attempt };
+            desk.step(visitor.cookie.as_ref(), Stage::Halfway(Arc::new(halfway)), "/code")
+        }
+        Err(error) => {
+            let (status, text) = told(&error);
+            desk.login_page(visitor.cookie, status, Some(&text), address)
+        }
+    }
+}
+
+/// What a page was reached by, when it has something to say of it.
+#[derive(Deserialize)]
+pub(super) struct Done {
+    #[serde(default)]
+    fait: String,
+}
+
+/// Asks for the code.
+pub(super) async fn ask_code(State(desk): State<Arc<Desk>>, owing: Owing, Query(done): Query<Done>) -> Answer {
+    let said = (done.fait == "envoye").then_some(texts::CODE_SENT);
+    desk.code_page(&owing, StatusCode::OK, said, None)
+}
+
+impl Desk {
+    fn code_page(&self, owing: &Owing, status: StatusCode, said: Option<&str>, wrong: Option<&str>) -> Answer {
+        let factors = self.shared.registry.factors(owing.halfway.account)?;
+        let body = entering::code(&self.form_token(&owing.cookie), &factors, said, wrong);
+        Ok(self.page(status, texts::CODE_TITLE, body))
+    }
+}
+
+/// Sends a code to the notification address.
+pub(super) async fn send_code(State(desk): State<Arc<Desk>>, owing: Owing, Form(Nothing {}): Form<Nothing>) -> Answer {
+    let Halfway { account, attempt } = &*owing.halfway;
+    let sent = desk.shared.registry.mail_code(*account, attempt).await;
+    match sent.map_err(Mishap::from) {
+        Ok(_) => Ok(Redirect::to("/code?fait=envoye").into_response()),
+        Err(Mishap::Field(text)) => desk.code_page(&owing, StatusCode::CONFLICT, None, Some(&text)),
+        Err(Mishap::Page(refusal)) => Err(refusal),
+    }
+}
+
+/// What the code's page sends.
+#[derive(Deserialize)]
+pub(super) struct CodeForm {
+    #[serde(default)]
+    code: String,
+}
+
+/// The second step.
+pub(super) async fn code(State(desk): State<Arc<Desk>>, owing: Owing, Form(form): Form<CodeForm>) -> Answer {
+    let Halfway { account, attempt } = &*owing.halfway;
+    let (account, code) = (*account, Zeroizing::new(form.code));
+    match desk.shared.registry.check_code(account, attempt, &code).await {
+        Ok(used) => {
+            tracing::info!(event = "portal.code", %account, factor = factor(used), peer = %owing.peer, "code accepted");
+            let seat = desk.seat_by_code(account, owing.peer)?;
+            Ok(desk.step(Some(&owing.cookie), Stage::In(Arc::new(seat)), "/postes"))
+        }
+        Err(error) => {
+            tracing::info!(event = "portal.code_refused", %account, reason = %error, peer = %owing.peer, "code refused");
+            match Mishap::from(error) {
+                Mishap::Field(text) => desk.code_page(&owing, StatusCode::FORBIDDEN, None, Some(&text)),
+                Mishap::Page(refusal) => Err(refusal),
+            }
+        }
+    }
+}
+
+fn factor(used: FactorUsed) -> &'static str {
+    match used {
+        FactorUsed::Authenticator => "authenticator",
+        FactorUsed::MailedCode => "mailed-code",
+        FactorUsed::RecoveryCode { .. } => "recovery-code",
+    }
+}
+
+/// Off to Pro Santé Connect, under a cookie that is new: the way back fits no other.
+pub(super) async fn to_psc(State(desk): State<Arc<Desk>>, visitor: Visitor) -> Answer {
+    if visitor.session.is_some() {
+        return Ok(Redirect::to("/").into_response());
+    }
+    let cookie = Cookie::new();
+    let to = desk.psc_address(&cookie).await?;
+    Ok(cookie.give(Redirect::to(&to).into_response()))
+}
+
+/// What Pro Santé Connect sends holders back with (RFC 6749 §4.1.2).
+#[derive(Deserialize)]
+pub(super) struct Return {
+    #[serde(default)]
+    code: String,
+    #[serde(default)]
+    state: String,
+    #[serde(default)]
+    error: String,
+}
+
+/// Back from Pro Santé Connect: who are they, and what is theirs?
+pub(super) async fn from_psc(State(desk): State<Arc<Desk>>, visitor: Visitor, Query(back): Query<Return>) -> Answer {
+    let Some(cookie) = visitor.cookie else { return Err(no_such_trip()) };
+    if !desk.seal.fits(Purpose::State, &cookie, &back.state) {
+        return Err(no_such_trip());
+    }
+    if !back.error.is_empty() {
+        return Err(Refusal::new(StatusCode::FORBIDDEN, texts::PSC_REFUSED_TITLE, texts::PSC_REFUSED));
+    }
+    let person = desk.psc_person(&cookie, &back.code).await?;
+    let (name, national_id) = (name_of(&person), person.national_id);
+    let mailboxes = desk.shared.registry.opened_by_person(&national_id)?;
+    let stage = match &*mailboxes {
+        [] => {
+            tracing::info!(event = "portal.nobody", peer = %visitor.peer, "somebody without a mailbox came");
+            return Err(Refusal::new(StatusCode::FORBIDDEN, texts::NO_MAILBOX_TITLE, texts::NO_MAILBOX));
+        }
+        [one] => Stage::In(Arc::new(desk.seat_by_psc(&national_id, &one.address, None, visitor.peer)?)),
+        _ => Stage::Choosing(Arc::new(Newcomer { national_id, name, mailboxes })),
+    };
+    Ok(desk.step(Some(&cookie), stage, "/"))
+}
+
+fn no_such_trip() -> Refusal {
+    Refusal::new(StatusCode::FORBIDDEN, texts::NO_TRIP_TITLE, texts::NO_TRIP)
+}
+
+/// Which mailbox?
+pub(super) async fn mailboxes(State(desk): State<Arc<Desk>>, chooser: Chooser) -> Response {
+    let body = entering::choose(&desk.form_token(&chooser.cookie), &chooser.newcomer);
+    desk.page(StatusCode::OK, texts::CHOOSE_TITLE, body)
+}
+
+/// What the page of mailboxes sends.
+#[derive(Deserialize)]
+pub(super) struct ChoiceForm {
+    #[serde(default)]
+    boite: String,
+}
+
+/// That one: one of those that were offered, whatever the form says. A new cookie, as at every step.
+pub(super) async fn choose(
+    State(desk): State<Arc<Desk>>,
+    chooser: Chooser,
+    visitor: Visitor,
+    Form(form): Form<ChoiceForm>,
+) -> Answer {
+    let Chooser { cookie, newcomer } = chooser;
+    let chosen = newcomer.mailboxes.iter().find(|mailbox| mailbox.account.to_string() == form.boite);
+    let Some(address) = chosen.map(|mailbox| mailbox.address.clone()) else { return Err(Refusal::not_yours()) };
+    let person = newcomer.national_id.clone();
+    let seat = desk.seat_by_psc(&person, &address, Some(newcomer), visitor.peer)?;
+    Ok(desk.step(Some(&cookie), Stage::In(Arc::new(seat)), "/postes"))
+}
+
+/// Goodbye.
+pub(super) async fn leave(
+    State(desk): State<Arc<Desk>>,
+    visitor: Visitor,
+    Form(Nothing {}): Form<Nothing>,
+) -> Response {
+    let session = visitor.cookie.and_then(|cookie| desk.sessions.close(&cookie.key()));
+    let by_psc = matches!(session.map(|session| session.stage), Some(Stage::In(seat)) if seat.way == Way::Psc);
+    let psc = if by_psc { desk.psc_end().await } else { None };
+    Cookie::take_away(desk.page(StatusCode::OK, texts::GOODBYE_TITLE, entering::goodbye(psc.as_deref())))
+}

@@ -1,0 +1,128 @@
+//! The holders' page: enrolling workstations, second factors, the mailbox's password; over HTTPS.
+//!
+//! ```text
+//! accept ─TLS─▶ door ─▶ frame (limits, headers, refusals) ─▶ router ─▶ visit (cookie, form token) ─▶ handler
+//!                                                                                                    │
+//!   way in: Pro Santé Connect (code + PKCE)  ──┐                                                     ▼
+//!           password, then a one-time code  ───┴─▶ sessions (in memory) ◀── people (accounts: who, devices, factors)
+//! ```
+//!
+//! Rules: nothing here opens for a password alone. Every page works without a script, and none is allowed to run. Every
+//! form carries a token that only the page's own browser has ([`visit`]); the cookie changes at each step of a login, so
+//! that nobody walks in by a cookie that they planted. Nothing is kept by a browser or a proxy (`no-store`), no address
+//! that a request brings is ever redirected to. What is secret (a workstation's key, its password, recovery codes) is shown
+//! once and held no longer than it takes to fetch it. No log line holds an address, a name or a national id.
+//!
+//! All that holders read is in [`texts`].
+
+mod door;
+mod enter;
+mod factors;
+mod form;
+mod frame;
+mod pages;
+mod password;
+mod people;
+mod psc;
+mod qr;
+mod refusal;
+mod sessions;
+mod texts;
+mod visit;
+mod workstations;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::header;
+use axum::middleware::from_fn_with_state;
+use axum::response::IntoResponse;
+use axum::routing::{get, post};
+
+pub use self::door::serve;
+
+use self::refusal::Refusal;
+use self::sessions::Sessions;
+use self::visit::Seal;
+use crate::serve::Shared;
+use crate::serve::published::autoconfig::{self, Autoconfig};
+
+/// The page as a door of the server: made once, shared by its connections.
+pub struct Portal {
+    router: Router,
+    desk: Arc<Desk>,
+}
+
+impl Portal {
+    /// The page of a server that starts now. Sessions do not outlive it.
+    pub fn new(shared: &Arc<Shared>) -> Self {
+        let desk = Desk { shared: Arc::clone(shared), seal: Seal::new(), sessions: Sessions::default() };
+        let desk = Arc::new(desk);
+        Self { router: router(&desk), desk }
+    }
+
+    /// Takes away what is over, until the server stops: nobody may come to ask for it again.
+    pub async fn tend(self: Arc<Self>) {
+        let mut each = tokio::time::interval(SWEEP);
+        loop {
+            tokio::select! {
+                () = self.desk.shared.shutdown.begun() => return,
+                _ = each.tick() => self.desk.sessions.sweep(self.desk.limits(), Instant::now()),
+            }
+        }
+    }
+}
+
+/// Time between two sweeps of the sessions.
+const SWEEP: Duration = Duration::from_secs(30);
+
+/// What the handlers work with.
+struct Desk {
+    shared: Arc<Shared>,
+    seal: Seal,
+    sessions: Sessions,
+}
+
+fn router(desk: &Arc<Desk>) -> Router {
+    Router::new()
+        .route("/", get(enter::welcome))
+        .route("/connexion", post(enter::password))
+        .route("/code", get(enter::ask_code).post(enter::code))
+        .route("/code/courriel", post(enter::send_code))
+        .route("/psc", get(enter::to_psc))
+        .route("/psc/retour", get(enter::from_psc))
+        .route("/boites", get(enter::mailboxes).post(enter::choose))
+        .route("/deconnexion", post(enter::leave))
+        .route("/postes", get(workstations::list))
+        .route("/postes/nouveau", get(workstations::name).post(workstations::enrol))
+        .route("/postes/fichier", get(workstations::file))
+        .route("/postes/{number}/renouveler", post(workstations::renew))
+        .route("/postes/{number}/revoquer", get(workstations::confirm).post(workstations::revoke))
+        .route("/codes", get(factors::show))
+        .route("/codes/application", post(factors::begin))
+        .route("/codes/application/confirmation", post(factors::confirm))
+        .route("/codes/secours", post(factors::recovery))
+        .route("/mot-de-passe", get(password::ask).post(password::set))
+        .route("/aide", get(workstations::guide))
+        .route("/style.css", get(async || ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], STYLE).into_response()))
+        .with_state(Arc::clone(desk))
+        .merge(autoconfig(desk))
+        .fallback(async || Refusal::no_such_page())
+        .method_not_allowed_fallback(async || Refusal::no_such_page())
+        .layer(DefaultBodyLimit::disable())
+        .layer(from_fn_with_state(Arc::clone(desk), frame::around))
+}
+
+/// Autoconfiguration lives at the same door: the hosts that mail programs ask for it lead here.
+fn autoconfig(desk: &Arc<Desk>) -> Router {
+    let shared = Arc::clone(&desk.shared);
+    autoconfig::router(Autoconfig {
+        registry: shared.registry.clone(),
+        config: Arc::new(move || shared.config.load_full()),
+    })
+}
+
+/// The one style sheet.
+const STYLE: &str = include_str!("style.css");

@@ -1,0 +1,289 @@
+//! Who somebody is and what is theirs: everything that the page asks of the rooms below.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use zeroize::Zeroizing;
+
+use super::refusal::Refusal;
+use super::{Desk, texts};
+use crate::accounts::devices::{Device, DeviceCredentials, DeviceError, DeviceKey, Enrolled, Pkcs12Form};
+use crate::accounts::factors::FactorError;
+use crate::accounts::{Account, Ending, Login, LoginError, Means, SessionTicket, SharedMailbox};
+use crate::mss::{Address, MailboxState, Right, Rights};
+use crate::store::{AccountId, CredentialKind};
+use crate::telemetry::{AccountLabel, Door};
+
+/// How somebody has shown who they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// With Pro Santé Connect.
+    Psc,
+    /// With the mailbox's password and a one-time code.
+    Code,
+}
+
+/// Most sessions of one mailbox at this door: a large service's people may all be here.
+const MOST_OF_MAILBOX: usize = 100;
+
+/// Somebody whose password was right.
+pub(super) struct Halfway {
+    pub(super) account: AccountId,
+    /// Which login a mailed code is good for.
+    pub(super) attempt: String,
+}
+
+/// Somebody known by Pro Santé Connect, and the mailboxes that are open to them.
+pub(super) struct Newcomer {
+    pub(super) national_id: String,
+    pub(super) name: String,
+    pub(super) mailboxes: Vec<SharedMailbox>,
+}
+
+/// Somebody in a mailbox. On the list of all doors' sessions as long as it lives.
+pub(super) struct Seat {
+    ticket: SessionTicket,
+    pub(super) way: Way,
+    /// Whom another mailbox can be chosen for.
+    pub(super) newcomer: Option<Arc<Newcomer>>,
+}
+
+/// A workstation's file, to be fetched.
+pub(super) struct Made {
+    pub(super) name: String,
+    pub(super) file: Zeroizing<Vec<u8>>,
+}
+
+impl Seat {
+    pub(super) fn login(&self) -> &Login {
+        self.ticket.login()
+    }
+
+    /// Notes a request; says why the session is to end, once it is.
+    pub(super) fn look(&self) -> Option<Ending> {
+        self.ticket.touch();
+        self.ticket.session().ending()
+    }
+
+    pub(super) fn may_manage(&self) -> bool {
+        self.login().rights.has(Right::Manage)
+    }
+
+    /// Whether a workstation is theirs to see and take away: their own, and every one where they manage.
+    fn minds(&self, device: &Device) -> bool {
+        let person = &self.login().person;
+        self.may_manage() || (person.is_some() && device.person == *person)
+    }
+}
+
+impl Desk {
+    /// The first of two steps: the mailbox's password. Counted like every login.
+    pub(super) async fn check_password(
+        &self,
+        address: &str,
+        password: &str,
+        peer: IpAddr,
+    ) -> Result<Account, LoginError> {
+        let checked = self.shared.registry.check_password(address, password, peer).await;
+        let checked = checked.and_then(|account| match account.state {
+            MailboxState::Open => Ok(account),
+            state => Err(LoginError::NotOpen(state)),
+        });
+        self.count("portal-password", checked.as_ref().err());
+        checked
+    }
+
+    /// Counts a login, or a step of one.
+    fn count(&self, means: &'static str, error: Option<&LoginError>) {
+        let result = match error {
+            None => "ok",
+            Some(error) if error.is_temporary() => "unavailable",
+            Some(_) => "refused",
+        };
+        self.shared.metrics.logins.get_or_create(&AccountLabel { means, result }).inc();
+        if let Some(reason) = error {
+            tracing::info!(means, %reason, "login refused");
+        }
+    }
+
+    /// Seats somebody whose password and code were right: the holder, or who minds the mailbox for its service.
+    pub(super) fn seat_by_code(&self, account: AccountId, peer: IpAddr) -> Result<Seat, LoginError> {
+        let registry = &self.shared.registry;
+        let account = registry.by_id(account)?.ok_or(LoginError::Refused)?;
+        let is_password = |kind: &CredentialKind| matches!(kind, CredentialKind::Password { .. });
+        let mut credentials = registry.credentials(account.id)?.into_iter();
+        let (password, _) = credentials.find(|(_, stored)| is_password(&stored.kind)).ok_or(LoginError::Refused)?;
+        let login = Login {
+            account: account.id,
+            address: account.address,
+            kind: account.kind,
+            person: account.data.holder.national_id,
+            rights: Rights::all(),
+            means: Means::Password,
+            credential: Some(password),
+            password: None,
+        };
+        self.seat(&login, Way::Code, None, peer)
+    }
+
+    /// Seats somebody whom Pro Santé Connect knows, in one of their mailboxes; asked again, whatever was offered before.
+    pub(super) fn seat_by_psc(
+        &self,
+        person: &str,
+        address: &Address,
+        newcomer: Option<Arc<Newcomer>>,
+        peer: IpAddr,
+    ) -> Result<Seat, LoginError> {
+        let login = self.shared.registry.open_for_person(person, &address.to_string())?;
+        self.seat(&login, Way::Psc, newcomer, peer)
+    }
+
+    fn seat(&self, login: &Login, way: Way, newcomer: Option<Arc<Newcomer>>, peer: IpAddr) -> Result<Seat, LoginError> {
+        let means = if way == Way::Psc { "portal-psc" } else { "portal-code" };
+        let ticket = self.shared.registry.enter(login, Door::Portal.name(), peer, MOST_OF_MAILBOX);
+        self.count(means, ticket.as_ref().err());
+        let ticket = ticket?;
+        tracing::info!(event = "portal.login", account = %login.account, session = %ticket.id(), means, %peer, "logged in");
+        Ok(Seat { ticket, way, newcomer })
+    }
+
+    /// The workstations that somebody may see, newest first.
+    pub(super) fn devices(&self, seat: &Seat) -> Result<Vec<Device>, Refusal> {
+        let mut devices = self.shared.registry.devices(seat.login().account)?;
+        devices.retain(|device| seat.minds(device));
+        devices.reverse();
+        Ok(devices)
+    }
+
+    /// One of them.
+    pub(super) fn device(&self, seat: &Seat, number: u32) -> Result<Device, Refusal> {
+        let found = self.devices(seat)?.into_iter().find(|device| device.number == number);
+        found.ok_or_else(|| no_device())
+    }
+}
+
+fn no_device() -> Refusal {
+    Refusal::new(StatusCode::NOT_FOUND, texts::NO_DEVICE_TITLE, texts::NO_DEVICE)
+}
+
+/// What a form is told, or why there is no form to tell it.
+pub(super) enum Mishap {
+    /// Beside the field.
+    Field(String),
+    /// A page of its own.
+    Page(Refusal),
+}
+
+impl From<Refusal> for Mishap {
+    fn from(refusal: Refusal) -> Self {
+        Mishap::Page(refusal)
+    }
+}
+
+impl From<DeviceError> for Mishap {
+    fn from(error: DeviceError) -> Self {
+        match error {
+            DeviceError::BadName(_) => Mishap::Field(texts::BAD_NAME.to_owned()),
+            DeviceError::NameTaken => Mishap::Field(texts::NAME_TAKEN.to_owned()),
+            DeviceError::TooMany(most) => Mishap::Field(texts::too_many_devices(most)),
+            DeviceError::BadRequest(_) => Mishap::Field(texts::BAD_CSR.to_owned()),
+            error => Mishap::Page(error.into()),
+        }
+    }
+}
+
+impl From<DeviceError> for Refusal {
+    fn from(error: DeviceError) -> Self {
+        let conflict = |text: String| Refusal::new(StatusCode::CONFLICT, texts::CANNOT_TITLE, text);
+        match error {
+            DeviceError::NoDevice => no_device(),
+            DeviceError::BadName(_) => conflict(texts::BAD_NAME.to_owned()),
+            DeviceError::NameTaken => conflict(texts::NAME_TAKEN.to_owned()),
+            DeviceError::TooMany(most) => conflict(texts::too_many_devices(most)),
+            DeviceError::BadRequest(_) => conflict(texts::BAD_CSR.to_owned()),
+            DeviceError::NotForKind(_) => conflict(texts::NOT_FOR_KIND.to_owned()),
+            DeviceError::NotOpen(_) => Refusal::new(StatusCode::CONFLICT, texts::NOT_OPEN_TITLE, texts::NOT_OPEN),
+            DeviceError::NoRights => Refusal::not_yours(),
+            DeviceError::NobodyNamed => conflict(texts::NOBODY_NAMED.to_owned()),
+            DeviceError::Account(error) => error.into(),
+            error @ (DeviceError::Crypto(_) | DeviceError::Sealed(_)) => Refusal::internal(error),
+        }
+    }
+}
+
+impl From<FactorError> for Mishap {
+    fn from(error: FactorError) -> Self {
+        match error {
+            FactorError::Wrong { left } => Mishap::Field(texts::wrong_code(left)),
+            FactorError::Spent => Mishap::Field(texts::CODE_SPENT.to_owned()),
+            FactorError::Throttled(wait) => Mishap::Field(texts::codes_locked(wait)),
+            FactorError::TooManyMailed(wait) => Mishap::Field(texts::too_many_mailed(wait)),
+            FactorError::NotSet => Mishap::Field(texts::NO_FACTOR.to_owned()),
+            FactorError::NoAddress | FactorError::NoNotices | FactorError::AuthenticatorInUse => {
+                Mishap::Field(texts::CANNOT_MAIL.to_owned())
+            }
+            error => Mishap::Page(error.into()),
+        }
+    }
+}
+
+impl From<FactorError> for Refusal {
+    fn from(error: FactorError) -> Self {
+        match error {
+            FactorError::Account(error) => error.into(),
+            FactorError::NotSet => Self::new(StatusCode::CONFLICT, texts::CANNOT_TITLE, texts::NO_FACTOR),
+            error => Self::internal(error),
+        }
+    }
+}
+
+/// How a login that was refused is told. The registry says what is no secret.
+pub(super) fn told(error: &LoginError) -> (StatusCode, String) {
+    match error {
+        LoginError::Throttled(wait) => (StatusCode::TOO_MANY_REQUESTS, texts::throttled(*wait)),
+        LoginError::NotOpen(_) | LoginError::Ended(_) => (StatusCode::FORBIDDEN, texts::NOT_OPEN.to_owned()),
+        LoginError::PersonRefused => (StatusCode::FORBIDDEN, texts::NO_MAILBOX.to_owned()),
+        error if error.is_temporary() => (StatusCode::SERVICE_UNAVAILABLE, texts::LATER.to_owned()),
+        _ => (StatusCode::FORBIDDEN, texts::WRONG_PASSWORD.to_owned()),
+    }
+}
+
+impl From<LoginError> for Refusal {
+    fn from(error: LoginError) -> Self {
+        let (status, text) = told(&error);
+        let mut refusal = Self::new(status, texts::NOT_LET_IN_TITLE, text);
+        refusal.again = if let LoginError::Throttled(wait) = error { Some(wait) } else { None };
+        refusal.because = Some(error.to_string());
+        refusal
+    }
+}
+
+/// What was just made for a workstation.
+pub(super) enum Handed {
+    /// A file to be fetched, and its password.
+    File { made: Arc<Made>, password: Zeroizing<String>, device: Device },
+    /// A certificate as text.
+    Text { pem: String, device: Device },
+}
+
+impl From<Enrolled> for Handed {
+    fn from(enrolled: Enrolled) -> Self {
+        let Enrolled { device, credentials } = enrolled;
+        match credentials {
+            DeviceCredentials::Pkcs12 { file, password } => {
+                let made = Arc::new(Made { name: device.name.clone(), file });
+                Handed::File { made, password, device }
+            }
+            DeviceCredentials::Pem(pem) => Handed::Text { pem, device },
+        }
+    }
+}
+
+/// A key made here, or one that the request brings.
+pub(super) fn key_of(request: &str, form: Pkcs12Form) -> DeviceKey {
+    match request.trim() {
+        "" => DeviceKey::Made(form),
+        request => DeviceKey::Request(request.as_bytes().to_vec()),
+    }
+}
