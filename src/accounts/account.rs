@@ -146,6 +146,11 @@ impl Account {
         matches!(self.kind, Kind::Per | Kind::Cab) && holder == Some(person)
     }
 
+    /// Whether its password opens it without a workstation's certificate: it is marked for tests, and not closed.
+    pub fn opens_by_password_alone(&self) -> bool {
+        self.data.allow_password && self.state != MailboxState::Closed
+    }
+
     /// Whether it takes mail and opens.
     pub fn is_open(&self) -> bool {
         self.state == MailboxState::Open

@@ -72,6 +72,8 @@ pub struct ListFilter {
     pub state: Option<MailboxState>,
     /// Test mailboxes only, or none of them.
     pub test: Option<bool>,
+    /// Those that their password opens alone, or none of them; closed ones are not among them.
+    pub password_alone: Option<bool>,
     /// Addresses and names that hold this text, without case.
     pub text: Option<String>,
 }
@@ -377,6 +379,7 @@ impl ListFilter {
             && self.kind.is_none_or(|kind| kind == account.kind)
             && self.state.is_none_or(|state| state == account.state)
             && self.test.is_none_or(|test| test == account.data.test)
+            && self.password_alone.is_none_or(|alone| alone == account.opens_by_password_alone())
             && text_fits
     }
 }

@@ -74,7 +74,7 @@ fn details(status: &Status) -> String {
 fn password_alone(mailboxes: u64) -> String {
     match mailboxes {
         0 => "no mailbox".into(),
-        1 => "1 mailbox, for tests: caducee mailbox set ADDRESS --allow-password=false".into(),
-        many => format!("{many} mailboxes, for tests: caducee mailbox set ADDRESS --allow-password=false"),
+        1 => "1 mailbox, for tests: caducee mailbox list --password-alone".into(),
+        many => format!("{many} mailboxes, for tests: caducee mailbox list --password-alone"),
     }
 }

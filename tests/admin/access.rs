@@ -158,6 +158,13 @@ async fn the_status_counts_the_mailboxes_that_a_password_opens_alone() {
     server.send(Method::PATCH, &format!("/v1/mailboxes/{CAMILLE}"), mark).await.unwrap();
     assert_eq!(server.get("/v1/status").await.unwrap()["password_alone"], 1);
     assert!(server.caducee(&["status"]).await.expect(0).stdout.contains("1 mailbox, for tests"));
+    let alone = server.caducee(&["mailbox", "list", "--password-alone", "--json"]).await.expect(0).json();
+    assert_eq!((&alone["mailboxes"][0]["address"], alone["mailboxes"].as_array().unwrap().len()), (&json!(CAMILLE), 1));
+    let others = server.get("/v1/mailboxes?password_alone=false").await.unwrap();
+    assert_eq!(
+        (&others["mailboxes"][0]["address"], others["mailboxes"].as_array().unwrap().len()),
+        (&json!(SERVICE), 1)
+    );
     let shown = server.caducee(&["mailbox", "show", CAMILLE]).await.expect(0).stdout;
     assert!(shown.contains("it would open the mailbox ALONE (for tests)"), "{shown}");
 }

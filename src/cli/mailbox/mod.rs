@@ -82,6 +82,9 @@ struct ListArguments {
     /// Only test mailboxes (--test), or only others (--test=false)
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     test: Option<bool>,
+    /// Only those that their password opens alone (--password-alone), or only others (--password-alone=false)
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    password_alone: Option<bool>,
     /// Only those whose address, names or entity contain this text
     #[arg(long, value_name = "TEXT")]
     search: Option<String>,
@@ -177,6 +180,7 @@ async fn list(arguments: ListArguments, client: &mut Client, output: &Output) ->
         kind: arguments.kind,
         state: arguments.state,
         test: arguments.test,
+        password_alone: arguments.password_alone,
         search: arguments.search,
         ..MailboxQuery::default()
     };

@@ -83,6 +83,7 @@ fn filter(query: &MailboxQuery) -> Result<ListFilter, Problem> {
         kind: query.kind.as_deref().map(|kind| parse_kind(kind, "?kind")).transpose()?,
         state: query.state.as_deref().map(state).transpose()?,
         test: query.test,
+        password_alone: query.password_alone,
         text: query.search.clone(),
     })
 }

@@ -11,7 +11,6 @@ use super::problem::{Problem, Rule};
 use super::types::{Reloaded, Status};
 use super::{Administration, blocking, domains};
 use crate::accounts::ListFilter;
-use crate::mss::MailboxState;
 
 /// What the API asks of the process around it. The running server implements it; tests have their own.
 pub trait Process: Send + Sync + 'static {
@@ -34,7 +33,7 @@ pub(super) async fn status(State(administration): State<Arc<Administration>>) ->
     let (domains, mailboxes, password_alone) = blocking(move || {
         let mut alone = 0;
         let mailboxes = domains::count(&registry, &ListFilter::default(), |account| {
-            alone += u64::from(account.data.allow_password && account.state != MailboxState::Closed);
+            alone += u64::from(account.opens_by_password_alone());
         })?;
         Ok((registry.domains().map_err(super::errors::of_account)?.len() as u64, mailboxes, alone))
     })

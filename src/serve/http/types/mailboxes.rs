@@ -279,6 +279,9 @@ pub struct MailboxQuery {
     /// Only test mailboxes, or only others.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test: Option<bool>,
+    /// Only those that their password opens alone, or only others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub password_alone: Option<bool>,
     /// Only those whose address, names or entity contain this text, without regard to case.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub search: Option<String>,
