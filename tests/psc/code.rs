@@ -1,13 +1,29 @@
 //! The portal's login: the authorization code flow with PKCE.
 
-use base64::Engine as _;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use caducee::accounts::psc::{Attempt, Person, Psc, PscError, TokenRefusal, Trouble};
+use caducee::accounts::psc::{Person, Psc, PscError, TokenRefusal, Trouble, challenge_of};
+use caducee::wire::sasl::Secret;
 use serde_json::{Value, json};
 
 use crate::fake::{BEGIN, CLIENT, Fake, Fault, LEA, Signer, changed};
 
 const BACK: &str = "https://portail.aura.mssante.example/psc/retour?x=1";
+
+/// What the portal keeps of one login.
+struct Attempt {
+    state: &'static str,
+    nonce: &'static str,
+    verifier: Secret,
+}
+
+impl Attempt {
+    fn begin() -> Self {
+        Self {
+            state: "a-state",
+            nonce: "a-nonce",
+            verifier: Secret::new("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"),
+        }
+    }
+}
 
 /// A good ID token's claims.
 fn id(fake: &Fake, nonce: &str, changes: &Value) -> Value {
@@ -19,18 +35,17 @@ fn id(fake: &Fake, nonce: &str, changes: &Value) -> Value {
 }
 
 async fn redeem(psc: &Psc, attempt: &Attempt, code: &str) -> Result<Person, PscError> {
-    psc.redeem(code, &attempt.verifier, BACK, &attempt.nonce).await
+    psc.redeem(code, &attempt.verifier, BACK, attempt.nonce).await
 }
 
 #[tokio::test]
 async fn a_browser_is_sent_to_the_wallet_with_all_that_it_asks_for() {
     let fake = Fake::start().await;
-    let (psc, attempt) = (fake.client(|_| ()), Attempt::begin().unwrap());
-    let url = psc.authorization_url(BACK, &attempt.state, &attempt.nonce, &attempt.challenge()).await.unwrap();
+    let (psc, attempt) = (fake.client(|_| ()), Attempt::begin());
+    let challenge = challenge_of(&attempt.verifier);
+    let url = psc.authorization_url(BACK, attempt.state, attempt.nonce, &challenge).await.unwrap();
     let (place, query) = url.split_once('?').unwrap();
     assert_eq!(place, "https://wallet.example/auth");
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, attempt.verifier.expose());
-    let challenge = BASE64_URL_SAFE_NO_PAD.encode(digest);
     let wanted = format!(
         "response_type=code&client_id={CLIENT}&redirect_uri=https%3A%2F%2Fportail.aura.mssante.example%2Fpsc%2Fretour%3Fx%3D1\
          &scope=openid%20scope_all&state={}&nonce={}&code_challenge={challenge}&code_challenge_method=S256&acr_values=eidas1",
@@ -45,10 +60,10 @@ async fn a_browser_is_sent_to_the_wallet_with_all_that_it_asks_for() {
 #[tokio::test]
 async fn a_code_tells_who_has_logged_in_and_is_good_once() {
     let fake = Fake::start().await;
-    let (signer, psc, attempt) = (Signer::new("one"), fake.client(|_| ()), Attempt::begin().unwrap());
+    let (signer, psc, attempt) = (Signer::new("one"), fake.client(|_| ()), Attempt::begin());
     fake.keys(&[&signer]);
     let tokens = |id: &Value| json!({ "access_token": "access", "id_token": signer.sign(id), "token_type": "Bearer" });
-    fake.redeems("code", tokens(&id(&fake, &attempt.nonce, &json!({}))));
+    fake.redeems("code", tokens(&id(&fake, attempt.nonce, &json!({}))));
     let lea = redeem(&psc, &attempt, "code").await.unwrap();
     assert_eq!((lea.national_id.as_str(), lea.family_name.as_deref()), (LEA, Some("PETIT")));
     let asked = &fake.asked("/token")[0];
@@ -57,7 +72,7 @@ async fn a_code_tells_who_has_logged_in_and_is_good_once() {
     assert!(asked.body.ends_with(&format!("&code_verifier={verifier}")) && asked.authorization.starts_with("Basic "));
     assert_eq!(redeem(&psc, &attempt, "code").await, Err(PscError::Refused(TokenRefusal::Code)));
 
-    fake.redeems("lacking", tokens(&id(&fake, &attempt.nonce, &json!({ "SubjectNameID": null }))));
+    fake.redeems("lacking", tokens(&id(&fake, attempt.nonce, &json!({ "SubjectNameID": null }))));
     fake.tells("access", json!({ "sub": "f:550dc1c8:899700000001", "SubjectNameID": LEA }));
     assert_eq!(redeem(&psc, &attempt, "lacking").await.unwrap().national_id, LEA);
 }
@@ -67,7 +82,7 @@ async fn an_id_token_that_is_not_the_answer_to_our_question_opens_nothing() {
     let fake = Fake::start().await;
     let (signer, forger) = (Signer::new("one"), Signer::new("one"));
     fake.keys(&[&signer]);
-    let (psc, attempt) = (fake.client(|_| ()), Attempt::begin().unwrap());
+    let (psc, attempt) = (fake.client(|_| ()), Attempt::begin());
     for (changes, wanted) in [
         (json!({ "nonce": "another" }), TokenRefusal::Nonce),
         (json!({ "nonce": null }), TokenRefusal::Nonce),
@@ -80,11 +95,11 @@ async fn an_id_token_that_is_not_the_answer_to_our_question_opens_nothing() {
         (json!({ "acr": "1" }), TokenRefusal::Weak),
         (json!({ "typ": "Bearer" }), TokenRefusal::Kind),
     ] {
-        let id_token = signer.sign(&id(&fake, &attempt.nonce, &changes));
+        let id_token = signer.sign(&id(&fake, attempt.nonce, &changes));
         fake.redeems("code", json!({ "access_token": "access", "id_token": id_token }));
         assert_eq!(redeem(&psc, &attempt, "code").await, Err(PscError::Refused(wanted)), "{changes}");
     }
-    let forged = forger.sign(&id(&fake, &attempt.nonce, &json!({})));
+    let forged = forger.sign(&id(&fake, attempt.nonce, &json!({})));
     fake.redeems("code", json!({ "access_token": "access", "id_token": forged }));
     assert_eq!(redeem(&psc, &attempt, "code").await, Err(PscError::Refused(TokenRefusal::Signature)));
 }
@@ -92,7 +107,7 @@ async fn an_id_token_that_is_not_the_answer_to_our_question_opens_nothing() {
 #[tokio::test]
 async fn a_code_is_never_sent_twice() {
     let fake = Fake::start().await;
-    let (psc, attempt) = (fake.client(|options| options.retries = 3), Attempt::begin().unwrap());
+    let (psc, attempt) = (fake.client(|options| options.retries = 3), Attempt::begin());
     // A connection is kept from this one.
     psc.end_session_url("https://portail.example/").await.unwrap();
     for (n, fault) in [Fault::Reset, Fault::Status(500)].into_iter().enumerate() {

@@ -4,7 +4,6 @@
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -92,7 +91,6 @@ struct Answers {
 
 /// The server.
 pub struct Fake {
-    pub address: SocketAddr,
     pub issuer: String,
     pub authority: Authority,
     answers: Arc<Mutex<Answers>>,
@@ -146,11 +144,10 @@ impl Fake {
             .with_single_cert(chain, key)
             .unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let issuer = format!("https://localhost:{}/realms/esante-wallet", address.port());
+        let port = listener.local_addr().unwrap().port();
+        let issuer = format!("https://localhost:{port}/realms/esante-wallet");
         let (cut, released) = (watch::channel(0).0, watch::channel(false).0);
-        let fake =
-            Self { address, issuer, authority, answers: Arc::default(), connections: Arc::default(), cut, released };
+        let fake = Self { issuer, authority, answers: Arc::default(), connections: Arc::default(), cut, released };
         let acceptor = TlsAcceptor::from(Arc::new(tls));
         let site = fake.site();
         tokio::spawn(async move {

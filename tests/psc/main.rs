@@ -13,4 +13,5 @@ mod doors;
 mod failures;
 mod fake;
 mod judged;
+mod logged;
 mod signed;
