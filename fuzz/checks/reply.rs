@@ -3,7 +3,7 @@
 
 use caducee::wire::smtp::params::{MailParams, RcptParams};
 use caducee::wire::smtp::path::{ForwardPath, Mailbox, ReversePath};
-use caducee::wire::smtp::sender::{Outcome, Security, Sender, Step, Transaction};
+use caducee::wire::smtp::sender::{Login, Outcome, Security, Sender, Step, Transaction};
 
 /// The message that is sent again and again.
 const BODY: &[u8] = b"Subject: x\r\n\r\n.a\r\n..\r\nb";
@@ -11,13 +11,22 @@ const BODY: &[u8] = b"Subject: x\r\n\r\n.a\r\n..\r\nb";
 /// Most bytes that one engine may have us write: a few messages' worth, whatever the server says.
 const MOST_SAID: usize = 1 << 20;
 
-/// One input of the fuzzer. The first byte says how the bytes are cut in the third run, and whether the connection is TLS
-/// from its first byte; each NUL after it is a moment at which the driver acts on what has come so far.
+/// One input of the fuzzer. The first byte says how the bytes are cut in the third run, how the connection is secured, and
+/// whether there is a login; each NUL after it is a moment at which the driver acts on what has come so far.
 pub fn check(data: &[u8]) {
     let Some((&seed, wire)) = data.split_first() else { return };
-    let security = if seed & 1 == 0 { Security::StartTls } else { Security::Implicit };
-    let whole = converse(wire, security, |_| usize::MAX);
-    assert_eq!(whole, converse(wire, security, |_| 1));
+    let security = match seed & 3 {
+        0 => Security::StartTls,
+        1 => Security::Implicit,
+        2 => Security::ClearIfNotOffered,
+        _ => Security::Clear,
+    };
+    let sender = || {
+        let sender = Sender::new("us.example", security);
+        if seed & 4 == 0 { sender } else { sender.with_login(Login::new("anne", "secret")) }
+    };
+    let whole = converse(wire, sender(), |_| usize::MAX);
+    assert_eq!(whole, converse(wire, sender(), |_| 1));
     let mut state = u64::from(seed) << 8 | 1;
     let random = |left: usize| {
         // xorshift64
@@ -26,7 +35,7 @@ pub fn check(data: &[u8]) {
         state ^= state << 17;
         (state as usize % 16 + 1).min(left)
     };
-    assert_eq!(whole, converse(wire, security, random));
+    assert_eq!(whole, converse(wire, sender(), random));
 }
 
 /// What came of it: all that was said, and all that happened.
@@ -36,8 +45,7 @@ struct Conversation {
     events: Vec<String>,
 }
 
-fn converse(wire: &[u8], security: Security, mut cut: impl FnMut(usize) -> usize) -> Conversation {
-    let mut sender = Sender::new("us.example", security);
+fn converse(wire: &[u8], mut sender: Sender, mut cut: impl FnMut(usize) -> usize) -> Conversation {
     let mut conversation = Conversation::default();
     for turn in wire.split(|&byte| byte == 0) {
         let mut rest = turn;

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
@@ -24,7 +24,7 @@ async fn relay(refusals: Vec<&'static str>) -> (SocketAddr, mpsc::Receiver<Strin
         let mut refusals = refusals.into_iter();
         while let Ok((stream, _)) = listener.accept().await {
             // Most sessions end with QUIT; one that was refused has no message.
-            if let Some(message) = session(BufReader::new(stream), refusals.next()).await {
+            if let Some(message) = session(BufReader::new(stream), true, refusals.next()).await {
                 taken.send(message).await.unwrap();
             }
         }
@@ -32,14 +32,23 @@ async fn relay(refusals: Vec<&'static str>) -> (SocketAddr, mpsc::Receiver<Strin
     (address, received)
 }
 
-async fn session(mut stream: BufReader<tokio::net::TcpStream>, refusal: Option<&str>) -> Option<String> {
+async fn session<S: AsyncRead + AsyncWrite + Unpin>(
+    mut stream: BufReader<S>,
+    greets: bool,
+    refusal: Option<&str>,
+) -> Option<String> {
     let mut message = None;
-    stream.write_all(b"220 sortie.example\r\n").await.ok()?;
+    if greets {
+        stream.write_all(b"220 sortie.example\r\n").await.ok()?;
+    }
     let mut line = String::new();
     while stream.read_line(&mut line).await.is_ok_and(|count| count > 0) {
         let verb = line.split([' ', '\r']).next().unwrap_or_default().to_ascii_uppercase();
         let answer = match (verb.as_str(), refusal) {
-            ("EHLO", _) => "250-sortie.example\r\n250-CHUNKING\r\n250 PIPELINING\r\n".to_owned(),
+            ("EHLO", _) => "250-sortie.example\r\n250-CHUNKING\r\n250-AUTH PLAIN\r\n250 PIPELINING\r\n".to_owned(),
+            // RFC 4616: NUL, `avis`, NUL, `sésame`.
+            ("AUTH", _) if line.trim_end() == "AUTH PLAIN AGF2aXMAc8Opc2FtZQ==" => "235 2.7.0 entrez\r\n".to_owned(),
+            ("AUTH", _) => "535 5.7.8 non\r\n".to_owned(),
             ("RCPT", Some(refusal)) => format!("{refusal} <anne@fai.example>\r\n"),
             ("BDAT", _) => {
                 let size = line.split(' ').nth(1).and_then(|size| size.parse().ok()).unwrap_or(0);
@@ -131,6 +140,76 @@ async fn where_tls_is_required_nothing_is_said_in_the_clear() {
     let error = relay::send(&job.relay, &job.sender.address, &to, b"Subject: x\r\n\r\n").await.unwrap_err();
     assert!(error.to_string().contains("STARTTLS"), "{error}");
     assert!(taken.try_recv().is_err());
+}
+
+/// A relay with TLS from the first byte, or behind STARTTLS; and its certificate, which is its own authority.
+async fn tls_relay(behind_starttls: bool) -> (SocketAddr, mpsc::Receiver<String>, String) {
+    let rcgen::CertifiedKey { cert, signing_key } =
+        rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let server = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![cert.der().clone()], key)
+        .unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(server));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (taken, received) = mpsc::channel(10);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let mut stream = BufReader::new(stream);
+            if behind_starttls {
+                let mut line = String::new();
+                for answer in ["220 sortie.example\r\n", "250-sortie.example\r\n250 STARTTLS\r\n", "220 allez\r\n"] {
+                    stream.write_all(answer.as_bytes()).await.unwrap();
+                    if answer != "220 allez\r\n" {
+                        stream.read_line(&mut line).await.unwrap();
+                    }
+                }
+                assert!(line.ends_with("STARTTLS\r\n") && !line.contains("AUTH"), "{line}");
+            }
+            let Ok(stream) = acceptor.accept(stream.into_inner()).await else { continue };
+            // RFC 3207 §4.2: after STARTTLS there is no greeting.
+            if let Some(message) = session(BufReader::new(stream), !behind_starttls, None).await {
+                taken.send(message).await.unwrap();
+            }
+        }
+    });
+    (address, received, cert.pem())
+}
+
+#[tokio::test]
+async fn over_tls_with_a_login_a_notice_leaves_and_an_unknown_certificate_gets_nothing() {
+    let to = Address::parse("anne@fai.example").unwrap();
+    for (tls, behind_starttls) in
+        [(NoticeTls::Required, true), (NoticeTls::Opportunistic, true), (NoticeTls::Implicit, false)]
+    {
+        let (address, mut taken, pem) = tls_relay(behind_starttls).await;
+        let anchor = std::env::temp_dir().join(format!("caducee-relay-{}-{tls:?}.pem", std::process::id()));
+        std::fs::write(&anchor, pem).unwrap();
+        let mut config = config(address, tls);
+        config.notices.host = "localhost".into();
+        config.notices.user = "avis".into();
+        config.notices.anchors = vec![anchor.clone()];
+        let send = async |config: &Config, password: &str| {
+            let job = NoticeJob::new(config, Some(password), Metrics::default()).unwrap().unwrap();
+            relay::send(&job.relay, &job.sender.address, &to, b"Subject: x\r\n\r\ny\r\n").await
+        };
+        send(&config, "sésame").await.unwrap();
+        assert_eq!(taken.recv().await.unwrap(), "Subject: x\r\n\r\ny\r\n", "{tls:?}");
+        let refused = send(&config, "autre").await.unwrap_err();
+        assert_eq!(refused.to_string(), "the relay answers 535 5.7.8", "{tls:?}");
+        assert!(!refused.is_final(), "the operator's mistake, not the notice's");
+        // Whatever the system trusts, it is not this certificate.
+        config.notices.anchors.clear();
+        let untrusted = send(&config, "sésame").await.unwrap_err();
+        assert!(matches!(untrusted, relay::RelayError::Tls(_)), "{tls:?}: {untrusted}");
+        assert!(taken.try_recv().is_err());
+        std::fs::remove_file(&anchor).unwrap();
+    }
 }
 
 #[tokio::test]
