@@ -354,6 +354,7 @@ impl Registry {
                     if (&read.holder, &read.access_list) != (&record.holder, &record.access_list) {
                         self.access().note(id, &record);
                         self.review(id, read.holder.national_id.as_deref());
+                        self.room().look_again(id);
                     }
                     return Account::from_record(id, record);
                 }

@@ -95,6 +95,27 @@ impl Mailbox {
         self.set_subscribed(name, false).await
     }
 
+    /// Subscribes to a name that leads into another mailbox: here it is a name and nothing else. That it leads somewhere is
+    /// the caller's to know.
+    ///
+    /// # Errors
+    /// [`MailError::BadName`], [`MailError::TooManyFolders`], or what the store says.
+    pub async fn subscribe_elsewhere(self: &Arc<Self>, name: &str) -> Result<(), MailError> {
+        let name = FolderName::parse(name)?;
+        let numbers = self.numbers(1).await?;
+        let add = |work: &mut Work| {
+            if let Some(index) = work.named(&name) {
+                work.record_mut(index).subscribed = true;
+                return Ok(());
+            }
+            let number = numbers.first().copied().ok_or(MailError::Busy)?;
+            let record = new_folder(number, name.as_str(), FolderExistence::Subscription, work.now);
+            work.add_folder(number, Folder { subscribed: true, ..record }).map(drop)
+        };
+        self.transact(|work, _| add(work)).await?;
+        Ok(())
+    }
+
     async fn set_subscribed(self: &Arc<Self>, name: &str, subscribed: bool) -> Result<(), MailError> {
         let name = FolderName::parse(name)?;
         let set = |work: &mut Work| {

@@ -19,7 +19,7 @@ use super::work::{Work, entry};
 use super::{MailError, MailRoom};
 
 /// How often a change is tried again when another process came between.
-const ATTEMPTS: u32 = 8;
+pub(super) const ATTEMPTS: u32 = 8;
 
 /// Messages read from the store at a time while a folder's list is built.
 const PAGE: usize = 4_096;
@@ -149,6 +149,12 @@ impl Mailbox {
         for state in states {
             state.set_gone();
         }
+    }
+
+    /// Wakes every session that has a folder open, so that each looks again what it may do there; see
+    /// [`MailRoom::look_again`].
+    pub(super) fn look_again(&self) {
+        self.states_lock().values().filter_map(Weak::upgrade).for_each(|state| state.wake());
     }
 
     // ---- changing ----

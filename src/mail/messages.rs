@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use crate::store::{BodyId, BodyKey, Content, FolderId, MailboxKey, Message, MessageKey, Store, Uid};
+use crate::store::{
+    BodyId, BodyKey, Content, FolderId, MailboxKey, Message, MessageKey, SealError, StagedBody, Store, Uid,
+};
 
 use super::selected::Selected;
 use super::summary::{Content as PartContent, Part, Summary};
@@ -189,6 +191,20 @@ pub(super) fn seal_content(key: &MailboxKey, message: &ReceivedMessage, encoded_
         sealed_body_key: key.seal_body_key(body.id, &body.key),
         sealed_summary: key.seal_bytes(&summary_place(body.id), &plain),
     }
+}
+
+/// What a message's sealed part holds, sealed for another mailbox. A summary that does not open is one there as well: it
+/// costs the message's envelope, not the message.
+pub(super) fn reseal_content(
+    from: &MailboxKey,
+    to: &MailboxKey,
+    body: BodyId,
+    content: &Content,
+) -> Result<Content, SealError> {
+    let body_key = from.open_body_key(body, &content.sealed_body_key)?;
+    let place = summary_place(body);
+    let summary = from.open_bytes(&place, &content.sealed_summary).unwrap_or_default();
+    Ok(Content { sealed_body_key: to.seal_body_key(body, &body_key), sealed_summary: to.seal_bytes(&place, &summary) })
 }
 
 /// What a sealed summary belongs to: the body, so that COPY and MOVE need not seal it again.

@@ -19,6 +19,7 @@
 //! 4. A mailbox that nobody has open costs a weak pointer. Sessions share one list per folder, copied in chunks.
 //! 5. Everything is keyed by ids that are never reused; content opens only with the mailbox's own key.
 
+mod across;
 mod administration;
 pub mod aftermath;
 mod changes;

@@ -16,7 +16,7 @@ const FLAGS_AT_ONCE: usize = 20_000;
 /// Messages that are expunged in one commit.
 pub(super) const EXPUNGE_AT_ONCE: usize = 5_000;
 /// Messages that are copied or moved in one commit.
-const COPY_AT_ONCE: usize = 5_000;
+pub(super) const COPY_AT_ONCE: usize = 5_000;
 
 /// What STORE did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -165,7 +165,7 @@ impl Selected {
         self.transfer(uids, dest, Transfer::Move).await
     }
 
-    async fn transfer(&self, uids: &[Uid], dest: &str, how: Transfer) -> Result<Copied, MailError> {
+    pub(super) async fn transfer(&self, uids: &[Uid], dest: &str, how: Transfer) -> Result<Copied, MailError> {
         let dest = FolderName::parse(dest)?;
         let uids: Vec<Uid> = rising(uids);
         let mut done = Copied::default();
@@ -196,8 +196,9 @@ impl Selected {
     }
 }
 
+/// COPY or MOVE.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Transfer {
+pub(super) enum Transfer {
     Copy,
     Move,
 }
@@ -213,12 +214,12 @@ impl<'a> RowReader<'a> {
         Self { store, folder }
     }
 
-    fn message(&self, uid: Uid) -> Result<Option<Versioned<Message>>, MailError> {
+    pub(super) fn message(&self, uid: Uid) -> Result<Option<Versioned<Message>>, MailError> {
         Ok(self.store.get::<Message>(&MessageKey { folder: self.folder, uid })?)
     }
 
     /// `None` when it is damaged or missing: that costs this message, not the command.
-    fn content(&self, uid: Uid) -> Option<Content> {
+    pub(super) fn content(&self, uid: Uid) -> Option<Content> {
         let content = self.store.get::<Content>(&MessageKey { folder: self.folder, uid }).ok().flatten();
         content.map(|content| content.record)
     }
@@ -303,7 +304,7 @@ fn transfer(
 }
 
 /// Undoes the first part of a copy that could not be finished.
-async fn take_back(mailbox: &Arc<Mailbox>, dest: &FolderName, uids: &[Uid]) {
+pub(super) async fn take_back(mailbox: &Arc<Mailbox>, dest: &FolderName, uids: &[Uid]) {
     for uids in uids.chunks(EXPUNGE_AT_ONCE) {
         let outcome = mailbox
             .transact(|work, batch| {
@@ -321,7 +322,7 @@ async fn take_back(mailbox: &Arc<Mailbox>, dest: &FolderName, uids: &[Uid]) {
 }
 
 /// The UIDs rising, each once.
-fn rising(uids: &[Uid]) -> Vec<Uid> {
+pub(super) fn rising(uids: &[Uid]) -> Vec<Uid> {
     let mut uids = uids.to_vec();
     uids.sort_unstable();
     uids.dedup();

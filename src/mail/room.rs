@@ -195,6 +195,17 @@ impl MailRoom {
         }
     }
 
+    /// What others may do in the mailbox has changed: wakes the sessions that have it open. What each may still do is asked
+    /// by its door; here nothing is known of rights.
+    pub(crate) fn look_again(&self, account: AccountId) {
+        let open = self.inner.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mailbox = open.by_account.get(&account).and_then(Weak::upgrade);
+        drop(open);
+        if let Some(mailbox) = mailbox {
+            mailbox.look_again();
+        }
+    }
+
     /// A number for a new folder; the UIDVALIDITY of the folder is the same number.
     pub(crate) async fn next_folder_id(&self) -> Result<u64, CommitError> {
         let mut ids = self.inner.folder_ids.lock().await;

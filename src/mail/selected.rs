@@ -123,9 +123,17 @@ impl Selected {
         &self.mailbox
     }
 
-    /// Whether it was opened by EXAMINE.
+    /// Whether it was opened by EXAMINE, or [restricted](Selected::restrict) since.
     pub fn is_read_only(&self) -> bool {
         self.read_only
+    }
+
+    /// From now on the session may change nothing here, as if it had opened the folder by EXAMINE.
+    pub fn restrict(&mut self) {
+        if !self.read_only {
+            self.read_only = true;
+            self.state.drop_writer();
+        }
     }
 
     /// Number of messages.

@@ -37,6 +37,22 @@ fn imaplib_finds_its_way_through_every_command() {
 }
 
 #[test]
+fn imaplib_shares_a_mailbox_between_three_people() {
+    if skipped("python3") {
+        return;
+    }
+    let (known, operator) = operator();
+    let of =
+        |kind: &'static str, test: bool| operator.mailboxes.iter().filter(move |m| m.kind == kind && m.test == test);
+    let people = of("ORG", true).chain(of("PER", false)).take(3);
+    let credentials = people.flat_map(|mailbox| <[&str; 2]>::from(mailbox.credentials()));
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/imap/shared.py");
+    let tool = Tool::new("python3").args([script, "localhost", &operator.ports.imaps.to_string()]).arg(&known.ca);
+    let ran = credentials.fold(tool, Tool::arg).limit(Duration::from_secs(60)).run();
+    assert!(ran.ok() && ran.stdout.contains("all well"), "{}", ran.all());
+}
+
+#[test]
 fn a_revoked_or_foreign_client_certificate_does_not_break_the_handshake_but_opens_nothing() {
     if skipped("python3") {
         return;
@@ -135,6 +151,47 @@ fn mbsync_synchronises_both_ways() {
     sync();
     assert!(search("SUBJECT \"par mbsync\"").is_empty());
     assert_eq!(count("INBOX"), before);
+}
+
+#[test]
+fn mbsync_synchronises_a_folder_of_another_mailbox() {
+    if skipped("mbsync") || skipped("curl") {
+        return;
+    }
+    let (known, operator) = operator();
+    let (practice, person) = (operator.mailbox("CAB"), operator.mailbox("PER"));
+    let as_holder =
+        |command: &str| super::support::imap(known, operator, practice, "", Some(command)).expect_ok(command);
+    as_holder("CREATE Classement");
+    as_holder(&format!("SETACL INBOX {} lrswikxte", person.address));
+    let scratch = ScratchDir::new();
+    let maildir = scratch.path().join("mail");
+    fs::create_dir(&maildir).unwrap();
+    let rc = mbsyncrc(known, operator, person, &maildir.to_string_lossy());
+    let path = format!("Account server\nPath \"Shared/{}/\"\n\nMaildirStore", practice.address);
+    let rc = rc.replace("Account server\n\nMaildirStore", &path).replace("Patterns *", "Patterns Classement");
+    let file = scratch.path().join("mbsyncrc");
+    fs::write(&file, rc).unwrap();
+    let sync = || {
+        let tool = Tool::new("mbsync").arg("-c").arg(&file).arg("-a").limit(Duration::from_secs(60));
+        tool.run().expect_ok("mbsync");
+    };
+    sync();
+    let message = maildir.join("Classement/cur/1.local:2,FS");
+    fs::write(&message, "From: a@b\nSubject: par mbsync\n\nBonjour\n").unwrap();
+    sync();
+    let there = super::support::imap(known, operator, practice, "Classement", Some("SEARCH FLAGGED SEEN"));
+    assert!(there.expect_ok("SEARCH").stdout.contains("* SEARCH 1"));
+    // What the practice does comes back to the person.
+    super::support::imap(known, operator, practice, "Classement", Some("STORE 1 +FLAGS (\\Answered)"))
+        .expect_ok("STORE");
+    sync();
+    let files = ["new", "cur"].iter().filter_map(|sub| fs::read_dir(maildir.join("Classement").join(sub)).ok());
+    let names: Vec<String> =
+        files.flatten().flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    assert!(names.len() == 1 && names[0].ends_with(":2,FRS"), "{names:?}");
+    as_holder(&format!("DELETEACL INBOX {}", person.address));
+    as_holder("DELETE Classement");
 }
 
 #[test]

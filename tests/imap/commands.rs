@@ -1,6 +1,7 @@
 //! Commands → types: the examples of RFC 3501 and the extensions, and what must be refused.
 
-use caducee::wire::imap::command::{Command, Numbers, StoreOperation};
+use caducee::wire::imap::acl::{Letters, RightsChange};
+use caducee::wire::imap::command::{Command, FolderName, Numbers, StoreOperation};
 use caducee::wire::imap::cursor::ParseError;
 use caducee::wire::imap::fetch::{FetchItem, Partial, Rfc822, Section, SectionText};
 use caducee::wire::imap::flag::Flag;
@@ -276,5 +277,38 @@ fn a_command_without_a_tag_has_none_to_answer() {
     for line in ["", " NOOP", "a+b NOOP", "NOOP", "{5} NOOP"] {
         let framed = caducee::wire::imap::framer::Framed { bytes: line.as_bytes().to_vec(), literals: vec![] };
         assert_eq!(parse::command(&framed).unwrap_err().tag, None, "{line}");
+    }
+}
+
+#[test]
+fn access_lists_are_read_with_their_letters() {
+    let folder = FolderName::new("Shared/org@x/INBOX");
+    let letters = |text| Letters::parse(text).unwrap();
+    for (text, change) in [
+        ("lrs", RightsChange::Replace(letters("lrs"))),
+        ("+cd", RightsChange::Add(letters("kxte"))),
+        ("-a", RightsChange::Remove(letters("a"))),
+        ("\"\"", RightsChange::Replace(letters(""))),
+        ("{2+}\r\n-p", RightsChange::Remove(letters("p"))),
+    ] {
+        let wanted = Command::SetAcl { folder: folder.clone(), identifier: "per@x".into(), change };
+        assert_eq!(read(&format!("SETACL Shared/org@x/INBOX per@x {text}")), Ok(wanted), "{text}");
+    }
+    let identifier = "899700000001".to_owned();
+    let inbox = FolderName::new("INBOX");
+    for (text, wanted) in [
+        ("GETACL inbox", Command::GetAcl(inbox.clone())),
+        ("MYRIGHTS inbox", Command::MyRights(inbox.clone())),
+        ("DELETEACL inbox 899700000001", Command::DeleteAcl { folder: inbox.clone(), identifier: identifier.clone() }),
+        ("LISTRIGHTS inbox \"899700000001\"", Command::ListRights { folder: inbox.clone(), identifier }),
+    ] {
+        assert_eq!(read(text), Ok(wanted), "{text}");
+    }
+    // RFC 4314 §3.1: an unknown right is never passed over; §3: nor is an identifier that cannot be prepared.
+    for text in ["SETACL INBOX x lrQ", "SETACL INBOX x +9", "SETACL INBOX x", "SETACL INBOX x lr lr"] {
+        bad(text);
+    }
+    for identifier in ["\"\"", "\"a b\"", "{2+}\r\na\t"] {
+        assert!(bad(&format!("DELETEACL INBOX {identifier}")).contains("identifier"), "{identifier}");
     }
 }

@@ -64,11 +64,21 @@ impl Server {
         server
     }
 
-    /// Makes a mailbox.
+    /// Makes a mailbox of a structure.
     pub async fn mailbox(&self, address: &str) -> AccountId {
         let holder =
             Holder { structure_id: Some("1750000018".into()), label: Some("Secrétariat".into()), ..Holder::default() };
-        let new = NewMailbox::new(Address::parse(address).unwrap(), Kind::Org, holder);
+        self.create(NewMailbox::new(Address::parse(address).unwrap(), Kind::Org, holder)).await
+    }
+
+    /// Makes a professional's mailbox.
+    pub async fn professional(&self, address: &str, national_id: &str) -> AccountId {
+        let holder =
+            Holder { national_id: Some(national_id.into()), last_name: Some("Lefèvre".into()), ..Holder::default() };
+        self.create(NewMailbox::new(Address::parse(address).unwrap(), Kind::Per, holder)).await
+    }
+
+    async fn create(&self, new: NewMailbox) -> AccountId {
         let new = NewMailbox { allow_password: true, test: true, ..new };
         let created = self.registry.create(new).await.unwrap().id;
         self.registry.set_password(created, PASSWORD, "test").await.unwrap();
@@ -109,8 +119,13 @@ impl Server {
 
     /// A session that is logged in.
     pub async fn login(&self) -> Client {
+        self.login_to(MAILBOX).await
+    }
+
+    /// A session that is logged in to a mailbox.
+    pub async fn login_to(&self, mailbox: &str) -> Client {
         let mut client = self.connect(true).await;
-        client.ok(&format!("LOGIN {MAILBOX} \"{PASSWORD}\"")).await;
+        client.ok(&format!("LOGIN {mailbox} \"{PASSWORD}\"")).await;
         client
     }
 
@@ -123,10 +138,15 @@ impl Server {
 
     /// Delivers a message as another operator would.
     pub async fn deliver(&self, message: &str) {
+        self.deliver_to(self.account, message).await;
+    }
+
+    /// Delivers a message to a mailbox.
+    pub async fn deliver_to(&self, account: AccountId, message: &str) {
         let mut incoming = self.room.receive();
         incoming.write(message.replace('\n', "\r\n").as_bytes()).await.unwrap();
         let message = incoming.finish().await.unwrap();
-        let delivery = Delivery::new(message, vec![self.account], 1_700_000_000);
+        let delivery = Delivery::new(message, vec![account], 1_700_000_000);
         deliver(&self.room, delivery).await.unwrap();
     }
 }

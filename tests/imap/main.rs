@@ -14,5 +14,6 @@ mod names;
 mod sasl;
 mod sessions;
 mod several;
+mod shared;
 #[path = "../support/mod.rs"]
 mod support;

@@ -5,6 +5,7 @@
 mod absence;
 mod access;
 mod accounts_life;
+mod across;
 mod concurrency;
 mod conversations;
 mod copy_and_move;

@@ -2,11 +2,12 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::reply::{End, Outcome, Reply, Stop, destination};
+use super::reply::{End, Outcome, Reply, Stop};
 use super::session::Session;
 use super::store::message_flags;
 use super::updates::Expunges;
 use crate::mail::{Incoming, NewMessage};
+use crate::mss::Right;
 use crate::wire::imap::command::AppendCommand;
 use crate::wire::imap::framer::{Framed, Framing};
 use crate::wire::imap::parse;
@@ -72,9 +73,10 @@ impl Session {
         if size == 0 {
             return Err(Reply::no(None, "The message is empty"));
         }
-        let checked = self.mailbox().and_then(|mailbox| {
-            mailbox.check_selectable(command.folder.as_str()).map_err(destination)?;
-            let quota = mailbox.quota()?;
+        let checked = self.place(&command.folder).and_then(|place| {
+            place.needs(Right::Write)?;
+            place.said_of_destination(place.mailbox.check_selectable(place.folder()?))?;
+            let quota = place.said(place.mailbox.quota())?;
             match quota.limit {
                 Some(limit) if quota.bytes.saturating_add(size) > limit => {
                     Err(Reply::no(Some(Code::OverQuota), "The mailbox has no room for this message").into())
@@ -112,9 +114,11 @@ impl Session {
         let internal_date = command.internal_date.unwrap_or_else(now);
         let flags = message_flags(&command.flags);
         let new = NewMessage { message, flags, internal_date };
-        let mailbox = self.mailbox()?;
-        let appended = mailbox.append(command.folder.as_str(), new).await.map_err(destination)?;
-        tracing::info!(size, "message appended");
+        // Asked again: the message may have been long under way.
+        let place = self.place(&command.folder)?;
+        place.needs(Right::Write)?;
+        let appended = place.said_of_destination(place.mailbox.append(place.folder()?, new).await)?;
+        tracing::info!(account = %place.mailbox.account(), size, "message appended");
         Ok(Reply::ok("Appended").with(Code::AppendUid(appended.uid_validity, appended.uid)))
     }
 

@@ -1,9 +1,10 @@
 //! COPY, RFC 3501 §6.4.7, and MOVE, RFC 6851, with COPYUID, RFC 4315 §3.
 
-use super::reply::{Outcome, Reply, destination};
+use super::reply::{Outcome, Reply};
 use super::session::Session;
 use super::updates::Expunges;
 use crate::mail::Copied;
+use crate::mss::Right;
 use crate::wire::imap::command::{CopyCommand, Numbers};
 use crate::wire::imap::response::{self, Code, Status};
 
@@ -13,17 +14,20 @@ impl Session {
         if command.remove {
             self.writable()?;
         }
+        let place = self.place(&command.folder)?;
+        place.needs(Right::Write)?;
+        let (to, folder) = (&place.mailbox, place.folder()?);
         let targets = self.targets(command.numbers, &command.set)?;
         let uids: Vec<u32> = self.entries(&targets).map(|(_, entry)| entry.uid).collect();
         if uids.is_empty() {
             return Ok(Reply::ok("There was nothing to do"));
         }
-        let folder = command.folder.as_str();
+        let selected = self.selected()?;
         if !command.remove {
-            let copied = self.selected()?.copy(&uids, folder).await.map_err(destination)?;
+            let copied = place.said_of_destination(selected.copy_across(&uids, to, folder).await)?;
             return Ok(with_uids(Reply::ok("Copied"), copied));
         }
-        let moved = self.selected()?.move_to(&uids, folder).await.map_err(destination)?;
+        let moved = place.said_of_destination(selected.move_across(&uids, to, folder).await)?;
         let reply = with_uids(Reply::ok("Moved"), moved);
         // RFC 6851 §4.3: COPYUID goes into an untagged OK before the EXPUNGEs.
         if let Some(code) = &reply.code {

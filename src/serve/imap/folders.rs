@@ -1,8 +1,12 @@
 //! CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE, STATUS, NAMESPACE: folders from outside.
 
-use super::reply::{Outcome, Reply};
+use std::sync::Arc;
+
+use super::place::Namespace;
+use super::reply::{Outcome, Reply, Stop};
 use super::session::Session;
-use crate::mail::FolderStatus;
+use crate::mail::{FolderStatus, INBOX, Mailbox};
+use crate::mss::Right;
 use crate::wire::imap::command::FolderName;
 use crate::wire::imap::list::{ListUseAttribute, StatusItem};
 use crate::wire::imap::response::{self, Code, decimal};
@@ -14,32 +18,59 @@ impl Session {
             // RFC 6154 §3: the special folders are there already, one of each use.
             return Err(Reply::no(Some(Code::UseAttr), "Special uses belong to the folders that have them").into());
         }
-        self.mailbox()?.create(folder.as_str()).await?;
+        let place = self.place(folder)?;
+        place.may_be_made()?;
+        place.said(place.mailbox.create(place.folder()?).await)?;
         Ok(Reply::ok("Folder created"))
     }
 
     /// DELETE, RFC 3501 §6.3.4.
     pub(super) async fn delete(&mut self, folder: &FolderName) -> Outcome {
-        self.mailbox()?.delete(folder.as_str()).await?;
+        let place = self.place(folder)?;
+        place.needs(Right::Write)?;
+        place.said(place.mailbox.delete(place.folder()?).await)?;
         Ok(Reply::ok("Folder deleted"))
     }
 
     /// RENAME, RFC 3501 §6.3.5.
     pub(super) async fn rename(&mut self, from: &FolderName, to: &FolderName) -> Outcome {
-        self.mailbox()?.rename(from.as_str(), to.as_str()).await?;
+        let (from, to) = (self.place(from)?, self.place(to)?);
+        from.needs(Right::Write)?;
+        to.may_be_made()?;
+        if from.mailbox.account() != to.mailbox.account() {
+            return Err(
+                Reply::no(Some(Code::Cannot), "A folder does not go to another mailbox; move its messages").into()
+            );
+        }
+        from.said(from.mailbox.rename(from.folder()?, to.folder()?).await)?;
         Ok(Reply::ok("Folder renamed"))
     }
 
-    /// SUBSCRIBE, RFC 3501 §6.3.6.
+    /// SUBSCRIBE, RFC 3501 §6.3.6. Whoever shares a mailbox keeps subscriptions of their own, in their own mailbox.
     pub(super) async fn subscribe(&mut self, folder: &FolderName) -> Outcome {
-        self.mailbox()?.subscribe(folder.as_str()).await?;
+        let place = self.place(folder)?;
+        let own = self.own_subscriptions()?;
+        if place.root.is_some() {
+            place.said(place.mailbox.check_selectable(place.folder()?))?;
+            own.subscribe_elsewhere(&place.whole_name()).await?;
+        } else {
+            own.subscribe(place.folder()?).await?;
+        }
         Ok(Reply::ok("Subscribed"))
     }
 
-    /// UNSUBSCRIBE, RFC 3501 §6.3.7.
+    /// UNSUBSCRIBE, RFC 3501 §6.3.7; also from a mailbox that is no longer opened to the user (RFC 4314 §4).
     pub(super) async fn unsubscribe(&mut self, folder: &FolderName) -> Outcome {
-        self.mailbox()?.unsubscribe(folder.as_str()).await?;
+        let name = self.foreign_place(folder.as_str())?.map_or_else(|| folder.to_string(), |place| place.whole_name());
+        self.own_subscriptions()?.unsubscribe(&name).await?;
         Ok(Reply::ok("Unsubscribed"))
+    }
+
+    /// The mailbox where the session's subscriptions are kept: whoever may only read it leaves them as they are.
+    fn own_subscriptions(&self) -> Result<Arc<Mailbox>, Stop> {
+        let own = self.place(&FolderName::new(INBOX))?;
+        own.needs(Right::Write)?;
+        Ok(own.mailbox)
     }
 
     /// STATUS, RFC 3501 §6.3.10.
@@ -47,7 +78,8 @@ impl Session {
         if items.contains(&StatusItem::HighestModSeq) {
             self.enable_condstore();
         }
-        let status = self.mailbox()?.status(folder.as_str())?;
+        let place = self.place(folder)?;
+        let status = place.said(place.mailbox.status(place.folder()?))?;
         self.tell_status(folder.as_str(), &status, items);
         Ok(Reply::ok("Told"))
     }
@@ -70,9 +102,19 @@ impl Session {
         out.extend_from_slice(b")\r\n");
     }
 
-    /// NAMESPACE, RFC 2342: one personal namespace, no others.
+    /// NAMESPACE, RFC 2342: the personal one, and those of other mailboxes that have something in them for the user.
     pub(super) fn namespace(&mut self) -> Outcome {
-        self.channel.out.extend_from_slice(b"* NAMESPACE ((\"\" \"/\")) NIL NIL\r\n");
+        let opened = self.opened_to_me()?;
+        let out = &mut self.channel.out;
+        out.extend_from_slice(b"* NAMESPACE ((\"\" \"/\"))");
+        for namespace in Namespace::ALL {
+            if opened.iter().any(|other| Namespace::of(other.kind) == namespace) {
+                out.extend_from_slice(format!(" ((\"{}/\" \"/\"))", namespace.name()).as_bytes());
+            } else {
+                out.extend_from_slice(b" NIL");
+            }
+        }
+        out.extend_from_slice(b"\r\n");
         Ok(Reply::ok("Told"))
     }
 }

@@ -1,13 +1,15 @@
 //! LIST and LSUB, RFC 3501 §6.3.8 and §6.3.9, with LIST-EXTENDED (RFC 5258), CHILDREN (RFC 3348), SPECIAL-USE (RFC 6154)
 //! and LIST-STATUS (RFC 5819).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::pattern;
+use super::place::{self, Namespace};
 use super::reply::{Outcome, Reply, Stop};
 use super::session::Session;
-use crate::mail::{FolderInfo, MailError, Subscription};
+use crate::mail::{FolderInfo, INBOX, MailError};
 use crate::store::SpecialUse;
+use crate::wire::imap::command::FolderName;
 use crate::wire::imap::list::{ListCommand, StatusItem};
 use crate::wire::imap::response::{self, Code};
 
@@ -41,13 +43,11 @@ impl Session {
             return Err(Reply::no(Some(Code::Limit), "The patterns are too long").into());
         }
         let matches = |name: &str| patterns.iter().any(|pattern| pattern::matches(pattern, name));
-        let mailbox = self.mailbox()?.clone();
         if command.lsub {
-            self.lsub(&mailbox.subscriptions()?, matches).await?;
+            self.lsub(matches).await?;
             return Ok(Reply::ok("Listed"));
         }
-        let (folders, subscriptions) = (mailbox.folders()?, mailbox.subscriptions()?);
-        let names = names(&folders, &subscriptions);
+        let names = self.names(|level| patterns.iter().any(|pattern| pattern::reaches(pattern, level)))?;
         let chosen = choose(command, &names, matches);
         for (name, listed) in &chosen {
             self.tell_listed(command, name, listed);
@@ -63,11 +63,12 @@ impl Session {
         if items.contains(&StatusItem::HighestModSeq) {
             self.enable_condstore();
         }
-        match self.mailbox()?.status(name) {
+        let place = self.place(&FolderName::new(name))?;
+        match place.mailbox.status(place.folder()?) {
             Ok(status) => self.tell_status(name, &status, items),
             // RFC 5819 §2: deleted in between; it just has no STATUS.
             Err(MailError::NoFolder | MailError::NotSelectable) => {}
-            Err(error) => return Err(error.into()),
+            Err(error) => return place.said(Err(error)),
         }
         Ok(())
     }
@@ -99,12 +100,13 @@ impl Session {
     }
 
     /// Subscribed names; with `%` also the levels above those that it does not reach (RFC 3501 §6.3.9).
-    async fn lsub(&mut self, subscriptions: &[Subscription], matches: impl Fn(&str) -> bool) -> Result<(), Stop> {
+    async fn lsub(&mut self, matches: impl Fn(&str) -> bool) -> Result<(), Stop> {
         let mut told: BTreeMap<&str, bool> = BTreeMap::new();
-        for subscription in subscriptions {
+        let subscriptions = self.user()?.mailbox.subscriptions()?;
+        for subscription in &subscriptions {
             let name = subscription.name.as_str();
             if matches(name) {
-                told.insert(name, subscription.selectable);
+                told.insert(name, subscription.selectable || self.leads_to_a_folder(name));
             } else {
                 let above = name.match_indices('/').map(|(at, _)| &name[..at]).filter(|above| matches(above));
                 above.for_each(|above| {
@@ -138,29 +140,76 @@ fn special_use(special: SpecialUse) -> &'static str {
     }
 }
 
-/// Folders, levels, and subscribed names that are no folders, INBOX first.
-fn names<'a>(folders: &'a [FolderInfo], subscriptions: &'a [Subscription]) -> Vec<(&'a str, Listed)> {
-    let mut names: Vec<(&str, Listed)> = folders
-        .iter()
-        .map(|folder| {
-            let FolderInfo { selectable, has_children, subscribed, special_use, .. } = *folder;
-            let listed =
-                Listed { selectable, exists: true, has_children, subscribed, special_use, child_selected: false };
-            (folder.name.as_str(), listed)
-        })
-        .collect();
-    for subscription in subscriptions {
-        if !folders.iter().any(|folder| folder.name == subscription.name) {
-            names.push((&subscription.name, Listed { subscribed: true, ..Listed::default() }));
+/// What there is to be listed.
+impl Session {
+    /// Folders and levels of the own mailbox, INBOX first; then those of other mailboxes as far as `reaches` says that they
+    /// are looked for; then subscribed names that are none of these.
+    fn names(&self, reaches: impl Fn(&str) -> bool) -> Result<Vec<(String, Listed)>, Stop> {
+        let own = self.place(&FolderName::new(INBOX))?.mailbox;
+        let folders = own.folders()?.into_iter();
+        let mut names: Vec<(String, Listed)> = folders.map(|folder| (folder.name.clone(), listed(&folder))).collect();
+        self.add_other_mailboxes(&mut names, reaches)?;
+        let subscriptions = own.subscriptions()?;
+        let mut left: HashSet<&str> = subscriptions.iter().map(|subscription| subscription.name.as_str()).collect();
+        for (name, listed) in &mut names {
+            listed.subscribed = left.remove(name.as_str());
         }
+        let others = subscriptions.iter().filter(|subscription| left.contains(subscription.name.as_str()));
+        names.extend(others.map(|other| (other.name.clone(), Listed { subscribed: true, ..Listed::default() })));
+        Ok(names)
     }
-    names
+
+    /// Namespace, mailbox, its folders: the first two are levels that hold no messages.
+    fn add_other_mailboxes(
+        &self,
+        names: &mut Vec<(String, Listed)>,
+        reaches: impl Fn(&str) -> bool,
+    ) -> Result<(), Stop> {
+        for other in self.opened_to_me()? {
+            let namespace = Namespace::of(other.kind).name();
+            match names.iter_mut().find(|(name, _)| name == namespace) {
+                Some((_, level)) => level.has_children = true,
+                None => names.push((namespace.to_owned(), level())),
+            }
+            let root = place::root_of(other.kind, &other.address);
+            let below = format!("{root}/");
+            names.push((root, level()));
+            if !reaches(&below) {
+                continue;
+            }
+            match self.services.room.open(other.account).and_then(|mailbox| mailbox.folders()) {
+                Ok(folders) => names.extend(folders.iter().map(|folder| {
+                    // Special uses are the other mailbox's: a client that files what it sends must not take them for its own.
+                    (format!("{below}{}", folder.name), Listed { special_use: None, ..listed(folder) })
+                })),
+                // RFC 4314 §4: a LIST is never refused for what it cannot list.
+                Err(error) => tracing::info!(account = %other.account, %error, "a mailbox is left out of a list"),
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a name leads to a folder of another mailbox.
+    fn leads_to_a_folder(&self, name: &str) -> bool {
+        let place = self.foreign_place(name).ok().flatten();
+        place.is_some_and(|place| place.folder().is_ok_and(|folder| place.mailbox.check_selectable(folder).is_ok()))
+    }
+}
+
+fn listed(folder: &FolderInfo) -> Listed {
+    let FolderInfo { selectable, has_children, special_use, .. } = *folder;
+    Listed { selectable, exists: true, has_children, special_use, ..Listed::default() }
+}
+
+/// A level above other mailboxes.
+fn level() -> Listed {
+    Listed { exists: true, has_children: true, ..Listed::default() }
 }
 
 /// The names that a LIST tells, by the selection options of RFC 5258 §3.1.
 fn choose<'a>(
     command: &ListCommand,
-    names: &[(&'a str, Listed)],
+    names: &'a [(String, Listed)],
     matches: impl Fn(&str) -> bool,
 ) -> Vec<(&'a str, Listed)> {
     let selected = |listed: &Listed| {
@@ -191,7 +240,7 @@ fn choose<'a>(
 
 /// RECURSIVEMATCH: levels above a selected name that are neither folder nor subscription (RFC 5258 §3.5).
 fn add_missing_parents<'a>(
-    names: &[(&'a str, Listed)],
+    names: &'a [(String, Listed)],
     matches: &impl Fn(&str) -> bool,
     selected: &impl Fn(&Listed) -> bool,
     chosen: &mut Vec<(&'a str, Listed)>,
@@ -199,7 +248,7 @@ fn add_missing_parents<'a>(
     for (name, _) in names.iter().filter(|(name, listed)| selected(listed) && !matches(name)) {
         for above in name.match_indices('/').map(|(at, _)| &name[..at]).filter(|above| matches(above)) {
             let known =
-                names.iter().any(|(other, _)| *other == above) || chosen.iter().any(|(other, _)| *other == above);
+                names.iter().any(|(other, _)| other == above) || chosen.iter().any(|(other, _)| *other == above);
             if !known {
                 chosen.push((above, Listed { has_children: true, child_selected: true, ..Listed::default() }));
             }

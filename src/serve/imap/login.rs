@@ -1,14 +1,11 @@
 //! Who the client is: CAPABILITY, STARTTLS, LOGIN, AUTHENTICATE, ENABLE, ID, LOGOUT.
 
-use std::sync::Arc;
-
 use super::reply::{End, Outcome, Reply, Stop};
 use super::services::Services;
 use super::session::Session;
 use super::user::User;
 use crate::accounts::{Login, LoginError};
 use crate::config::fronts::LoginWay;
-use crate::mail::Mailbox;
 use crate::mss::Right;
 use crate::serve::login::{self, Client, Refused, Verifiers};
 use crate::wire::imap::command::Tag;
@@ -24,7 +21,7 @@ const DOOR: &str = "imap";
 
 /// What it can do after login, beside that.
 const AFTER_LOGIN: &str = "IDLE NAMESPACE UIDPLUS MOVE CHILDREN SPECIAL-USE UNSELECT LIST-EXTENDED LIST-STATUS \
-                           STATUS=SIZE ESEARCH WITHIN CONDSTORE QUOTA QUOTA=RES-STORAGE";
+                           STATUS=SIZE ESEARCH WITHIN CONDSTORE QUOTA QUOTA=RES-STORAGE ACL RIGHTS=texk";
 
 impl Session {
     /// The greeting, RFC 3501 §7.1.1.
@@ -165,14 +162,6 @@ impl Session {
         tracing::debug!(name = ?said("name"), version = ?said("version"), "the client says what it is");
         self.channel.out.extend_from_slice(b"* ID (\"name\" \"Caducee\")\r\n");
         Ok(Reply::ok("Told"))
-    }
-
-    /// The mailbox of who is logged in.
-    pub(super) fn mailbox(&self) -> Result<&Arc<Mailbox>, Stop> {
-        match &self.user {
-            Some(user) => Ok(&user.mailbox),
-            None => Err(Reply::bad("Log in first").into()),
-        }
     }
 }
 

@@ -23,11 +23,13 @@
 //! | [`login`] | CAPABILITY, STARTTLS, LOGIN, AUTHENTICATE, ENABLE, ID, LOGOUT |
 //! | [`select`] | SELECT, EXAMINE, CLOSE, UNSELECT, EXPUNGE |
 //! | [`folders`], [`list`], [`quota`] | folders from outside |
+//! | [`place`], [`acl`] | other mailboxes' folders, and who may do what there |
 //! | [`fetch`], [`sections`], [`fields`], [`structure`] | FETCH |
 //! | [`search`] | SEARCH |
 //! | [`store`], [`copy`], [`append`] | STORE, COPY, MOVE, APPEND |
 //! | [`idle`] | IDLE |
 
+mod acl;
 mod append;
 mod channel;
 mod copy;
@@ -38,6 +40,7 @@ mod idle;
 mod list;
 mod login;
 mod pattern;
+mod place;
 mod quota;
 mod reply;
 mod search;

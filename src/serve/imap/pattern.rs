@@ -12,8 +12,17 @@ pub(super) fn matches(pattern: &str, name: &str) -> bool {
     run(pattern, name)
 }
 
-/// Walks through all places of the pattern that the name may have reached.
+/// Whether a pattern may match a name that begins so.
+pub(super) fn reaches(pattern: &str, beginning: &str) -> bool {
+    walk(pattern, beginning).is_some()
+}
+
 fn run(pattern: &str, name: &str) -> bool {
+    walk(pattern, name).and_then(|reached| reached.last().copied()).unwrap_or_default()
+}
+
+/// Walks through all places of the pattern that the name may have reached; `None` when there is none.
+fn walk(pattern: &str, name: &str) -> Option<Vec<bool>> {
     let pattern: Vec<char> = pattern.chars().collect();
     let mut reached = vec![false; pattern.len() + 1];
     reached[0] = true;
@@ -29,11 +38,11 @@ fn run(pattern: &str, name: &str) -> bool {
         }
         pass_wildcards(&pattern, &mut next);
         if !next.contains(&true) {
-            return false;
+            return None;
         }
         reached = next;
     }
-    reached[pattern.len()]
+    Some(reached)
 }
 
 /// A wildcard also stands for nothing.
@@ -71,6 +80,22 @@ mod tests {
             ("", "a", false),
         ] {
             assert_eq!(matches(pattern, name), wanted, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_reaches_what_it_may_match_below() {
+        for (pattern, beginning, wanted) in [
+            ("*", "Shared/", true),
+            ("%", "Shared/", false),
+            ("Shared/%", "Shared/a@x/", false),
+            ("Shared/%/INBOX", "Shared/a@x/", true),
+            ("Shared/a@x/INBOX", "Shared/a@x/", true),
+            ("Shared/a@x/INBOX", "Shared/b@x/", false),
+            ("Sent", "Shared/", false),
+            ("S*", "Shared/a@x/", true),
+        ] {
+            assert_eq!(reaches(pattern, beginning), wanted, "{pattern} {beginning}");
         }
     }
 

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::io;
 
+use crate::accounts::{AccountError, RuleBreach};
 use crate::mail::MailError;
 use crate::wire::imap::cursor::ParseError;
 use crate::wire::imap::response::{Code, Status};
@@ -113,6 +114,29 @@ impl From<MailError> for Stop {
                 say(Code::Unavailable, "The server has no room left; try later")
             }
             MailError::Sealed(_) | MailError::Unknown | MailError::Store(_) => {
+                tracing::error!(%error, "a command failed");
+                say(Code::Unavailable, "The server cannot do this now; try later")
+            }
+        }
+    }
+}
+
+/// What the registry says, where it is asked who may do what.
+impl From<AccountError> for Stop {
+    fn from(error: AccountError) -> Self {
+        let say = |code: Code, text: &'static str| Stop::Reply(Reply::no(Some(code), text));
+        match error {
+            AccountError::Mail(error) => error.into(),
+            AccountError::Rule(RuleBreach::NotForKind { .. }) => {
+                say(Code::Cannot, "A mailbox of this kind is opened to nobody else")
+            }
+            AccountError::BadGrant(_) => {
+                say(Code::Cannot, "An access list names persons, or other PER mailboxes of this operator")
+            }
+            AccountError::Rule(_) => say(Code::Cannot, "This is no national id, and no mailbox's address"),
+            AccountError::NoAccount | AccountError::Closed => say(Code::NonExistent, "The mailbox is closed"),
+            AccountError::Busy => say(Code::InUse, "Others are changing the same; try again"),
+            error => {
                 tracing::error!(%error, "a command failed");
                 say(Code::Unavailable, "The server cannot do this now; try later")
             }

@@ -4,6 +4,7 @@ use super::reply::{Outcome, Reply, Stop};
 use super::session::Session;
 use super::updates::{self, Expunges};
 use crate::mail::{Expunge, Selected};
+use crate::mss::Right;
 use crate::wire::imap::command::{Numbers, SelectCommand};
 use crate::wire::imap::response::{self, Code, Status};
 use crate::wire::imap::sequence::SequenceSet;
@@ -15,8 +16,12 @@ impl Session {
         self.leave();
         // SELECT tells HIGHESTMODSEQ anyway.
         self.condstore |= command.condstore;
-        let selected = self.mailbox()?.select(command.folder.as_str(), command.read_only).await?;
-        tracing::info!(messages = selected.exists(), read_only = selected.is_read_only(), "folder selected");
+        let place = self.place(&command.folder)?;
+        // RFC 4314 §5.2: who may change nothing has it open for reading only, whatever they asked for.
+        let read_only = command.read_only || !place.rights.has(Right::Write);
+        let selected = place.said(place.mailbox.select(place.folder()?, read_only).await)?;
+        let (account, messages) = (place.mailbox.account(), selected.exists());
+        tracing::info!(%account, messages, read_only, "folder selected");
         opening(&mut self.channel.out, &selected);
         self.told_keywords = selected.keywords().len();
         let access = if selected.is_read_only() { Code::ReadOnly } else { Code::ReadWrite };

@@ -101,6 +101,7 @@ impl Session {
         if let Some(user) = &self.user {
             user.ticket.touch();
         }
+        self.recheck()?;
         match incoming {
             Incoming::Command(framed) => match parse::command(&framed) {
                 Ok(Tagged { tag, command: Command::Idle }) => self.idle_command(&tag).await,
@@ -254,6 +255,11 @@ impl Session {
             Command::GetQuota(root) => self.get_quota(&root),
             Command::GetQuotaRoot(folder) => self.get_quota_root(&folder),
             Command::SetQuota(..) => Err(Reply::no(Some(Code::NoPerm), "Quotas are set by the administrator").into()),
+            Command::GetAcl(folder) => self.get_acl(&folder),
+            Command::SetAcl { folder, identifier, change } => self.set_acl(&folder, &identifier, change).await,
+            Command::DeleteAcl { folder, identifier } => self.delete_acl(&folder, &identifier).await,
+            Command::ListRights { folder, identifier } => self.list_rights(&folder, &identifier),
+            Command::MyRights(folder) => self.my_rights(&folder),
             Command::Idle => Err(Reply::bad("IDLE stands alone").into()),
         }
     }

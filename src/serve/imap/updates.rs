@@ -16,8 +16,9 @@ pub(super) enum Expunges {
 }
 
 impl Session {
-    /// Writes what has changed in the open folder since it was last told.
+    /// Writes what has changed in the open folder since it was last told, to who may still look into it.
     pub(super) fn updates(&mut self, expunges: Expunges, uids: bool) -> Result<(), Stop> {
+        self.recheck()?;
         let Some(selected) = &mut self.selected else { return Ok(()) };
         let updates = selected.refresh(expunges == Expunges::Told);
         tell_keywords(&mut self.channel.out, selected, &mut self.told_keywords);

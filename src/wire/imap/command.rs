@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::acl::RightsChange;
 use super::fetch::FetchItem;
 use super::flag::Flag;
 use super::list::{ListCommand, ListUseAttribute, StatusItem};
@@ -174,6 +175,33 @@ pub enum Command {
     GetQuotaRoot(FolderName),
     /// SETQUOTA: root and limits.
     SetQuota(String, Vec<(String, u64)>),
+    /// GETACL (RFC 4314 §3.3)
+    GetAcl(FolderName),
+    /// SETACL (§3.1)
+    SetAcl {
+        /// The folder.
+        folder: FolderName,
+        /// Who.
+        identifier: String,
+        /// What becomes of their rights.
+        change: RightsChange,
+    },
+    /// DELETEACL (§3.2)
+    DeleteAcl {
+        /// The folder.
+        folder: FolderName,
+        /// Who.
+        identifier: String,
+    },
+    /// LISTRIGHTS (§3.4)
+    ListRights {
+        /// The folder.
+        folder: FolderName,
+        /// Who.
+        identifier: String,
+    },
+    /// MYRIGHTS (§3.5)
+    MyRights(FolderName),
 }
 
 /// SELECT and EXAMINE.

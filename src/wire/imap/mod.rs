@@ -15,10 +15,11 @@
 //! | [`framer`] | lines and literals, RFC 3501 §4.3 and RFC 7888 |
 //! | [`command`] | the typed commands |
 //! | [`parse`], [`cursor`] | a framed command → a typed one |
-//! | [`fetch`], [`search`], [`list`] | the three commands with a language of their own |
+//! | [`fetch`], [`search`], [`list`], [`acl`] | the commands with a language of their own |
 //! | [`sequence`], [`flag`], [`date`], [`utf7`] | the small grammars |
 //! | [`response`] | what the server writes |
 
+pub mod acl;
 pub mod command;
 pub mod cursor;
 pub mod date;

@@ -1,5 +1,6 @@
 //! A framed command → a typed one, RFC 3501 §9 `command`.
 
+use super::acl;
 use super::command::{
     AppendCommand, Command, CopyCommand, FolderName, Numbers, SelectCommand, StoreCommand, StoreOperation, Tag, Tagged,
 };
@@ -124,6 +125,11 @@ fn body(cursor: &mut Cursor<'_>) -> Result<Command, ParseError> {
         b"GETQUOTA" => Command::GetQuota(spaced_text(cursor)?),
         b"GETQUOTAROOT" => Command::GetQuotaRoot(spaced_folder(cursor)?),
         b"SETQUOTA" => set_quota(cursor)?,
+        b"GETACL" => Command::GetAcl(spaced_folder(cursor)?),
+        b"SETACL" => acl::set_acl(cursor)?,
+        b"DELETEACL" => acl::delete_acl(cursor)?,
+        b"LISTRIGHTS" => acl::list_rights(cursor)?,
+        b"MYRIGHTS" => Command::MyRights(spaced_folder(cursor)?),
         b"UID" => uid(cursor)?,
         other => match message_command(other, cursor, Numbers::Sequence)? {
             Some(command) => command,
@@ -168,7 +174,7 @@ fn folder(cursor: &mut Cursor<'_>) -> Result<FolderName, ParseError> {
     FolderName::from_wire(&cursor.astring()?).map_err(ParseError::BadName)
 }
 
-fn spaced_folder(cursor: &mut Cursor<'_>) -> Result<FolderName, ParseError> {
+pub(super) fn spaced_folder(cursor: &mut Cursor<'_>) -> Result<FolderName, ParseError> {
     cursor.space()?;
     folder(cursor)
 }
