@@ -5,9 +5,7 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use crate::store::{
-    BodyId, BodyKey, Content, FolderId, MailboxKey, Message, MessageKey, SealError, StagedBody, Store, Uid,
-};
+use crate::store::{BodyId, BodyKey, Content, FolderId, MailboxKey, Message, MessageKey, SealError, Store, Uid};
 
 use super::selected::Selected;
 use super::summary::{Content as PartContent, Part, Summary};
