@@ -169,10 +169,15 @@ impl Registry {
         })
     }
 
-    /// Notes the day of the last use, at most once a day, beside the login.
+    /// Notes the day of the last use, of the mailbox and of what opened it, at most once a day each, beside the login.
     pub(super) fn note_use(&self, account: &Account, key: Option<CredentialKey>) {
         let today = crate::mail::now() / SECONDS_A_DAY * SECONDS_A_DAY;
-        if account.data.last_login_at == Some(today) {
+        let is_noted = |key: &CredentialKey| {
+            let read = self.store().get::<Credential>(key);
+            matches!(read, Ok(Some(credential)) if credential.last_used_at == Some(today))
+        };
+        let key = key.filter(|key| !is_noted(key));
+        if account.data.last_login_at == Some(today) && key.is_none() {
             return;
         }
         let (registry, id) = (self.clone(), account.id);

@@ -222,6 +222,10 @@ def a_password_and_a_mailed_code_enrol_a_workstation_that_opens_imap():
     client = imap(address, PASSWORD, pem)
     assert client.select("INBOX")[0] == "OK"
     mailed("portail.courriel", "PC du cabinet")
+    limit = time.monotonic() + 10
+    while "jamais" in who.go(SITE + "/postes").text:
+        assert time.monotonic() < limit, "the workstation's use is not noted"
+        time.sleep(0.1)
 
     who.go(SITE + "/postes/nouveau")
     expect(who.send("/postes/nouveau", nom="PC du cabinet"), 422, "porte déjà ce nom")
