@@ -77,8 +77,7 @@ impl Registry {
 
 /// One entry at a time.
 impl Registry {
-    /// Changes what one entry lets its grantee do, from what it lets them do now; `name` is for people, where the entry is
-    /// new. Without a right left the entry goes.
+    /// Changes what one entry lets its grantee do, from what it lets them do now. Without a right left the entry goes.
     ///
     /// # Errors
     /// [`AccountError::BadGrant`]; as [`Registry::set`].
@@ -86,21 +85,20 @@ impl Registry {
         &self,
         id: AccountId,
         who: &Grantee,
-        name: &str,
         change: impl Fn(Rights) -> Rights,
     ) -> Result<Account, AccountError> {
         if !change(Rights::NONE).is_empty() {
-            self.check_grants(Some(id), &[new_entry(who, name, change(Rights::NONE), crate::mail::now())])?;
+            self.check_grants(Some(id), &[new_entry(who, change(Rights::NONE), crate::mail::now())])?;
         }
         self.update(id, |record| {
-            change_entry(&mut record.access_list, who, name, crate::mail::now(), &change);
+            change_entry(&mut record.access_list, who, crate::mail::now(), &change);
             Ok(())
         })
         .await
     }
 }
 
-fn change_entry(list: &mut Vec<AccessGrant>, who: &Grantee, name: &str, now: i64, change: &impl Fn(Rights) -> Rights) {
+fn change_entry(list: &mut Vec<AccessGrant>, who: &Grantee, now: i64, change: &impl Fn(Rights) -> Rights) {
     // What has run out gives nothing to go on from.
     list.retain(|grant| Grantee::of(grant) != *who || grant.until.is_none_or(|until| now < until));
     let place = list.iter().position(|grant| Grantee::of(grant) == *who);
@@ -110,7 +108,7 @@ fn change_entry(list: &mut Vec<AccessGrant>, who: &Grantee, name: &str, now: i64
         _ if rights == held => {}
         Some(place) if rights.is_empty() => drop(list.remove(place)),
         Some(place) => list[place].rights = rights.iter().map(right_record).collect(),
-        None => list.push(new_entry(who, name, rights, now)),
+        None => list.push(new_entry(who, rights, now)),
     }
 }
 
@@ -119,13 +117,13 @@ fn rights_of(grant: &AccessGrant) -> Rights {
     grant.rights.iter().copied().map(right_of).collect::<Rights>()
 }
 
-fn new_entry(who: &Grantee, name: &str, rights: Rights, now: i64) -> AccessGrant {
+fn new_entry(who: &Grantee, rights: Rights, now: i64) -> AccessGrant {
     let (person, mailbox) = match who {
         Grantee::Person(person) => (person.clone(), None),
         Grantee::Mailbox(mailbox) => (String::new(), Some(*mailbox)),
     };
     let rights = rights.iter().map(right_record).collect();
-    AccessGrant { person, mailbox, name: name.to_owned(), rights, since: now, until: None }
+    AccessGrant { person, mailbox, rights, since: now, ..AccessGrant::default() }
 }
 
 #[cfg(test)]
@@ -139,16 +137,13 @@ mod tests {
         let all = |_: Rights| Rights::all();
         let only_read = |_: Rights| [Right::Read].into_iter().collect();
         let mut list = Vec::new();
-        change_entry(&mut list, &anne, "Anne", 10, &all);
-        change_entry(&mut list, &secretary, "Secrétariat", 11, &only_read);
-        change_entry(&mut list, &anne, "autre", 12, &only_read);
+        change_entry(&mut list, &anne, 10, &all);
+        change_entry(&mut list, &secretary, 11, &only_read);
+        change_entry(&mut list, &anne, 12, &only_read);
         assert_eq!(list.len(), 2);
-        assert_eq!(
-            (list[0].name.as_str(), list[0].since, rights_of(&list[0]).to_string()),
-            ("Anne", 10, "read".into())
-        );
+        assert_eq!((list[0].since, rights_of(&list[0]).to_string()), (10, "read".into()));
         assert_eq!((list[1].person.as_str(), list[1].mailbox), ("", Some(AccountId(7))));
-        change_entry(&mut list, &anne, "", 13, &|_| Rights::NONE);
+        change_entry(&mut list, &anne, 13, &|_| Rights::NONE);
         assert_eq!(list.len(), 1);
     }
 
@@ -158,7 +153,7 @@ mod tests {
         let rights = vec![right_record(Right::Manage)];
         let old = AccessGrant { person: "899700000001".into(), rights, until: Some(5), ..AccessGrant::default() };
         let mut list = vec![old];
-        change_entry(&mut list, &anne, "", 10, &|held| held.and([Right::Send].into_iter().collect()));
+        change_entry(&mut list, &anne, 10, &|held| held.and([Right::Send].into_iter().collect()));
         assert_eq!((list.len(), rights_of(&list[0]).to_string().as_str(), list[0].until), (1, "send", None));
     }
 }

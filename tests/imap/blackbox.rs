@@ -104,13 +104,13 @@ fn curl_lists_fetches_and_uploads() {
     tool.arg(format!("imap://localhost:{}/INBOX", operator.ports.imap)).run().expect_ok("STARTTLS");
 }
 
-/// mbsync's configuration for a mailbox and a Maildir beside it.
+/// mbsync's configuration for a mailbox and a Maildir beside it; what others share with it is left to other tests.
 fn mbsyncrc(known: &Description, operator: &Operator, mailbox: &Mailbox, directory: &str) -> String {
     let (login, password) = mailbox.credentials();
     format!(
         "IMAPAccount server\nHost localhost\nPort {port}\nUser {login}\nPass \"{password}\"\nSSLType IMAPS\n\
          CertificateFile {ca}\n\nIMAPStore far\nAccount server\n\nMaildirStore near\nSubFolders Verbatim\n\
-         Path {directory}/\nInbox {directory}/INBOX\n\nChannel all\nFar :far:\nNear :near:\nPatterns *\nCreate Both\n\
+         Path {directory}/\nInbox {directory}/INBOX\n\nChannel all\nFar :far:\nNear :near:\nPatterns * !Shared/*\nCreate Both\n\
          Expunge Both\nSyncState *\n",
         port = operator.ports.imaps,
         ca = known.ca.display(),
@@ -169,7 +169,7 @@ fn mbsync_synchronises_a_folder_of_another_mailbox() {
     fs::create_dir(&maildir).unwrap();
     let rc = mbsyncrc(known, operator, person, &maildir.to_string_lossy());
     let path = format!("Account server\nPath \"Shared/{}/\"\n\nMaildirStore", practice.address);
-    let rc = rc.replace("Account server\n\nMaildirStore", &path).replace("Patterns *", "Patterns Classement");
+    let rc = rc.replace("Account server\n\nMaildirStore", &path).replace("Patterns * !Shared/*", "Patterns Classement");
     let file = scratch.path().join("mbsyncrc");
     fs::write(&file, rc).unwrap();
     let sync = || {

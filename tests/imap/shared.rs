@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use caducee::accounts::Grantee;
+use caducee::accounts::{AccountChange, Grantee};
 use caducee::mss::{Right, Rights};
-use caducee::store::AccountId;
+use caducee::store::{AccessGrant, AccessRight, AccountId};
 
 use super::harness::{Client, PASSWORD, Server, message};
 
@@ -35,7 +35,7 @@ impl Practice {
 
     async fn lets(&self, who: &Grantee, rights: &[Right]) {
         let rights: Rights = rights.iter().copied().collect();
-        self.server.registry.change_grant(self.org, who, "", |_| rights).await.unwrap();
+        self.server.registry.change_grant(self.org, who, |_| rights).await.unwrap();
     }
 
     async fn anne(&self) -> Client {
@@ -151,7 +151,7 @@ async fn the_quota_is_that_of_the_mailbox_that_is_written_to() {
     assert!(told[1].starts_with(&format!("* QUOTA \"Shared/{ORG}\" (STORAGE 1 ")), "{told:?}");
     assert_eq!(anne.ok(&format!("GETQUOTA Shared/{ORG}")).await[0], told[1]);
     assert!(anne.ok("GETQUOTA \"\"").await[0].starts_with("* QUOTA \"\" (STORAGE 0 "));
-    let few = caducee::accounts::AccountChange { quota: Some(Some(1_000)), ..Default::default() };
+    let few = AccountChange { quota: Some(Some(1_000)), ..Default::default() };
     practice.server.registry.set(practice.org, &few).await.unwrap();
     anne.append("INBOX", "", &message(&"x".repeat(900))).await;
     anne.ok("SELECT INBOX").await;
@@ -324,6 +324,18 @@ async fn managers_say_who_else_may_do_what() {
     }
     anne.refused(&format!("SETACL Shared/{ORG}/Sent 899700000002 lr"), "NO [CANNOT]").await;
     anne.refused("GETACL Nowhere", "NO [NONEXISTENT]").await;
+
+    let full = (0..200)
+        .map(|n| AccessGrant {
+            person: format!("employe-{n}"),
+            rights: vec![AccessRight::Read],
+            ..AccessGrant::default()
+        })
+        .collect();
+    let change = AccountChange { access_list: Some(full), ..AccountChange::default() };
+    practice.server.registry.set(practice.org, &change).await.unwrap();
+    let mut holder = practice.server.login_to(ORG).await;
+    holder.refused("SETACL INBOX employe-200 lr", "NO [LIMIT]").await;
 }
 
 #[tokio::test]

@@ -120,9 +120,8 @@ impl Session {
         if who == Grantee::Mailbox(account) {
             return Err(Reply::no(Some(Code::Cannot), "The mailbox's holder has every right").into());
         }
-        let name = if matches!(who, Grantee::Mailbox(_)) { identifier } else { "" };
         let registry = self.services.registry.clone();
-        registry.change_grant(account, &who, name, |held| rights(change.apply(letters(held)))).await?;
+        registry.change_grant(account, &who, |held| rights(change.apply(letters(held)))).await?;
         tracing::info!(%account, by = %self.user()?.ticket.login().account, "access list changed");
         Ok(())
     }

@@ -130,6 +130,9 @@ impl From<AccountError> for Stop {
             AccountError::Rule(RuleBreach::NotForKind { .. }) => {
                 say(Code::Cannot, "A mailbox of this kind is opened to nobody else")
             }
+            AccountError::Rule(RuleBreach::BadAccessList(_)) => {
+                say(Code::Limit, "The access list has as many entries as it may have")
+            }
             AccountError::BadGrant(_) => {
                 say(Code::Cannot, "An access list names persons, or other PER mailboxes of this operator")
             }
