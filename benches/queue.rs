@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use caducee::mail::queue::{Destination, Kind, Outbound, OutboundRecipient, Outcome, Selection, Words};
+use caducee::mail::queue::{Destination, Kind, OnlyCopies, Outbound, OutboundRecipient, Outcome, Selection, Words};
 use caducee::mail::{MailLimits, MailRoom};
 use caducee::mss::Address;
 use caducee::store::{MasterKey, Options, Store};
@@ -120,7 +120,7 @@ async fn started(directory: &Path) {
     let page = queue.list(&Selection::default(), None, 1_000).expect("it is listed");
     timed(&format!("a page of {}", page.messages.len()), begin);
     let begin = Instant::now();
-    let handled = queue.cancel(Selection::default()).await.expect("all are cancelled");
+    let handled = queue.cancel(Selection::default(), OnlyCopies::Spare).await.expect("all are cancelled");
     timed(&format!("{} cancelled", handled.consignments), begin);
 }
 

@@ -40,8 +40,8 @@ enum Verb {
     Release(Chosen),
     /// Gives up; the senders get a report
     Bounce(BounceArguments),
-    /// Takes out of the queue; nobody is told
-    Cancel(Chosen),
+    /// Takes out of the queue; nobody is told. Spares what lies nowhere else
+    Cancel(CancelArguments),
 }
 
 #[derive(Args, Debug)]
@@ -91,6 +91,18 @@ struct BounceArguments {
     /// Tells nobody: the same as cancel
     #[arg(long)]
     quiet: bool,
+    /// As cancel --force
+    #[arg(long, requires = "quiet")]
+    force: bool,
+}
+
+#[derive(Args, Debug)]
+struct CancelArguments {
+    #[command(flatten)]
+    chosen: Chosen,
+    /// Also messages that lie nowhere else (forwards whose holder keeps no copy): they are gone for good
+    #[arg(long)]
+    force: bool,
 }
 
 impl QueueCommand {
@@ -106,30 +118,33 @@ impl Verb {
             Self::List(arguments) => {
                 let messages = all(client, arguments).await?;
                 output.result(&QueuedMessages { messages, next_after: None }, |found| listing(&found.messages));
+                Ok(Exit::Done)
             }
             Self::Show { id } => {
                 let message: QueuedMessage = client.get(&path(&["queue", &id.to_string()])).await?;
                 output.result(&message, details);
+                Ok(Exit::Done)
             }
-            Self::Retry(chosen) => order(client, output, ("retry", "due now"), chosen.order()).await?,
-            Self::Hold(chosen) => order(client, output, ("hold", "held"), chosen.order()).await?,
-            Self::Release(chosen) => order(client, output, ("release", "released"), chosen.order()).await?,
-            Self::Bounce(BounceArguments { chosen, quiet: true, .. }) | Self::Cancel(chosen) => {
-                order(client, output, ("cancel", "cancelled"), chosen.order()).await?;
+            Self::Retry(chosen) => order(client, output, ("retry", "due now"), chosen.order()).await,
+            Self::Hold(chosen) => order(client, output, ("hold", "held"), chosen.order()).await,
+            Self::Release(chosen) => order(client, output, ("release", "released"), chosen.order()).await,
+            Self::Bounce(BounceArguments { chosen, quiet: true, force, .. })
+            | Self::Cancel(CancelArguments { chosen, force }) => {
+                let wanted = QueueOrder { force, ..chosen.order() };
+                order(client, output, ("cancel", "cancelled"), wanted).await
             }
             Self::Bounce(BounceArguments { chosen, reason, .. }) => {
                 let wanted = QueueOrder { reason, ..chosen.order() };
-                order(client, output, ("bounce", "given up"), wanted).await?;
+                order(client, output, ("bounce", "given up"), wanted).await
             }
         }
-        Ok(Exit::Done)
     }
 }
 
 impl Chosen {
     fn order(self) -> QueueOrder {
         let Chosen { id, sender, recipient, domain, all } = self;
-        QueueOrder { id, sender, recipient, domain, all, reason: None }
+        QueueOrder { id, sender, recipient, domain, all, ..QueueOrder::default() }
     }
 }
 
@@ -138,14 +153,25 @@ async fn order(
     output: &Output,
     (verb, done): (&str, &str),
     order: QueueOrder,
-) -> Result<(), ClientError> {
+) -> Result<Exit, ClientError> {
     let handled: QueueHandled = client.send(Method::POST, &path(&["queue", verb]), &order).await?;
     output.result(&handled, |handled| match handled.recipients {
         0 => "Nothing to be done.".into(),
-        1 => format!("1 recipient {done}."),
-        many => format!("{many} recipients {done}."),
+        some => format!("{} {done}.", recipients(some)),
     });
-    Ok(())
+    if handled.spared == 0 {
+        return Ok(Exit::Done);
+    }
+    output.note(&format!(
+        "{} left: of messages that lie nowhere else, for their holders keep no copy of what they have sent on.\n\
+         `caducee queue bounce` gives them back; --force destroys them.",
+        recipients(handled.spared)
+    ));
+    Ok(Exit::Partly)
+}
+
+fn recipients(count: u64) -> String {
+    if count == 1 { "1 recipient".into() } else { format!("{count} recipients") }
 }
 
 async fn all(client: &mut Client, arguments: ListArguments) -> Result<Vec<QueuedMessage>, ClientError> {

@@ -83,8 +83,8 @@ fn add(
         return Err(MailError::OverQuota);
     }
     let flags = define(work.record_mut(index), &new.flags)?;
+    let content = seal_content(mailbox.key(), &new.message, &new.message.summary.encode());
     let body = new.message.body;
-    let content = seal_content(mailbox.key(), &body, &new.message.summary.encode());
     let row = NewRow { flags, message: new_message(body.id, body.size, new.internal_date), content };
     let uid = work.add(index, row, batch)?;
     batch.adopt(body, 1);

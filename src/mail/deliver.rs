@@ -13,7 +13,7 @@ use super::queue::{Outbound, QueueError};
 use super::quota::{Admission, admission};
 use super::sent::{self, OwnCopy, Remembered};
 use super::work::{NewRow, Work};
-use super::{MailError, MailRoom, Mailbox, ReceivedMessage};
+use super::{MailError, MailRoom, Mailbox, PassingMessage, ReceivedMessage};
 
 /// A message for the INBOX of mailboxes, for its sender's Sent folder, for the queue: as far as each is asked for.
 #[derive(Debug)]
@@ -101,6 +101,14 @@ impl DeliverError {
             DeliverError::Queue(_) | DeliverError::Commit(_) => true,
         }
     }
+
+    /// The mailbox that it is about, if it is one.
+    pub fn account(&self) -> Option<AccountId> {
+        match self {
+            DeliverError::Mailbox { account, .. } | DeliverError::Full { account, .. } => Some(*account),
+            DeliverError::NoRecipient | DeliverError::Queue(_) | DeliverError::Commit(_) => None,
+        }
+    }
 }
 
 /// A message for one folder of one mailbox.
@@ -169,6 +177,24 @@ pub async fn deliver(room: &MailRoom, delivery: Delivery) -> Result<Delivered, D
         }
     }
     filing.commit(room, guards, outbound).await
+}
+
+/// Puts a message that no mailbox here keeps in the queue, with what is written `also`: one commit.
+///
+/// # Errors
+/// [`DeliverError`]: then it is not in the queue.
+pub async fn pass_on(
+    room: &MailRoom,
+    message: PassingMessage,
+    outbound: Outbound,
+    also: Batch,
+) -> Result<Delivered, DeliverError> {
+    room.queue().reserve().await?;
+    let mut batch = also;
+    let enqueued = room.queue().stage(outbound, &message.body, &mut batch)?;
+    batch.adopt(message.body, 1);
+    let committed = commit_and(room.store(), Vec::new(), batch, Vec::new(), move || enqueued.announce()).await?;
+    Ok(Delivered { committed, uids: Vec::new(), own_copy: OwnCopy::NotAsked })
 }
 
 /// Whether a message fits in a mailbox.
@@ -267,7 +293,7 @@ impl Filing {
         NewRow {
             flags,
             message: new_message(body.id, body.size, self.internal_date),
-            content: seal_content(mailbox.key(), body, &self.encoded_summary),
+            content: seal_content(mailbox.key(), &self.message, &self.encoded_summary),
         }
     }
 

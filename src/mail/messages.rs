@@ -5,13 +5,11 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use crate::store::{
-    BodyId, BodyKey, Content, FolderId, MailboxKey, Message, MessageKey, SealError, StagedBody, Store, Uid,
-};
+use crate::store::{BodyId, BodyKey, Content, FolderId, MailboxKey, Message, MessageKey, SealError, Store, Uid};
 
 use super::selected::Selected;
 use super::summary::{Content as PartContent, Part, Summary};
-use super::{MailError, Mailbox};
+use super::{MailError, Mailbox, ReceivedMessage};
 
 /// Where UIDs lie at least this close, a range is scanned; else each is looked up.
 const SCAN_DENSITY: usize = 4;
@@ -184,8 +182,9 @@ fn unreadable(size: u64) -> Summary {
 
 /// What a message's sealed part holds, for a mailbox: the body's key; its digest and summary. The digest is sealed as
 /// well: in clear it would tell who holds the same message, and who holds a known one.
-pub(super) fn seal_content(key: &MailboxKey, body: &StagedBody, encoded_summary: &[u8]) -> Content {
-    let plain = [&body.sha256[..], encoded_summary].concat();
+pub(super) fn seal_content(key: &MailboxKey, message: &ReceivedMessage, encoded_summary: &[u8]) -> Content {
+    let body = &message.body;
+    let plain = [&message.sha256[..], encoded_summary].concat();
     Content {
         sealed_body_key: key.seal_body_key(body.id, &body.key),
         sealed_summary: key.seal_bytes(&summary_place(body.id), &plain),

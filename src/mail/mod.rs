@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! bytes ──▶ Incoming (sink + summary) ──▶ ReceivedMessage ──▶ deliver / Mailbox::append ──▶ Work ──▶ store's commit
+//!       └─▶ Passing (sink alone) ──▶ PassingMessage ──▶ pass_on ──▶ the queue's records ─────┤
 //!                                                                                            │
 //! Selected (a session's view) ◀── refresh ◀── FolderState (shared list) ◀── Announcement ◀───┘  after the commit
 //! ```
@@ -47,13 +48,13 @@ pub mod trail;
 mod work;
 
 pub use administration::{FactsPage, MessageFacts};
-pub use deliver::{Appended, DeliverError, Delivered, Delivery, NewMessage, deliver};
+pub use deliver::{Appended, DeliverError, Delivered, Delivery, NewMessage, deliver, pass_on};
 pub use error::MailError;
 pub use flags::{FlagOp, MAX_KEYWORDS, MessageFlags, SYSTEM_FLAGS, is_keyword};
 pub use folder_list::Entry;
 pub use folders::FIRST_FOLDERS;
 pub(crate) use folders::new_folder;
-pub use incoming::{Incoming, ReceivedMessage};
+pub use incoming::{Incoming, Passing, PassingMessage, ReceivedMessage};
 pub use mailbox::{FolderInfo, FolderStatus, Mailbox, QuotaUse, Subscription};
 pub use messages::{BodyReader, StoredMessage};
 pub use names::{FolderName, INBOX, NameError};

@@ -9,7 +9,7 @@ use crate::store::{Account, AccountId, AccountState, CommitError, MailboxKey, Ma
 use super::aftermath::absence::UnderWay;
 use super::queue::{Opened, Queue, QueueOptions, transit_key};
 use super::summary::SummaryLimits;
-use super::{Incoming, MailError, Mailbox};
+use super::{Incoming, MailError, Mailbox, Passing};
 
 /// Bounds of the mail room.
 #[derive(Clone, Debug)]
@@ -138,6 +138,11 @@ impl MailRoom {
     /// A sink for a message that comes in: its body goes to the log, its summary is made on the way.
     pub fn receive(&self) -> Incoming {
         Incoming::new(self.store().body_sink(), self.limits().summary)
+    }
+
+    /// A sink for a message that only passes, to [`super::pass_on`]: what mailboxes keep besides its body is not made.
+    pub fn receive_passing(&self) -> Passing {
+        Passing::new(self.store().body_sink())
     }
 
     /// Opens a mailbox. Quick: one record and one key. All that hold it share one lock and one list per folder.

@@ -5,7 +5,6 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use aws_lc_rs::digest;
 use tokio::sync::Semaphore;
 
 use super::embedded::frame::{BODY_PREFIX, FRAME_HEADER, body_prefix};
@@ -50,7 +49,6 @@ pub struct BodySink {
     id: BodyId,
     key: BodyKey,
     cipher: BodyCipher,
-    digest: digest::Context,
     size: u64,
     index: u32,
     buffer: Vec<u8>,
@@ -73,7 +71,6 @@ impl BodySink {
             engine,
             budget,
             key,
-            digest: digest::Context::new(&digest::SHA256),
             size: 0,
             index: 0,
             buffer: Vec::new(),
@@ -99,7 +96,6 @@ impl BodySink {
     /// # Errors
     /// [`StoreError::Full`] or [`StoreError::Stopped`]: the body is lost, give the sink up.
     pub async fn write(&mut self, mut bytes: &[u8]) -> Result<(), StoreError> {
-        self.digest.update(bytes);
         self.size += bytes.len() as u64;
         while !bytes.is_empty() {
             if self.buffer.len() == DATA_START + CHUNK {
@@ -122,12 +118,10 @@ impl BodySink {
             self.collect_place().await?;
         }
         let tail = self.seal_chunk(true);
-        let digest = std::mem::replace(&mut self.digest, digest::Context::new(&digest::SHA256)).finish();
         Ok(StagedBody {
             id: self.id,
             key: self.key.clone(),
             size: self.size,
-            sha256: digest.as_ref().try_into().expect("SHA-256 has 32 bytes"),
             inner: Some(Staged { engine: self.engine.clone(), places: std::mem::take(&mut self.places), tail }),
         })
     }
@@ -192,8 +186,6 @@ pub struct StagedBody {
     pub key: BodyKey,
     /// Plain bytes.
     pub size: u64,
-    /// SHA-256 of the plain bytes. The store does not keep it: in the clear it would tell who holds a known document.
-    pub sha256: [u8; 32],
     inner: Option<Staged>,
 }
 

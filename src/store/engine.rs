@@ -27,6 +27,15 @@ pub(super) type CommitReply = oneshot::Receiver<Result<u64, CommitError>>;
 /// Answer to an appended chunk: where it lies.
 pub(super) type AppendReply = oneshot::Receiver<Result<Place, StoreError>>;
 
+/// Whether a commit may wait for others to share their sync.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Haste {
+    /// Somebody waits for it.
+    Now,
+    /// A moment later does as well.
+    Soon,
+}
+
 /// An engine keeps raw keys and values, in order, and bodies' chunks.
 ///
 /// A dropped reply means that the engine stopped.
@@ -38,7 +47,7 @@ pub(super) trait Engine: Send + Sync {
     fn scan(&self, range: RawRange, limit: usize, backwards: bool) -> Result<Vec<(Vec<u8>, Raw)>, StoreError>;
 
     /// Makes a batch durable. The order of calls is the order of commits.
-    fn submit(&self, batch: Batch) -> CommitReply;
+    fn submit(&self, batch: Batch, haste: Haste) -> CommitReply;
 
     /// Appends a chunk, durable with the next commit. The permit is given back once it is written.
     fn append(&self, chunk: Chunk, permit: OwnedSemaphorePermit) -> AppendReply;

@@ -12,7 +12,7 @@ use super::MAX_COMMIT;
 use super::batch::{Batch, Op};
 use super::body::Chunk;
 use super::embedded::frame::{BODY_PREFIX, FRAME_HEADER};
-use super::engine::{AppendReply, CommitReply, Engine, Raw, RawRange, check_expectations, resolve_references};
+use super::engine::{AppendReply, CommitReply, Engine, Haste, Raw, RawRange, check_expectations, resolve_references};
 use super::error::{CommitError, StoreError};
 use super::schema::{Body, BodyId, Place, Record, Table, raw_key};
 
@@ -105,7 +105,7 @@ impl Engine for Memory {
         Ok(if backwards { records.rev().take(limit).collect() } else { records.take(limit).collect() })
     }
 
-    fn submit(&self, batch: Batch) -> CommitReply {
+    fn submit(&self, batch: Batch, _haste: Haste) -> CommitReply {
         let (reply, answer) = oneshot::channel();
         let _ = reply.send(self.state().commit(batch));
         answer

@@ -18,7 +18,7 @@
 //! ```text
 //! bytes ─▶ BodySink ─▶ chunks of 64 KiB, sealed under a key of the body's own ─▶ the log        (not yet anybody's)
 //!             │
-//!          finish() ─▶ StagedBody {id, key, size, SHA-256}, its last chunk still in memory
+//!          finish() ─▶ StagedBody {id, key, size}, its last chunk still in memory
 //!                          │ adopt
 //! Message, Content, ──▶ Batch ─▶ commit() ─▶ last chunk and commit in one write, one sync for all who wait ─▶ Committed
 //! Folder, Usage, Change
@@ -51,7 +51,7 @@ use tokio::sync::Semaphore;
 use crate::telemetry::Metrics;
 
 use embedded::Embedded;
-use engine::{Engine, Raw, RawRange};
+use engine::{Engine, Haste, Raw, RawRange};
 use memory::Memory;
 
 pub use batch::{Batch, Committed, Expect, Versioned};
@@ -178,7 +178,24 @@ impl Store {
     /// # Errors
     /// See [`CommitError`]; only [`CommitError::Unknown`] leaves doubt.
     pub fn commit(&self, batch: Batch) -> impl Future<Output = Result<Committed, CommitError>> + Send + 'static {
-        let reply = self.engine.submit(batch);
+        self.submit(batch, Haste::Now)
+    }
+
+    /// [`Store::commit`] of what nobody waits for: it may wait some milliseconds for others to share their sync. It is written
+    /// at once, and seen and answered as late as any: after the sync.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    pub fn commit_soon(&self, batch: Batch) -> impl Future<Output = Result<Committed, CommitError>> + Send + 'static {
+        self.submit(batch, Haste::Soon)
+    }
+
+    fn submit(
+        &self,
+        batch: Batch,
+        haste: Haste,
+    ) -> impl Future<Output = Result<Committed, CommitError>> + Send + 'static + use<> {
+        let reply = self.engine.submit(batch, haste);
         let (metrics, begun) = (Arc::clone(&self.metrics), Instant::now());
         async move {
             let sequence = reply.await.unwrap_or(Err(CommitError::Unknown))?;

@@ -2,7 +2,7 @@
 
 use caducee::mail::queue::{Attempt, Destination, Kind, Outbound, OutboundRecipient, Outcome, Verdict, Words};
 use caducee::mss::Address;
-use caducee::wire::smtp::params::{MailParams, Notify, RcptParams};
+use caducee::wire::smtp::params::{MailParams, Notify, RcptParams, Return};
 use serde_json::json;
 
 use crate::harness::Server;
@@ -13,6 +13,11 @@ fn address(text: &str) -> Address {
 
 impl Server {
     async fn enqueue(&self, sender: &str, recipients: &[&str]) {
+        self.enqueue_as(Kind::Mail, sender, recipients).await;
+    }
+
+    /// A message; as a forward, one whose holder keeps no copy.
+    async fn enqueue_as(&self, kind: Kind, sender: &str, recipients: &[&str]) {
         let room = self.registry.room();
         let mut incoming = room.receive();
         incoming.write(b"Subject: confidentiel\r\n\r\nsecret\r\n").await.unwrap();
@@ -20,10 +25,10 @@ impl Server {
         let params = RcptParams { notify: Some(Notify::Never), ..RcptParams::default() };
         let recipient = |text: &&str| OutboundRecipient { address: address(text), params: params.clone() };
         let outbound = Outbound {
-            kind: Kind::Mail,
+            kind,
             sender: Some(address(sender)),
             account: None,
-            params: MailParams::default(),
+            params: MailParams { ret: (kind == Kind::Forward).then_some(Return::Full), ..MailParams::default() },
             recipients: recipients.iter().map(recipient).collect(),
             message_id: Some("<1@aura.mssante.example>".into()),
             reference: "t-1".into(),
@@ -82,6 +87,7 @@ async fn an_order_says_what_it_means() {
         ("/v1/queue/hold", json!({ "all": true, "id": 1 }), Some("all")),
         ("/v1/queue/hold", json!({ "id": 1, "reason": "x" }), Some("reason")),
         ("/v1/queue/bounce", json!({ "id": 1, "reason": "a\r\nb" }), Some("reason")),
+        ("/v1/queue/bounce", json!({ "id": 1, "force": true }), Some("force")),
         ("/v1/queue/cancel", json!({ "sender": "nobody" }), Some("sender")),
         ("/v1/queue/cancel", json!({ "domain": "été" }), Some("domain")),
         ("/v1/queue/cancel", json!({ "senders": "a@b.example" }), Some("senders")),
@@ -129,4 +135,20 @@ async fn the_verbs_do_what_they_say() {
     server.caducee(&["queue", "cancel", "--all", "--id", "1"]).await.expect(2);
     let refused = server.caducee(&["queue", "show", "1"]).await.expect(1);
     assert!(refused.stderr.contains("[rule no-such-message, ref adm-"), "{}", refused.stderr);
+}
+
+#[tokio::test]
+async fn a_cancelling_leaves_what_lies_nowhere_else_and_says_so() {
+    let server = Server::start().await;
+    server.enqueue("lea@aura.mssante.example", &["a@nord.mssante.example"]).await;
+    server.enqueue_as(Kind::Forward, "max@aura.mssante.example", &["b@nord.mssante.example"]).await;
+    let told = server.post("/v1/queue/cancel", json!({ "id": 2 })).await.unwrap();
+    assert_eq!(told, json!({ "consignments": 0, "recipients": 0, "spared": 1 }));
+    let left = server.caducee(&["queue", "cancel", "--all"]).await.expect(5);
+    assert_eq!(left.stdout, "1 recipient cancelled.\n");
+    assert!(left.stderr.contains("1 recipient left") && left.stderr.contains("--force"), "{}", left.stderr);
+    server.caducee(&["queue", "bounce", "--all", "--quiet"]).await.expect(5);
+    server.caducee(&["queue", "bounce", "--all", "--force"]).await.expect(2);
+    let gone = server.caducee(&["queue", "cancel", "--all", "--force"]).await.expect(0);
+    assert_eq!(gone.stdout, "1 recipient cancelled.\n");
 }

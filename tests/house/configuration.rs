@@ -210,6 +210,19 @@ fn contradictions_are_errors_that_name_both_sides() {
         "submission.max_future_release",
         "400d; expected 0s to 365d",
     );
+    contradiction("keep = \"90d\"", "keep = \"0s\"", "trail.keep", "0s; expected 2d to 36500d");
+    contradiction(
+        "max_message = \"25 MiB\"",
+        "max_message = \"0 KiB\"",
+        "citizens.max_message",
+        "0 KiB; expected 64 KiB to 64 MiB",
+    );
+    contradiction(
+        "postmaster = \"\"",
+        "postmaster = \"184127512345678@Patient.mssante.fr\"",
+        "smtp.postmaster",
+        "is in a domain of citizens.domains",
+    );
     contradiction("max_shrink = 20", "max_shrink = 0", "trust.max_shrink", "0 percent; expected 1 to 100");
     contradiction("level = \"info\"", "level = \"caducee=loud\"", "log.level", "expected error, warn");
     contradiction("name = \"mx.example.mssante.fr\"", "name = \"mx_1..fr\"", "server.name", "is not a host name");

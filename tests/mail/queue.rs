@@ -1,15 +1,15 @@
 //! The queue over its store: what goes in comes out, or is told of; what an operator does to it; restarts.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use caducee::mail::MailLimits;
 use caducee::mail::queue::schedule::Standing;
 use caducee::mail::queue::{
-    Attempt, Destination, Handled, Kind, Listed, Outbound, OutboundRecipient, Outcome, QueueOptions, RouteTimes,
-    Selection, StateFilter, Verdict, Words,
+    Attempt, Destination, Handled, Kind, Listed, OnlyCopies, Outbound, OutboundRecipient, Outcome, QueueOptions,
+    RouteTimes, Selection, StateFilter, Verdict, Words,
 };
 use caducee::store::{Batch, Body, Consignment, QueueId, QueueMessage, QueueRecipient, TrailEvent};
-use caducee::wire::smtp::params::{MailParams, Notify, RcptParams};
+use caducee::wire::smtp::params::{MailParams, Notify, RcptParams, Return};
 
 use crate::on_both_engines;
 use crate::support::{House, address, domain, message};
@@ -87,6 +87,10 @@ impl House {
     }
 }
 
+fn unix_now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs().cast_signed()
+}
+
 fn of_recipient(text: &str) -> Selection {
     Selection { recipient: Some(address(text)), ..Selection::default() }
 }
@@ -158,6 +162,32 @@ on_both_engines!(an_attempt_that_is_dropped_is_due_again, async |house: House| {
 });
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_has_lost_its_consignments_gets_them_back_at_the_start() {
+    let house = House::embedded();
+    house.enqueue(outbound(&["a@x.example", "b@y.example", "c@x.example"])).await;
+    house.enqueue(outbound(&["d@z.example"])).await;
+    let mut batch = Batch::new();
+    for (key, _) in house.room.store().scan::<Consignment>(.., usize::MAX).unwrap() {
+        if key.message == QueueId(1) {
+            batch.delete::<Consignment>(&key);
+        }
+    }
+    house.room.store().commit(batch).await.unwrap();
+    let house = house.restarted();
+    assert_eq!(house.queued(), (2, 3, 4, 2));
+    let mut found = Vec::new();
+    for _ in 0..3 {
+        let attempt = house.next().await;
+        let to: Vec<_> = attempt.recipients.iter().map(|each| each.address.to_string()).collect();
+        found.push(format!("{} {}", attempt.domain, to.join(" ")));
+        house.room.queue().settle(attempt, reached(&vec![relayed(); to.len()])).await;
+    }
+    found.sort();
+    assert_eq!(found, ["x.example a@x.example c@x.example", "y.example b@y.example", "z.example d@z.example"]);
+    assert_eq!(house.queued(), (0, 0, 0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_restart_loses_nothing_and_what_was_under_way_is_due() {
     let house = House::embedded();
     for n in 0..50 {
@@ -197,11 +227,31 @@ on_both_engines!(what_found_no_free_session_was_not_tried_and_is_due_after_a_res
     assert_eq!(again.number, 1);
 });
 
+on_both_engines!(what_waits_for_the_end_of_our_own_trouble_was_not_tried_either, async |house: House| {
+    house.enqueue(outbound(&["a@x.example"])).await;
+    let attempt = house.next().await;
+    let no_list = Outcome { recipients: Vec::new(), destination: Destination::Unready(words(0, "no white list")) };
+    house.room.queue().settle(attempt, no_list).await;
+    assert!(house.is_quiet().await, "all that go there wait for a moment");
+    let consignment = &house.list(&Selection::default())[0].consignments[0];
+    let Some(Standing::Away { probe }) = consignment.standing else { panic!("{consignment:?}") };
+    assert!(probe - unix_now() <= 66, "{probe}");
+    assert_eq!((consignment.attempts, house.trail()), (0, 1), "it was no try; why it waits is told");
+    assert_eq!(consignment.recipients[0].last, Some(words(0, "no white list")));
+    house.room.queue().retry(Selection::default()).await.unwrap();
+    let (again, events) = (house.next().await, house.trail());
+    assert_eq!(again.number, 1);
+    let still = Outcome { recipients: Vec::new(), destination: Destination::Unready(words(0, "still none")) };
+    house.room.queue().settle(again, still).await;
+    assert_eq!(house.trail(), events, "and not told again each minute");
+    assert!(house.is_quiet().await);
+});
+
 on_both_engines!(what_is_held_waits_for_its_release_also_when_it_was_under_way, async |house: House| {
     house.enqueue(outbound(&["a@x.example"])).await;
     let attempt = house.next().await;
     let held = house.room.queue().hold(Selection::default()).await.unwrap();
-    assert_eq!(held, Handled { consignments: 1, recipients: 1 });
+    assert_eq!(held, Handled { consignments: 1, recipients: 1, spared: 0 });
     house.room.queue().settle(attempt, reached(&[Verdict::Deferred(words(451, "plus tard"))])).await;
     let consignment = &house.list(&Selection::default())[0].consignments[0];
     assert_eq!((consignment.standing, consignment.attempts), (Some(Standing::Held), 1));
@@ -216,15 +266,39 @@ on_both_engines!(what_is_bounced_while_it_is_tried_is_gone_whatever_the_peer_sai
     house.enqueue(outbound(&["a@x.example", "b@x.example"])).await;
     let attempt = house.next().await;
     let one = house.room.queue().bounce(of_recipient("A@x.example"), "faux destinataire".into()).await.unwrap();
-    assert_eq!(one, Handled { consignments: 1, recipients: 1 });
+    assert_eq!(one, Handled { consignments: 1, recipients: 1, spared: 0 });
     assert_eq!(house.queued(), (1, 1, 1, 1));
-    house.room.queue().cancel(Selection::default()).await.unwrap();
+    house.room.queue().cancel(Selection::default(), OnlyCopies::Spare).await.unwrap();
     assert_eq!(house.queued(), (0, 0, 0, 0));
     let events = house.trail();
     house.room.queue().settle(attempt, reached(&[relayed(), Verdict::Deferred(words(451, "x"))])).await;
     assert_eq!(house.queued(), (0, 0, 0, 0));
     assert_eq!(house.trail(), events + 1, "that the peer took it stands on the trail");
     assert!(house.is_quiet().await);
+});
+
+on_both_engines!(a_cancelling_spares_the_only_copy_of_a_message_unless_it_shall_not, async |house: House| {
+    let sent_on = |ret| {
+        let params = MailParams { ret: Some(ret), ..MailParams::default() };
+        Outbound { kind: Kind::Forward, params, ..outbound(&["a@x.example", "b@x.example"]) }
+    };
+    // What a holder sends on and keeps; what nobody else has; a message whose sender asks for all of it back.
+    let asks = MailParams { ret: Some(Return::Full), ..MailParams::default() };
+    for outbound in
+        [sent_on(Return::Headers), sent_on(Return::Full), Outbound { params: asks, ..outbound(&["a@x.example"]) }]
+    {
+        house.enqueue(outbound).await;
+    }
+    let queue = house.room.queue();
+    let some = queue.cancel(of_recipient("a@x.example"), OnlyCopies::Spare).await.unwrap();
+    assert_eq!(some, Handled { consignments: 2, recipients: 2, spared: 1 });
+    let rest = queue.cancel(Selection::default(), OnlyCopies::Spare).await.unwrap();
+    assert_eq!(rest, Handled { consignments: 1, recipients: 1, spared: 2 });
+    assert_eq!(house.queued(), (1, 1, 2, 1));
+    assert_eq!(house.next().await.recipients.len(), 2, "it is tried as before");
+    let forced = queue.cancel(Selection::default(), OnlyCopies::Destroy).await.unwrap();
+    assert_eq!(forced, Handled { consignments: 1, recipients: 2, spared: 0 });
+    assert_eq!(house.queued(), (0, 0, 0, 0));
 });
 
 on_both_engines!(a_dead_destination_is_probed_and_a_retry_opens_its_gate, async |house: House| {
@@ -310,7 +384,12 @@ async fn a_message_that_its_sender_holds_back_is_not_tried_before_and_can_be_can
     let listed = house.list(&Selection::default());
     assert_eq!(listed[0].not_before, Some(release));
     assert_eq!(listed[0].expires_at, release + 48 * 3600);
-    house.room.queue().cancel(Selection { id: Some(listed[0].id), ..Selection::default() }).await.unwrap();
+    house
+        .room
+        .queue()
+        .cancel(Selection { id: Some(listed[0].id), ..Selection::default() }, OnlyCopies::Spare)
+        .await
+        .unwrap();
     assert_eq!(house.queued(), (0, 0, 0, 0));
 }
 
@@ -365,7 +444,7 @@ async fn what_a_peer_says_about_a_recipient_taken_out_while_it_was_tried_stands_
     let house = House::in_memory();
     house.enqueue(outbound(&["a@x.example", "b@x.example"])).await;
     let attempt = house.next().await;
-    house.room.queue().cancel(of_recipient("a@x.example")).await.unwrap();
+    house.room.queue().cancel(of_recipient("a@x.example"), OnlyCopies::Spare).await.unwrap();
     assert_eq!((house.queued(), house.trail()), ((1, 1, 1, 1), 1));
     house.room.queue().settle(attempt, reached(&[relayed(), relayed()])).await;
     assert_eq!((house.queued(), house.trail()), ((0, 0, 0, 0), 3), "cancelled, and both relayed");

@@ -39,9 +39,9 @@ async fn without_list_or_usable_crls_all_waits() {
     let mut space = TrustSpace::clone(&stage.trust.load());
     space.crl_state = CrlState::Loaded { fresh_until: NOW - 100, usable_until: NOW - 1 };
     stage.trust.store(Arc::new(space));
-    assert_eq!(stage.send("there.example").await, "deferred 4.7.0 revocation-unknown; away");
+    assert_eq!(stage.send("there.example").await, "deferred 4.7.0 revocation-unknown; unready");
     stage.trust.store(Arc::default());
-    assert_eq!(stage.send("there.example").await, "deferred 4.7.0 list-not-loaded; away");
+    assert_eq!(stage.send("there.example").await, "deferred 4.7.0 list-not-loaded; unready");
 }
 
 #[tokio::test(start_paused = true)]

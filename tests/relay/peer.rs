@@ -172,6 +172,8 @@ impl Peer {
             return Ok(());
         }
         let (mut mail, mut rcpt, mut line) = (String::new(), Vec::new(), Vec::new());
+        // RFC 5321 §4.1.4: one transaction at a time, until RSET or the end of a message.
+        let mut is_open = false;
         while read_line(&mut stream, &mut line).await? {
             let text = String::from_utf8_lossy(&line).trim_end().to_owned();
             // Manners may change between two commands of one session.
@@ -187,7 +189,11 @@ impl Peer {
                     tls = true;
                     say(&mut stream, &manners, &manners.starttls, "220 go\r\n").await?
                 }
+                "MAIL" if is_open => {
+                    say(&mut stream, &manners, &Say::Well, "503 5.5.1 nested MAIL command\r\n").await?
+                }
                 "MAIL" => {
+                    is_open = matches!(manners.mail, Say::Well);
                     mail = text;
                     rcpt.clear();
                     say(&mut stream, &manners, &manners.mail, "250 2.1.0 ok\r\n").await?
@@ -203,6 +209,7 @@ impl Peer {
                 "DATA" => {
                     let go = say(&mut stream, &manners, &manners.data, "354 go\r\n").await?;
                     if go == Go::On && matches!(manners.data, Say::Well) {
+                        is_open = false;
                         match data(&mut stream, &manners).await? {
                             Some(bytes) => self.message(&mut stream, &manners, &mail, &rcpt, bytes).await?,
                             None => Go::Close,
@@ -212,13 +219,17 @@ impl Peer {
                     }
                 }
                 "BDAT" => {
+                    is_open = false;
                     let size = text.split_whitespace().nth(1).and_then(|size| size.parse().ok()).unwrap_or(0);
                     match chunk(&mut stream, &manners, size).await? {
                         Some(bytes) => self.message(&mut stream, &manners, &mail, &rcpt, bytes).await?,
                         None => Go::Close,
                     }
                 }
-                "RSET" => say(&mut stream, &manners, &Say::Well, "250 ok\r\n").await?,
+                "RSET" => {
+                    is_open = false;
+                    say(&mut stream, &manners, &Say::Well, "250 ok\r\n").await?
+                }
                 "QUIT" => {
                     self.quits.fetch_add(1, Ordering::SeqCst);
                     say(&mut stream, &manners, &Say::last("221 bye\r\n"), "").await?

@@ -38,6 +38,16 @@ async fn a_session_is_ended_politely_when_its_time_or_its_number_of_messages_is_
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_next_message_of_a_session_does_not_pay_for_one_whose_data_was_refused() {
+    let (stage, peer) = Stage::simple(Manners { offers: &[], ..Manners::default() }).await;
+    peer.manners.lock().unwrap().data = Say::text("451 4.3.0 later\r\n");
+    assert_eq!(stage.send("there.example").await, "deferred 4.3.0 451; reached");
+    peer.manners.lock().unwrap().data = Say::Well;
+    assert_eq!(stage.send("there.example").await, "relayed 2.0.0 250; reached");
+    assert_eq!(peer.connections(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_session_that_died_while_idle_costs_nothing() {
     let (stage, peer) = Stage::simple(Manners::default()).await;
     for end in [Say::last("421 4.4.2 idle too long\r\n"), Say::close()] {

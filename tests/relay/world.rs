@@ -299,6 +299,7 @@ pub fn shown(outcome: &Outcome) -> String {
         Destination::Busy => "busy",
         Destination::Crowded => "crowded",
         Destination::Away(_) => "away",
+        Destination::Unready(_) => "unready",
     };
     format!("{}; {destination}", all.join(", "))
 }

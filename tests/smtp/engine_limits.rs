@@ -242,6 +242,18 @@ fn an_old_connection_begins_no_new_transaction() {
 }
 
 #[test]
+fn an_old_connection_is_not_kept_by_naming_recipients() {
+    let mut hand = Hand::secure(0);
+    hand.say("EHLO a\r\nMAIL FROM:<a@b>\r\n", 3599);
+    for at in (3600..4500).step_by(200) {
+        hand.say("RCPT TO:<c@d>\r\n", at);
+        assert!(!hand.is_closed());
+    }
+    assert!(hand.say("RCPT TO:<c@d>\r\n", 4500).starts_with("421 4.3.2"));
+    assert!(hand.is_closed());
+}
+
+#[test]
 fn draining_lets_a_transaction_end() {
     let mut hand = Hand::secure(0);
     hand.say("EHLO a\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n", 0);

@@ -229,6 +229,34 @@ fn numbers_are_allocated_once_even_in_a_crowd() {
 }
 
 #[test]
+fn a_commit_that_is_due_soon_is_seen_once_it_has_answered() {
+    on_both(|store| async move {
+        store.commit_soon(put(1, 10)).await.unwrap();
+        assert_eq!(store.get::<Usage>(&AccountId(1)).unwrap().unwrap().record, usage(10));
+        let mut batch = Batch::new();
+        batch.expect::<Usage>(&AccountId(1), Expect::Absent);
+        batch.put(&AccountId(1), &usage(11));
+        assert!(matches!(store.commit_soon(batch).await, Err(CommitError::Conflict(_))));
+    });
+}
+
+#[test]
+fn a_commit_that_is_due_soon_waits_alone_and_goes_with_one_that_is_due_now() {
+    let directory = Directory::new("soon");
+    let (store, _) = open(directory.path());
+    run(async {
+        let begun = std::time::Instant::now();
+        store.commit_soon(put(1, 10)).await.unwrap();
+        assert!(begun.elapsed() >= std::time::Duration::from_millis(10), "nobody came to share its sync");
+        let soon = store.commit_soon(put(2, 20));
+        store.commit(put(3, 30)).await.unwrap();
+        // It was answered before: a sync that waits for company would still be to come.
+        tokio::time::timeout(std::time::Duration::ZERO, soon).await.unwrap().unwrap();
+    });
+    store.close();
+}
+
+#[test]
 fn a_body_is_read_back_whole_whatever_its_size_and_pieces() {
     on_both(|store| async move {
         let mailbox = Mailbox::create(&store, 1, MailboxKey::generate(), 1).await;
@@ -237,8 +265,6 @@ fn a_body_is_read_back_whole_whatever_its_size_and_pieces() {
                 let message = noise(size as u64, size);
                 let delivered = mailbox.deliver(mailbox.folder(0), &message, piece).await.unwrap();
                 assert_eq!(mailbox.read(delivered.folder, delivered.uid).unwrap(), message, "{size} by {piece}");
-                let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &message);
-                assert_eq!(delivered.sha256, digest.as_ref());
             }
         }
         mailbox.check_counters();

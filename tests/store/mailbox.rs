@@ -19,7 +19,6 @@ pub struct Delivered {
     pub folder: FolderId,
     pub uid: u32,
     pub committed: Committed,
-    pub sha256: [u8; 32],
 }
 
 impl Mailbox {
@@ -66,7 +65,6 @@ impl Mailbox {
             sink.write(piece).await.map_err(stopped)?;
         }
         let staged = sink.finish().await.map_err(stopped)?;
-        let sha256 = staged.sha256;
         let mut at = self.store.get::<Folder>(&folder).unwrap().unwrap();
         let mut usage = self.store.get::<Usage>(&self.account).unwrap().unwrap();
         let uid = at.record.uid_next;
@@ -94,7 +92,7 @@ impl Mailbox {
         batch.put(&ChangeKey { account: self.account, number: usage.record.last_change }, &change);
         batch.adopt(staged, 1);
         let committed = self.store.commit(batch).await?;
-        Ok(Delivered { folder: folder.folder, uid, committed, sha256 })
+        Ok(Delivered { folder: folder.folder, uid, committed })
     }
 
     /// Deletes a message, as EXPUNGE does.

@@ -45,6 +45,20 @@ fn a_message_for_another_operator_is_taken_into_the_queue() {
 }
 
 #[test]
+fn the_log_names_nobody() {
+    let scene = scene!("swaks", "curl");
+    let elsewhere = &scene.other.mailbox("PER").address;
+    let both = format!("{},{elsewhere}", scene.jerome.address);
+    scene.send(&scene.camille, &["--to", &both, "--header", "Subject: Anonyme-1"]).expect_ok("swaks");
+    scene.send(&scene.camille, &["--to", "nobody@nowhere.example"]);
+    scene.read(&scene.jerome, "Anonyme-1");
+    assert!(scene.logged(&["tx-commit"]) && scene.logged(&["login", "password"]));
+    for address in [&scene.camille.address, &scene.jerome.address, elsewhere] {
+        assert!(!scene.logged(&[address.split('@').next().unwrap()]), "{address} in the log");
+    }
+}
+
+#[test]
 fn blind_recipients_stay_blind_and_what_is_missing_is_added() {
     let scene = scene!("openssl", "curl");
     let from = &scene.camille.address;

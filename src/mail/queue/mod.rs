@@ -26,7 +26,8 @@
 //!    leaves it in the commit that also holds what its sender is told (a report in the mailbox, or in the queue again).
 //! 2. An attempt's lease lives in memory: the store belongs to one process, and after a crash everything that was under
 //!    way is simply due. What was delivered but not yet settled is sent again; that is SMTP's own window (RFC 5321
-//!    §4.5.4.1) and no wider. What an operator changed meanwhile is seen by the record's version.
+//!    §4.5.4.1) and no wider; after a power cut, by the 10 ms for which an outcome shares the syncs of others
+//!    ([`Store::commit_soon`]). What an operator changed meanwhile is seen by the record's version.
 //! 3. What decides when is tried where is [`schedule`], pure: entries, outcomes and time in, attempts out.
 //! 4. Nothing of it is lost at a limit: a destination without room waits, it is never dropped.
 //! 5. What is done to a message's records is done under its lock, from reading to telling the schedule.
@@ -59,7 +60,7 @@ use crate::telemetry::{Metrics, ResultLabel};
 pub use error::QueueError;
 pub use lease::Lease;
 pub(super) use open::{Opened, transit_key};
-pub use operate::{Handled, Listed, ListedConsignment, ListedRecipient, Page, Selection, StateFilter};
+pub use operate::{Handled, Listed, ListedConsignment, ListedRecipient, OnlyCopies, Page, Selection, StateFilter};
 pub use stage::Enqueued;
 pub use types::{
     Attempt, AttemptRecipient, Destination, Envelope, Kind, Outbound, OutboundRecipient, Outcome, QueueOptions,
@@ -73,7 +74,7 @@ use super::room::WeakRoom;
 use schedule::{Counts, Schedule};
 
 /// Locks that messages share: two that meet in one wait for each other, and no more than that.
-const LOCKS: usize = 64;
+const LOCKS: usize = 512;
 
 /// The longest sleep: a clock that is set does not leave the queue asleep.
 const LONGEST_SLEEP: i64 = 60;
@@ -100,7 +101,7 @@ struct Inner {
     stopped: AtomicBool,
     numbers: Mutex<Range<u64>>,
     reserving: tokio::sync::Mutex<()>,
-    locks: [tokio::sync::Mutex<()>; LOCKS],
+    locks: Vec<tokio::sync::Mutex<()>>,
     metrics: OnceLock<Metrics>,
 }
 
@@ -116,7 +117,8 @@ impl Inner {
     /// Commits what became of recipients, with the reports that are owed for it.
     async fn commit(&self, batch: Batch, owed: Vec<Report>) -> Result<(), QueueError> {
         if owed.is_empty() {
-            self.store.commit(batch).await?;
+            // Nobody waits for it, and until then it is under way.
+            self.store.commit_soon(batch).await?;
         } else {
             let room = self.room.upgrade().ok_or(QueueError::Stopped)?;
             report::settle(&room, owed, batch).await?;
@@ -165,7 +167,7 @@ impl Queue {
             stopped: AtomicBool::new(false),
             numbers: Mutex::new(0..0),
             reserving: tokio::sync::Mutex::default(),
-            locks: std::array::from_fn(|_| tokio::sync::Mutex::default()),
+            locks: (0..LOCKS).map(|_| tokio::sync::Mutex::default()).collect(),
             metrics: OnceLock::new(),
         };
         Self { inner: Arc::new(inner) }

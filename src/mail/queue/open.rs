@@ -1,15 +1,18 @@
 //! The start: the transit key, and everything that was on its way.
 
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Bound;
 
 use aws_lc_rs::rand;
 
 use crate::store::{
-    AccountId, Batch, CommitError, Consignment, MailboxKey, MasterKey, Secret, SecretKey, Store, StoreError,
+    AccountId, Batch, CommitError, Consignment, ConsignmentKey, MailboxKey, MasterKey, QueueId, QueueMessage,
+    QueueRecipient, QueueRecipientKey, Secret, SecretKey, Store, StoreError,
 };
 
 use super::super::{MailError, now};
 use super::schedule::Schedule;
+use super::sealed;
 use super::stage::entry;
 use super::types::QueueOptions;
 
@@ -49,7 +52,7 @@ pub(in crate::mail) fn transit_key(store: &Store, master: &MasterKey) -> Result<
 const NO_ACCOUNT: AccountId = AccountId(0);
 
 impl Opened {
-    /// Reads what is on its way. A damaged record costs its own message, and is logged.
+    /// Reads what is on its way. A damaged record costs itself, and is logged; waits for the disk where one can be made again.
     pub(in crate::mail) fn read(
         store: &Store,
         transit: &MailboxKey,
@@ -58,18 +61,78 @@ impl Opened {
         let mut seed = [0; 8];
         rand::fill(&mut seed).expect("the operating system's random generator answers");
         let mut schedule = Schedule::new(options.clone(), u64::from_be_bytes(seed));
+        let mut consigned = HashSet::new();
         let mut after = Bound::Unbounded;
         loop {
             let page = store.scan::<Consignment>((after, Bound::Unbounded), PAGE)?;
             let Some((last, _)) = page.last() else { break };
             after = Bound::Excluded(*last);
             for (key, consignment) in &page {
-                let now = now();
-                let mut entry = entry(*key, consignment);
-                entry.expires_at = entry.expires_at.max(now + GRACE);
-                schedule.add(entry, now);
+                consigned.insert(key.message);
+                begin(&mut schedule, *key, consignment);
             }
         }
-        Ok(Self { store: store.clone(), transit: transit.clone(), options: options.clone(), schedule })
+        let mut opened = Self { store: store.clone(), transit: transit.clone(), options: options.clone(), schedule };
+        opened.consign_again(&consigned)?;
+        Ok(opened)
     }
+
+    /// Makes consignments for messages that have none. Only damage leaves such a message, and without this nobody would
+    /// hear of it again; all that a consignment says but its tries stands in the message and in its recipients.
+    fn consign_again(&mut self, consigned: &HashSet<QueueId>) -> Result<(), StoreError> {
+        let mut after = Bound::Unbounded;
+        loop {
+            let page = self.store.scan::<QueueMessage>((after, Bound::Unbounded), PAGE)?;
+            let Some((last, _)) = page.last() else { return Ok(()) };
+            after = Bound::Excluded(*last);
+            for (id, message) in page.iter().filter(|(id, _)| !consigned.contains(id)) {
+                let lost = self.lost_consignments(*id, message)?;
+                if lost.is_empty() {
+                    tracing::error!(message = %id, "a queued message has no recipient that can be read; it stays in the store");
+                    continue;
+                }
+                let mut batch = Batch::new();
+                for (key, consignment) in &lost {
+                    batch.put(key, consignment);
+                }
+                if let Err(error) = self.store.commit_blocking(batch) {
+                    tracing::error!(message = %id, %error, "a queued message waits for the next start");
+                    continue;
+                }
+                tracing::warn!(message = %id, consignments = lost.len(), "a queued message has lost its place, and is due");
+                lost.iter().for_each(|(key, consignment)| begin(&mut self.schedule, *key, consignment));
+            }
+        }
+    }
+
+    fn lost_consignments(
+        &self,
+        id: QueueId,
+        message: &QueueMessage,
+    ) -> Result<BTreeMap<ConsignmentKey, Consignment>, StoreError> {
+        let mut lost = BTreeMap::new();
+        for (at, row) in self.store.scan::<QueueRecipient>(QueueRecipientKey::of_message(id), usize::MAX)? {
+            let Ok(recipient) = sealed::open_recipient(&self.transit, at, &row.sealed) else { continue };
+            let QueueMessage { accepted_at, expires_at, delay_at, not_before, .. } = *message;
+            lost.entry(at.consignment).or_insert_with(|| Consignment {
+                domain: recipient.address.domain().as_str().to_owned(),
+                due_at: now().max(not_before),
+                accepted_at,
+                expires_at,
+                delay_at,
+                attempts: 0,
+                held: false,
+                delay_told: false,
+            });
+        }
+        Ok(lost)
+    }
+}
+
+/// A consignment takes its place at a start.
+fn begin(schedule: &mut Schedule, key: ConsignmentKey, consignment: &Consignment) {
+    let now = now();
+    let mut entry = entry(key, consignment);
+    entry.expires_at = entry.expires_at.max(now + GRACE);
+    schedule.add(entry, now);
 }

@@ -21,8 +21,8 @@ use crate::mail::trail::Happening;
 const PAGE: usize = 500;
 /// Consignments of one message that are read: a message has at most some thousand recipients.
 const CONSIGNMENTS: usize = 10_000;
-/// Consignments changed at once: they share commits.
-const AT_ONCE: usize = 64;
+/// Consignments changed at once: they share syncs. As many as messages have locks.
+const AT_ONCE: usize = super::LOCKS;
 /// Seconds that what was released or retried has at least, however old it is.
 const GRACE: i64 = 600;
 
@@ -110,7 +110,7 @@ pub struct ListedConsignment {
 pub struct ListedRecipient {
     /// Whom.
     pub address: Address,
-    /// What was last said about it.
+    /// What was last said about it; of one that has not been tried, about its destination.
     pub last: Option<Words>,
     /// Unix seconds of the last try.
     pub tried_at: Option<i64>,
@@ -123,6 +123,17 @@ pub struct Handled {
     pub consignments: u64,
     /// Recipients in them, as far as the order concerned them.
     pub recipients: u64,
+    /// Recipients of messages that lie nowhere else: a cancelling that was to spare those left them as they were.
+    pub spared: u64,
+}
+
+/// What becomes of messages that lie nowhere else ([`super::Envelope::is_only_copy`]) when they are cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnlyCopies {
+    /// They stay in the queue.
+    Spare,
+    /// They are gone for good.
+    Destroy,
 }
 
 /// An order.
@@ -132,7 +143,7 @@ enum Order {
     Release,
     Retry,
     Bounce(String),
-    Cancel,
+    Cancel(OnlyCopies),
 }
 
 impl Queue {
@@ -186,8 +197,8 @@ impl Queue {
     ///
     /// # Errors
     /// As [`Queue::hold`].
-    pub async fn cancel(&self, selection: Selection) -> Result<Handled, QueueError> {
-        self.order(selection, Order::Cancel).await
+    pub async fn cancel(&self, selection: Selection, only_copies: OnlyCopies) -> Result<Handled, QueueError> {
+        self.order(selection, Order::Cancel(only_copies)).await
     }
 
     /// Goes on to its end even if the caller does not wait for it (a client of the administration that leaves): between
@@ -217,8 +228,9 @@ impl Inner {
             handled.add(under_way.join_next().await, &mut failed);
         }
         self.changed.notify_waiters();
-        let Handled { consignments, recipients } = handled;
-        tracing::info!(action = order.name(), consignments, recipients, complete = failed.is_none(), "queue handled");
+        let (action, complete) = (order.name(), failed.is_none());
+        let Handled { consignments, recipients, spared } = handled;
+        tracing::info!(action, consignments, recipients, spared, complete, "queue handled");
         failed.map_or(Ok(handled), Err)
     }
 
@@ -290,6 +302,10 @@ impl Inner {
             }
             let mut recipients = self.load_recipients(key)?;
             recipients.retain(|(_, recipient)| is_meant(recipient, selection.recipient.as_ref()));
+            let about_all = self.schedule().last_words(key).cloned();
+            for (_, recipient) in &mut recipients {
+                recipient.last = recipient.last.take().or_else(|| about_all.clone());
+            }
             if !recipients.is_empty() {
                 consignments.push(listed_consignment(key, consignment.record, standing, recipients));
             }
@@ -297,13 +313,13 @@ impl Inner {
         Ok((!consignments.is_empty()).then(|| listed(message, consignments)))
     }
 
-    /// Carries out an order; returns to how many recipients it was done, `None` if there was nothing to be done.
+    /// Carries out an order for one consignment.
     async fn carry_out(
         &self,
         key: ConsignmentKey,
         order: &Order,
         recipient: Option<&Address>,
-    ) -> Result<Option<u64>, QueueError> {
+    ) -> Result<Handled, QueueError> {
         let _lock = self.lock(key.message).await;
         let mut tries = Tries::default();
         loop {
@@ -320,45 +336,49 @@ impl Inner {
         key: ConsignmentKey,
         order: &Order,
         recipient: Option<&Address>,
-    ) -> Result<Option<u64>, QueueError> {
-        let Some(loaded) = self.load(key)? else { return Ok(None) };
+    ) -> Result<Handled, QueueError> {
+        let Some(loaded) = self.load(key)? else { return Ok(Handled::default()) };
         let (held, action) = (loaded.consignment.held, order.name());
         // The record decides. What the schedule alone holds would be neither tried nor given up: it is let go too.
         let rests = self.schedule().standing(key) == Some(Standing::Held);
         match order {
-            Order::Hold if !held => self.hold(&loaded, action).await.map(Some),
-            Order::Release if held || rests => self.let_go(&loaded, action).await.map(Some),
-            Order::Retry if !held => self.let_go(&loaded, action).await.map(Some),
-            Order::Hold | Order::Release | Order::Retry => Ok(None),
+            Order::Hold if !held => self.hold(&loaded, action).await,
+            Order::Release if held || rests => self.let_go(&loaded, action).await,
+            Order::Retry if !held => self.let_go(&loaded, action).await,
+            Order::Hold | Order::Release | Order::Retry => Ok(Handled::default()),
             Order::Bounce(reason) => {
                 let fate = Fate::Failed(Failure::Bounced, bounce_words(reason));
-                self.end(&loaded, recipient, action, fate).await.map(Some)
+                self.end(&loaded, recipient, action, fate).await
             }
-            Order::Cancel => self.end(&loaded, recipient, action, Fate::Cancelled).await.map(Some),
+            Order::Cancel(OnlyCopies::Spare) if loaded.message.envelope.is_only_copy() => {
+                let meant = loaded.recipients.iter().filter(|(_, each)| is_meant(each, recipient)).count();
+                Ok(Handled { spared: meant as u64, ..Handled::default() })
+            }
+            Order::Cancel(_) => self.end(&loaded, recipient, action, Fate::Cancelled).await,
         }
     }
 
-    async fn hold(&self, loaded: &Loaded, action: &str) -> Result<u64, QueueError> {
+    async fn hold(&self, loaded: &Loaded, action: &str) -> Result<Handled, QueueError> {
         let held = Consignment { held: true, ..loaded.consignment.record.clone() };
         self.rewrite(loaded, &held, action).await?;
         self.schedule().hold(loaded.key, now());
-        Ok(loaded.recipients.len() as u64)
+        Ok(Handled::one(loaded.recipients.len()))
     }
 
-    async fn let_go(&self, loaded: &Loaded, action: &str) -> Result<u64, QueueError> {
+    async fn let_go(&self, loaded: &Loaded, action: &str) -> Result<Handled, QueueError> {
         let now = now();
         let due_at = loaded.consignment.due_at.min(now);
         let free = Consignment { held: false, due_at, ..loaded.consignment.record.clone() };
         self.rewrite(loaded, &free, action).await?;
         self.schedule().retry(loaded.key, now + GRACE, now);
-        Ok(loaded.recipients.len() as u64)
+        Ok(Handled::one(loaded.recipients.len()))
     }
 
     async fn rewrite(&self, loaded: &Loaded, consignment: &Consignment, action: &str) -> Result<(), QueueError> {
         let mut batch = Batch::new();
         batch.update(&loaded.key, loaded.consignment.version, consignment);
         note(self, &loaded.message.envelope, Happening::Handled { action: action.into() }, &mut batch);
-        self.store.commit(batch).await?;
+        self.store.commit_soon(batch).await?;
         Ok(())
     }
 
@@ -369,12 +389,12 @@ impl Inner {
         recipient: Option<&Address>,
         action: &str,
         fate: Fate,
-    ) -> Result<u64, QueueError> {
+    ) -> Result<Handled, QueueError> {
         let mut parting = Parting::new(self, loaded, loaded.consignment.attempts, now());
         let mut meant = 0;
         for (number, each) in &loaded.recipients {
             let is_meant = is_meant(each, recipient);
-            meant += u64::from(is_meant);
+            meant += usize::from(is_meant);
             parting.part(*number, each, if is_meant { fate.clone() } else { Fate::Untouched });
         }
         parting.handled(action);
@@ -384,24 +404,26 @@ impl Inner {
         if left == 0 {
             self.schedule().remove(loaded.key, now());
         }
-        Ok(meant)
+        Ok(Handled::one(meant))
     }
 }
 
 impl Handled {
+    /// One consignment with so many recipients.
+    fn one(recipients: usize) -> Self {
+        Self { consignments: 1, recipients: recipients as u64, spared: 0 }
+    }
+
     /// Adds what came of one consignment. One that fails costs itself: the others are seen to all the same.
-    fn add(
-        &mut self,
-        ended: Option<Result<Result<Option<u64>, QueueError>, JoinError>>,
-        failed: &mut Option<QueueError>,
-    ) {
+    fn add(&mut self, ended: Option<Result<Result<Self, QueueError>, JoinError>>, failed: &mut Option<QueueError>) {
         match ended.map(|ended| ended.unwrap_or(Err(QueueError::Stopped))) {
-            Some(Ok(Some(recipients))) => {
-                self.consignments += 1;
-                self.recipients += recipients;
+            Some(Ok(one)) => {
+                self.consignments += one.consignments;
+                self.recipients += one.recipients;
+                self.spared += one.spared;
             }
             Some(Err(error)) => drop(failed.get_or_insert(error)),
-            Some(Ok(None)) | None => {}
+            None => {}
         }
     }
 }
@@ -414,7 +436,7 @@ impl Order {
             Order::Release => "released",
             Order::Retry => "retried",
             Order::Bounce(_) => "bounced",
-            Order::Cancel => "cancelled",
+            Order::Cancel(_) => "cancelled",
         }
     }
 }

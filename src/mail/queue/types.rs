@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::Lease;
 use crate::mss::{Address, Domain};
 use crate::store::{AccountId, BodyId, BodyKey, ConsignmentKey, Version};
-use crate::wire::smtp::params::{MailParams, RcptParams};
+use crate::wire::smtp::params::{MailParams, RcptParams, Return};
 
 /// What a message in the queue is: it decides who is told of its fate, and who is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,6 +71,14 @@ pub struct Envelope {
     pub message_id: Option<String>,
     /// See [`Outbound::reference`].
     pub reference: String,
+}
+
+impl Envelope {
+    /// A holder sent it on and keeps no copy: the message lies nowhere else. Then, and then alone, its sender asks for all
+    /// of it back (`mail::aftermath`).
+    pub fn is_only_copy(&self) -> bool {
+        self.kind == Kind::Forward && self.params.ret == Some(Return::Full)
+    }
 }
 
 /// A try at one consignment. Whoever takes it owes the queue its [`Outcome`]; dropped, it is due again at once.
@@ -153,6 +161,9 @@ pub enum Destination {
     Crowded,
     /// It could not be spoken to: DNS, TCP, TLS, its certificate. All that waits for it waits longer.
     Away(Words),
+    /// We could not speak to anybody: no white list, no usable CRLs, no DNS. It was no try, and nothing is held against it;
+    /// all that waits for it waits for a moment.
+    Unready(Words),
 }
 
 /// What an attempt came to.

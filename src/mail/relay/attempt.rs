@@ -55,7 +55,8 @@ impl<N: Network> Relay<N> {
             }
             Err(error) => {
                 tracing::error!(%error, "whether a domain is ours cannot be read");
-                Err(Trouble::new("store-unreadable", "4.3.0", "this operator cannot look up its domains at the moment"))
+                let text = "this operator cannot look up its domains at the moment";
+                Err(Trouble::new("store-unreadable", "4.3.0", text).ours())
             }
         }
     }

@@ -15,7 +15,8 @@
 //!    for the recipients' domain in the white list now in force, whatever the MX is called (MSSanté §3). A session that
 //!    is used again is asked again.
 //! 2. What the world does to us (DNS, TCP, TLS, a greeting that refuses) is temporary. Permanent is what the peer says
-//!    about a message or a recipient, and what our own rules say about a destination.
+//!    about a message or a recipient, and what our own rules say about a destination. Trouble that is ours alone
+//!    ([`Trouble::ours`]) is no try, and nothing is held against the destination.
 //! 3. Positive is only the answer to the whole message. Without it the message is tried again: that is SMTP's window
 //!    (RFC 5321 §4.5.4.1), and it is all of it.
 //! 4. A message is never whole in memory, a peer's words are cut and cleaned, every wait has an end, and so has
@@ -126,6 +127,7 @@ impl<N: Network> Relay<N> {
             code = words.and_then(|words| words.code),
             rule = words.and_then(|words| words.rule.as_deref()),
             away = matches!(outcome.destination, Destination::Away(_)),
+            unready = matches!(outcome.destination, Destination::Unready(_)),
             "attempt made"
         );
     }

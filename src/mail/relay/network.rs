@@ -93,12 +93,20 @@ pub struct Trouble {
     pub status: &'static str,
     /// In plain words, safe to show to a sender.
     pub text: String,
+    /// It is ours alone, whatever the destination: nothing was asked of anybody there.
+    pub is_ours: bool,
 }
 
 impl Trouble {
     /// Trouble with its rule's name, status and words.
     pub fn new(rule: &'static str, status: &'static str, text: impl Into<String>) -> Self {
-        Self { rule, status, text: text.into() }
+        Self { rule, status, text: text.into(), is_ours: false }
+    }
+
+    /// The same, of our own making: a list that is not there, a DNS that does not answer us.
+    #[must_use]
+    pub fn ours(self) -> Self {
+        Self { is_ours: true, ..self }
     }
 
     /// Whether another try cannot help.

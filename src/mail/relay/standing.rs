@@ -33,9 +33,9 @@ pub(super) fn peer(
 fn usable_list(space: &TrustSpace, now: i64) -> Result<&WhiteList, Trouble> {
     if !space.crl_state.is_usable(now) {
         let text = "revocation of certificates cannot be judged here at the moment";
-        return Err(Trouble::new(Rule::RevocationUnknown.name(), "4.7.0", text));
+        return Err(Trouble::new(Rule::RevocationUnknown.name(), "4.7.0", text).ours());
     }
-    let no_list = || Trouble::new(Rule::ListNotLoaded.name(), "4.7.0", "this operator has no white list yet");
+    let no_list = || Trouble::new(Rule::ListNotLoaded.name(), "4.7.0", "this operator has no white list yet").ours();
     space.list.as_deref().ok_or_else(no_list)
 }
 

@@ -24,10 +24,10 @@ pub(super) fn of_hitch(attempt: &Attempt, hitch: &Hitch, host: Option<&Host>) ->
     match hitch {
         Hitch::Trouble(trouble) => {
             let words = of_trouble(trouble, host);
-            let is_crowded = trouble.rule == "no-room";
-            let destination = match (trouble.lasts(), is_crowded) {
-                (true, _) => Destination::Reached,
-                (_, true) => Destination::Crowded,
+            let destination = match trouble {
+                lasting if lasting.lasts() => Destination::Reached,
+                Trouble { rule: "no-room", .. } => Destination::Crowded,
+                Trouble { is_ours: true, .. } => Destination::Unready(words.clone()),
                 _ => Destination::Away(words.clone()),
             };
             for_all(attempt, verdict_of_trouble(trouble, words), destination)

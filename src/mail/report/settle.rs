@@ -349,7 +349,7 @@ impl Filing {
         let row = NewRow {
             flags: FlagBits::default(),
             message: new_message(body.id, body.size, now()),
-            content: seal_content(work.mailbox().key(), body, &letter.message.summary.encode()),
+            content: seal_content(work.mailbox().key(), &letter.message, &letter.message.summary.encode()),
         };
         match work.add(inbox, row, &mut self.batch) {
             Ok(_) => {

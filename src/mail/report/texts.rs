@@ -123,6 +123,10 @@ const UNSAFE_SERVER: Both = both(
     "Le serveur de ce destinataire n’a pas pu prouver son identité : par sécurité, le message ne lui a pas été confié.",
     "The recipient’s server could not prove who it is: for safety the message was not given to it.",
 );
+const OUR_TROUBLE: Both = both(
+    "Votre opérateur rencontre une difficulté technique avec ce message.",
+    "Your operator has technical trouble with this message.",
+);
 const NO_ANSWER: Both = both("Le serveur de ce destinataire ne répond pas.", "The recipient’s server does not answer.");
 const NOT_FOUND: Both =
     both("Le serveur de ce destinataire est introuvable.", "The recipient’s server cannot be found.");
@@ -205,7 +209,28 @@ const RULES: &[(&str, Reason)] = &[
             CHECK_ADDRESS,
         ),
     ),
-    ("revocation-unknown", reason(UNSAFE_SERVER, ASK_OPERATOR)),
+    (
+        "revocation-unknown",
+        reason(
+            both(
+                "Votre opérateur ne peut pas vérifier les certificats des autres serveurs pour le moment.",
+                "Your operator cannot check other servers’ certificates at the moment.",
+            ),
+            ASK_OPERATOR,
+        ),
+    ),
+    ("store-unreadable", reason(OUR_TROUBLE, ASK_OPERATOR)),
+    ("body-unreadable", reason(OUR_TROUBLE, ASK_OPERATOR)),
+    (
+        "domain-is-ours",
+        reason(
+            both(
+                "Les boîtes de ce domaine viennent de passer chez votre opérateur.",
+                "The mailboxes of this domain have just moved to your operator.",
+            ),
+            both("Envoyez de nouveau le message.", "Send the message again."),
+        ),
+    ),
     ("no-starttls", reason(UNSAFE_SERVER, ASK_THEIRS)),
     ("starttls-refused", reason(UNSAFE_SERVER, ASK_THEIRS)),
     ("tls-refused", reason(UNSAFE_SERVER, ASK_THEIRS)),
@@ -421,6 +446,10 @@ mod tests {
         assert_eq!(french(Action::Failed, Some("recipient-domain-unlisted"), "5.7.1"), UNLISTED.french);
         assert!(french(Action::Failed, Some("something-new"), "5.2.2").contains("pleine"));
         assert_eq!(french(Action::Failed, Some("certificate-revoked"), "5.7.5"), UNSAFE_SERVER.french);
+        for ours in ["revocation-unknown", "list-not-loaded", "store-unreadable", "body-unreadable", "domain-is-ours"] {
+            let told = french(Action::Delayed, Some(ours), "4.3.0");
+            assert!(!told.contains("serveur de ce destinataire"), "{ours} is no fault of theirs: {told}");
+        }
     }
 
     #[test]

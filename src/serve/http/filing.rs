@@ -124,7 +124,7 @@ struct Receipt {
 
 impl Receipt {
     fn of(message: &ReceivedMessage) -> Self {
-        Self { size: message.size(), sha256: hex(&message.body.sha256) }
+        Self { size: message.size(), sha256: hex(&message.sha256) }
     }
 
     fn filed(self, appended: &Appended) -> Filed {

@@ -209,7 +209,8 @@ impl Session {
             literal: options.max_literals,
             ..FramerLimits::after_login(options.max_message)
         });
-        tracing::info!(account = %login.account, session = %ticket.id(), means, "login");
+        // Under the connection's id, which its span puts on every line.
+        tracing::info!(event = "login", account = %login.account, session = %ticket.id(), means);
         self.user = Some(User::new(mailbox, self.services.metrics.clone(), ticket));
         self.login_failures = 0;
         // Judged and done with: it need not be kept for the session's life.

@@ -30,10 +30,7 @@ impl Session {
             // This door never offers it.
             Question::Auth(_) => Err(Refused::no_peer()),
         };
-        match decided {
-            Ok(()) => Answer::Accept,
-            Err(refused) => Answer::Reply(self.link.refuse(&refused, &reference)),
-        }
+        self.link.answer(decided, &reference)
     }
 
     /// What the operator can search in the logs: the transaction, or the connection.
@@ -182,35 +179,32 @@ impl Session {
     }
 
     async fn keep(&mut self, bytes: &[u8]) -> Result<(), Refused> {
-        let incoming = self.envelope.as_mut().and_then(|envelope| envelope.incoming.as_mut());
-        let written = incoming.ok_or_else(Refused::store_unavailable)?.write(bytes).await;
-        written.map_err(|error| self.link.mailbox_failed(&error))
+        let written = match self.envelope.as_mut().and_then(|envelope| envelope.incoming.as_mut()) {
+            Some(incoming) => Some(incoming.write(bytes).await),
+            None => None,
+        };
+        self.link.kept(written)
     }
 
     /// The message is complete: one commit for all its mailboxes.
     async fn message(&mut self, size: u64) -> Answer {
         let reference = self.reference();
-        let Some(envelope) = self.envelope.take() else {
-            return Answer::Reply(self.link.refuse(&Refused::store_unavailable(), &reference));
+        let came = match self.envelope.take() {
+            Some(envelope) => self.commit(envelope).await,
+            None => Err(Refused::store_unavailable()),
         };
-        match self.commit(envelope).await {
-            Ok(delivered) => {
-                self.count_delivery(&delivered, size);
-                tracing::info!(event = "tx-commit", reference, size, mailboxes = delivered.uids.len());
-                Answer::Reply(taken(&delivered, &reference))
-            }
-            Err(refused) => {
-                tracing::info!(event = "tx-abort", reference, why = refused.rule);
-                Answer::Reply(self.link.refuse(&refused, &reference))
-            }
+        if let Ok(delivered) = &came {
+            self.count_delivery(delivered, size);
+            tracing::info!(event = "tx-commit", reference, size, mailboxes = delivered.uids.len());
         }
+        self.link.answer_to_message(came.map(|delivered| taken(&delivered, &reference)), &reference)
     }
 
     async fn commit(&self, mut envelope: Envelope) -> Result<Delivered, Refused> {
         let return_path = envelope.return_path();
         let incoming = envelope.incoming.take().ok_or_else(Refused::store_unavailable)?;
         let message: ReceivedMessage = incoming.finish().await.map_err(|error| self.link.mailbox_failed(&error))?;
-        let recipients: Vec<_> = envelope.recipients.iter().map(|recipient| recipient.account).collect();
+        let addressed: Vec<_> = envelope.recipients.iter().map(|recipient| recipient.account).collect();
         let arrival = Arrival {
             space: &self.link.shared.trust.load_full(),
             sender: envelope.sender.as_ref(),
@@ -218,7 +212,7 @@ impl Session {
             facts: &envelope.facts,
             message: &message,
             skip: our_own_octets(&return_path),
-            recipients: &recipients,
+            recipients: &addressed,
             reference: &envelope.reference,
             largest: self.link.shared.config.load().limits.message,
             now: self.link.now(),
@@ -229,7 +223,8 @@ impl Session {
         also.merge(trail::of_delivery(&self.link.shared, &envelope, &message));
         let told = trail::tell_success(room, &envelope, &message, &mut also).await;
         let delivery = Delivery { also, ..Delivery::new(message, recipients, self.link.now()) };
-        let delivered = follow_up.deliver(room, delivery).await.map_err(|error| delivery_failed(&error, count))?;
+        let delivered = follow_up.deliver(room, delivery).await;
+        let delivered = delivered.map_err(|error| delivery_failed(&error, &addressed, count))?;
         told.into_iter().for_each(Enqueued::announce);
         Ok(delivered)
     }

@@ -33,7 +33,7 @@ mod trail;
 
 use std::sync::Arc;
 
-use super::smtp::{Driver, IDLE_COMMANDS, Link};
+use super::smtp::{DoorBounds, Driver, Link};
 use super::{Connection, Shared};
 use crate::wire::smtp::receiver::{Limits, Role, Settings};
 
@@ -56,20 +56,15 @@ pub async fn serve(shared: Arc<Shared>, connection: Connection) {
 /// The engine's bounds, as they are configured now.
 fn engine_limits(shared: &Shared) -> Limits {
     let config = shared.config.load();
-    let (smtp, limits) = (&config.smtp, &config.limits);
-    Limits {
-        message: limits.message,
-        header: limits.header,
-        text_line: usize::try_from(limits.text_line).unwrap_or(usize::MAX),
-        command_line: usize::try_from(limits.command_line).unwrap_or(usize::MAX),
-        recipients: limits.recipients as usize,
-        errors: smtp.max_errors,
-        idle_commands: IDLE_COMMANDS,
-        transactions: smtp.max_transactions,
-        command_timeout: smtp.command_timeout,
-        data_timeout: smtp.data_timeout,
-        message_timeout: smtp.message_timeout,
-        plaintext_timeout: smtp.plaintext_timeout,
-        session_timeout: smtp.session_timeout,
-    }
+    let door = &config.smtp;
+    let bounds = DoorBounds {
+        errors: door.max_errors,
+        transactions: door.max_transactions,
+        command_timeout: door.command_timeout,
+        data_timeout: door.data_timeout,
+        message_timeout: door.message_timeout,
+        plaintext_timeout: door.plaintext_timeout,
+        session_timeout: door.session_timeout,
+    };
+    bounds.with(&config.limits)
 }

@@ -37,9 +37,12 @@ pub enum LookupError {
     /// The name exists and has no such record.
     #[error("there is no such record")]
     NoRecord,
-    /// No answer came, or one that says nothing (SERVFAIL, REFUSED …).
+    /// An answer came that says nothing (SERVFAIL, REFUSED …).
     #[error("{0}")]
     Failed(String),
+    /// No answer came: our own DNS does not serve us.
+    #[error("{0}")]
+    NoAnswer(String),
 }
 
 /// What the relay asks of the DNS.
@@ -61,9 +64,8 @@ pub(super) async fn exchangers<R: Resolver>(
         Ok(found) => Ok(Route::Exchangers(found)),
         Err(LookupError::NoRecord) => Ok(Route::Exchangers(Vec::new())),
         Err(LookupError::NoSuchName) => Ok(Route::NoSuchDomain),
-        Err(LookupError::Failed(why)) => {
-            let text = format!("the DNS does not say which server takes the mail of {domain}: {why}");
-            Err(Trouble::new("dns-failed", "4.4.3", text))
+        Err(error @ (LookupError::Failed(_) | LookupError::NoAnswer(_))) => {
+            Err(failed(&error, &format!("which server takes the mail of {domain}")))
         }
     }
 }
@@ -82,18 +84,22 @@ pub(super) async fn addresses<R: Resolver>(
         Ok(_) | Err(LookupError::NoRecord | LookupError::NoSuchName) => {
             Err(Trouble::new("no-address", "4.4.4", format!("the DNS knows no address of the server {name}")))
         }
-        Err(LookupError::Failed(why)) => {
-            let text = format!("the DNS does not tell the address of the server {name}: {why}");
-            Err(Trouble::new("dns-failed", "4.4.3", text))
+        Err(error @ (LookupError::Failed(_) | LookupError::NoAnswer(_))) => {
+            Err(failed(&error, &format!("the address of the server {name}")))
         }
     }
+}
+
+fn failed(error: &LookupError, asked: &str) -> Trouble {
+    let trouble = Trouble::new("dns-failed", "4.4.3", format!("the DNS does not tell {asked}: {error}"));
+    if matches!(error, LookupError::NoAnswer(_)) { trouble.ours() } else { trouble }
 }
 
 async fn within<T>(
     longest: Duration,
     question: impl Future<Output = Result<T, LookupError>>,
 ) -> Result<T, LookupError> {
-    let late = |_| LookupError::Failed(format!("no answer within {} seconds", longest.as_secs()));
+    let late = |_| LookupError::NoAnswer(format!("no answer within {} seconds", longest.as_secs()));
     timeout(longest, question).await.map_err(late)?
 }
 
@@ -115,7 +121,7 @@ impl SystemResolver {
     }
 
     fn inner(&self) -> Result<&TokioResolver, LookupError> {
-        self.inner.as_ref().map_err(|error| LookupError::Failed(error.clone()))
+        self.inner.as_ref().map_err(|error| LookupError::NoAnswer(error.clone()))
     }
 }
 
@@ -208,7 +214,8 @@ impl From<NetError> for LookupError {
             NetError::Dns(DnsError::NoRecordsFound(none)) if none.response_code == ResponseCode::NoError => {
                 Self::NoRecord
             }
-            NetError::Timeout => Self::Failed("no answer in time".into()),
+            NetError::Timeout => Self::NoAnswer("no answer in time".into()),
+            unheard @ (NetError::Io(_) | NetError::NoConnections) => Self::NoAnswer(unheard.to_string()),
             other => Self::Failed(other.to_string()),
         }
     }

@@ -91,7 +91,7 @@ fn judge(name: &str, wanted: &BTreeSet<&Data>, found: Result<Vec<Data>, LookupEr
     let found = match found {
         Ok(found) => found,
         Err(LookupError::NoSuchName | LookupError::NoRecord) => Vec::new(),
-        Err(LookupError::Failed(why)) => return Finding::Unanswered { name, why },
+        Err(LookupError::NoAnswer(why) | LookupError::Failed(why)) => return Finding::Unanswered { name, why },
     };
     let wanted_texts: BTreeSet<String> = wanted.iter().map(|data| text(data)).collect();
     let found_texts: BTreeSet<String> = found.iter().map(text).collect();

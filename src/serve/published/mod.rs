@@ -91,22 +91,17 @@ pub fn records(config: &Config, domain: &Domain) -> Vec<Record> {
 
 /// Both fronts' services. Where the second is the first, its records stand all the same: software looks for them by priority.
 fn services(published: &Published, own: &str) -> Vec<(String, Data)> {
-    type PortOf = fn(&Reachable) -> u16;
-    let ports: [(&str, PortOf); 4] = [
-        ("_submission._tcp.", |front| front.submission),
-        ("_imap._tcp.", |front| front.imap),
-        ("_submissions._tcp.", |front| front.submissions),
-        ("_imaps._tcp.", |front| front.imaps),
-    ];
-    let fronts = [(10, &published.psc), (20, &published.authcli)];
     let mut found = Vec::new();
-    for (name, port) in ports {
-        for (priority, front) in fronts {
+    for (priority, front) in [(10, &published.psc), (20, &published.authcli)] {
+        let ports = [
+            ("_submission._tcp.", front.submission),
+            ("_imap._tcp.", front.imap),
+            ("_submissions._tcp.", front.submissions),
+            ("_imaps._tcp.", front.imaps),
+        ];
+        for (name, port) in ports.into_iter().filter(|(_, port)| *port != 0) {
             let target = host(published, front, own).to_owned();
-            let port = port(front);
-            if port != 0 {
-                found.push((name.to_owned(), Data::Srv { priority, weight: 100, port, target }));
-            }
+            found.push((name.to_owned(), Data::Srv { priority, weight: 100, port, target }));
         }
     }
     found

@@ -13,7 +13,7 @@ use crate::serve::{ConnectionId, Shared};
 use crate::store::AccountId;
 use crate::telemetry::RuleLabel;
 use crate::wire::smtp::path::ForwardPath;
-use crate::wire::smtp::receiver::Refusal;
+use crate::wire::smtp::receiver::{Answer, Refusal};
 use crate::wire::smtp::reply::Reply;
 
 /// One connection.
@@ -26,7 +26,7 @@ pub(in crate::serve) struct Link {
     pub(in crate::serve) address: IpAddr,
 }
 
-/// Saying no.
+/// Answering.
 impl Link {
     /// Counts and logs a refusal of the door's; the reply.
     pub(in crate::serve) fn refuse(&self, refused: &Refused, reference: &str) -> Reply {
@@ -34,6 +34,22 @@ impl Link {
         let reply = refused.reply(reference);
         tracing::info!(event = "refused", rule = refused.rule, code = refused.code(), reference);
         reply
+    }
+
+    /// The answer to a question of the engine's.
+    pub(in crate::serve) fn answer(&self, decided: Result<(), Refused>, reference: &str) -> Answer {
+        match decided {
+            Ok(()) => Answer::Accept,
+            Err(refused) => Answer::Reply(self.refuse(&refused, reference)),
+        }
+    }
+
+    /// The answer to a whole message: a yes that its door made from the commit, or a no.
+    pub(in crate::serve) fn answer_to_message(&self, came: Result<Reply, Refused>, reference: &str) -> Answer {
+        Answer::Reply(came.unwrap_or_else(|refused| {
+            tracing::info!(event = "tx-abort", reference, why = refused.rule);
+            self.refuse(&refused, reference)
+        }))
     }
 
     /// Counts and logs a refusal of the engine's.
@@ -129,6 +145,11 @@ impl Link {
         }
     }
 
+    /// What became of a piece of the message that comes in; `None`: nothing takes it.
+    pub(in crate::serve) fn kept(&self, written: Option<Result<(), MailError>>) -> Result<(), Refused> {
+        written.ok_or_else(Refused::store_unavailable)?.map_err(|error| self.mailbox_failed(&error))
+    }
+
     /// What a mailbox or the store did not do, in the peer's words; the detail goes to the log.
     pub(in crate::serve) fn mailbox_failed(&self, error: &MailError) -> Refused {
         let refused = Refused::of_mailbox(error);
@@ -147,14 +168,30 @@ pub(in crate::serve) fn accepted(decision: &Decision) -> Result<&'static str, Re
     }
 }
 
-pub(in crate::serve) fn delivery_failed(error: &DeliverError, recipients: usize) -> Refused {
-    if matches!(error, DeliverError::Commit(_)) {
+/// What kept a message for the `addressed` own mailboxes, and for `recipients` in all, from being taken.
+pub(in crate::serve) fn delivery_failed(error: &DeliverError, addressed: &[AccountId], recipients: usize) -> Refused {
+    if matches!(error, DeliverError::Commit(_) | DeliverError::Queue(_)) {
         tracing::error!(%error, "a delivery was not committed");
     }
-    Refused::of_delivery(error, recipients)
+    // By a forward: the author wrote to somebody else, who has not changed.
+    let is_elsewhere = error.account().is_some_and(|account| !addressed.contains(&account));
+    Refused::of_delivery(error, if is_elsewhere { recipients.max(2) } else { recipients })
 }
 
 fn account_failed(error: &AccountError) -> Refused {
     tracing::error!(%error, "an account cannot be read");
     Refused::store_unavailable()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_became_of_the_mailbox_at_a_forwards_end_is_no_lasting_answer_about_the_one_that_was_addressed() {
+        let suspended = |account| DeliverError::Mailbox { account, error: MailError::Suspended };
+        let (zoe, anne) = (AccountId(1), AccountId(2));
+        assert_eq!(delivery_failed(&suspended(zoe), &[zoe], 1).code(), 550);
+        assert_eq!(delivery_failed(&suspended(anne), &[zoe], 1).code(), 451);
+    }
 }

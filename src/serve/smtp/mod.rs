@@ -16,7 +16,10 @@ mod header;
 mod link;
 mod refusal;
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
+
+use crate::config::sections;
+use crate::wire::smtp::receiver::Limits;
 
 pub(super) use driver::{Answers, Driver, Wire};
 pub(super) use header::senders;
@@ -24,7 +27,40 @@ pub(super) use link::{Link, accepted, delivery_failed};
 pub(super) use refusal::Refused;
 
 /// Commands without effect that a connection may say between two messages: far above what a real peer says.
-pub(super) const IDLE_COMMANDS: u32 = 100;
+const IDLE_COMMANDS: u32 = 100;
+
+/// The engine's bounds that each door has a key of its own for.
+pub(super) struct DoorBounds {
+    pub(super) errors: u32,
+    pub(super) transactions: u32,
+    pub(super) command_timeout: Duration,
+    pub(super) data_timeout: Duration,
+    pub(super) message_timeout: Duration,
+    pub(super) plaintext_timeout: Duration,
+    pub(super) session_timeout: Duration,
+}
+
+impl DoorBounds {
+    /// All bounds of the engine, with those that hold at every door.
+    pub(super) fn with(self, limits: &sections::Limits) -> Limits {
+        let octets = |size: u64| usize::try_from(size).unwrap_or(usize::MAX);
+        Limits {
+            message: limits.message,
+            header: limits.header,
+            text_line: octets(limits.text_line),
+            command_line: octets(limits.command_line),
+            recipients: limits.recipients as usize,
+            errors: self.errors,
+            idle_commands: IDLE_COMMANDS,
+            transactions: self.transactions,
+            command_timeout: self.command_timeout,
+            data_timeout: self.data_timeout,
+            message_timeout: self.message_timeout,
+            plaintext_timeout: self.plaintext_timeout,
+            session_timeout: self.session_timeout,
+        }
+    }
+}
 
 /// Unix seconds.
 pub(super) fn now() -> i64 {

@@ -1,15 +1,15 @@
 //! What is answered to the engine's questions.
 
-use super::envelope::{Envelope, Local, Written};
+use super::envelope::{Envelope, Local, Taking, Written};
 use super::header::{Mended, mend};
 use super::session::Session;
 use crate::accounts::Account;
 use crate::mail::aftermath::{self, Arrival, HeaderFacts, Prepared};
 use crate::mail::queue::{self, Kind, Outbound, OutboundRecipient};
-use crate::mail::report::{self, Original, Report};
+use crate::mail::report::{self, Original, Report, Told};
 use crate::mail::trace_fields::{Hops, Received, return_path};
 use crate::mail::trail::{self, Author, Event, Happening};
-use crate::mail::{Delivered, Delivery, OwnCopy, ReceivedMessage, conversation};
+use crate::mail::{self, Delivered, Delivery, OwnCopy, ReceivedMessage, conversation};
 use crate::mss::exchange::{self, Origin, Party};
 use crate::mss::{Address, admission};
 use crate::serve::smtp::{self, Refused, accepted, delivery_failed};
@@ -33,10 +33,7 @@ impl Session {
             // Asked and answered by the driver, which holds the socket.
             Question::StartTls => Ok(()),
         };
-        match decided {
-            Ok(()) => Answer::Accept,
-            Err(refused) => Answer::Reply(self.link.refuse(&refused, &reference)),
-        }
+        self.link.answer(decided, &reference)
     }
 
     /// What the operator can search in the logs: the transaction, or the connection.
@@ -141,7 +138,12 @@ impl Session {
 
     fn open(&mut self) -> Result<(), Refused> {
         let envelope = self.envelope.as_mut().ok_or_else(Refused::store_unavailable)?;
-        envelope.incoming = Some(self.link.shared.mail.receive());
+        let room = &self.link.shared.mail;
+        envelope.incoming = Some(if envelope.only_passes() {
+            Taking::Passing(Box::new(room.receive_passing()))
+        } else {
+            Taking::Kept(Box::new(room.receive()))
+        });
         Ok(())
     }
 
@@ -193,6 +195,10 @@ impl Session {
         let senders = smtp::senders(header);
         let (from, sender) = admission::one_sender(&senders).map_err(|refusal| Refused::of_decision(&refusal))?;
         for (field, address) in std::iter::once(("From:", from)).chain(sender.map(|address| ("Sender:", address))) {
+            // The envelope's own was asked for at `MAIL`.
+            if envelope.sender.as_ref() == Some(address) {
+                continue;
+            }
             let account = self.theirs(address)?.ok_or_else(|| Refused::header_not_yours(field, address))?;
             if account.id != envelope.account.id {
                 let named = Party::Own(account.as_own());
@@ -261,31 +267,28 @@ impl Session {
     }
 
     async fn keep(&mut self, bytes: &[u8]) -> Result<(), Refused> {
-        let incoming = self.envelope.as_mut().and_then(|envelope| envelope.incoming.as_mut());
-        let written = incoming.ok_or_else(Refused::store_unavailable)?.write(bytes).await;
-        written.map_err(|error| self.link.mailbox_failed(&error))
+        let written = match self.envelope.as_mut().and_then(|envelope| envelope.incoming.as_mut()) {
+            Some(incoming) => Some(incoming.write(bytes).await),
+            None => None,
+        };
+        self.link.kept(written)
     }
 
     /// The message is complete: one commit for all that it means.
     async fn message(&mut self, size: u64) -> Answer {
         let reference = self.reference();
         let Some(envelope) = self.envelope.take() else {
-            return Answer::Reply(self.link.refuse(&Refused::store_unavailable(), &reference));
+            return self.link.answer_to_message(Err(Refused::store_unavailable()), &reference);
         };
         let (queued, message_id) = (envelope.remote.len(), envelope.written.message_id.clone().unwrap_or_default());
         let reports_wanted = envelope.success_reports_wanted();
-        match self.commit(envelope, size).await {
-            Ok(delivered) => {
-                let (mailboxes, copy) = (delivered.uids.len(), delivered.own_copy);
-                self.count(mailboxes, size);
-                tracing::info!(event = "tx-commit", reference, size, mailboxes, queued, reports_wanted, ?copy);
-                Answer::Reply(taken(&delivered, &reference, &message_id))
-            }
-            Err(refused) => {
-                tracing::info!(event = "tx-abort", reference, why = refused.rule);
-                Answer::Reply(self.link.refuse(&refused, &reference))
-            }
+        let came = self.commit(envelope, size).await;
+        if let Ok(delivered) = &came {
+            let (mailboxes, copy) = (delivered.uids.len(), delivered.own_copy);
+            self.count(mailboxes, size);
+            tracing::info!(event = "tx-commit", reference, size, mailboxes, queued, reports_wanted, ?copy);
         }
+        self.link.answer_to_message(came.map(|delivered| taken(&delivered, &reference, &message_id)), &reference)
     }
 
     async fn commit(&self, mut envelope: Envelope, size: u64) -> Result<Delivered, Refused> {
@@ -295,25 +298,46 @@ impl Session {
         let room = &self.link.shared.mail;
         let mut also = self.conversations(&envelope)?;
         trail::note(room.transit(), &accepted_event(&envelope, self.author()), &mut also);
-        // A notification (null sender) is a program's affair: it is no letter that its author would look for.
-        let is_copied = envelope.account.data.save_sent && envelope.sender.is_some();
-        let sent_copy = is_copied.then_some(envelope.account.id);
-        let incoming = envelope.incoming.take().ok_or_else(Refused::store_unavailable)?;
-        let message = incoming.finish().await.map_err(|error| self.link.mailbox_failed(&error))?;
-        if let Some(told) = &message.told {
-            let to: Vec<&Address> = envelope.local.iter().map(|local| &local.address).collect();
-            let citizens = &self.link.shared.config.load().citizens.domains;
-            trail::link(room, told, &to, citizens, &envelope.reference, &mut also);
+        let failed = |error| self.link.mailbox_failed(&error);
+        match envelope.incoming.take().ok_or_else(Refused::store_unavailable)? {
+            Taking::Kept(incoming) => {
+                let message = incoming.finish().await.map_err(failed)?;
+                self.link_told(&envelope, message.told.as_deref(), &mut also);
+                self.file(envelope, message, also).await
+            }
+            Taking::Passing(passing) => {
+                let message = passing.finish().await.map_err(failed)?;
+                self.link_told(&envelope, message.told.as_deref(), &mut also);
+                let outbound = outbound(envelope).ok_or_else(Refused::store_unavailable)?;
+                let queued = mail::pass_on(room, message, outbound, also).await;
+                queued.map_err(|error| delivery_failed(&error, &[], 1))
+            }
         }
+    }
+
+    /// What a report that is sent tells of another message goes on that one's trail.
+    fn link_told(&self, envelope: &Envelope, told: Option<&Told>, also: &mut Batch) {
+        let Some(told) = told else { return };
+        let to: Vec<&Address> = envelope.local.iter().map(|local| &local.address).collect();
+        let citizens = &self.link.shared.config.load().citizens.domains;
+        trail::link(&self.link.shared.mail, told, &to, citizens, &envelope.reference, also);
+    }
+
+    /// Into own mailboxes, and what goes further with it.
+    async fn file(&self, envelope: Envelope, message: ReceivedMessage, mut also: Batch) -> Result<Delivered, Refused> {
+        let room = &self.link.shared.mail;
         let success = self.success(&envelope, &message);
-        let Prepared { recipients, also: sent_on, follow_up } = self.prepare(&envelope, &message).await;
+        let addressed: Vec<_> = envelope.local.iter().map(|local| local.account).collect();
+        let Prepared { recipients, also: sent_on, follow_up } = self.prepare(&envelope, &message, &addressed).await;
         also.merge(sent_on);
         let (count, sender) = (recipients.len() + envelope.remote.len(), envelope.account.id);
+        let sent_copy = envelope.sent_copy();
         let outbound = outbound(envelope);
         let delivery = Delivery { sent_copy, outbound, also, ..Delivery::new(message, recipients, self.link.now()) };
         let delivered = follow_up.deliver(room, delivery).await;
-        let delivered = delivered
-            .map_err(|error| Refused::of_sender(&error, sender).unwrap_or_else(|| delivery_failed(&error, count)))?;
+        let delivered = delivered.map_err(|error| {
+            Refused::of_sender(&error, sender).unwrap_or_else(|| delivery_failed(&error, &addressed, count))
+        })?;
         self.tell_success(success).await;
         Ok(delivered)
     }
@@ -357,8 +381,7 @@ impl Session {
     }
 
     /// Who gets it here, with their forwards followed.
-    async fn prepare(&self, envelope: &Envelope, message: &ReceivedMessage) -> Prepared {
-        let recipients: Vec<_> = envelope.local.iter().map(|local| local.account).collect();
+    async fn prepare(&self, envelope: &Envelope, message: &ReceivedMessage, recipients: &[AccountId]) -> Prepared {
         let party = match &envelope.sender {
             Some(_) => Party::Own(envelope.account.as_own()),
             None => Party::Null(Origin::Own),
@@ -370,7 +393,7 @@ impl Session {
             facts: &envelope.written.facts,
             message,
             skip: envelope.written.skip,
-            recipients: &recipients,
+            recipients,
             reference: &envelope.reference,
             largest: self.link.shared.config.load().limits.message,
             now: self.link.now(),

@@ -1,9 +1,9 @@
 //! A transaction, as this door keeps it.
 
 use crate::accounts::Account;
-use crate::mail::Incoming;
 use crate::mail::aftermath::HeaderFacts;
 use crate::mail::queue::OutboundRecipient;
+use crate::mail::{Incoming, MailError, Passing};
 use crate::mss::Address;
 use crate::mss::exchange::Party;
 use crate::store::AccountId;
@@ -33,7 +33,26 @@ pub(super) struct Envelope {
     /// 8-bit data has come, declared or not.
     pub(super) eight_bit: bool,
     /// Where the message goes, once it comes.
-    pub(super) incoming: Option<Incoming>,
+    pub(super) incoming: Option<Taking>,
+}
+
+/// A message while it comes.
+#[derive(Debug)]
+pub(super) enum Taking {
+    /// Mailboxes here show it: its recipients', or its sender's own.
+    Kept(Box<Incoming>),
+    /// It goes to other operators and nowhere else.
+    Passing(Box<Passing>),
+}
+
+impl Taking {
+    /// As [`Incoming::write`].
+    pub(super) async fn write(&mut self, bytes: &[u8]) -> Result<(), MailError> {
+        match self {
+            Taking::Kept(incoming) => incoming.write(bytes).await,
+            Taking::Passing(passing) => passing.write(bytes).await,
+        }
+    }
 }
 
 /// An own mailbox among the recipients.
@@ -70,6 +89,17 @@ impl Envelope {
     /// The reverse path with its angle brackets.
     pub(super) fn return_path(&self) -> String {
         self.sender.as_ref().map_or_else(|| "<>".to_owned(), |address| format!("<{address}>"))
+    }
+
+    /// The mailbox that a copy of the message is filed in. A notification (null sender) is a program's affair: it is no letter
+    /// that its author would look for.
+    pub(super) fn sent_copy(&self) -> Option<AccountId> {
+        (self.account.data.save_sent && self.sender.is_some()).then_some(self.account.id)
+    }
+
+    /// Whether no mailbox here shows the message. Its recipients are known: RFC 5321 §3.3, none is named after `DATA`.
+    pub(super) fn only_passes(&self) -> bool {
+        self.local.is_empty() && !self.remote.is_empty() && self.sent_copy().is_none()
     }
 
     /// How many own mailboxes' reports of success were asked for (RFC 3461 §5.2.2).

@@ -43,7 +43,7 @@ impl Session {
         let most = self.link.shared.config.load().submission.max_connections_per_account;
         let ticket = self.link.shared.registry.enter(login, DOOR, self.link.address, most);
         let ticket = ticket.map_err(|error| Refused::login(&error.into()))?;
-        tracing::info!(account = %login.account, session = %ticket.id(), means, "login");
+        tracing::info!(event = "login", reference = %self.link.id, account = %login.account, session = %ticket.id(), means);
         self.user = Some(User(ticket));
         self.login_failures = 0;
         // Judged and done with: it need not be kept for the session's life.

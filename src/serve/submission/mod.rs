@@ -36,7 +36,7 @@ mod session;
 use std::sync::Arc;
 
 use super::front::Front;
-use super::smtp::{Driver, IDLE_COMMANDS, Link, now};
+use super::smtp::{DoorBounds, Driver, Link, now};
 use super::{Connection, Shared};
 use crate::telemetry::Door;
 use crate::wire::sasl::Mechanism;
@@ -74,22 +74,17 @@ fn mechanisms(shared: &Shared, front: &Front, shown: bool) -> Vec<Mechanism> {
 /// The engine's bounds, as they are configured now.
 fn engine_limits(shared: &Shared) -> Limits {
     let config = shared.config.load();
-    let (door, limits) = (&config.submission, &config.limits);
-    Limits {
-        message: limits.message,
-        header: limits.header,
-        text_line: usize::try_from(limits.text_line).unwrap_or(usize::MAX),
-        command_line: usize::try_from(limits.command_line).unwrap_or(usize::MAX),
-        recipients: limits.recipients as usize,
+    let door = &config.submission;
+    let bounds = DoorBounds {
         errors: door.max_errors,
-        idle_commands: IDLE_COMMANDS,
         transactions: door.max_transactions,
         command_timeout: door.command_timeout,
         data_timeout: door.data_timeout,
         message_timeout: door.message_timeout,
         plaintext_timeout: door.login_timeout,
         session_timeout: door.session_timeout,
-    }
+    };
+    bounds.with(&config.limits)
 }
 
 /// What is offered of FUTURERELEASE: reckoned from the connection's start, so a long session is promised less than it gets.

@@ -68,7 +68,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
 use super::batch::Batch;
 use super::body::{CHUNK, Chunk};
-use super::engine::{AppendReply, CommitReply, Engine, Raw, RawRange};
+use super::engine::{AppendReply, CommitReply, Engine, Haste, Raw, RawRange};
 use super::error::{CommitError, OpenError, StoreError};
 use super::schema::{BodyId, Key, Meta, MetaKey, Place, Record, Table, raw_key};
 use super::seal::{MasterKey, TAG_LEN};
@@ -172,7 +172,7 @@ impl Embedded {
     fn note_start(&self, number: u64) -> Result<(), OpenError> {
         let mut batch = Batch::new();
         batch.put(&MetaKey::Starts, &Meta { next: number + 1 });
-        let answer = self.submit(batch);
+        let answer = self.submit(batch, Haste::Now);
         // On a thread of its own: the caller may be one that must not block on a tokio channel.
         let answer = thread::scope(|scope| scope.spawn(|| answer.blocking_recv()).join());
         let failed = |error: String| Err(OpenError::io("write to", self.home.log())(io::Error::other(error)));
@@ -262,9 +262,9 @@ impl Engine for Embedded {
         self.shared.index.scan(range, limit, backwards)
     }
 
-    fn submit(&self, batch: Batch) -> CommitReply {
+    fn submit(&self, batch: Batch, haste: Haste) -> CommitReply {
         let (reply, answer) = oneshot::channel();
-        self.send(Request::Commit { batch, reply });
+        self.send(Request::Commit { batch, haste, reply });
         answer
     }
 

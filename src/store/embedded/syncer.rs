@@ -3,23 +3,28 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
 
 use super::checkpoint;
 use super::index::Replay;
 use super::shared::Shared;
 use super::writer::{Written, WrittenCommit};
+use crate::store::engine::Haste;
 use crate::store::error::{CommitError, StoreError};
 
 /// Chunks are synced when so many bytes of them wait, though nobody waits for them yet: so the commit that will wait does
 /// not pay for all of a large body at once.
 const SYNC_CHUNKS: u64 = 8 * 1024 * 1024;
 
+/// So long a commit that is due soon waits for others. It lies in the log meanwhile: what outlives the process outlives
+/// the wait.
+const COMPANY: Duration = Duration::from_millis(10);
+
 /// Runs until the writer is gone.
 pub(super) fn run(shared: &Arc<Shared>, written: &Receiver<Written>) {
     let mut unsynced = 0;
     while let Ok(first) = written.recv() {
-        let mut groups = vec![first];
-        groups.extend(written.try_iter());
+        let groups = gather(first, written);
         let number = groups.len() as u64;
         let bytes: u64 = groups.iter().map(|group| group.bytes).sum();
         unsynced += bytes;
@@ -31,6 +36,26 @@ pub(super) fn run(shared: &Arc<Shared>, written: &Receiver<Written>) {
             sync_and_apply(shared, groups, bytes);
         }
         shared.progress.done(number, bytes);
+    }
+}
+
+/// All groups written by now; where none of their commits is due now, those that come while they wait.
+fn gather(first: Written, written: &Receiver<Written>) -> Vec<Written> {
+    let until = Instant::now() + COMPANY;
+    let mut groups = vec![first];
+    loop {
+        groups.extend(written.try_iter());
+        let bytes: u64 = groups.iter().map(|group| group.bytes).sum();
+        let mut commits = groups.iter().flat_map(|group| &group.commits);
+        let is_due = groups.iter().any(|group| group.sync) || commits.any(|commit| commit.haste == Haste::Now);
+        let is_awaited = groups.iter().any(|group| !group.commits.is_empty());
+        if is_due || !is_awaited || bytes >= SYNC_CHUNKS {
+            return groups;
+        }
+        match written.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            Ok(group) => groups.push(group),
+            Err(_) => return groups,
+        }
     }
 }
 
@@ -50,7 +75,7 @@ fn sync_and_apply(shared: &Arc<Shared>, groups: Vec<Written>, bytes: u64) {
     }
     let mut commits = Vec::new();
     let mut replies = Vec::new();
-    for WrittenCommit { indexed, reply } in groups.into_iter().flat_map(|group| group.commits) {
+    for WrittenCommit { indexed, reply, .. } in groups.into_iter().flat_map(|group| group.commits) {
         replies.push(reply);
         commits.push(indexed);
     }

@@ -21,7 +21,7 @@ use super::shared::{InFlight, Shared};
 use crate::store::MAX_COMMIT;
 use crate::store::batch::{Batch, Op};
 use crate::store::body::Chunk;
-use crate::store::engine::{Found, check_expectations, resolve_references};
+use crate::store::engine::{Found, Haste, check_expectations, resolve_references};
 use crate::store::error::{CommitError, StoreError};
 use crate::store::schema::{Body, Place, Record, Table, raw_key};
 
@@ -35,7 +35,7 @@ const SPACE_EVERY: Duration = Duration::from_millis(50);
 /// What the writer is asked to do.
 pub(super) enum Request {
     Append { chunk: Chunk, permit: OwnedSemaphorePermit, reply: oneshot::Sender<Result<Place, StoreError>> },
-    Commit { batch: Batch, reply: oneshot::Sender<Result<u64, CommitError>> },
+    Commit { batch: Batch, haste: Haste, reply: oneshot::Sender<Result<u64, CommitError>> },
     Close,
 }
 
@@ -52,6 +52,7 @@ pub(super) struct Written {
 /// A commit that was written and its waiter.
 pub(super) struct WrittenCommit {
     pub(super) indexed: IndexedCommit,
+    pub(super) haste: Haste,
     pub(super) reply: oneshot::Sender<Result<u64, CommitError>>,
 }
 
@@ -108,8 +109,8 @@ impl Writer {
                 group.appended.push((place, reply));
                 group.permits.push(permit);
             }
-            Request::Commit { batch, reply } => match self.prepare(batch, group) {
-                Ok(indexed) => group.commits.push(WrittenCommit { indexed, reply }),
+            Request::Commit { batch, haste, reply } => match self.prepare(batch, group) {
+                Ok(indexed) => group.commits.push(WrittenCommit { indexed, haste, reply }),
                 Err(error) => {
                     let _ = reply.send(Err(error));
                 }

@@ -181,6 +181,13 @@ impl QueueRecipientKey {
     pub fn of(consignment: ConsignmentKey) -> RangeInclusive<QueueRecipientKey> {
         QueueRecipientKey { consignment, number: 0 }..=QueueRecipientKey { consignment, number: u32::MAX }
     }
+
+    /// The range of all recipients of a message.
+    #[must_use]
+    pub fn of_message(message: QueueId) -> RangeInclusive<QueueRecipientKey> {
+        let (first, last) = ConsignmentKey::of(message).into_inner();
+        *QueueRecipientKey::of(first).start()..=*QueueRecipientKey::of(last).end()
+    }
 }
 
 /// Key of [`super::TrailEvent`]: all events of a Message-ID lie together, in their order.

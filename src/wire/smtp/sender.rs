@@ -441,8 +441,15 @@ impl Sender {
             Owed::Message if reply.is_intermediate() => {
                 self.fail(Failure::Unexpected { asked: Awaited::Message, reply });
             }
-            Owed::Data | Owed::Message => self.done(Outcome::Answered(reply)),
-            Owed::Reset => self.ready(),
+            // RFC 5321 §4.1.1.4: only the end of a message ends its transaction, and DATA was refused before. RFC 3030 §2 does
+            // not say what a refused BDAT leaves behind. Without RSET the next MAIL could be refused for being nested.
+            Owed::Data => self.give_up(Outcome::Answered(reply)),
+            Owed::Message if reply.is_failure() && self.is_by_chunks() && reply.code != 421 => {
+                self.give_up(Outcome::Answered(reply));
+            }
+            Owed::Message => self.done(Outcome::Answered(reply)),
+            Owed::Reset if reply.is_positive() => self.ready(),
+            Owed::Reset => self.fail(Failure::Unexpected { asked: Awaited::Reset, reply }),
             Owed::Quit => {
                 self.phase = Phase::Over;
                 self.steps.push_back(Step::Close);
@@ -542,6 +549,11 @@ impl Sender {
         self.steps.push_back(Step::Body);
     }
 
+    fn is_by_chunks(&self) -> bool {
+        self.under.as_ref().is_some_and(|under| matches!(under.transfer, Transfer::Chunk))
+    }
+
+    /// The transaction is over for us, and perhaps not for the server.
     fn give_up(&mut self, outcome: Outcome) {
         self.under = None;
         self.steps.push_back(Step::Done(outcome));

@@ -12,6 +12,9 @@ const FIRST_REST: i64 = 10;
 /// A gate is closed for this many first retries at most, however long its messages' own backoff has become.
 const LONGEST_CLOSED: i64 = 3;
 
+/// Seconds that a gate is closed for by trouble of our own: nobody else has to mend anything, and a probe costs little.
+const OUR_TROUBLE: i64 = 60;
+
 /// What is known of how a destination answers: each class has a turn, and a share, of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Class {
@@ -193,19 +196,36 @@ impl Destination {
 
     /// It cannot be spoken to: the gate closes, or stays closed for longer. Returns when the next probe is due.
     pub(super) fn away(&mut self, words: &Words, probe: bool, now: i64, jitter: &mut Jitter) -> i64 {
-        self.ended = Class::Troubled;
         self.window = 1;
         self.successes = 0;
-        let failures = match &mut self.gate {
+        let times = self.times;
+        self.close(words, probe, now, |failures| {
+            let failures = failures.saturating_add(1);
+            (failures, jitter.around(times.closed_after(failures)))
+        })
+    }
+
+    /// We can speak to nobody, for a reason of our own: the gate closes for a moment, and what is known of the destination
+    /// stays. Returns when the next probe is due.
+    pub(super) fn unready(&mut self, words: &Words, probe: bool, now: i64, jitter: &mut Jitter) -> i64 {
+        let closed = OUR_TROUBLE.min(self.times.after(1));
+        self.close(words, probe, now, |failures| (failures, jitter.around(closed)))
+    }
+
+    /// Closes the gate; `next` makes of the failures before how many there are now, and for how many seconds it is closed.
+    fn close(&mut self, words: &Words, probe: bool, now: i64, next: impl FnOnce(u32) -> (u32, i64)) -> i64 {
+        self.ended = Class::Troubled;
+        let before = match &mut self.gate {
             // It began before the gate closed, and may have hung since: nothing new.
             Gate::Away { until, words: last, .. } if !probe => {
                 **last = words.clone();
                 return now.max(*until);
             }
-            Gate::Away { failures, .. } => failures.saturating_add(1),
-            _ => 1,
+            Gate::Away { failures, .. } => *failures,
+            Gate::Open | Gate::Busy { .. } => 0,
         };
-        let until = now + jitter.around(self.times.closed_after(failures));
+        let (failures, closed) = next(before);
+        let until = now + closed;
         self.gate = Gate::Away { until, failures, probing: false, words: Box::new(words.clone()) };
         until
     }

@@ -11,7 +11,8 @@
 //! 1. A destination that cannot be spoken to is closed by a *gate*: one probe is sent when its backoff has passed, and
 //!    everything that waits for it waits for that probe, without being tried or written. 100,000 messages for 500 dead
 //!    domains cost 500 probes. A probe that gets through opens the gate for all. A gate's backoff ends at three times
-//!    the first retry: that is how long new mail waits, untried, for a destination that is well again.
+//!    the first retry: that is how long new mail waits, untried, for a destination that is well again. Where the trouble
+//!    is our own, every gate is probed again after a minute, and nothing is held against anybody.
 //! 2. Each destination has a *window* of attempts at once: it grows by one with each window of successes, halves when the
 //!    peer wants less, and starts again at one behind a gate.
 //! 3. Destinations take turns. Those whose last attempt failed have together at most half of all attempts; with those
@@ -223,6 +224,7 @@ impl Schedule {
                     return now;
                 }
                 Said::Away(words) => return destination.away(words, probe, now, jitter),
+                Said::Unready(words) => return destination.unready(words, probe, now, jitter),
             }
             now + jitter.around(destination.times.after(attempts + 1))
         });

@@ -169,6 +169,44 @@ fn a_dead_destination_costs_one_probe_at_a_time_however_much_waits_for_it() {
 }
 
 #[test]
+fn trouble_of_our_own_is_over_a_minute_after_its_end_and_nothing_is_held_against_the_destination() {
+    let mut schedule = schedule();
+    for message in 1..=100 {
+        schedule.add(Entry { delay_at: None, ..entry(message, "a.example") }, NOW);
+    }
+    // A window of five.
+    let mut under_way = all_next(&mut schedule, NOW);
+    while under_way.len() < 5 {
+        for message in std::mem::take(&mut under_way) {
+            schedule.judge(key(message), &Said::Reached, NOW);
+            schedule.remove(key(message), NOW);
+        }
+        under_way = all_next(&mut schedule, NOW);
+    }
+    let Said::Away(words) = away() else { panic!("away") };
+    let unready = Said::Unready(words);
+    for message in under_way {
+        let due = schedule.judge(key(message), &unready, NOW);
+        schedule.abandon(key(message), due, NOW);
+    }
+    let mut now = NOW;
+    while now < NOW + DAY {
+        let next = wake_at(&schedule).unwrap();
+        assert!(next - now <= 66, "{} s without a probe", next - now);
+        now = next;
+        let probes = all_next(&mut schedule, now);
+        assert_eq!(probes.len(), 1, "one for all that wait");
+        let due = schedule.judge(key(probes[0]), &unready, now);
+        schedule.abandon(key(probes[0]), due, now);
+    }
+    now = wake_at(&schedule).unwrap();
+    let probe = all_next(&mut schedule, now);
+    schedule.judge(key(probe[0]), &Said::Reached, now);
+    schedule.remove(key(probe[0]), now);
+    assert!(all_next(&mut schedule, now).len() >= 5, "the window that it had");
+}
+
+#[test]
 fn new_mail_waits_no_longer_for_a_probe_than_three_first_retries_however_long_a_peer_was_away() {
     let mut schedule = schedule();
     schedule.add(Entry { delay_at: None, expires_at: i64::MAX, ..entry(1, "a.example") }, NOW);

@@ -18,7 +18,7 @@ use super::problem::{Problem, Rule};
 use super::{Administration, blocking, domains};
 use crate::mail::queue::schedule::Standing;
 use crate::mail::queue::{
-    Handled, Kind, Listed, ListedConsignment, ListedRecipient, Queue, Selection, StateFilter, Words,
+    Handled, Kind, Listed, ListedConsignment, ListedRecipient, OnlyCopies, Queue, Selection, StateFilter, Words,
 };
 use crate::mss::Address;
 use crate::store::QueueId;
@@ -85,6 +85,7 @@ async fn retry(
     Json(order): Json<QueueOrder>,
 ) -> Result<axum::Json<QueueHandled>, Problem> {
     no_reason(&order)?;
+    no_force(&order)?;
     let handled = administration.queue().retry(selection(&order)?).await;
     handled.map_err(of_queue).map(told)
 }
@@ -95,6 +96,7 @@ async fn hold(
     Json(order): Json<QueueOrder>,
 ) -> Result<axum::Json<QueueHandled>, Problem> {
     no_reason(&order)?;
+    no_force(&order)?;
     let handled = administration.queue().hold(selection(&order)?).await;
     handled.map_err(of_queue).map(told)
 }
@@ -105,6 +107,7 @@ async fn release(
     Json(order): Json<QueueOrder>,
 ) -> Result<axum::Json<QueueHandled>, Problem> {
     no_reason(&order)?;
+    no_force(&order)?;
     let handled = administration.queue().release(selection(&order)?).await;
     handled.map_err(of_queue).map(told)
 }
@@ -114,6 +117,7 @@ async fn bounce(
     State(administration): State<Arc<Administration>>,
     Json(order): Json<QueueOrder>,
 ) -> Result<axum::Json<QueueHandled>, Problem> {
+    no_force(&order)?;
     let selection = selection(&order)?;
     let reason = order.reason.unwrap_or_else(|| "returned by the operator".into());
     if reason.is_empty() || reason.chars().count() > REASON || reason.chars().any(char::is_control) {
@@ -129,7 +133,8 @@ async fn cancel(
     Json(order): Json<QueueOrder>,
 ) -> Result<axum::Json<QueueHandled>, Problem> {
     no_reason(&order)?;
-    let handled = administration.queue().cancel(selection(&order)?).await;
+    let only_copies = if order.force { OnlyCopies::Destroy } else { OnlyCopies::Spare };
+    let handled = administration.queue().cancel(selection(&order)?, only_copies).await;
     handled.map_err(of_queue).map(told)
 }
 
@@ -140,8 +145,8 @@ impl Administration {
 }
 
 fn told(handled: Handled) -> axum::Json<QueueHandled> {
-    let Handled { consignments, recipients } = handled;
-    axum::Json(QueueHandled { consignments, recipients })
+    let Handled { consignments, recipients, spared } = handled;
+    axum::Json(QueueHandled { consignments, recipients, spared })
 }
 
 fn selection(order: &QueueOrder) -> Result<Selection, Problem> {
@@ -163,6 +168,10 @@ fn no_reason(order: &QueueOrder) -> Result<(), Problem> {
         Some(_) => Err(Problem::field("reason", "Only a bounce tells the senders why.")),
         None => Ok(()),
     }
+}
+
+fn no_force(order: &QueueOrder) -> Result<(), Problem> {
+    if order.force { Err(Problem::field("force", "Only cancel destroys anything.")) } else { Ok(()) }
 }
 
 fn address(text: &str, field: &str) -> Result<Address, Problem> {

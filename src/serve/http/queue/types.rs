@@ -136,6 +136,9 @@ pub struct QueueOrder {
     /// What the senders are told (`bounce` alone).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Also messages that lie nowhere else: forwards whose holder keeps no copy (`cancel` alone).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub force: bool,
 }
 
 /// What an order came to.
@@ -145,4 +148,12 @@ pub struct QueueHandled {
     pub consignments: u64,
     /// Recipients that it concerned.
     pub recipients: u64,
+    /// Recipients that a `cancel` without `force` left as they were, because their message lies nowhere else.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub spared: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }

@@ -247,8 +247,13 @@ fn check_rcpt(receiver: &Receiver, command: &Command) -> Result<(), Refusal> {
     if transaction.intake.is_some() {
         return Err(Refusal::bad_sequence("The message has begun"));
     }
+    // What began in time may end, but not by as many recipients as the peer likes.
+    let limits = &receiver.settings.limits;
+    if receiver.now >= limits.session_timeout.saturating_add(limits.message_timeout) {
+        return Err(Refusal::session_over());
+    }
     // As many refused ones again are heard: a list of old addresses must not keep the good ones out.
-    let most = receiver.settings.limits.recipients;
+    let most = limits.recipients;
     if transaction.accepted >= most || transaction.refused >= most {
         return Err(Refusal::too_many_recipients());
     }

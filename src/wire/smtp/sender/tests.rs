@@ -100,6 +100,43 @@ fn a_refused_sender_or_the_last_refused_recipient_ends_the_transaction_and_not_t
 }
 
 #[test]
+fn what_a_refusal_may_leave_open_at_the_server_is_reset_before_the_next_message() {
+    let refused = |extensions, to_data: &str, to_message: &str| {
+        let mut sender = ready(extensions);
+        sender.begin(&transaction(&["b@y.example"], 2)).unwrap();
+        sender.input(b"250 ok\r\n");
+        sender.input(b"250 ok\r\n");
+        sender.input(to_data.as_bytes());
+        sender.body(b"ab");
+        sender.body_end();
+        sender.input(to_message.as_bytes());
+        sender
+    };
+    for (extensions, to_data, to_message, next) in [
+        // Postfix keeps the transaction: "503 5.5.1 Error: nested MAIL command".
+        ("", "451 no\r\n", "", "RSET\r\n"),
+        ("CHUNKING", "", "451 no\r\n", "RSET\r\n"),
+        // RFC 5321 §4.1.1.4: the end of the data ends the transaction, whatever is answered.
+        ("", "354 go\r\n", "451 no\r\n", "Ready"),
+    ] {
+        let mut sender = refused(extensions, to_data, to_message);
+        let seen = steps(&mut sender);
+        let [.., done, then] = seen.as_slice() else { panic!("{seen:?}") };
+        assert!(done.starts_with("Done(Answered(Reply { code: 451"), "{seen:?}");
+        assert_eq!(then, next, "{extensions:?} {to_data:?}");
+        if next != "Ready" {
+            sender.input(b"250 ok\r\n");
+            assert_eq!(steps(&mut sender), ["Ready"]);
+        }
+    }
+    let mut sender = refused("", "451 no\r\n", "");
+    steps(&mut sender);
+    sender.input(b"502 what\r\n");
+    let seen = steps(&mut sender);
+    assert!(seen[0].starts_with("Fail(Unexpected { asked: Reset"), "{seen:?}");
+}
+
+#[test]
 fn what_the_server_says_in_the_clear_after_starttls_ends_the_session() {
     for tail in ["250 injected\r\n", "x"] {
         let mut sender = Sender::new("us.example", Security::StartTls);
