@@ -74,6 +74,18 @@ class Driver:
     def read(self, what):
         return self.ask("GET", f"/element/{self.find('css selector', what)}/text")
 
+    def heads(self, title):
+        """Waits for the page with this heading: a click may return before the page that it leads to is there."""
+        limit, said = time.monotonic() + 15, None
+        while said != title:
+            assert time.monotonic() < limit, f"{said}, not {title}, on {self.address()}:\n{self.text()}"
+            try:
+                said = self.read("h1")
+            except AssertionError as error:
+                # Found on the page before, gone with it.
+                assert "stale element reference" in str(error) or "no such" in str(error), error
+            time.sleep(0.05)
+
     def text(self):
         found = self.ask("POST", "/elements", {"using": "css selector", "value": "body"})
         return self.ask("GET", f"/element/{found[0][ELEMENT]}/text") if found else ""
@@ -114,7 +126,7 @@ def set_up_an_application(browser, directory):
         assert f"secret={secret.replace(' ', '')}" in read.stdout, "the drawn secret is the written one"
     browser.type("#code", portal.totp(secret))
     browser.click("form[action='/codes/application/confirmation'] button")
-    assert browser.read("h1") == "Vos codes de secours", browser.text()
+    browser.heads("Vos codes de secours")
 
 
 def enrol():
@@ -123,17 +135,17 @@ def enrol():
     try:
         address, national_id = portal.holder(0)
         browser.go(portal.SITE + "/")
-        assert browser.read("h1") == "Connexion"
+        browser.heads("Connexion")
         browser.click("a[href='/psc']")
         browser.click(f"button[name='person'][value='{national_id}']")
-        assert browser.read("h1") == "Choisir une boîte aux lettres", browser.text()
+        browser.heads("Choisir une boîte aux lettres")
         browser.click(f"button[aria-label='Ouvrir {address}']")
-        assert browser.read("h1") == "Postes et téléphones", browser.text()
+        browser.heads("Postes et téléphones")
         assert address in browser.text()
         browser.click("a[href='/postes/nouveau']")
         browser.type("#nom", "Ordinateur de Chromium")
         browser.click("main button[type='submit']")
-        assert browser.read("h1") == "Poste enregistré", browser.text()
+        browser.heads("Poste enregistré")
         password = browser.read("#mot-de-passe-du-fichier")
         browser.click("#fichier")
         path = os.path.join(downloads, "ordinateur-de-chromium.p12")
@@ -155,9 +167,9 @@ def enrol():
                 browser.picture(os.path.join(os.environ["CADUCEE_PICTURES"], name.replace("/", "-") + ".png"))
         browser.go(portal.SITE + "/postes")
         browser.click("form[action='/deconnexion'] button")
-        assert browser.read("h1") == "Vous êtes déconnecté"
+        browser.heads("Vous êtes déconnecté")
         browser.go(portal.SITE + "/postes")
-        assert browser.read("h1") == "Connexion"
+        browser.heads("Connexion")
     finally:
         browser.end()
 

@@ -332,7 +332,7 @@ def it_was_loud(whole, texts):
     """The search finds what is written, and the logs tell of every kind of login."""
     assert whole.count('"level":"TRACE"') > 1000, "the log is not at its loudest"
     assert found_in(whole, texts, MARK) and found_in(whole, texts, "login refused"), "the search finds nothing"
-    logins = [json.loads(line) for line in whole.split("\n") if '"message":"login"' in line]
+    logins = [json.loads(line) for line in whole.split("\n") if '"event":"login"' in line]
     assert {"token", "password", "certificate"} <= {each.get("means") for each in logins}, logins[-1:]
     for name in ("password", "access token"):
         probe = f"... {SECRETS[name]} ..."
