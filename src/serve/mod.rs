@@ -13,6 +13,7 @@ pub mod jobs;
 pub mod limits;
 pub mod listen;
 mod login;
+mod options;
 pub mod outbound;
 pub mod portal;
 pub mod psc;

@@ -1,8 +1,9 @@
 //! Contradictions and missing keys: what serde cannot see because it takes two keys, or a meaning, to see it.
 
-use super::fronts::{ClientCertificates, Front, LoginWay};
-use super::psc::Validation;
-use super::sending::{Queue, host_and_port};
+mod logins;
+mod sending;
+
+use super::fronts::Front;
 use super::source::{Problem, Source};
 use super::{Config, devices, human, is_address, notices};
 use crate::mss::{Address, Domain};
@@ -25,14 +26,14 @@ pub(super) fn problems(config: &Config, source: &Source<'_>) -> Vec<Problem> {
     trust(config, &mut found);
     citizens(config, &mut found);
     doors(config, &mut found);
-    portal(config, &mut found);
-    fronts(config, &mut found);
+    logins::portal(config, &mut found);
+    logins::fronts(config, &mut found);
     shares(config, &mut found);
     limits(config, &mut found);
     durations(config, &mut found);
-    queue(config, &mut found);
-    relay(config, &mut found);
-    psc(config, &mut found);
+    sending::queue(config, &mut found);
+    sending::relay(config, &mut found);
+    logins::psc(config, &mut found);
     devices::problems(&config.devices, &config.codes, &mut found);
     notices::problems(&config.notices, &mut found);
     found.problems
@@ -235,83 +236,6 @@ fn shares(config: &Config, found: &mut Found<'_, '_>) {
     }
 }
 
-fn portal(config: &Config, found: &mut Found<'_, '_>) {
-    const SECOND: Duration = Duration::from_secs(1);
-    const DAY: Duration = Duration::from_secs(86_400);
-    let portal = &config.portal;
-    if let Some(problem) = portal.url_problem() {
-        found.check(false, "portal.url", || problem);
-    }
-    let counts = [
-        ("portal.max_connections", portal.max_connections, 1_000_000),
-        ("portal.max_connections_per_address", portal.max_connections_per_address, portal.max_connections),
-        ("portal.max_sessions", portal.max_sessions, 1_000_000),
-    ];
-    for (key, value, most) in counts {
-        found.check((1..=most).contains(&value), key, || format!("{value}; expected 1 to {most}"));
-    }
-    let durations = [
-        ("portal.idle_timeout", portal.idle_timeout, SECOND, DAY),
-        // MSSanté §6: as Pro Santé Connect's own session.
-        ("portal.session_timeout", portal.session_timeout, portal.idle_timeout, DAY),
-        ("portal.request_timeout", portal.request_timeout, SECOND, DAY / 24),
-    ];
-    for (key, value, least, most) in durations {
-        found.check((least..=most).contains(&value), key, || {
-            let [value, least, most] = [value, least, most].map(human::show_duration);
-            format!("{value}; expected {least} to {most}")
-        });
-    }
-}
-
-fn fronts(config: &Config, found: &mut Found<'_, '_>) {
-    let main = Front { name: "main".into(), ..Front::default() };
-    let logins = Front { certificates: config.logins.certificates, ways: config.logins.ways.clone(), ..main.clone() };
-    for (key, front) in [("logins", &logins)].into_iter().chain(config.fronts.iter().map(|front| ("fronts", front))) {
-        let name = &front.name;
-        found.check(!front.ways.is_empty(), key, || {
-            format!("`{name}` has no ways to log in; expected one of password, certificate, token")
-        });
-        let never = front.certificates == ClientCertificates::Never;
-        found.check(!(never && front.ways.contains(&LoginWay::Certificate)), key, || {
-            format!("`{name}` offers logins by certificate and asks for none; expected certificates = \"ask\" or \"require\"")
-        });
-    }
-    for (n, front) in config.fronts.iter().enumerate() {
-        let name = &front.name;
-        let is_name =
-            !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') && *name != main.name;
-        found.check(is_name, "fronts", || format!("`{name}`; expected a name of letters, digits and `-`, not `main`"));
-        let is_twice = config.fronts[..n].iter().any(|other| other.name == *name);
-        found.check(!is_twice, "fronts", || {
-            format!("two fronts are called `{name}`; expected a name of its own for each")
-        });
-        let listens = front.addresses().iter().any(|(_, list)| !list.is_empty());
-        found.check(listens, "fronts", || {
-            format!("`{name}` listens nowhere; expected an address in one of its four keys")
-        });
-    }
-    let published = &config.published;
-    let exchangers = published.mx.iter().map(|host| ("published.mx", host));
-    let hosts = [
-        ("published.psc.host", &published.psc.host),
-        ("published.authcli.host", &published.authcli.host),
-        ("published.autoconfig", &published.autoconfig),
-    ];
-    for (key, host) in exchangers.chain(hosts).filter(|(_, host)| !host.is_empty()) {
-        found.check(is_host_name(host), key, || format!("`{host}` is not a host name"));
-    }
-    let is_help = published.help.is_empty() || is_address(&published.help);
-    found.check(is_help, "published.help", || format!("`{}`; expected an https:// address", published.help));
-    for policy in &config.tls.mailbox.policies {
-        let is_oid = policy.contains('.')
-            && policy.split('.').all(|arc| !arc.is_empty() && arc.bytes().all(|b| b.is_ascii_digit()));
-        found.check(is_oid, "tls.mailbox.policies", || {
-            format!("`{policy}`; expected an OID such as 1.2.250.1.71.4.2.2")
-        });
-    }
-}
-
 fn limits(config: &Config, found: &mut Found<'_, '_>) {
     let (limits, store, accounts) = (&config.limits, &config.store, &config.accounts);
     let sizes = [
@@ -413,193 +337,6 @@ fn durations(config: &Config, found: &mut Found<'_, '_>) {
             format!("{value}; expected {least} to {most}")
         });
     }
-}
-
-fn queue(config: &Config, found: &mut Found<'_, '_>) {
-    let queue = &config.queue;
-    for (key, message) in Times::of(queue).contradictions() {
-        found.check(false, &format!("queue.{key}"), || message);
-    }
-    let notice = (Duration::from_secs(1)..queue.lifetime).contains(&queue.delay_notice);
-    found.check(notice, "queue.delay_notice", || {
-        let [notice, lifetime] = [queue.delay_notice, queue.lifetime].map(human::show_duration);
-        format!("{notice}; expected 1s or more, and less than queue.lifetime ({lifetime})")
-    });
-    let counts = [
-        ("queue.at_once", queue.at_once, 1, 100_000),
-        ("queue.largest_window", queue.largest_window, 1, 10_000),
-        ("queue.first_window", queue.first_window, 1, queue.largest_window.max(1)),
-    ];
-    for (key, value, least, most) in counts {
-        found.check((least..=most).contains(&value), key, || format!("{value}; expected {least} to {most}"));
-    }
-}
-
-/// The times that some destination's mail is tried by.
-struct Times {
-    first_retry: Duration,
-    longest_retry: Duration,
-    lifetime: Duration,
-}
-
-impl Times {
-    fn of(queue: &Queue) -> Self {
-        Self { first_retry: queue.first_retry, longest_retry: queue.longest_retry, lifetime: queue.lifetime }
-    }
-
-    /// Which of them contradict each other: the key, and what was expected.
-    fn contradictions(&self) -> Vec<(&'static str, String)> {
-        const SECOND: Duration = Duration::from_secs(1);
-        const DAY: Duration = Duration::from_secs(86_400);
-        let all = [
-            ("first_retry", self.first_retry, SECOND, DAY, ""),
-            ("longest_retry", self.longest_retry, self.first_retry.max(SECOND), 7 * DAY, " (first_retry is the least)"),
-            // What is given up while it waits for its first try was accepted for nothing.
-            (
-                "lifetime",
-                self.lifetime,
-                self.longest_retry.saturating_mul(2),
-                30 * DAY,
-                " (twice longest_retry is the least)",
-            ),
-        ];
-        let wrong = all.into_iter().filter(|(_, value, least, most, _)| !(*least..=*most).contains(value));
-        let told = wrong.map(|(key, value, least, most, why)| {
-            let [value, least, most] = [value, least, most].map(human::show_duration);
-            (key, format!("{value}; expected {least} to {most}{why}"))
-        });
-        told.collect()
-    }
-}
-
-fn relay(config: &Config, found: &mut Found<'_, '_>) {
-    const SECOND: Duration = Duration::from_secs(1);
-    const HOUR: Duration = Duration::from_secs(3600);
-    let relay = &config.relay;
-    let all = [
-        ("relay.dns_timeout", relay.dns_timeout, SECOND, HOUR),
-        ("relay.connect_timeout", relay.connect_timeout, SECOND, HOUR),
-        ("relay.command_timeout", relay.command_timeout, SECOND, HOUR),
-        ("relay.data_timeout", relay.data_timeout, SECOND, HOUR),
-        ("relay.block_timeout", relay.block_timeout, SECOND, HOUR),
-        // RFC 5321 §4.5.3.2.6: a short one doubles messages.
-        ("relay.final_timeout", relay.final_timeout, SECOND, HOUR),
-        ("relay.message_timeout", relay.message_timeout, SECOND, HOUR),
-        ("relay.keep_session", relay.keep_session, Duration::ZERO, HOUR),
-    ];
-    for (key, value, least, most) in all {
-        found.check((least..=most).contains(&value), key, || {
-            let [value, least, most] = [value, least, most].map(human::show_duration);
-            format!("{value}; expected {least} to {most}")
-        });
-    }
-    let counts = [
-        ("relay.port", u64::from(relay.port), 1, 65_535),
-        ("relay.max_messages", u64::from(relay.max_messages), 1, 1_000_000),
-        ("relay.max_sessions_per_host", relay.max_sessions_per_host as u64, 1, 10_000),
-    ];
-    for (key, value, least, most) in counts {
-        found.check((least..=most).contains(&value), key, || format!("{value}; expected {least} to {most}"));
-    }
-    routes(config, found);
-}
-
-fn routes(config: &Config, found: &mut Found<'_, '_>) {
-    const KEY: &str = "relay.routes";
-    let mut seen = std::collections::HashSet::new();
-    for route in &config.relay.routes {
-        found.check(!route.domains.is_empty(), KEY, || "a route without domains; expected names, or \"*\"".into());
-        for domain in &route.domains {
-            let is_domain = domain == "*" || Domain::parse(domain).is_ok();
-            found.check(is_domain, KEY, || format!("`{domain}`; expected a domain, or \"*\" for all others"));
-            let is_first = seen.insert(domain.to_ascii_lowercase());
-            found.check(is_first, KEY, || format!("`{domain}` in two routes; expected it in one"));
-        }
-        let Times { first_retry, longest_retry, lifetime } = Times::of(&config.queue);
-        let times = Times {
-            first_retry: route.first_retry.unwrap_or(first_retry),
-            longest_retry: route.longest_retry.unwrap_or(longest_retry),
-            lifetime: route.lifetime.unwrap_or(lifetime),
-        };
-        // The queue's own are told of at its keys.
-        let has_times = route.first_retry.or(route.longest_retry).or(route.lifetime).is_some();
-        for (key, message) in times.contradictions().into_iter().filter(|_| has_times) {
-            let names = route.domains.join(", ");
-            found.check(false, KEY, || format!("{key} of {names}: {message}"));
-        }
-        for host in &route.hosts {
-            let is_host = host_and_port(host, config.relay.port).is_some();
-            found.check(is_host, KEY, || format!("`{host}`; expected a host name or address, with `:port` or without"));
-        }
-    }
-}
-
-fn psc(config: &Config, found: &mut Found<'_, '_>) {
-    let psc = &config.psc;
-    let empty = |path: &Path| path.as_os_str().is_empty();
-    found.check(empty(&psc.client_certificate) == empty(&psc.client_key), "psc.client_certificate", || {
-        "psc.client_certificate and psc.client_key go together; expected both or neither".into()
-    });
-    psc_bounds(config, found);
-    if !psc.is_on() {
-        return;
-    }
-    // OpenID Connect Discovery 1.0 §3: https, no query, no fragment. A token never travels in plain text.
-    let is_issuer = psc.issuer.strip_prefix("https://").is_some_and(|rest| {
-        !rest.is_empty() && !rest.starts_with('/') && !rest.contains(['?', '#', '@', ' ']) && rest.is_ascii()
-    });
-    found.check(is_issuer, "psc.issuer", || {
-        format!("`{}`; expected an https:// address, as the one that the issuer's documentation gives", psc.issuer)
-    });
-    found.check(!psc.client_id.is_empty(), "psc.client_id", || {
-        "required with psc.issuer; expected what Pro Santé Connect gave for this service".into()
-    });
-    found.check(!psc.anchors.is_empty(), "psc.anchors", || {
-        "required with psc.issuer; expected PEM files of the authorities of its certificates".into()
-    });
-    let is_known = !psc.client_secret.is_empty() || !empty(&psc.client_certificate);
-    found.check(psc.validation == Validation::Jwt || is_known, "psc.client_secret", || {
-        "required to ask about tokens (psc.validation); expected a file or \"credential:NAME\", or psc.client_certificate".into()
-    });
-}
-
-fn psc_bounds(config: &Config, found: &mut Found<'_, '_>) {
-    const SECOND: Duration = Duration::from_secs(1);
-    const MINUTE: Duration = Duration::from_secs(60);
-    const DAY: Duration = Duration::from_secs(86_400);
-    let psc = &config.psc;
-    let times = [
-        ("psc.clock_skew", psc.clock_skew, Duration::ZERO, 5 * MINUTE),
-        ("psc.connect_timeout", psc.connect_timeout, SECOND, MINUTE),
-        ("psc.timeout", psc.timeout, SECOND, MINUTE),
-        ("psc.deadline", psc.deadline, psc.timeout.max(SECOND), 5 * MINUTE),
-        ("psc.breaker_pause", psc.breaker_pause, SECOND, 10 * MINUTE),
-        // What is remembered is not asked again: how late a withdrawn token is noticed.
-        ("psc.cache", psc.cache, Duration::ZERO, 10 * MINUTE),
-        ("psc.cache_refused", psc.cache_refused, Duration::ZERO, MINUTE),
-        ("psc.refresh", psc.refresh, MINUTE, DAY),
-        ("psc.keys_pause", psc.keys_pause, SECOND, 10 * MINUTE),
-    ];
-    for (key, value, least, most) in times {
-        found.check((least..=most).contains(&value), key, || {
-            let [value, least, most] = [value, least, most].map(human::show_duration);
-            format!("{value}; expected {least} to {most}")
-        });
-    }
-    let counts = [
-        ("psc.retries", u64::from(psc.retries), 0, 5),
-        ("psc.at_once", psc.at_once as u64, 1, 10_000),
-        ("psc.breaker_failures", u64::from(psc.breaker_failures), 1, 1000),
-        ("psc.cache_entries", psc.cache_entries as u64, 1, 1_000_000),
-    ];
-    for (key, value, least, most) in counts {
-        found.check((least..=most).contains(&value), key, || format!("{value}; expected {least} to {most}"));
-    }
-    let (least, most) = (16 << 10, 4 << 20);
-    found.check((least..=most).contains(&psc.max_answer), "psc.max_answer", || {
-        let [value, least, most] = [psc.max_answer, least, most].map(human::show_size);
-        format!("{value}; expected {least} to {most}")
-    });
 }
 
 /// Whether two doors would ask for the same port of the same address. Port 0 is any free port: never the same.

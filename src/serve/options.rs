@@ -1,0 +1,107 @@
+//! What the rooms below are told of the configuration, each in its own terms.
+
+use std::time::Duration;
+
+use crate::accounts::{AccountOptions, DeviceOptions, FactorOptions, HashingOptions, ThrottleOptions};
+use crate::config::Config;
+use crate::config::sending::Route;
+use crate::mail::MailLimits;
+use crate::mail::queue::{QueueOptions, RouteTimes};
+use crate::mail::summary::SummaryLimits;
+use crate::store;
+
+pub(super) fn store_options(config: &Config) -> store::Options {
+    let settings = &config.store;
+    store::Options {
+        cache: settings.cache,
+        segment: u32::try_from(settings.segment).unwrap_or(u32::MAX),
+        checkpoint_every: settings.checkpoint,
+        checkpoint_bytes: settings.checkpoint_bytes,
+        reserve: settings.min_free,
+    }
+}
+
+pub(super) fn account_options(config: &Config) -> AccountOptions {
+    let settings = &config.accounts;
+    let hashing = HashingOptions {
+        memory: u32::try_from(settings.password_memory / 1024).unwrap_or(u32::MAX),
+        passes: settings.password_passes,
+        lanes: settings.password_lanes,
+        at_once: settings.password_checks,
+        ..HashingOptions::default()
+    };
+    let throttle = ThrottleOptions {
+        a_minute: settings.password_tries,
+        free: settings.password_free_tries,
+        first_delay: settings.password_first_delay,
+        longest_delay: settings.password_longest_delay,
+        ..ThrottleOptions::default()
+    };
+    AccountOptions { hashing, throttle, devices: device_options(config), factors: factor_options(config) }
+}
+
+fn device_options(config: &Config) -> DeviceOptions {
+    let devices = &config.devices;
+    let named = Some(devices.authority_name.clone()).filter(|name| !name.is_empty());
+    DeviceOptions {
+        validity: whole_seconds(devices.validity),
+        most: devices.most,
+        grace: whole_seconds(devices.grace),
+        certificate_alone: devices.certificate_alone,
+        authority_name: named.unwrap_or_else(|| format!("Postes de travail de {}", config.server.name)),
+        authority_validity: whole_seconds(devices.authority_validity),
+    }
+}
+
+fn factor_options(config: &Config) -> FactorOptions {
+    let codes = &config.codes;
+    FactorOptions {
+        lifetime: whole_seconds(codes.lifetime),
+        tries: codes.tries,
+        digits: codes.digits,
+        by_mail: codes.by_mail,
+        by_mail_per_hour: codes.by_mail_per_hour,
+        recovery: codes.recovery,
+        issuer: config.server.name.clone(),
+    }
+}
+
+fn whole_seconds(time: Duration) -> i64 {
+    i64::try_from(time.as_secs()).unwrap_or(i64::MAX)
+}
+
+pub(super) fn mail_limits(config: &Config) -> MailLimits {
+    MailLimits {
+        quota: Some(config.accounts.quota),
+        folders: config.accounts.max_folders as usize,
+        summary: SummaryLimits {
+            depth: config.limits.mime_depth as usize,
+            parts: config.limits.mime_parts as usize,
+            ..SummaryLimits::default()
+        },
+        queue: queue_options(config),
+        host: config.server.name.clone(),
+        ..MailLimits::default()
+    }
+}
+
+fn queue_options(config: &Config) -> QueueOptions {
+    let seconds = whole_seconds;
+    let route = |route: &Route| RouteTimes {
+        domains: route.domains.iter().map(|domain| domain.to_ascii_lowercase()).collect(),
+        first_retry: route.first_retry.map(seconds),
+        longest_retry: route.longest_retry.map(seconds),
+        lifetime: route.lifetime.map(seconds),
+    };
+    let queue = &config.queue;
+    QueueOptions {
+        first_retry: seconds(queue.first_retry),
+        longest_retry: seconds(queue.longest_retry),
+        lifetime: seconds(queue.lifetime),
+        delay_notice: seconds(queue.delay_notice),
+        at_once: queue.at_once,
+        first_window: queue.first_window,
+        largest_window: queue.largest_window,
+        routes: config.relay.routes.iter().map(route).collect(),
+    }
+}
