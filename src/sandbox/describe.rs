@@ -59,6 +59,7 @@ struct AllPorts {
     metrics: u16,
     authcli_imap: u16,
     authcli_submission: u16,
+    http: u16,
 }
 
 #[derive(Serialize)]
@@ -204,7 +205,7 @@ impl Describing<'_> {
     fn operator(&self, Running { operator, ports, pid }: &Running<'_>) -> Operator {
         let below = |name: &str| Path::new(operator.id).join(name);
         let Ports { smtp, imap, imaps, metrics, submission, submissions, https, .. } = *ports;
-        let (authcli_imap, authcli_submission) = (ports.authcli_imap, ports.authcli_submission);
+        let (authcli_imap, authcli_submission, http) = (ports.authcli_imap, ports.authcli_submission, ports.http);
         let (special, ordinary): (Vec<_>, Vec<_>) =
             operator.residents.iter().partition(|resident| resident.special.key().is_some());
         Operator {
@@ -224,6 +225,7 @@ impl Describing<'_> {
                 metrics,
                 authcli_imap,
                 authcli_submission,
+                http,
             },
             identity: self.files(operator.id),
             mailboxes: ordinary.into_iter().map(|resident| self.mailbox(operator, resident)).collect(),

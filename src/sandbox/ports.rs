@@ -10,8 +10,8 @@ pub const DEFAULT_BASE: u16 = 10_000;
 /// From the first operator's ports to the second's.
 const STRIDE: u16 = 1000;
 /// What each operator listens on: SMTP, IMAP, IMAP over TLS, metrics, submission, submission over TLS, HTTPS; IMAP and
-/// submission of the front of applications.
-const SERVED: [u16; 9] = [25, 143, 993, 912, 587, 465, 443, 144, 588];
+/// submission of the front of applications; HTTP.
+const SERVED: [u16; 10] = [25, 143, 993, 912, 587, 465, 443, 144, 588, 80];
 /// What the sandbox itself listens on, once: the Pro Santé Connect look-alike, the relay of ordinary mail.
 const COMMON: [u16; 2] = [844, 825];
 /// Where free ports are looked for: not where the system takes the ports of outgoing connections from.
@@ -39,6 +39,8 @@ pub(super) struct Ports {
     pub authcli_imap: u16,
     /// Submission with STARTTLS, likewise.
     pub authcli_submission: u16,
+    /// Autoconfiguration over plain HTTP.
+    pub http: u16,
 }
 
 /// All ports of a sandbox.
@@ -54,8 +56,9 @@ pub(super) struct AllPorts {
 
 impl Ports {
     fn of(ports: [u16; SERVED.len()]) -> Ports {
-        let [smtp, imap, imaps, metrics, submission, submissions, https, authcli_imap, authcli_submission] = ports;
-        Ports { smtp, imap, imaps, metrics, submission, submissions, https, authcli_imap, authcli_submission }
+        let [smtp, imap, imaps, metrics, submission, submissions, https, authcli_imap, authcli_submission, http] =
+            ports;
+        Ports { smtp, imap, imaps, metrics, submission, submissions, https, authcli_imap, authcli_submission, http }
     }
 }
 
@@ -128,13 +131,14 @@ mod tests {
                 p.https,
                 p.authcli_imap,
                 p.authcli_submission,
+                p.http,
             ]
         };
         let mut all: Vec<u16> =
             ports.operators.iter().flat_map(of_operator).chain([ports.psc, ports.courriel]).collect();
         all.sort_unstable();
         all.dedup();
-        assert_eq!(all.len(), 20);
+        assert_eq!(all.len(), 22);
     }
 
     #[test]

@@ -179,7 +179,8 @@ fn configuration(operator: &Operator, ports: Ports, (other, port): (&Operator, u
     let (id, name, signer) = (operator.id, operator.subject.cn, cast::LIST_SIGNER_CN);
     let citizens = cast::CITIZENS;
     let (title, other) = (operator.name, other.domain);
-    let Ports { smtp, imap, imaps, metrics, submission, submissions, https, authcli_imap, authcli_submission } = ports;
+    let Ports { smtp, imap, imaps, metrics, submission, submissions, https, authcli_imap, authcli_submission, http } =
+        ports;
     let (client, Common { issuer, courriel, .. }) = (client_id(operator), common);
     format!(
         r#"# Written by `caducee sandbox` at every start: changes made here do not last.
@@ -261,6 +262,8 @@ socket = "admin.sock"
 listen = ["127.0.0.1:{metrics}"]
 
 [published]
+autoconfig_listen = ["127.0.0.1:{http}"]
+help = "https://localhost:{https}/aide"
 authcli = {{ imap = {authcli_imap}, imaps = 0, submission = {authcli_submission}, submissions = 0 }}
 psc = {{ imap = {imap}, imaps = {imaps}, submission = {submission}, submissions = {submissions} }}
 
@@ -292,6 +295,7 @@ mod tests {
             https: 10_443,
             authcli_imap: 10_144,
             authcli_submission: 10_588,
+            http: 10_080,
         };
         let issuer = "https://localhost:10844/auth/realms/esante-wallet".into();
         let common = Common { issuer, persons: Vec::new(), courriel: 10_825 };

@@ -31,6 +31,7 @@ fn settings(running: &Running<'_>, pki: &Pki) -> Vec<String> {
         format!("port          {} (SSL/TLS), or {} (STARTTLS)", running.ports.imaps, running.ports.imap),
         "              SMTP, localhost".to_owned(),
         format!("port          {} (SSL/TLS), or {} (STARTTLS)", running.ports.submissions, running.ports.submission),
+        format!("portal        https://localhost:{}/", running.ports.https),
         "method        normal password".to_owned(),
         format!("password      {PASSWORD}"),
         "user name     one of".to_owned(),

@@ -24,7 +24,7 @@ use super::reload::Reloader;
 use super::secrets::{MasterKeyError, SecretError, read_master_key, read_secret};
 use super::shutdown::{ShutdownSwitch, shutdown};
 use super::tls::{Contexts, Material, TlsError};
-use super::{Shared, devices, health, imap, inbound, listen, outbound, submission, sweep, systemd, watch};
+use super::{Shared, devices, health, imap, inbound, listen, outbound, published, submission, sweep, systemd, watch};
 use crate::accounts::devices::DeviceError;
 use crate::accounts::psc::PscHandle;
 use crate::accounts::{AccountError, Registry};
@@ -216,6 +216,7 @@ impl Server {
         let Rooms { store, mail, tls, psc, jobs, notices } = tokio::task::spawn_blocking(opening).await??;
         let listeners = listen::open(&config)?;
         let health = health_listeners(&config).await?;
+        let plain = published::plain::listen(&config.published.autoconfig_listen)?;
         let admin = AdminDoor::open(&config)?;
         let shared = Arc::new(Shared {
             registry: Registry::new(mail.clone(), account_options(&config)),
@@ -247,6 +248,9 @@ impl Server {
         tokio::spawn(admin.serve(Arc::clone(&shared), token.clone()));
         for listener in health {
             tokio::spawn(health::serve(Arc::clone(&shared), listener));
+        }
+        for listener in plain {
+            tokio::spawn(published::plain::serve(Arc::clone(&shared), listener));
         }
         tokio::spawn(watch::run(Arc::clone(&shared)));
         tokio::spawn(sweep::run(Arc::clone(&shared)));

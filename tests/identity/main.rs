@@ -6,6 +6,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod autoconfig;
 mod courriel;
 mod devices;
 mod dns;

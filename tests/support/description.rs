@@ -53,6 +53,7 @@ pub struct Ports {
     pub metrics: u16,
     pub authcli_imap: u16,
     pub authcli_submission: u16,
+    pub http: u16,
 }
 
 /// A mailbox and how it may be opened.

@@ -168,6 +168,7 @@ fn doors(config: &Config, found: &mut Found<'_, '_>) {
         ("submission.listen", &config.submission.listen),
         ("submission.listen_tls", &config.submission.listen_tls),
         ("portal.listen", &config.portal.listen),
+        ("published.autoconfig_listen", &config.published.autoconfig_listen),
         ("metrics.listen", &config.metrics.listen),
     ];
     let further = config.fronts.iter().flat_map(Front::addresses).flat_map(|(_, list)| list).map(|a| ("fronts", *a));

@@ -5,6 +5,7 @@
 
 pub mod autoconfig;
 mod lookup;
+pub mod plain;
 
 pub use lookup::{Finding, check};
 
