@@ -221,6 +221,11 @@ impl Selected {
         self.watch.mark_changed();
     }
 
+    /// What became of the folder, after [`Update::Gone`]: the whole mailbox may be shut to everybody.
+    pub fn why_gone(&self) -> MailError {
+        self.mailbox.usable().err().unwrap_or(MailError::FolderGone)
+    }
+
     /// Brings the view up to date and says what changed.
     ///
     /// With `allow_expunge` false no message leaves the view (RFC 3501 §7.4.1: not during FETCH, STORE, SEARCH): it

@@ -14,4 +14,5 @@ mod fronts;
 mod look_alike;
 mod portal;
 mod psc;
+mod scenarios;
 mod tokens;

@@ -59,16 +59,18 @@ fn curl_logs_in_by_token_to_read_and_to_send_with_and_without_an_initial_respons
     let letter = scene.sandbox.dir.join("token.eml");
     let from = &scene.camille;
     std::fs::write(&letter, format!("From: {from}\r\nTo: {from}\r\nSubject: by token\r\n\r\nBonjour\r\n")).unwrap();
-    let (imap, smtp) = (scene.aura().ports.imap, scene.aura().ports.submission);
+    let ports = scene.aura().ports;
+    let doors = [("imap", ports.imap, "smtp", ports.submission), ("imaps", ports.imaps, "smtps", ports.submissions)];
     for mechanism in ["XOAUTH2", "OAUTHBEARER"] {
-        for initial in [&[][..], &["--sasl-ir"]] {
-            let reads = scene.curl(&format!("imap://localhost:{imap}/INBOX?ALL"), mechanism, &token, initial);
+        for (n, (imap, reading, smtp, writing)) in doors.into_iter().cycle().take(4).enumerate() {
+            let initial = if n < 2 { &[][..] } else { &["--sasl-ir"] };
+            let reads = scene.curl(&format!("{imap}://localhost:{reading}/INBOX?ALL"), mechanism, &token, initial);
             assert!(reads.expect_ok(mechanism).stdout.contains("* SEARCH"));
             let file = letter.to_string_lossy();
             let envelope = ["--mail-from", from, "--mail-rcpt", from, "--upload-file", &file];
             let options = [initial, &envelope].concat();
             scene
-                .curl(&format!("smtp://localhost:{smtp}/client.example"), mechanism, &token, &options)
+                .curl(&format!("{smtp}://localhost:{writing}/client.example"), mechanism, &token, &options)
                 .expect_ok(mechanism);
         }
     }

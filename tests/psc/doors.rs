@@ -182,7 +182,7 @@ async fn a_suspended_mailbox_opens_for_no_token() {
     let mut client = house.connect().await;
     let command = format!("AUTHENTICATE XOAUTH2 {}", xoauth2(OWN, "good"));
     let refusal = challenged(&mut client, &command, "", r#"{"status":"401""#).await;
-    assert!(refusal.starts_with("NO [CONTACTADMIN] "), "{refusal}");
+    assert!(refusal.starts_with("NO [AUTHENTICATIONFAILED] the mailbox is suspended"), "{refusal}");
 }
 
 #[tokio::test]

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use caducee::accounts::psc::{Judging, PscError, TokenRefusal};
+use caducee::accounts::psc::{Judging, PscError, TokenRefusal, Trouble};
 use serde_json::json;
 
-use crate::fake::{Fake, LEA, Signer, access, changed, verify};
+use crate::fake::{Fake, Fault, LEA, Signer, access, changed, verify};
 
 fn refused<T: std::fmt::Debug>(outcome: Result<T, PscError>) -> TokenRefusal {
     match outcome {
@@ -84,6 +84,26 @@ async fn a_new_key_is_found_at_once_and_forgeries_do_not_make_us_look_each_time(
         assert_eq!(refused(verify(&patient, &forged).await), TokenRefusal::Signature);
     }
     assert_eq!(fake.asked("/certs").len(), before, "the keys were read less than keys_pause ago");
+}
+
+#[tokio::test]
+async fn a_token_of_a_key_that_cannot_be_looked_for_is_put_off_and_not_refused() {
+    let fake = Fake::start().await;
+    let (old, new) = (Signer::new("old"), Signer::new("new"));
+    fake.keys(&[&old]);
+    let psc = fake.client(|options| {
+        options.judging = Judging::Signature;
+        options.keys_pause = Duration::ZERO;
+    });
+    verify(&psc, &old.sign(&access(&fake.issuer))).await.unwrap();
+    fake.keys(&[&old, &new]);
+    fake.fails("certs", Fault::Status(500));
+    let token = new.sign(&access(&fake.issuer));
+    assert_eq!(verify(&psc, &token).await, Err(PscError::Unavailable(Trouble::Status(500))));
+    let known = old.sign(&changed(access(&fake.issuer), &json!({ "jti": "another" })));
+    verify(&psc, &known).await.expect("the keys of before serve");
+    fake.recovers();
+    verify(&psc, &token).await.expect("nothing was remembered against it");
 }
 
 #[tokio::test]

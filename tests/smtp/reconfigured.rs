@@ -126,8 +126,10 @@ fn disk_nearly_full(known: &Description, operator: &Operator, identity: &Identit
     let text = fs::read_to_string(&operator.config).expect("the sandbox's configuration");
     let mut short = operator.clone();
     let ports = &operator.ports;
-    let old = [ports.smtp, ports.imap, ports.imaps, ports.metrics, ports.submission, ports.submissions];
-    let new = old.map(|_| free_port());
+    let mail = [ports.smtp, ports.imap, ports.imaps, ports.metrics, ports.submission, ports.submissions];
+    let fronts = [ports.https, ports.authcli_imap, ports.authcli_submission];
+    let old: Vec<u16> = mail.into_iter().chain(fronts).collect();
+    let new: Vec<u16> = old.iter().map(|_| free_port()).collect();
     let port = |text: String, (old, new): (&u16, &u16)| text.replace(&format!(":{old}\""), &format!(":{new}\""));
     let text = old.iter().zip(&new).fold(text, port);
     let text = text.replace("\"store\"", "\"store-short\"").replace("\"admin.sock\"", "\"short.sock\"");

@@ -85,16 +85,27 @@ impl Sandbox {
 
     /// A sandbox of one's own, in a scratch directory, on free ports.
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// The same with variables in its environment, and in its servers'.
+    pub fn start_with(environment: &[(&str, &str)]) -> Self {
         let scratch = ScratchDir::new();
-        let mut sandbox = Self::start_in(scratch.path());
+        let mut command = Self::command(scratch.path());
+        command.envs(environment.iter().copied());
+        let mut sandbox = Self::start_by(command, scratch.path());
         sandbox._scratch = Some(scratch);
         sandbox
     }
 
     /// A sandbox in `dir`, which stays.
     pub fn start_in(dir: &Path) -> Self {
+        Self::start_by(Self::command(dir), dir)
+    }
+
+    fn start_by(mut command: Command, dir: &Path) -> Self {
         let begun = Instant::now();
-        let mut child = Self::command(dir).spawn().expect("the binary under test can be started");
+        let mut child = command.spawn().expect("the binary under test can be started");
         let description = loop {
             if let Some(ours) = ready(dir, child.id()) {
                 break ours;

@@ -50,6 +50,11 @@ impl<T> Fresh<T> {
         self.note(outcome)
     }
 
+    /// Why the last reading failed, if it did: then an old copy serves, and newer things are not in it.
+    pub(super) fn trouble(&self) -> Option<Trouble> {
+        self.lock().failed.as_ref().map(|(_, trouble)| trouble.clone())
+    }
+
     fn note(&self, outcome: Result<T, Trouble>) -> Result<Arc<T>, Trouble> {
         let now = Instant::now();
         match outcome {

@@ -90,7 +90,11 @@ impl Inner {
                 Err(KeyProblem::Unknown) => {}
             }
         }
-        Err(TokenRefusal::Signature.into())
+        // Forged, or of a key that could not be read: nobody can say which, and a good token is not to be thrown away.
+        match self.keys.trouble() {
+            Some(trouble) => Err(trouble.into()),
+            None => Err(TokenRefusal::Signature.into()),
+        }
     }
 
     /// OpenID Connect Core 1.0 §5.3: the person, where the token does not tell the national id.

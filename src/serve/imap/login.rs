@@ -131,6 +131,11 @@ impl Session {
         if let Some(challenge) = exchange.refusal().filter(|_| is_refused) {
             response::continuation(&mut self.channel.out, &challenge);
             self.line().await?;
+            // MSSanté §6: this code, whatever the reason.
+            return entered.map_err(|stop| match stop {
+                Stop::Reply(reply) => Stop::Reply(reply.with(Code::AuthenticationFailed)),
+                stop => stop,
+            });
         }
         entered
     }

@@ -309,7 +309,7 @@ impl Session {
     }
 
     /// Says goodbye, and lets go.
-    async fn finish(mut self, end: End) {
+    async fn finish(&mut self, end: End) {
         let seconds = self.began.elapsed().as_secs();
         match &end {
             End::Logout => tracing::info!(seconds, "session ended: logout"),

@@ -1,6 +1,6 @@
 //! What a session tells of changes to its folder, RFC 3501 §5.2 and §7.
 
-use super::reply::{End, Stop};
+use super::reply::Stop;
 use super::session::Session;
 use crate::mail::{Entry, Selected, Update};
 use crate::store::flags;
@@ -35,7 +35,7 @@ impl Session {
                 }
                 // Told above: the session's own STORE may have brought some as well.
                 Update::Keywords => {}
-                Update::Gone => return Err(End::Bye("The selected folder was deleted").into()),
+                Update::Gone => return Err(selected.why_gone().into()),
             }
         }
         Ok(())

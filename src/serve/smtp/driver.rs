@@ -118,7 +118,7 @@ impl<A: Answers> Driver<A> {
     pub(in crate::serve) async fn run<S: Wire>(mut self, mut stream: S) -> Ended {
         match self.converse(&mut stream).await {
             Ok(Next::StartTls) => self.run_within_tls(stream).await,
-            Ok(Next::Close { linger }) => close(&mut stream, linger).await,
+            Ok(Next::Close { linger }) => self.left(&mut stream, linger).await,
             Err(ended) => self.lost(ended),
         }
     }
@@ -133,10 +133,16 @@ impl<A: Answers> Driver<A> {
         self.receiver.tls_started(self.started.elapsed());
         self.answers.tls_is_up(shown, tls_facts(&stream), &mut self.receiver);
         match self.converse(&mut stream).await {
-            Ok(Next::Close { linger }) => close(&mut stream, linger).await,
+            Ok(Next::Close { linger }) => self.left(&mut stream, linger).await,
             Ok(Next::StartTls) => Ended::Closed,
             Err(ended) => self.lost(ended),
         }
+    }
+
+    /// Everything is said. Who was logged in is in no more, however long the other end takes to hang up.
+    async fn left<S: Wire>(self, stream: &mut S, linger: bool) -> Ended {
+        drop(self);
+        close(stream, linger).await
     }
 
     /// The connection is gone: so is the transaction.
