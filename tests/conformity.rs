@@ -47,9 +47,10 @@ fn every_file_and_test_that_the_document_names_exists() {
             let found = match (text, function) {
                 (None, _) => false,
                 (Some(_), None) => true,
-                // A test stands by itself, or is made by a macro that takes its name first.
+                // A test stands by itself, is made by a macro that takes its name first, or is a scenario of a script.
                 (Some(text), Some(function)) => {
-                    text.contains(&format!("fn {function}(")) || text.contains(&format!("!({function},"))
+                    let forms = [format!("fn {function}("), format!("!({function},"), format!("\ndef {function}():")];
+                    forms.iter().any(|form| text.contains(form))
                 }
             };
             if !found {
