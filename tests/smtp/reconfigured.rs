@@ -126,7 +126,17 @@ fn disk_nearly_full(known: &Description, operator: &Operator, identity: &Identit
     let text = fs::read_to_string(&operator.config).expect("the sandbox's configuration");
     let mut short = operator.clone();
     let ports = &operator.ports;
-    let old = [ports.smtp, ports.imap, ports.imaps, ports.metrics, ports.submission, ports.submissions];
+    let old = [
+        ports.smtp,
+        ports.imap,
+        ports.imaps,
+        ports.metrics,
+        ports.submission,
+        ports.submissions,
+        ports.https,
+        ports.authcli_imap,
+        ports.authcli_submission,
+    ];
     let new = old.map(|_| free_port());
     let port = |text: String, (old, new): (&u16, &u16)| text.replace(&format!(":{old}\""), &format!(":{new}\""));
     let text = old.iter().zip(&new).fold(text, port);
