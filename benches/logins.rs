@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use caducee::accounts::{
-    AccountOptions, CertificateBinding, CertificateFacts, Ending, HashingOptions, NewMailbox, Registry,
+    AccountOptions, Authority, CertificateBinding, CertificateFacts, Ending, HashingOptions, NewMailbox, Registry,
 };
 use caducee::mail::{MailLimits, MailRoom};
 use caducee::mss::{Address, DistinguishedName, Domain, Kind};
@@ -146,5 +146,5 @@ async fn software(registry: &Registry) -> CertificateFacts {
     let app = registry.create(NewMailbox::new(address, Kind::App, holder)).await.unwrap().id;
     registry.bind_certificate(app, CertificateBinding::Structure, "").await.unwrap();
     let subject = DistinguishedName::parse_text("CN=logiciel,OU=1010000024,O=CH,C=FR").unwrap();
-    CertificateFacts { fingerprint: "a".repeat(64), subject }
+    CertificateFacts { authority: Authority::Igc, fingerprint: "a".repeat(64), subject }
 }

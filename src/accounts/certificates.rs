@@ -14,9 +14,20 @@ use super::{Account, AccountError, Registry};
 /// Credentials read at a time while the index is built.
 const PAGE: usize = 1_000;
 
+/// Whose authority issued a client certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Authority {
+    /// One of the trust space (IGC-Santé): an operator's or an application's certificate.
+    Igc,
+    /// The operator's own device authority: an enrolled workstation's.
+    Device,
+}
+
 /// What a door knows of a client certificate that it has verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CertificateFacts {
+    /// Who issued it: our own device authority vouches for no subject, and no other one for a workstation.
+    pub authority: Authority,
     /// SHA-256 of its DER, in lower-case hexadecimal.
     pub fingerprint: String,
     /// Its subject.
@@ -162,8 +173,15 @@ fn credential_kind(account: &Account, binding: CertificateBinding) -> Result<Cre
     }
 }
 
-/// Whether the certificate is what the credential asks for.
+/// Whether the certificate is what the credential asks for, and of the authority that may say so.
 fn is_met(kind: &CredentialKind, account: &Account, certificate: &CertificateFacts) -> bool {
+    let needed = match kind {
+        CredentialKind::Device { .. } => Authority::Device,
+        _ => Authority::Igc,
+    };
+    if certificate.authority != needed {
+        return false;
+    }
     match kind {
         CredentialKind::Password { .. } => false,
         CredentialKind::CertificateFingerprint { sha256 } | CredentialKind::Device { sha256, .. } => {

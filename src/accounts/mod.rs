@@ -35,10 +35,11 @@ mod rules;
 mod secret_text;
 mod sessions;
 mod throttle;
+mod tried;
 
 pub use access::SharedMailbox;
 pub use account::{Account, AccountChange, NewMailbox, right_of, right_record};
-pub use certificates::{CertificateBinding, CertificateFacts};
+pub use certificates::{Authority, CertificateBinding, CertificateFacts};
 pub use devices::DeviceOptions;
 pub use error::{AccountError, LoginError};
 pub use factors::FactorOptions;
@@ -51,3 +52,4 @@ pub use rules::RuleBreach;
 pub use secret_text::generated_password;
 pub use sessions::{Ending, OpenSession, SessionId, SessionTicket, Sessions};
 pub use throttle::ThrottleOptions;
+pub use tried::{Origin, Tried};

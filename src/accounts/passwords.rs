@@ -12,7 +12,7 @@ use super::hashing::{LONGEST_PASSWORD, TooBusy};
 use super::login::Bound;
 use super::registry::ATTEMPTS;
 use super::throttle::{Attempt, Turn};
-use super::{Account, AccountError, CertificateFacts, Login, LoginError, Means, Registry};
+use super::{Account, AccountError, CertificateFacts, Login, LoginError, Means, Origin, Registry};
 use crate::mss::Address;
 use crate::store::{
     self, AccountId, Batch, CommitError, Committed, Credential, CredentialKey, CredentialKind, Expect, Versioned,
@@ -136,7 +136,8 @@ impl Registry {
 impl Registry {
     /// Lets somebody in by address and password, with the certificate of an enrolled workstation where one was shown and
     /// holds. `authzid`: the mailbox to be opened when it is not the login's own (SASL PLAIN, RFC 4616): one whose access
-    /// list lets the holder of the own mailbox in.
+    /// list lets the holder of the own mailbox in. The same wrong password again on one connection costs the same work, and is
+    /// one failure.
     ///
     /// # Errors
     /// [`LoginError`].
@@ -146,8 +147,9 @@ impl Registry {
         authzid: Option<&str>,
         password: &str,
         device: Option<&CertificateFacts>,
-        peer: IpAddr,
+        from: impl Into<Origin<'_>>,
     ) -> Result<Login, LoginError> {
+        let from = from.into();
         let shown = |account: &Account| match device {
             Some(device) => self.device_credential(account, device),
             None => Ok(None),
@@ -156,7 +158,7 @@ impl Registry {
             Some(bound) => Ok(Some(With::Device(bound))),
             None => Ok(account.data.allow_password.then_some(With::Nothing)),
         };
-        let Fitting { account, password: (key, credential), with } = self.fitting(login, password, peer, opens).await?;
+        let Fitting { account, password: (key, credential), with } = self.fitting(login, password, from, opens).await?;
         let login = match with {
             With::Device((device, enrolled)) => {
                 let CredentialKind::Device { sha256, .. } = &enrolled.kind else { return Err(LoginError::Refused) };
@@ -178,7 +180,7 @@ impl Registry {
     /// # Errors
     /// [`LoginError`].
     pub async fn check_password(&self, address: &str, password: &str, peer: IpAddr) -> Result<Account, LoginError> {
-        let Fitting { account, .. } = self.fitting(address, password, peer, |_| Ok(Some(With::Nothing))).await?;
+        let Fitting { account, .. } = self.fitting(address, password, peer.into(), |_| Ok(Some(With::Nothing))).await?;
         if account.is_open() { Ok(account) } else { Err(LoginError::NotOpen(account.state)) }
     }
 
@@ -187,7 +189,7 @@ impl Registry {
         &self,
         login: &str,
         password: &str,
-        peer: IpAddr,
+        Origin { peer, tried }: Origin<'_>,
         opens: impl Fn(&Account) -> Result<Option<With>, AccountError>,
     ) -> Result<Fitting, LoginError> {
         let address = Address::parse(login).ok();
@@ -197,6 +199,7 @@ impl Registry {
         let outcome = self.fits(address.as_ref(), password, opens).await;
         match &outcome {
             Ok(_) => attempt.succeeded(Instant::now()),
+            Err(LoginError::Refused) if tried.is_some_and(|tried| tried.again(&key, password)) => drop(attempt),
             Err(LoginError::Refused) => attempt.failed(Instant::now()),
             // Neither: it is as if it had not been made.
             Err(_) => drop(attempt),

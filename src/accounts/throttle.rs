@@ -1,8 +1,12 @@
 //! Slowing down who guesses passwords: per mailbox and per network address, with a growing delay.
 //!
 //! Each failure makes the next attempt wait longer, and attempts of one key stand in line, so that many connections at
-//! once guess no faster than one; and a mailbox, or an address, has only so many failures a minute. An address from which the mailbox was opened lately does not wait for the failures of
-//! others: nobody locks a holder out by guessing. Tables are bounded; the oldest entry gives way.
+//! once guess no faster than one; and a mailbox, or an address, has only so many failures a minute.
+//!
+//! An address from which the mailbox was opened lately is a pair with it, which has a line of its own: it waits for its own
+//! failures and for nobody else's, and no one else waits for its. So nobody locks a holder out by guessing, and a practice
+//! behind one address is not locked out by the one program there that still has an old password. Tables are bounded; the
+//! oldest entry gives way.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -62,21 +66,29 @@ pub(super) struct Throttle {
     tables: Mutex<Tables>,
 }
 
+/// A mailbox, and an address from which it was opened.
+type Pair = (String, IpAddr);
+
 #[derive(Debug, Default)]
 struct Tables {
     mailboxes: Table<String>,
     addresses: Table<IpAddr>,
-    trusted: HashMap<(String, IpAddr), Instant>,
-    /// Attempts that are not decided yet, by mailbox.
-    under_way: HashMap<String, u32>,
+    pairs: Table<Pair>,
+    /// When each pair was last let in.
+    trusted: HashMap<Pair, Instant>,
 }
 
+/// Lines of one sort.
 #[derive(Debug)]
-struct Table<K>(HashMap<K, Record>);
+struct Table<K> {
+    records: HashMap<K, Record>,
+    /// Attempts that are not decided yet.
+    under_way: HashMap<K, u32>,
+}
 
 impl<K> Default for Table<K> {
     fn default() -> Self {
-        Self(HashMap::new())
+        Self { records: HashMap::new(), under_way: HashMap::new() }
     }
 }
 
@@ -108,10 +120,9 @@ pub(super) enum Turn<'a> {
 #[derive(Debug)]
 pub(super) struct Attempt<'a> {
     throttle: &'a Throttle,
-    mailbox: String,
-    peer: IpAddr,
-    /// Among those of its mailbox that are under way; a trusted address's is not.
-    is_counted: bool,
+    pair: Pair,
+    /// It stands in the pair's own line, rather than in the mailbox's and the address's.
+    is_trusted: bool,
 }
 
 impl Throttle {
@@ -123,36 +134,23 @@ impl Throttle {
     pub(super) fn turn(&self, mailbox: &str, peer: IpAddr, asked: Instant, now: Instant) -> Turn<'_> {
         let options = &self.options;
         let mut tables = self.tables();
-        let key = (mailbox.to_owned(), peer);
-        let is_trusted = tables.trusted.get(&key).is_some_and(|seen| now.duration_since(*seen) < TRUSTED_FOR);
-        let (left, full_until) = tables.mailboxes.left(&key.0, now, options.a_minute);
-        let (_, address_until) = tables.addresses.left(&peer, now, options.a_minute.saturating_mul(FACTOR));
-        if let Some(until) = full_until.filter(|_| !is_trusted).max(address_until) {
+        let pair = (mailbox.to_owned(), peer);
+        let is_trusted = tables.trusted.get(&pair).is_some_and(|seen| now.duration_since(*seen) < TRUSTED_FOR);
+        let Place { full_until, left, next } = tables.place(&pair, is_trusted, now, options);
+        if let Some(until) = full_until {
             return Turn::Away(until.saturating_duration_since(now));
         }
-        // What is under way may fail as well: more than may fail are not made at once.
-        let under_way = tables.under_way.get(&key.0).copied().unwrap_or(0);
-        if !is_trusted && under_way >= left {
+        if left == 0 {
             let waited = now.saturating_duration_since(asked);
             return if waited < options.longest_wait { Turn::AskAgain(ASK_AGAIN) } else { Turn::Away(ASK_AGAIN) };
         }
-        let for_mailbox = if is_trusted { now } else { tables.mailboxes.next(&key.0, now, options) };
-        let for_address = tables.addresses.next(&peer, now, options);
-        let wait = for_mailbox.max(for_address).saturating_duration_since(now);
+        let wait = next.saturating_duration_since(now);
         if wait > options.longest_wait {
             return Turn::Away(wait);
         }
-        // Whoever comes next stands behind this one.
-        let begins = now + wait;
-        if !is_trusted {
-            tables.mailboxes.stand_in_line(&key.0, begins, options, 1);
-        }
-        tables.addresses.stand_in_line(&peer, begins, options, FACTOR);
-        if !is_trusted {
-            *tables.under_way.entry(key.0).or_default() += 1;
-        }
+        tables.stand_in_line(&pair, is_trusted, now + wait, options);
         drop(tables);
-        let attempt = Attempt { throttle: self, mailbox: mailbox.to_owned(), peer, is_counted: !is_trusted };
+        let attempt = Attempt { throttle: self, pair, is_trusted };
         if wait.is_zero() { Turn::Now(attempt) } else { Turn::In(wait, attempt) }
     }
 
@@ -165,70 +163,104 @@ impl Attempt<'_> {
     /// It failed.
     pub(super) fn failed(self, now: Instant) {
         let (mut tables, options) = (self.throttle.tables(), &self.throttle.options);
-        tables.mailboxes.failed(self.mailbox.clone(), now, options, 1);
-        tables.addresses.failed(self.peer, now, options, FACTOR);
+        if self.is_trusted {
+            tables.pairs.failed(&self.pair, now, options, 1);
+        } else {
+            tables.mailboxes.failed(&self.pair.0, now, options, 1);
+            tables.addresses.failed(&self.pair.1, now, options, FACTOR);
+        }
     }
 
     /// It succeeded: the waits are over. What failed within this minute still counts, or a program that looks for mail often
     /// would give whoever guesses beside it new tries each time.
     pub(super) fn succeeded(self, now: Instant) {
         let mut tables = self.throttle.tables();
-        if tables.trusted.len() >= self.throttle.options.entries {
+        if tables.trusted.len() >= self.throttle.options.entries && !tables.trusted.contains_key(&self.pair) {
             make_room(&mut tables.trusted, |seen| *seen);
         }
-        tables.trusted.insert((self.mailbox.clone(), self.peer), now);
-        if let Some(record) = tables.mailboxes.0.get_mut(&self.mailbox) {
-            (record.failures, record.next) = (0, now);
+        tables.trusted.insert(self.pair.clone(), now);
+        if self.is_trusted {
+            tables.pairs.forgive(&self.pair, now);
+        } else {
+            tables.mailboxes.forgive(&self.pair.0, now);
         }
     }
 }
 
 impl Drop for Attempt<'_> {
     fn drop(&mut self) {
-        if !self.is_counted {
-            return;
-        }
         let mut tables = self.throttle.tables();
-        if let Some(count) = tables.under_way.get_mut(&self.mailbox) {
-            *count -= 1;
-            if *count == 0 {
-                tables.under_way.remove(&self.mailbox);
-            }
+        if self.is_trusted {
+            tables.pairs.went_away(&self.pair);
+        } else {
+            tables.mailboxes.went_away(&self.pair.0);
+        }
+    }
+}
+
+/// Where somebody stands who comes now.
+struct Place {
+    /// The minute has had as many failures as it may have; the next one begins then.
+    full_until: Option<Instant>,
+    /// How many more attempts may be made: what is under way may fail as well.
+    left: u32,
+    /// When the next one may begin.
+    next: Instant,
+}
+
+impl Tables {
+    fn place(&self, pair: &Pair, is_trusted: bool, now: Instant, options: &ThrottleOptions) -> Place {
+        if is_trusted {
+            return self.pairs.place(pair, now, options, 1);
+        }
+        let of_mailbox = self.mailboxes.place(&pair.0, now, options, 1);
+        let of_address = self.addresses.place(&pair.1, now, options, FACTOR);
+        Place {
+            full_until: of_mailbox.full_until.max(of_address.full_until),
+            left: of_mailbox.left,
+            next: of_mailbox.next.max(of_address.next),
+        }
+    }
+
+    /// An attempt begins then; whoever comes next stands behind it.
+    fn stand_in_line(&mut self, pair: &Pair, is_trusted: bool, begins: Instant, options: &ThrottleOptions) {
+        if is_trusted {
+            self.pairs.stand_in_line(pair, begins, options, 1);
+            *self.pairs.under_way.entry(pair.clone()).or_default() += 1;
+        } else {
+            self.mailboxes.stand_in_line(&pair.0, begins, options, 1);
+            self.addresses.stand_in_line(&pair.1, begins, options, FACTOR);
+            *self.mailboxes.under_way.entry(pair.0.clone()).or_default() += 1;
         }
     }
 }
 
 impl<K: Hash + Eq + Clone> Table<K> {
-    fn next(&self, key: &K, now: Instant, options: &ThrottleOptions) -> Instant {
-        match self.0.get(key) {
-            Some(record) if now.saturating_duration_since(record.last) < options.memory => record.next,
-            _ => now,
-        }
-    }
-
-    /// How many more failures this minute has room for; where there is none, when the next minute begins.
-    fn left(&self, key: &K, now: Instant, most: u32) -> (u32, Option<Instant>) {
-        match self.0.get(key) {
-            Some(record) if now.saturating_duration_since(record.minute) < MINUTE => {
-                let left = most.saturating_sub(record.in_minute);
-                (left, (left == 0).then(|| record.minute + MINUTE))
-            }
-            _ => (most, None),
+    fn place(&self, key: &K, now: Instant, options: &ThrottleOptions, factor: u32) -> Place {
+        let record = self.records.get(key);
+        let in_mind = record.filter(|record| now.saturating_duration_since(record.last) < options.memory);
+        let minute = record.filter(|record| now.saturating_duration_since(record.minute) < MINUTE);
+        let most = options.a_minute.saturating_mul(factor);
+        let room = minute.map_or(most, |record| most.saturating_sub(record.in_minute));
+        Place {
+            full_until: minute.filter(|_| room == 0).map(|record| record.minute + MINUTE),
+            left: room.saturating_sub(self.under_way.get(key).copied().unwrap_or(0)),
+            next: in_mind.map_or(now, |record| record.next),
         }
     }
 
     fn stand_in_line(&mut self, key: &K, begins: Instant, options: &ThrottleOptions, factor: u32) {
-        if let Some(record) = self.0.get_mut(key) {
+        if let Some(record) = self.records.get_mut(key) {
             record.next = begins + delay(record.failures, options, factor);
         }
     }
 
-    fn failed(&mut self, key: K, now: Instant, options: &ThrottleOptions, factor: u32) {
-        if self.0.len() >= options.entries && !self.0.contains_key(&key) {
-            make_room(&mut self.0, |record| record.last);
+    fn failed(&mut self, key: &K, now: Instant, options: &ThrottleOptions, factor: u32) {
+        if self.records.len() >= options.entries && !self.records.contains_key(key) {
+            make_room(&mut self.records, |record| record.last);
         }
-        let record =
-            self.0.entry(key).or_insert(Record { failures: 0, last: now, next: now, minute: now, in_minute: 0 });
+        let fresh = Record { failures: 0, last: now, next: now, minute: now, in_minute: 0 };
+        let record = self.records.entry(key.clone()).or_insert(fresh);
         if now.saturating_duration_since(record.minute) >= MINUTE {
             (record.minute, record.in_minute) = (now, 0);
         }
@@ -239,6 +271,21 @@ impl<K: Hash + Eq + Clone> Table<K> {
         record.failures = record.failures.saturating_add(1);
         record.last = now;
         record.next = record.next.max(now + delay(record.failures, options, factor));
+    }
+
+    fn forgive(&mut self, key: &K, now: Instant) {
+        if let Some(record) = self.records.get_mut(key) {
+            (record.failures, record.next) = (0, now);
+        }
+    }
+
+    fn went_away(&mut self, key: &K) {
+        if let Some(count) = self.under_way.get_mut(key) {
+            *count -= 1;
+            if *count == 0 {
+                self.under_way.remove(key);
+            }
+        }
     }
 }
 
@@ -289,8 +336,11 @@ mod tests {
         throttled(throttle.turn(mailbox, peer, now, now))
     }
 
+    /// An attempt that has had its turn.
     fn attempt<'a>(throttle: &'a Throttle, mailbox: &str, peer: IpAddr) -> Attempt<'a> {
-        Attempt { throttle, mailbox: mailbox.to_owned(), peer, is_counted: false }
+        let pair = (mailbox.to_owned(), peer);
+        let is_trusted = throttle.tables().trusted.contains_key(&pair);
+        Attempt { throttle, pair, is_trusted }
     }
 
     fn fail(throttle: &Throttle, mailbox: &str, peer: IpAddr, now: Instant) {
@@ -344,6 +394,41 @@ mod tests {
     }
 
     #[test]
+    fn one_old_password_behind_an_address_keeps_out_nobody_but_its_own_pair() {
+        let (throttle, now) = (Throttle::new(ThrottleOptions::default()), Instant::now());
+        for mailbox in ["a", "b"] {
+            attempt(&throttle, mailbox, PEER).succeeded(now);
+        }
+        for n in 0..60u64 {
+            fail(&throttle, "b", PEER, now + Duration::from_secs(n));
+        }
+        let later = now + Duration::from_secs(61);
+        assert!(wait(&throttle, "b", PEER, later).is_err(), "its own pair waits");
+        assert_eq!(wait(&throttle, "a", PEER, later), Ok(Duration::ZERO), "the colleague does not");
+        assert_eq!(wait(&throttle, "new", PEER, later), Ok(Duration::ZERO), "nor who comes there for the first time");
+        assert_eq!(wait(&throttle, "b", OTHER, later), Ok(Duration::ZERO), "nor the mailbox elsewhere");
+        attempt(&throttle, "b", PEER).succeeded(later);
+        assert_eq!(wait(&throttle, "b", PEER, later + MINUTE), Ok(Duration::ZERO), "the right password ends it");
+    }
+
+    #[test]
+    fn strangers_at_a_holders_address_wait_and_the_holder_does_not() {
+        let (throttle, now) = (delays_only(), Instant::now());
+        attempt(&throttle, "a", PEER).succeeded(now);
+        for n in 0..40 {
+            fail(&throttle, &format!("m{n}"), PEER, now);
+        }
+        assert_eq!(wait(&throttle, "a", PEER, now), Ok(Duration::ZERO));
+        assert!(wait(&throttle, "m41", PEER, now).is_err());
+        for _ in 0..5 {
+            fail(&throttle, "a", PEER, now);
+        }
+        assert_eq!(wait(&throttle, "a", PEER, now), Ok(Duration::from_secs(1)), "who guesses there is slowed down too");
+        let later = now + TRUSTED_FOR;
+        assert!(matches!(throttle.turn("a", PEER, later, later), Turn::Now(Attempt { is_trusted: false, .. })));
+    }
+
+    #[test]
     fn an_address_that_fails_for_many_mailboxes_waits_as_well() {
         let throttle = delays_only();
         let now = Instant::now();
@@ -362,9 +447,11 @@ mod tests {
             let now = start + Duration::from_millis(u64::from(n));
             fail(&throttle, &format!("m{n}"), IpAddr::V4(Ipv4Addr::from(n)), now);
             attempt(&throttle, &format!("s{n}"), IpAddr::V4(Ipv4Addr::from(n))).succeeded(now);
+            fail(&throttle, &format!("s{n}"), IpAddr::V4(Ipv4Addr::from(n)), now);
         }
         let tables = throttle.tables.lock().unwrap();
-        assert!(tables.mailboxes.0.len() <= 100 && tables.addresses.0.len() <= 100 && tables.trusted.len() <= 100);
+        let sizes = [tables.mailboxes.records.len(), tables.addresses.records.len(), tables.pairs.records.len()];
+        assert!(sizes.iter().all(|size| (1..=100).contains(size)) && tables.trusted.len() <= 100, "{sizes:?}");
     }
 
     #[test]
@@ -395,6 +482,18 @@ mod tests {
     }
 
     #[test]
+    fn a_trusted_pair_has_no_more_attempts_under_way_than_may_fail_either() {
+        let (throttle, now) = (Throttle::new(ThrottleOptions::default()), Instant::now());
+        attempt(&throttle, "a", PEER).succeeded(now);
+        let turn = || throttle.turn("a", PEER, now, now);
+        let under_way: Vec<_> = (0..10).map(|_| turn()).collect();
+        assert!(under_way.iter().all(|turn| matches!(turn, Turn::Now(_))));
+        assert!(matches!(turn(), Turn::AskAgain(_)));
+        drop(under_way);
+        assert!(throttle.tables().pairs.under_way.is_empty());
+    }
+
+    #[test]
     fn no_more_attempts_are_under_way_than_may_fail() {
         let (throttle, now) = (Throttle::new(ThrottleOptions::default()), Instant::now());
         let turn = |peer| throttle.turn("a", peer, now, now);
@@ -406,6 +505,6 @@ mod tests {
         under_way.pop();
         assert!(matches!(turn(peer(99)), Turn::Now(_)), "who went away makes room");
         drop(under_way);
-        assert!(throttle.tables().under_way.is_empty());
+        assert!(throttle.tables().mailboxes.under_way.is_empty());
     }
 }

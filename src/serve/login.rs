@@ -6,7 +6,7 @@ use rustls::pki_types::CertificateDer;
 
 use super::tls::{CertificateProblem, PeerIdentity};
 use crate::accounts::psc::{PscError, PscHandle};
-use crate::accounts::{CertificateFacts, Login, LoginError, Registry};
+use crate::accounts::{CertificateFacts, Login, LoginError, Origin, Registry, Tried};
 use crate::telemetry::{AccountLabel, Metrics};
 use crate::wire::sasl::{Credentials, Secret};
 
@@ -16,6 +16,10 @@ pub(super) enum Refused {
     /// By the registry.
     #[error(transparent)]
     Login(#[from] LoginError),
+    /// A password was refused, and no certificate that holds was shown with it. Said whenever that is so, whatever else is wrong
+    /// and whoever asks: it tells nothing of the mailbox.
+    #[error("wrong address or password, or this workstation is not enrolled for the mailbox: {0}")]
+    PasswordAlone(CertificateProblem),
     /// The client certificate does not hold.
     #[error(transparent)]
     Certificate(#[from] CertificateProblem),
@@ -33,7 +37,7 @@ impl Refused {
         match self {
             Refused::Login(error) => error.is_temporary(),
             Refused::Token(error) => matches!(error, PscError::Unavailable(_)),
-            Refused::Certificate(_) | Refused::NoTokens => false,
+            Refused::PasswordAlone(_) | Refused::Certificate(_) | Refused::NoTokens => false,
         }
     }
 
@@ -62,9 +66,11 @@ pub(super) struct Verifiers<'a> {
     pub(super) metrics: &'a Metrics,
 }
 
-/// From where somebody logs in, and the certificate chain that they showed, leaf first: not judged yet.
+/// From where somebody logs in, what their connection has tried already, and the certificate chain that they showed, leaf
+/// first: not judged yet.
 pub(super) struct Client<'a> {
     pub(super) peer: IpAddr,
+    pub(super) tried: &'a Tried,
     pub(super) chain: &'a [CertificateDer<'static>],
 }
 
@@ -102,8 +108,14 @@ async fn check(
             // A password that is no text is nobody's; the same work is done for it.
             let password = password.expose_str().unwrap_or_default();
             // With the certificate of an enrolled workstation, where one was shown and holds.
-            let device = if client.chain.is_empty() { None } else { judge().ok().map(facts) };
-            Ok(registry.verify_password(&user, Some(&authorisation), password, device.as_ref(), client.peer).await?)
+            let device = if client.chain.is_empty() { Err(CertificateProblem::Missing) } else { judge().map(facts) };
+            let from = Origin { peer: client.peer, tried: Some(client.tried) };
+            let shown = device.as_ref().ok();
+            let verified = registry.verify_password(&user, Some(&authorisation), password, shown, from).await;
+            verified.map_err(|error| match (error, device) {
+                (LoginError::Refused, Err(problem)) => Refused::PasswordAlone(problem),
+                (error, _) => error.into(),
+            })
         }
         Credentials::Certificate { authorisation } => {
             let certificate = facts(judge()?);
@@ -127,6 +139,6 @@ async fn by_token(
     Ok(verifiers.registry.open_for_person(&person.national_id, user)?)
 }
 
-fn facts(PeerIdentity { fingerprint, subject, .. }: PeerIdentity) -> CertificateFacts {
-    CertificateFacts { fingerprint, subject }
+fn facts(PeerIdentity { authority, fingerprint, subject, .. }: PeerIdentity) -> CertificateFacts {
+    CertificateFacts { authority, fingerprint, subject }
 }

@@ -1,5 +1,6 @@
 //! The doors: listeners, TLS, limits, and the running process around them.
 
+mod alerts;
 pub mod check;
 mod connection;
 mod devices;

@@ -143,6 +143,8 @@ impl Shared {
                     suite = ?connection.negotiated_cipher_suite().map(|suite| suite.suite()),
                     subject = peer.map(|peer| peer.subject.to_string()),
                     serial = peer.map(|peer| peer.serial.as_str()),
+                    // Mail programs need not show one: whether this one has is the first thing asked when a login fails.
+                    certificate_shown = peer.is_none().then(|| connection.peer_certificates().is_some()),
                     "tls established"
                 );
             }

@@ -1,6 +1,6 @@
 //! The running process: readiness, reload, drain, watchdog, passed sockets, bad configurations.
 
-use crate::pki::Leaf;
+use crate::pki::{Leaf, text};
 use crate::server::{SOON, Server, Site, Talk, program};
 use crate::support::{Tool, have, wait_until};
 use std::process::Command;
@@ -60,6 +60,30 @@ fn lines_are_json_and_carry_the_connections_id() {
     };
     let seen = wait_until(SOON, || server.log().lines().any(|line| of_connection(line).is_some()));
     assert!(seen, "no line of the connection in\n{}", server.log());
+}
+
+#[test]
+fn a_mailbox_doors_handshake_is_logged_with_whether_a_certificate_was_shown() {
+    if !have("openssl") {
+        return;
+    }
+    let site = Site::new();
+    let server = site.start();
+    let files = site.pki.leaf(&Leaf::good("logiciel", 21));
+    let (certificate, key) = (text(&files.certificate), text(&files.key));
+    let address = format!("127.0.0.1:{}", site.imaps);
+    let shown = |line: &str| {
+        let line: serde_json::Value = serde_json::from_str(line).ok()?;
+        (line["message"] == "tls established").then(|| line["certificate_shown"].as_bool()).flatten()
+    };
+    for (arguments, expected) in
+        [(&[][..], vec![false]), (&["-cert", &certificate, "-key", &key][..], vec![false, true])]
+    {
+        let tool = Tool::new("openssl").args(["s_client", "-quiet", "-connect", &address]).args(arguments);
+        tool.input("a LOGOUT\r\n").run();
+        let seen = || server.log().lines().filter_map(shown).collect::<Vec<_>>();
+        assert!(wait_until(SOON, || seen() == expected), "{:?} in\n{}", seen(), server.log());
+    }
 }
 
 #[test]

@@ -87,21 +87,30 @@ impl Server {
 
     /// A session, greeting read; `tls` as if on 993.
     pub async fn connect(&self, tls: bool) -> Client {
-        let mut client = self.connect_silently(tls);
+        self.greeted(tls, Vec::new()).await
+    }
+
+    /// The same within TLS, by a client that has shown a certificate chain.
+    pub async fn connect_with(&self, chain: Vec<CertificateDer<'static>>) -> Client {
+        self.greeted(true, chain).await
+    }
+
+    async fn greeted(&self, tls: bool, chain: Vec<CertificateDer<'static>>) -> Client {
+        let mut client = self.connect_silently(Security { tls, chain });
         let greeting = client.line().await;
         assert!(greeting.starts_with("* OK [CAPABILITY IMAP4rev1 "), "{greeting}");
         client
     }
 
     /// A session whose greeting is still to be read.
-    fn connect_silently(&self, tls: bool) -> Client {
+    fn connect_silently(&self, security: Security) -> Client {
         let (ours, theirs) = tokio::io::duplex(64 * 1024);
-        tokio::spawn(self.session(Box::new(theirs), tls).run());
+        tokio::spawn(self.session(Box::new(theirs), security).run());
         Client { stream: ours, buffer: Vec::new(), tags: 0 }
     }
 
     /// A session that is not running yet.
-    pub fn session(&self, transport: Box<dyn Transport>, tls: bool) -> Session {
+    pub fn session(&self, transport: Box<dyn Transport>, security: Security) -> Session {
         let services = Arc::new(Services {
             front: Front::default(),
             room: self.room.clone(),
@@ -112,7 +121,6 @@ impl Server {
             shutdown: self.shutdown.clone(),
             options: self.options.clone(),
         });
-        let security = Security { tls, chain: Vec::new() };
         let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
         Session::new(services, transport, security, peer)
     }

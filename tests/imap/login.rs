@@ -1,6 +1,9 @@
 //! Sessions from their greeting to their end.
 
-use super::harness::{MAILBOX, PASSWORD, Server};
+use caducee::accounts::AccountChange;
+use rustls::pki_types::CertificateDer;
+
+use super::harness::{Client, MAILBOX, PASSWORD, Server};
 
 #[tokio::test]
 async fn before_tls_a_password_is_neither_asked_for_nor_heard() {
@@ -82,8 +85,80 @@ async fn a_failed_login_keeps_the_connection_and_many_end_it() {
         last.refused("LOGIN a b", "NO [").await;
     }
     last.send("z LOGIN a b\r\n").await;
-    assert!(last.end().await.starts_with("* BYE Too many failed logins"));
+    let end = last.end().await;
+    let farewell = end.strip_prefix("* NO [ALERT] ").and_then(|told| told.split_once("\r\n")).map(|(_, rest)| rest);
+    assert_eq!(farewell, Some("* BYE Too many failed logins\r\n"), "{end}");
     client.ok(&format!("LOGIN {MAILBOX} \"{PASSWORD}\"")).await;
+}
+
+/// What a refused login shows to who sits at the program, and the tagged answer.
+async fn refusal(client: &mut Client, command: &str) -> (String, String) {
+    let mut lines = client.command(command).await;
+    let answer = lines.pop().unwrap();
+    let alert = lines.pop().and_then(|line| line.strip_prefix("* NO [ALERT] ").map(str::to_owned));
+    assert!(lines.is_empty(), "{lines:?}");
+    (alert.unwrap_or_else(|| panic!("no alert before {answer}")), answer)
+}
+
+#[tokio::test]
+async fn nobody_learns_from_a_refusal_whether_a_mailbox_exists_and_everybody_what_their_connection_lacks() {
+    let server = Server::start().await;
+    let strict = AccountChange { allow_password: Some(false), ..AccountChange::default() };
+    server.registry.set(server.account, &strict).await.unwrap();
+    let (user, password) = (MAILBOX, PASSWORD);
+    let mut told = Vec::new();
+    for (user, password) in [(user, password), (user, "wrong"), ("nobody@aura.mssante.example", password), ("x", "y")] {
+        let mut client = server.connect(true).await;
+        told.push(refusal(&mut client, &format!("LOGIN {user} \"{password}\"")).await);
+    }
+    assert!(told.iter().all(|refused| *refused == told[0]), "{told:?}");
+    let (alert, answer) = &told[0];
+    assert!(
+        alert.starts_with("Connexion refusee : ") && alert.contains("Aucun certificat n'a ete presente"),
+        "{alert}"
+    );
+    assert!(answer.starts_with("NO [AUTHENTICATIONFAILED] ") && answer.ends_with("no client certificate was shown"));
+    let mut client = server.connect(true).await;
+    let (alert, _) = refusal(&mut client, "AUTHENTICATE EXTERNAL =").await;
+    assert!(alert.contains("Aucun certificat n'a ete presente"), "{alert}");
+}
+
+#[tokio::test]
+async fn a_certificate_that_does_not_hold_is_named_beside_a_refused_password_whose_ever_the_mailbox() {
+    let server = Server::start().await;
+    for user in [MAILBOX, "nobody@aura.mssante.example"] {
+        let mut client = server.connect_with(vec![CertificateDer::from(vec![0x30, 0x00])]).await;
+        let (alert, answer) = refusal(&mut client, &format!("LOGIN {user} wrong")).await;
+        assert!(alert.contains("Le certificat presente est revoque"), "{alert}");
+        assert!(answer.ends_with("the certificate is revoked"), "{answer}");
+        let (alert, _) = refusal(&mut client, "AUTHENTICATE EXTERNAL =").await;
+        assert_eq!(alert, "Connexion refusee. Le certificat presente est revoque : demandez-en un autre.");
+    }
+}
+
+#[tokio::test]
+async fn one_wrong_password_by_every_mechanism_of_a_connection_is_one_failure() {
+    use base64::Engine as _;
+    let mut server = Server::start().await;
+    server.options.max_login_failures = 100;
+    let mut client = server.connect(true).await;
+    let plain = base64::prelude::BASE64_STANDARD.encode(format!("\0{MAILBOX}\0stale password"));
+    for _ in 0..20 {
+        client.refused(&format!("AUTHENTICATE PLAIN {plain}"), "NO [AUTHENTICATIONFAILED]").await;
+        client.refused(&format!("LOGIN {MAILBOX} \"stale password\""), "NO [AUTHENTICATIONFAILED]").await;
+    }
+    let begin = std::time::Instant::now();
+    server.login().await;
+    assert!(begin.elapsed() < std::time::Duration::from_millis(500), "nobody waits for them: {:?}", begin.elapsed());
+    // Different ones are as many failures.
+    server.mailbox("accueil@aura.mssante.example").await;
+    let guess = |n: u32| format!("LOGIN accueil@aura.mssante.example \"guess {n}\"");
+    for n in 0..4 {
+        client.refused(&guess(n), "NO [AUTHENTICATIONFAILED]").await;
+    }
+    let begin = std::time::Instant::now();
+    client.refused(&guess(4), "NO [AUTHENTICATIONFAILED]").await;
+    assert!(begin.elapsed() >= std::time::Duration::from_millis(400), "{:?}", begin.elapsed());
 }
 
 #[tokio::test]
@@ -95,7 +170,9 @@ async fn a_suspended_mailbox_opens_for_nobody_and_ends_its_sessions() {
     server.registry.suspend(server.account, "test").await.unwrap();
     assert!(open.end().await.starts_with("* BYE "));
     let mut client = server.connect(true).await;
-    client.refused(&format!("LOGIN {MAILBOX} \"{PASSWORD}\""), "NO [CONTACTADMIN]").await;
+    let (alert, answer) = refusal(&mut client, &format!("LOGIN {MAILBOX} \"{PASSWORD}\"")).await;
+    assert_eq!(alert, "Cette boite est suspendue : contactez l'operateur.");
+    assert!(answer.starts_with("NO [CONTACTADMIN]"), "{answer}");
 }
 
 #[tokio::test]

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use caducee::serve::imap::Security;
+
 use super::harness::{Server, message};
 
 #[tokio::test]
@@ -96,7 +98,7 @@ async fn a_deleted_folder_ends_the_sessions_in_it() {
 #[tokio::test]
 async fn a_session_that_waits_is_small() {
     let server = Server::start().await;
-    let session = server.session(Box::new(tokio::io::empty()), true);
+    let session = server.session(Box::new(tokio::io::empty()), Security { tls: true, chain: Vec::new() });
     let size = std::mem::size_of_val(&session.run());
     assert!(size < 4096, "{size} bytes of task for each session");
 }

@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use caducee::accounts::{
-    AccountChange, AccountOptions, CertificateFacts, DeviceOptions, Ending, Grantee, Login, LoginError, Means,
-    NewMailbox, Registry, SessionTicket,
+    AccountChange, AccountOptions, Authority, CertificateFacts, DeviceOptions, Ending, Grantee, Login, LoginError,
+    Means, NewMailbox, Registry, SessionTicket,
 };
 use caducee::mss::{DistinguishedName, Kind, MailboxState, Right, Rights};
 use caducee::store::{
@@ -109,7 +109,7 @@ impl Scene {
 
 fn workstation(fingerprint: char) -> CertificateFacts {
     let subject = DistinguishedName::parse_text("CN=poste").unwrap();
-    CertificateFacts { fingerprint: fingerprint.to_string().repeat(64), subject }
+    CertificateFacts { authority: Authority::Device, fingerprint: fingerprint.to_string().repeat(64), subject }
 }
 
 /// The end of a session that must come at once.
@@ -388,7 +388,7 @@ async fn sessions_end_when_a_structures_certificate_fits_no_more() {
     let binding = caducee::accounts::CertificateBinding::Structure;
     scene.registry().bind_certificate(app, binding, "").await.unwrap();
     let subject = DistinguishedName::parse_text("CN=logiciel,OU=1010000024,O=CH,C=FR").unwrap();
-    let software = CertificateFacts { fingerprint: "d".repeat(64), subject };
+    let software = CertificateFacts { authority: Authority::Igc, fingerprint: "d".repeat(64), subject };
     let session = scene.enter(&scene.registry().verify_external(&software, None).await.unwrap());
     let holder = Holder { structure_id: Some("1690000012".into()), ..structure() };
     scene.registry().set(app, &AccountChange { holder: Some(holder), ..AccountChange::default() }).await.unwrap();

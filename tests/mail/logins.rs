@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use caducee::accounts::{
-    AccountError, AccountOptions, CertificateBinding, CertificateFacts, HashingOptions, LoginError, Means, NewMailbox,
-    Registry, ThrottleOptions,
+    AccountError, AccountOptions, Authority, CertificateBinding, CertificateFacts, HashingOptions, LoginError, Means,
+    NewMailbox, Registry, ThrottleOptions,
 };
 use caducee::mss::{DistinguishedName, Kind, MailboxState};
 use caducee::store::CredentialKind;
@@ -167,9 +167,15 @@ async fn a_new_password_takes_the_place_of_the_old_one() {
 
 fn certificate(fingerprint: char, subject: &str) -> CertificateFacts {
     CertificateFacts {
+        authority: Authority::Igc,
         fingerprint: fingerprint.to_string().repeat(64),
         subject: DistinguishedName::parse_text(subject).unwrap(),
     }
+}
+
+/// The same, of the operator's own device authority.
+fn of_device_authority(certificate: &CertificateFacts) -> CertificateFacts {
+    CertificateFacts { authority: Authority::Device, ..certificate.clone() }
 }
 
 const SUBJECT: &str = "CN=logiciel,OU=1010000024,O=CENTRE HOSPITALIER,ST=Rhône (69),C=FR";
@@ -192,6 +198,12 @@ async fn certificates_open_what_they_are_bound_to() {
     assert!(matches!(house.registry.verify_external(&stranger, Some(name)).await, Err(LoginError::CertificateRefused)));
     assert!(matches!(house.registry.verify_external(&stranger, None).await, Err(LoginError::CertificateRefused)));
 
+    let ours = house.registry.verify_external(&of_device_authority(&software), Some(name)).await;
+    assert!(
+        matches!(ours, Err(LoginError::CertificateRefused)),
+        "our own authority vouches for no structure: {ours:?}"
+    );
+
     let fingerprint = "AA:".repeat(31) + "AA";
     house.registry.bind_certificate(per, CertificateBinding::Fingerprint(fingerprint), "").await.unwrap();
     let ambiguous = house.registry.verify_external(&software, Some("")).await;
@@ -203,6 +215,10 @@ async fn certificates_open_what_they_are_bound_to() {
     let same = DistinguishedName::parse_text("C=FR, O=CABINET, CN=Lefevre  Zoe").unwrap();
     house.registry.bind_certificate(per, CertificateBinding::Subject(same), "").await.unwrap();
     assert_eq!(house.registry.verify_external(&person, None).await.unwrap().account, per, "the index is built anew");
+    for known in [&person, &software] {
+        let ours = house.registry.verify_external(&of_device_authority(known), None).await;
+        assert!(matches!(ours, Err(LoginError::CertificateRefused)), "nor for a subject or a binding: {ours:?}");
+    }
 
     house.registry.suspend(per, "").await.unwrap();
     let suspended = house.registry.verify_external(&person, None).await;

@@ -168,7 +168,7 @@ async fn while_pro_sante_connect_is_away_the_login_is_put_off_without_a_challeng
     let command = format!("AUTHENTICATE XOAUTH2 {}", xoauth2(OWN, "good"));
     for _ in 0..10 {
         let refusal = client.refused(&command, "NO [UNAVAILABLE] ").await;
-        assert!(refusal.contains("Pro Sante Connect cannot be reached"), "{refusal}");
+        assert!(refusal.contains("Pro Sante Connect ne repond pas"), "{refusal}");
     }
     house.fake.recovers();
     client.ok(&command).await;

@@ -127,7 +127,7 @@ fn disk_nearly_full(known: &Description, operator: &Operator, identity: &Identit
     let mut short = operator.clone();
     let ports = &operator.ports;
     let mail = [ports.smtp, ports.imap, ports.imaps, ports.metrics, ports.submission, ports.submissions];
-    let fronts = [ports.https, ports.authcli_imap, ports.authcli_submission];
+    let fronts = [ports.https, ports.http, ports.authcli_imap, ports.authcli_submission];
     let old: Vec<u16> = mail.into_iter().chain(fronts).collect();
     let new: Vec<u16> = old.iter().map(|_| free_port()).collect();
     let port = |text: String, (old, new): (&u16, &u16)| text.replace(&format!(":{old}\""), &format!(":{new}\""));

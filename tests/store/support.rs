@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use caducee::store::{MasterKey, Opening, Options, Store};
+use caducee::store::{MasterKey, OpenError, Opening, Options, Store};
 
 /// A directory under the build's own, removed when dropped.
 pub struct Directory(PathBuf);
@@ -66,8 +66,16 @@ pub fn options() -> Options {
     }
 }
 
+/// Opens a store that nobody has open. A test beside this one may be starting a program: until that has begun, the fork holds
+/// every lock of ours with us.
 pub fn open(path: &Path) -> (Store, Opening) {
-    Store::open(path, &master(), &options()).unwrap()
+    for _ in 0..100 {
+        match Store::open(path, &master(), &options()) {
+            Err(OpenError::InUse(_)) => std::thread::sleep(Duration::from_millis(20)),
+            outcome => return outcome.unwrap(),
+        }
+    }
+    panic!("{} is in use, and stays so", path.display());
 }
 
 /// Runs a future on a small runtime.

@@ -2,12 +2,14 @@
 
 use super::reply::{End, Outcome, Reply, Stop};
 use super::services::Services;
-use super::session::Session;
+use super::session::{Newcomer, Session};
 use super::user::User;
 use crate::accounts::{Login, LoginError};
 use crate::config::fronts::LoginWay;
 use crate::mss::Right;
+use crate::serve::alerts;
 use crate::serve::login::{self, Client, Refused, Verifiers};
+use crate::serve::tls::CertificateProblem;
 use crate::wire::imap::command::Tag;
 use crate::wire::imap::framer::{Framer, FramerLimits};
 use crate::wire::imap::response::{self, Code, Status};
@@ -32,7 +34,7 @@ impl Session {
 
     /// Only what is true now: a password can be sent only through TLS (RFC 3501 §6.2.3, LOGINDISABLED).
     fn capabilities(&self) -> String {
-        match (&self.user, self.security.tls) {
+        match (&self.user, self.tls) {
             (Some(_), _) => {
                 format!("{BEFORE_LOGIN} {AFTER_LOGIN} APPENDLIMIT={}", self.services.options.max_message)
             }
@@ -48,7 +50,7 @@ impl Session {
     /// What this client can log in with, within TLS.
     fn offered(&self) -> Vec<Mechanism> {
         let front = self.services.front.clone().with_tokens(self.services.psc.current().is_some());
-        front.mechanisms(!self.security.chain.is_empty())
+        front.mechanisms(!self.newcomer.chain.is_empty())
     }
 
     /// CAPABILITY, RFC 3501 §6.1.1.
@@ -67,7 +69,7 @@ impl Session {
 
     /// STARTTLS, RFC 3501 §6.2.1.
     pub(super) async fn start_tls(&mut self, tag: &Tag) -> Outcome {
-        if self.security.tls {
+        if self.tls {
             return Err(Reply::bad("TLS is up already").into());
         }
         self.answer(tag, &Reply::ok("Begin TLS"));
@@ -80,7 +82,7 @@ impl Session {
             Stop::End(End::Lost(refused))
         })?;
         self.channel.put_transport(transport);
-        self.security = security;
+        (self.tls, self.newcomer.chain) = (security.tls, security.chain);
         Err(Stop::Answered)
     }
 
@@ -90,7 +92,8 @@ impl Session {
         if !self.services.front.has(LoginWay::Password) {
             return Err(Reply::no(Some(Code::Cannot), "Passwords are not taken here").into());
         }
-        self.enter(Credentials::Password { authorisation: String::new(), user, password }).await
+        let entered = self.enter(Credentials::Password { authorisation: String::new(), user, password }).await;
+        self.told(entered)
     }
 
     /// AUTHENTICATE, RFC 3501 §6.2.2, with an initial response, RFC 4959.
@@ -100,9 +103,8 @@ impl Session {
             return Err(Reply::no(Some(Code::Cannot), "This mechanism is not offered").into());
         };
         let is_offered = self.offered().contains(&mechanism);
-        if mechanism == Mechanism::External && !is_offered && self.security.chain.is_empty() {
-            let text = "No client certificate was shown in the TLS handshake";
-            return Err(Reply::no(Some(Code::AuthenticationFailed), text).into());
+        if mechanism == Mechanism::External && !is_offered && self.newcomer.chain.is_empty() {
+            return self.told(Err(Denied::from(&Refused::Certificate(CertificateProblem::Missing))));
         }
         if !is_offered {
             return Err(Reply::no(Some(Code::Cannot), "This mechanism is not offered here").into());
@@ -126,8 +128,8 @@ impl Session {
 
     /// A token that is refused for good is told so in a challenge first, whose answer says nothing (RFC 7628 §3.2.3). What may
     /// succeed later is said at once: a client that is challenged throws its token away.
-    async fn after_challenge(&mut self, exchange: &Exchange, entered: Outcome) -> Outcome {
-        let is_refused = matches!(&entered, Err(Stop::Reply(reply)) if is_for_good(reply));
+    async fn after_challenge(&mut self, exchange: &Exchange, entered: Result<Reply, Denied>) -> Outcome {
+        let is_refused = matches!(&entered, Err(denied) if denied.is_for_good());
         if let Some(challenge) = exchange.refusal().filter(|_| is_refused) {
             response::continuation(&mut self.channel.out, &challenge);
             self.line().await?;
@@ -137,12 +139,22 @@ impl Session {
                 stop => stop,
             });
         }
-        entered
+        self.told(entered)
+    }
+
+    /// Says why somebody is not let in, to them and to their program. A sentence in `UNAVAILABLE` is shown to people as it is.
+    fn told(&mut self, entered: Result<Reply, Denied>) -> Outcome {
+        entered.map_err(|Denied { stop, alert }| {
+            if let Some(alert) = alert {
+                response::untagged(&mut self.channel.out, Status::No, Some(&Code::Alert), &alert);
+            }
+            stop
+        })
     }
 
     /// Refuses to hear a password in plain text.
     fn private(&self) -> Result<(), Stop> {
-        if self.security.tls {
+        if self.tls {
             return Ok(());
         }
         Err(Reply::no(Some(Code::PrivacyRequired), "Begin TLS first").into())
@@ -170,38 +182,75 @@ impl Session {
     }
 }
 
+/// Why somebody is not let in: how the command ends, and before that a sentence for who sits at the program.
+struct Denied {
+    stop: Stop,
+    alert: Option<String>,
+}
+
+impl Denied {
+    /// Whether trying again does not change it.
+    fn is_for_good(&self) -> bool {
+        let Stop::Reply(reply) = &self.stop else { return false };
+        matches!(reply.code, Some(Code::AuthenticationFailed | Code::AuthorizationFailed | Code::ContactAdmin))
+    }
+}
+
+impl From<&Refused> for Denied {
+    /// RFC 5530 §3.
+    fn from(refused: &Refused) -> Denied {
+        let code = match refused {
+            Refused::Login(LoginError::TooManySessions) => Code::Limit,
+            refused if refused.is_temporary() => {
+                return Reply::no(Some(Code::Unavailable), alerts::sentence(refused)).into();
+            }
+            Refused::Login(LoginError::NotOpen(_)) => Code::ContactAdmin,
+            Refused::Login(LoginError::Ambiguous | LoginError::PersonRefused) => Code::AuthorizationFailed,
+            _ => Code::AuthenticationFailed,
+        };
+        Denied { alert: Some(alerts::sentence(refused)), ..Reply::no(Some(code), refused.told()).into() }
+    }
+}
+
+impl<S: Into<Stop>> From<S> for Denied {
+    fn from(stop: S) -> Denied {
+        Denied { stop: stop.into(), alert: None }
+    }
+}
+
 /// Verifying who it is.
 impl Session {
     /// Lets the client in, or not. A refusal keeps the connection; too many end it.
-    async fn enter(&mut self, credentials: Credentials) -> Outcome {
+    async fn enter(&mut self, credentials: Credentials) -> Result<Reply, Denied> {
         let means = login::means(&credentials);
         let Services { registry, psc, metrics, tls, .. } = self.services.as_ref();
-        let chain = &self.security.chain;
+        let Newcomer { chain, tried, .. } = self.newcomer.as_ref();
         let judge = || tls.judge(chain);
         let verifiers = Verifiers { registry, psc, metrics };
-        match login::verify(verifiers, credentials, Client { peer: self.peer, chain }, judge).await {
+        match login::verify(verifiers, credentials, Client { peer: self.peer, tried, chain }, judge).await {
             Ok(login) => self.admit(&login, means),
             Err(refused) => {
-                self.login_failures += u32::from(!refused.is_temporary());
-                if self.login_failures >= self.services.options.max_login_failures {
-                    return Err(End::Bye("Too many failed logins").into());
+                self.newcomer.failures += u32::from(!refused.is_temporary());
+                let denied = Denied::from(&refused);
+                if self.newcomer.failures < self.services.options.max_login_failures {
+                    return Err(denied);
                 }
-                Err(in_words(&refused).into())
+                Err(Denied { stop: End::Bye("Too many failed logins").into(), ..denied })
             }
         }
     }
 
-    fn admit(&mut self, login: &Login, means: &'static str) -> Outcome {
+    fn admit(&mut self, login: &Login, means: &'static str) -> Result<Reply, Denied> {
         let options = &self.services.options;
         if !login.rights.has(Right::Read) {
             tracing::info!(account = %login.account, "login refused: no right to read");
-            let text = "You may send as this mailbox, not open it";
-            return Err(Reply::no(Some(Code::AuthorizationFailed), text).into());
+            let refusal = Reply::no(Some(Code::AuthorizationFailed), "You may send as this mailbox, not open it");
+            return Err(Denied { alert: Some(alerts::SEND_ONLY.to_owned()), ..refusal.into() });
         }
         let entered = self.services.registry.enter(login, DOOR, self.peer, options.max_sessions);
         let ticket = entered.map_err(|error| {
             tracing::info!(account = %login.account, reason = %error, "login refused");
-            in_words(&Refused::Login(error))
+            Denied::from(&Refused::Login(error))
         })?;
         let mailbox = self.services.room.open(login.account)?;
         self.framer.set_limits(FramerLimits {
@@ -212,29 +261,10 @@ impl Session {
         // Under the connection's id, which its span puts on every line.
         tracing::info!(event = "login", account = %login.account, session = %ticket.id(), means);
         self.user = Some(User::new(mailbox, self.services.metrics.clone(), ticket));
-        self.login_failures = 0;
-        // Judged and done with: it need not be kept for the session's life.
-        self.security.chain = Vec::new();
+        *self.newcomer = Newcomer::default();
         let capabilities = Code::Capability(self.capabilities());
         Ok(Reply::ok("Logged in").with(capabilities))
     }
-}
-
-/// Whether a login's refusal is one that trying again does not change.
-fn is_for_good(reply: &Reply) -> bool {
-    matches!(reply.code, Some(Code::AuthenticationFailed | Code::AuthorizationFailed | Code::ContactAdmin))
-}
-
-/// RFC 5530 §3.
-fn in_words(refused: &Refused) -> Reply {
-    let code = match refused {
-        Refused::Login(LoginError::TooManySessions) => Code::Limit,
-        refused if refused.is_temporary() => Code::Unavailable,
-        Refused::Login(LoginError::NotOpen(_)) => Code::ContactAdmin,
-        Refused::Login(LoginError::Ambiguous | LoginError::PersonRefused) => Code::AuthorizationFailed,
-        _ => Code::AuthenticationFailed,
-    };
-    Reply::no(Some(code), refused.told())
 }
 
 /// A response that breaks its mechanism's rules is BAD, and so is a cancelled exchange (RFC 3501 §6.2.2).

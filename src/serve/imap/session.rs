@@ -16,6 +16,7 @@ use super::reply::{End, Outcome, Reply, Stop};
 use super::services::Services;
 use super::updates::Expunges;
 use super::user::{User, ended};
+use crate::accounts::Tried;
 use crate::mail::Selected;
 use crate::wire::imap::command::{Command, Numbers, Tag, Tagged};
 use crate::wire::imap::framer::{FrameError, Framed, Framer, FramerLimits, Framing};
@@ -36,7 +37,9 @@ pub struct Session {
     pub(super) services: Arc<Services>,
     pub(super) channel: Channel,
     pub(super) framer: Framer,
-    pub(super) security: Security,
+    /// TLS is up.
+    pub(super) tls: bool,
+    pub(super) newcomer: Box<Newcomer>,
     /// The client's network address, for the slowing down of guesses.
     pub(super) peer: IpAddr,
     /// Who is logged in.
@@ -47,10 +50,19 @@ pub struct Session {
     pub(super) told_keywords: usize,
     /// RFC 7162 §3.1: from the first command that knows of it, FETCH responses carry MODSEQ.
     pub(super) condstore: bool,
-    /// Failed logins so far.
-    pub(super) login_failures: u32,
     bad_commands: u32,
     began: Instant,
+}
+
+/// What is known of a client until it is logged in; nothing of it is kept for the session's life.
+#[derive(Default)]
+pub(super) struct Newcomer {
+    /// Its certificate chain as shown, leaf first, not judged yet.
+    pub(super) chain: Vec<CertificateDer<'static>>,
+    /// Failed logins so far.
+    pub(super) failures: u32,
+    /// What was tried in them.
+    pub(super) tried: Tried,
 }
 
 /// The farewell to a session whose time is over (MSSanté §6).
@@ -68,16 +80,17 @@ impl Session {
     pub fn new(services: Arc<Services>, transport: Box<dyn Transport>, security: Security, peer: IpAddr) -> Session {
         let stall = services.options.stall_timeout;
         let limits = FramerLimits::before_login();
+        let Security { tls, chain } = security;
         Session {
             channel: Channel::new(transport, stall),
             framer: Framer::new(limits),
-            security,
+            tls,
+            newcomer: Box::new(Newcomer { chain, ..Newcomer::default() }),
             peer,
             user: None,
             selected: None,
             told_keywords: 0,
             condstore: false,
-            login_failures: 0,
             bad_commands: 0,
             began: Instant::now(),
             services,

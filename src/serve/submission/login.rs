@@ -1,7 +1,7 @@
 //! AUTH: who it is, and whose addresses they may use.
 
 use super::session::{Session, User};
-use crate::accounts::{Account, Login};
+use crate::accounts::{Account, Login, Tried};
 use crate::mail::trail::Author;
 use crate::mss::{Address, Right};
 use crate::serve::login::{self, Client, Verifiers};
@@ -19,7 +19,7 @@ impl Session {
         let shared = &self.link.shared;
         let judge = || shared.judge_certificate(self.door, &self.chain);
         let verifiers = Verifiers { registry: &shared.registry, psc: &shared.psc, metrics: &shared.metrics };
-        let client = Client { peer: self.link.address, chain: &self.chain };
+        let client = Client { peer: self.link.address, tried: &self.tried, chain: &self.chain };
         let verified = login::verify(verifiers, credentials, client, judge).await;
         let reference = self.link.id.to_string();
         let refused = match verified {
@@ -45,7 +45,7 @@ impl Session {
         let ticket = ticket.map_err(|error| Refused::login(&error.into()))?;
         tracing::info!(event = "login", reference = %self.link.id, account = %login.account, session = %ticket.id(), means);
         self.user = Some(User(ticket));
-        self.login_failures = 0;
+        (self.login_failures, self.tried) = (0, Tried::default());
         // Judged and done with: it need not be kept for the session's life.
         self.chain = Vec::new();
         Ok(())

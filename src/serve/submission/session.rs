@@ -8,7 +8,7 @@ use rustls::pki_types::CertificateDer;
 use tokio_rustls::server::TlsStream;
 
 use super::envelope::Envelope;
-use crate::accounts::{Login, SessionTicket};
+use crate::accounts::{Login, SessionTicket, Tried};
 use crate::serve::front::Front;
 use crate::serve::smtp::{Answers, Link, Refused, Wire};
 use crate::serve::tls::HandshakeRefusal;
@@ -37,6 +37,8 @@ pub(super) struct Session {
     pub(super) user: Option<User>,
     /// Failed logins so far.
     pub(super) login_failures: u32,
+    /// What was tried in them.
+    pub(super) tried: Tried,
     pub(super) envelope: Option<Envelope>,
     pub(super) transactions: u32,
 }
@@ -51,6 +53,7 @@ impl Session {
             chain: Vec::new(),
             user: None,
             login_failures: 0,
+            tried: Tried::default(),
             envelope: None,
             transactions: 0,
         }

@@ -1,19 +1,11 @@
 //! A verified peer, read once from its certificate.
 
 use super::CertificateProblem;
+pub use crate::accounts::Authority;
 use crate::mss::dn::DistinguishedName;
 use aws_lc_rs::digest;
 use rustls::pki_types::CertificateDer;
 use x509_parser::prelude::{FromDer, X509Certificate};
-
-/// Whose authority issued a client certificate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Authority {
-    /// One of the trust space (IGC-Santé): an operator's or an application's certificate.
-    Igc,
-    /// The operator's own device authority: an enrolled workstation's.
-    Device,
-}
 
 /// Who a verified certificate says the peer is. Only made from a chain that was verified against anchors, validity and
 /// revocation; parsed once, so that nobody after this reads DER again.
