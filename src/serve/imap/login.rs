@@ -134,10 +134,11 @@ impl Session {
             response::continuation(&mut self.channel.out, &challenge);
             self.line().await?;
             // MSSanté §6: this code, whatever the reason.
-            return entered.map_err(|stop| match stop {
-                Stop::Reply(reply) => Stop::Reply(reply.with(Code::AuthenticationFailed)),
-                stop => stop,
+            let entered = entered.map_err(|Denied { stop, alert }| match stop {
+                Stop::Reply(reply) => Denied { stop: Stop::Reply(reply.with(Code::AuthenticationFailed)), alert },
+                stop => Denied { stop, alert },
             });
+            return self.told(entered);
         }
         self.told(entered)
     }
