@@ -6,8 +6,8 @@ use caducee::mss::whitelist::Entry;
 use caducee::mss::{DistinguishedName, Domain};
 use caducee::sandbox::trust_list;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CustomExtension, DnType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber,
 };
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -60,6 +60,8 @@ pub struct Leaf {
     pub key_usages: Vec<KeyUsagePurpose>,
     pub from: SystemTime,
     pub until: SystemTime,
+    /// The content of a certificatePolicies extension, in DER.
+    pub policies: Option<Vec<u8>>,
 }
 
 impl Leaf {
@@ -72,6 +74,7 @@ impl Leaf {
             key_usages: vec![KeyUsagePurpose::DigitalSignature],
             from: SystemTime::now() - DAY,
             until: SystemTime::now() + 90 * DAY,
+            policies: None,
         }
     }
 }
@@ -135,6 +138,9 @@ impl Pki {
         params.serial_number = Some(SerialNumber::from(leaf.serial));
         params.extended_key_usages.clone_from(&leaf.usages);
         params.key_usages.clone_from(&leaf.key_usages);
+        let policies = leaf.policies.iter();
+        params.custom_extensions =
+            policies.map(|der| CustomExtension::from_oid_content(&[2, 5, 29, 32], der.clone())).collect();
         params.not_before = leaf.from.into();
         params.not_after = leaf.until.into();
         let key = KeyPair::generate().expect("a key");

@@ -5,7 +5,8 @@ use crate::support::{Tool, have};
 use caducee::config::fronts::ClientCertificates;
 use caducee::config::sections;
 use caducee::serve::tls::{
-    self, CertificateProblem, Contexts, Crl, CrlProblem, CrlSet, HandshakeRefusal, Material, PeerIdentity, Revocation,
+    self, Authority, CertificateProblem, Contexts, Crl, CrlProblem, CrlSet, HandshakeRefusal, Material, PeerIdentity,
+    Revocation,
 };
 use rcgen::{ExtendedKeyUsagePurpose, KeyUsagePurpose};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -304,6 +305,57 @@ async fn a_certificate_without_extended_key_usage_is_refused() {
     let (_, contexts) = server(&pki);
     let peer = pki.leaf(&Leaf { usages: vec![], ..Leaf::good("sans-usage", 15) });
     assert_eq!(at_operators_door(&contexts, Some(&peer)).await, "wrong-usage");
+}
+
+/// `tls.mailbox.policies`: an application's certificate must say under which policy it was issued.
+#[tokio::test]
+async fn an_applications_certificate_must_name_a_policy_that_opens_mailboxes() {
+    let pki = Pki::new();
+    let (mut settings, _) = server(&pki);
+    settings.mailbox.policies = vec!["1.2.250.1.71.4.2.2".into(), "1.2.3".into()];
+    let contexts = contexts(&settings);
+    // SEQUENCE { SEQUENCE { OID } }, RFC 5280 §4.2.1.4: 1.2.250.1.71.4.2.2, then one arc further.
+    let right = vec![0x30, 0x0c, 0x30, 0x0a, 0x06, 0x08, 0x2a, 0x81, 0x7a, 0x01, 0x47, 0x04, 0x02, 0x02];
+    let further = vec![0x30, 0x0d, 0x30, 0x0b, 0x06, 0x09, 0x2a, 0x81, 0x7a, 0x01, 0x47, 0x04, 0x02, 0x02, 0x01];
+    for (name, serial, policies, expected) in [
+        ("juste", 31, Some(right), Ok(())),
+        ("autre", 32, Some(further), Err(CertificateProblem::WrongPolicy)),
+        ("sans", 33, None, Err(CertificateProblem::WrongPolicy)),
+    ] {
+        let software = pki.leaf(&Leaf { policies, ..Leaf::good(name, serial) });
+        let seen = meet(contexts.mailbox(ClientCertificates::Require), client(Some(&software), BOTH)).await;
+        let judged = contexts.verify_client(&seen.expect("a handshake").chain);
+        assert_eq!(judged.map(drop), expected, "{name}");
+    }
+}
+
+/// Enrolled workstations: another authority, no CRL, the same care otherwise; and each certificate is its own authority's.
+#[tokio::test]
+async fn a_devices_certificate_is_judged_by_the_device_authority_alone() {
+    let (pki, devices) = (Pki::new(), Pki::of("POSTES"));
+    let (settings, contexts) = server(&pki);
+    let client_only = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    let of = |leaf: Leaf| devices.leaf_of(&devices.root, &Leaf { usages: client_only.clone(), ..leaf });
+    let now = SystemTime::now();
+    let good = of(Leaf::good("poste", 41));
+    let ended = of(Leaf { from: now - 9 * DAY, until: now - DAY, ..Leaf::good("poste-fini", 42) });
+    let unsaid = devices.leaf_of(&devices.root, &Leaf { usages: vec![], ..Leaf::good("poste-sans-usage", 43) });
+    let software = pki.leaf(&Leaf::good("logiciel", 44));
+    let judge = async |files: &Files| {
+        let seen = meet(contexts.mailbox(ClientCertificates::Ask), client(Some(files), BOTH)).await;
+        contexts.verify_client(&seen.expect("a handshake").chain).map(|peer| peer.authority)
+    };
+    assert_eq!(judge(&good).await, Err(CertificateProblem::UnknownIssuer), "there is no device authority yet");
+    let authority = CertificateDer::from_pem_file(devices.path("root.pem")).expect("a certificate");
+    contexts.replace_device_authorities(&[authority]).expect("in force");
+    assert_eq!(judge(&good).await, Ok(Authority::Device));
+    assert_eq!(judge(&ended).await, Err(CertificateProblem::Expired));
+    assert_eq!(judge(&unsaid).await, Err(CertificateProblem::WrongUsage));
+    assert_eq!(judge(&software).await, Ok(Authority::Igc));
+    // A reload of files or lists keeps the devices.
+    contexts.replace_material(Material::read(&settings).expect("files")).expect("swapped");
+    assert_eq!(judge(&good).await, Ok(Authority::Device));
+    assert_eq!(at_operators_door(&contexts, Some(&good)).await, "unknown-issuer", "no operator is a workstation");
 }
 
 /// Trap 7: chain, revocation and usage of the other operator's server, whatever it is called.
