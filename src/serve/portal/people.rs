@@ -159,7 +159,7 @@ impl Desk {
     /// One of them.
     pub(super) fn device(&self, seat: &Seat, number: u32) -> Result<Device, Refusal> {
         let found = self.devices(seat)?.into_iter().find(|device| device.number == number);
-        found.ok_or_else(|| no_device())
+        found.ok_or_else(no_device)
     }
 }
 
