@@ -125,19 +125,23 @@ fn too_many_connections(known: &Description, operator: &Operator, identity: &Ide
 fn disk_nearly_full(known: &Description, operator: &Operator, identity: &Identity, from: &str) {
     let text = fs::read_to_string(&operator.config).expect("the sandbox's configuration");
     let mut short = operator.clone();
-    let ports = &operator.ports;
-    let mail = [ports.smtp, ports.imap, ports.imaps, ports.metrics, ports.submission, ports.submissions];
-    let fronts = [ports.https, ports.http, ports.authcli_imap, ports.authcli_submission];
-    let old: Vec<u16> = mail.into_iter().chain(fronts).collect();
-    let new: Vec<u16> = old.iter().map(|_| free_port()).collect();
-    let port = |text: String, (old, new): (&u16, &u16)| text.replace(&format!(":{old}\""), &format!(":{new}\""));
-    let text = old.iter().zip(&new).fold(text, port);
+    // Whatever the sandbox has its server listen on.
+    let mut moved = std::collections::HashMap::new();
+    let mut elsewhere = |line: &str| {
+        let port = line.split_once(" = [\"127.0.0.1:").filter(|(key, _)| *key != "dns");
+        let port = port.and_then(|(_, rest)| rest.split('"').next()?.parse::<u16>().ok());
+        let Some(old) = port else { return line.to_owned() };
+        let new = free_port();
+        moved.insert(old, new);
+        line.replace(&format!(":{old}\""), &format!(":{new}\""))
+    };
+    let text: String = text.split_inclusive('\n').map(&mut elsewhere).collect();
     let text = text.replace("\"store\"", "\"store-short\"").replace("\"admin.sock\"", "\"short.sock\"");
     // Twice what is free: too little for mail, enough for the store's own records (a quarter of it is kept for them).
     let least = figure(operator, "caducee_store_free_bytes") * 2.0 / f64::from(1 << 20);
     let text = text.replace("min_free = \"64 MiB\"", &format!("min_free = \"{least:.0} MiB\""));
     short.config = operator.config.with_file_name("short.toml");
-    (short.ports.smtp, short.ports.metrics) = (new[0], new[3]);
+    (short.ports.smtp, short.ports.metrics) = (moved[&operator.ports.smtp], moved[&operator.ports.metrics]);
     fs::write(&short.config, text).expect("the sandbox's directory");
     let mut command = Command::new(env!("CARGO_BIN_EXE_caducee"));
     command.args(["serve", "--until-stdin-closes", "--config"]).arg(&short.config);
