@@ -479,6 +479,31 @@ def who_holds_nothing_is_told_and_who_has_several_mailboxes_chooses():
     assert who.ask(SITE + "/postes").status == 303
 
 
+def who_manages_a_professionals_mailbox_is_never_taken_for_the_professional():
+    address, doctor = mailbox("portail.medecin", "899700009040"), browser()
+    enter_by_mailed_code(doctor, address)
+    enrol(doctor, "PC du médecin")
+    (_, secretary), who = holder(0), browser()
+    admin("mailbox", "grant", address, secretary, "--rights", "read,write,send,manage")
+    expect(enter_by_psc(who, secretary), 200, "Choisir une boîte", address)
+    expect(choose(who, address), 200, "PC du médecin")
+    revoke = next(link for link in who.page.links if link.endswith("/revoquer"))
+    renewals = [form["action"] for form in who.page.forms if form["action"].endswith("/renouveler")]
+    assert not renewals, "its certificate is the doctor's: %s" % renewals
+    token = who.page.form("/deconnexion")["fields"]["jeton"]
+    for path, fields in ((revoke.replace("revoquer", "renouveler"), {}), ("/codes/application", {}), ("/codes/secours", {}),
+                         ("/mot-de-passe", {"nouveau": PASSWORD + " 2", "encore": PASSWORD + " 2"})):
+        expect(who.ask(SITE + path, {"jeton": token, **fields}), 403, "Action réservée")
+    for path in ("/codes", "/mot-de-passe"):
+        expect(who.ask(SITE + path), 403, "Action réservée")
+    expect(who.go(SITE + revoke), 200, "PC du médecin")
+    expect(who.send(revoke), 200, "est révoqué")
+    enrol(who, "PC du secrétariat")
+    listed = json.loads(admin("device", "list", address, "--json"))["devices"]
+    assert [(row["name"], row["person"]) for row in listed] == [("PC du secrétariat", secretary)], listed
+    admin("mailbox", "ungrant", address, secretary)
+
+
 def a_suspended_mailbox_and_an_ended_session_end_at_the_next_page():
     address, who = mailbox("portail.fin", "899700009010"), browser()
     enter_by_mailed_code(who, address)

@@ -56,7 +56,8 @@ impl Scene {
         let house = House::in_memory();
         let lea = house.create(held_by(Kind::Per, "lea", LEA)).await.id;
         let max = house.create(held_by(Kind::Per, "max", MAX)).await.id;
-        let service = house.create(NewMailbox::new(address("service"), Kind::Org, structure())).await.id;
+        let service = NewMailbox::new(address("service"), Kind::Org, structure());
+        let service = house.create(NewMailbox { allow_password: true, ..service }).await.id;
         let practice = house.create(held_by(Kind::Cab, "cabinet", MAX)).await.id;
         for id in [lea, max, practice] {
             house.registry.set_password(id, PASSWORD, "").await.unwrap();
@@ -214,6 +215,62 @@ async fn a_practices_shared_password_opens_nothing_of_its_holders() {
     assert!(matches!(outcome, Err(LoginError::PersonRefused)), "{outcome:?}");
     assert_eq!(scene.registry().rights_on(&practice, scene.max).unwrap(), Rights::NONE);
     assert_eq!(scene.registry().rights_on(&practice, scene.service).unwrap(), Rights::NONE);
+}
+
+/// Issue 4 §3: a password alone is for mailboxes that are marked for tests.
+#[tokio::test]
+async fn a_password_alone_reaches_no_mailbox_that_is_not_marked_for_it() {
+    let scene = Scene::new().await;
+    let registry = scene.registry();
+    let (lea, service) = (scene.by_password("lea", None).await.unwrap(), "service@aura.mssante.example");
+    let there = scene.enter(&scene.by_password("lea", Some(service)).await.unwrap());
+    let strict = AccountChange { allow_password: Some(false), ..AccountChange::default() };
+    registry.set(scene.service, &strict).await.unwrap();
+    assert_eq!(end_of(&there).await, Ending::AccessChanged);
+    assert!(matches!(scene.by_password("lea", Some(service)).await, Err(LoginError::PersonRefused)));
+    assert_eq!(registry.rights_on(&lea, scene.service).unwrap(), Rights::NONE);
+    assert_eq!(scene.shared(&lea), []);
+    scene.enrol(scene.lea, LEA, 'a').await;
+    let strong = registry.verify_password(&name("lea"), Some(service), PASSWORD, Some(&workstation('a')), PEER).await;
+    assert_eq!(strong.unwrap().rights, rights(&[Right::Write]), "with a workstation it is strong");
+}
+
+#[tokio::test]
+async fn the_mark_taken_away_ends_what_came_by_it_alone() {
+    let scene = Scene::new().await;
+    scene.enrol(scene.lea, LEA, 'a').await;
+    let strong = scene.registry().verify_password(&name("lea"), None, PASSWORD, Some(&workstation('a')), PEER).await;
+    let (strong, alone) = (scene.enter(&strong.unwrap()), scene.enter(&scene.by_password("lea", None).await.unwrap()));
+    let there = scene.enter(&scene.by_password("lea", Some("service@aura.mssante.example")).await.unwrap());
+    let strict = AccountChange { allow_password: Some(false), ..AccountChange::default() };
+    scene.registry().set(scene.lea, &strict).await.unwrap();
+    assert_eq!((end_of(&alone).await, end_of(&there).await), (Ending::CredentialGone, Ending::CredentialGone));
+    assert!(goes_on(&strong).await);
+}
+
+#[tokio::test]
+async fn who_guesses_without_a_workstation_keeps_none_out() {
+    let scene = Scene::new().await;
+    let strict = AccountChange { allow_password: Some(false), ..AccountChange::default() };
+    scene.registry().set(scene.lea, &strict).await.unwrap();
+    scene.enrol(scene.lea, LEA, 'a').await;
+    let (lea, shown) = (name("lea"), workstation('a'));
+    let guess = |from: u8, device: Option<CertificateFacts>| {
+        let (registry, lea) = (scene.registry().clone(), lea.clone());
+        let from = IpAddr::V4(Ipv4Addr::new(192, 0, 2, from));
+        async move { registry.verify_password(&lea, None, "guess", device.as_ref(), from).await }
+    };
+    let mut outcome = Ok(());
+    for from in 0..30 {
+        outcome = guess(from, Some(workstation('b'))).await.map(drop);
+        if matches!(outcome, Err(LoginError::Throttled(_))) {
+            break;
+        }
+    }
+    assert!(matches!(outcome, Err(LoginError::Throttled(_))), "{outcome:?}");
+    let elsewhere = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1));
+    let let_in = scene.registry().verify_password(&lea, None, PASSWORD, Some(&shown), elsewhere).await;
+    assert_eq!(let_in.unwrap().account, scene.lea);
 }
 
 #[tokio::test]
