@@ -12,6 +12,10 @@ class Refused(Exception):
     """What the program answered instead of a result."""
 
 
+class DialogOpen(Refused):
+    """A dialog stood in the way. It has been answered with Cancel."""
+
+
 class Marionette:
     """A session with the program that runs in `profile`, in the context in which the program's own windows are made."""
 
@@ -33,7 +37,7 @@ class Marionette:
         _, number, error, result = self._receive()
         assert number == self._last, (number, self._last)
         if error and error["error"] == "unexpected alert open":
-            raise Refused(f"a dialog is open: {self._close_dialog()}")
+            raise DialogOpen(f"a dialog is open: {self._close_dialog()}")
         if error:
             raise Refused(f"{error['error']}: {error['message']}")
         return result
@@ -44,7 +48,7 @@ class Marionette:
         value = self.command("WebDriver:ExecuteScript", parameters)["value"]
         if value is None:
             # A dialog over the window ends the script.
-            raise Refused(f"a dialog came up: {self._close_dialog()}")
+            raise DialogOpen(f"a dialog came up: {self._close_dialog()}")
         return value
 
     def quit(self):
@@ -53,9 +57,12 @@ class Marionette:
         self._socket.close()
 
     def _close_dialog(self) -> str:
-        text = self.command("WebDriver:GetAlertText", {})["value"]
-        self.command("WebDriver:DismissAlert", {})
-        return text
+        try:
+            text = self.command("WebDriver:GetAlertText", {})["value"]
+            self.command("WebDriver:DismissAlert", {})
+            return text
+        except Refused:
+            return "it has gone already"
 
     def _receive(self):
         length = b""

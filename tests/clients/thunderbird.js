@@ -2,7 +2,7 @@
 
    An action does what a hand would: it opens the folder in the folder pane, the message in the message pane, and sends from the
    compose window with the command behind its button. */
-/* global MailServices, window, document, Services, ChromeUtils, Ci, Cc */
+/* global MailServices, window, document, Services, ChromeUtils, Components, Ci, Cc */
 const { MailServices } = ChromeUtils.importESModule("resource:///modules/MailServices.sys.mjs");
 
 const pause = ms => new Promise(resolve => window.setTimeout(resolve, ms));
@@ -92,15 +92,51 @@ async function newMessage({ to, subject, body }) {
 }
 
 const actions = {
-  /** Notes what each dialog says. */
+  /** Notes what each dialog says, and answers Cancel. */
   async watchDialogs() {
     window.dialogsSeen = [];
-    Services.obs.addObserver(dialog => window.dialogsSeen.push(dialog.Dialog.args.text), "common-dialog-loaded");
+    Services.obs.addObserver(dialog => {
+      window.dialogsSeen.push(dialog.Dialog.args.text);
+      // By its own clock: that of the window below stands still meanwhile.
+      dialog.setTimeout(() => dialog.document.getElementById("commonDialog").cancelDialog());
+    }, "common-dialog-loaded");
     return true;
   },
 
   async dialogs() {
     return window.dialogsSeen;
+  },
+
+  /** Begins an action that may end in a dialog, which would end this script too: `outcome` tells what has become of it. */
+  async begin({ what, wishes }) {
+    window.outcome = "";
+    actions[what](wishes).then(() => "done", String).then(outcome => (window.outcome = outcome));
+    return true;
+  },
+
+  /** What has become of what was begun; empty while it goes on. */
+  async outcome() {
+    return window.outcome;
+  },
+
+  /** A PKCS#12 file, by the code behind Import in the certificate manager.
+
+      Thunderbird would log in again on a connection that it has, where it has shown none: a hand starts it anew, here the connections are closed. */
+  async importCertificate({ file, password }) {
+    const pkcs12 = Cc["@mozilla.org/file/local;1"].createInstance(Ci.nsIFile);
+    pkcs12.initWithPath(file);
+    const code = Cc["@mozilla.org/security/x509certdb;1"].getService(Ci.nsIX509CertDB).importPKCS12File(pkcs12, password);
+    account().incomingServer.closeCachedConnections();
+    return code == Ci.nsIX509CertDB.Success;
+  },
+
+  /** Where what is written goes out from now on. */
+  async setOutgoing({ port, socketType }) {
+    const server = MailServices.outgoingServer.defaultServer;
+    Object.assign(server.QueryInterface(Ci.nsISmtpServer), { port, socketType });
+    // An old connection would be taken to the new door.
+    server.closeCachedConnections();
+    return true;
   },
 
   /** The account, by the code behind Thunderbird's own account page. New mail is looked for every ten hours: IDLE has to tell. */
@@ -127,6 +163,17 @@ const actions = {
     await open(path);
     await until(`${messages} messages in ${path}`, () => headers(path).length >= messages);
     return headers(path).map(describe);
+  },
+
+  /** The command behind Get Messages. */
+  async getMessages({ path }) {
+    const wanted = await open(path);
+    const status = await new Promise(resolve =>
+      wanted.getNewMessages(window.msgWindow, { onStartRunningUrl() {}, onStopRunningUrl: (_url, code) => resolve(code) }));
+    if (!Components.isSuccessCode(status)) {
+      throw new Error(`no messages: ${status.toString(16)}`);
+    }
+    return true;
   },
 
   /** What the folder shows now; the server is not asked. */
@@ -173,6 +220,12 @@ const actions = {
     await until("the draft is saved", () => !composer.gSaveOperationInProgress && !composer.gWindowLocked);
     composer.close();
     return until("the compose window is closed", () => composer.closed);
+  },
+
+  /** Closes what could not be sent. */
+  async discard() {
+    [...Services.wm.getEnumerator("msgcompose")].forEach(composer => composer.close());
+    return until("no compose window is open", () => !Services.wm.getMostRecentWindow("msgcompose"));
   },
 
   /** Answers a message: the command behind the Reply button. */

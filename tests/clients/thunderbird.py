@@ -11,17 +11,11 @@ servers refused it.
 """
 import argparse
 import contextlib
-import email.message
-import email.policy
-import email.utils
-import imaplib
 import json
 import os
 import re
 import shutil
 import signal
-import smtplib
-import ssl
 import subprocess
 import sys
 import tempfile
@@ -29,11 +23,15 @@ import time
 import zipfile
 from pathlib import Path
 
-from marionette import Marionette
+from enrolment import WAYS, Workstation
+from marionette import DialogOpen, Marionette
+from sandbox import Mailbox, Sandbox, check, eventually, run
 
 # nsMsgSocketType and nsMsgAuthMethod.
 STARTTLS, TLS = 2, 3
 AUTHENTICATION = {"password": 3, "certificate": 7}
+# The doors for sending, as the sandbox calls them.
+DOORS_OUT = {"submissions": TLS, "submission": STARTTLS}
 
 # One quiet Thunderbird: nothing of its own reaches the network (HTTP goes to a port where nobody listens, each name is localhost),
 # nothing asks a person anything, and a certificate is shown to a server that asks for one.
@@ -62,107 +60,6 @@ PREFERENCES = {
     "marionette.port": 0,
     "security.default_personal_cert": "Select Automatically",
 }
-
-
-class Failed(Exception):
-    """What did not hold."""
-
-
-def check(held, what: str):
-    """Says what held; ends the run where it did not."""
-    if not held:
-        raise Failed(what)
-    print(f"ok       {what}", flush=True)
-
-
-class Sandbox:
-    """The running sandbox, as sandbox.json tells it."""
-
-    def __init__(self, directory: Path):
-        self.dir = directory.resolve()
-        self.told = json.loads((self.dir / "sandbox.json").read_text())
-        self.ca = self.dir / self.told["ca"]
-
-    def mailbox(self, address: str | None, operator: int) -> "Mailbox":
-        """That of `address`, or the operator's first."""
-        operators = self.told["operators"]
-        for one in operators if address else [operators[operator]]:
-            for mailbox in one["mailboxes"]:
-                if address in (None, mailbox["address"]):
-                    return Mailbox(self, one, mailbox)
-        raise Failed(f"the sandbox has no mailbox {address}")
-
-
-class Mailbox:
-    """A mailbox, and how a program that nobody doubts sees it: imaplib and smtplib."""
-
-    def __init__(self, sandbox: Sandbox, operator: dict, told: dict):
-        self.sandbox, self.operator, self.told = sandbox, operator, told
-        self.address, self.ports = told["address"], operator["ports"]
-        self.tls = ssl.create_default_context(cafile=str(sandbox.ca))
-
-    def show_certificate(self, options: argparse.Namespace, scratch: Path):
-        """Shows the certificate that Thunderbird shows."""
-        pem = scratch / "certificate.pem"
-        run("openssl", "pkcs12", "-in", options.pkcs12, "-passin", f"pass:{options.pkcs12_password}", "-nodes", "-out", pem)
-        self.tls.load_cert_chain(pem)
-
-    @contextlib.contextmanager
-    def imap(self, folder: str):
-        imap = imaplib.IMAP4_SSL("localhost", self.ports["imaps"], ssl_context=self.tls)
-        try:
-            imap.login(self.told["login"], self.told["password"])
-            kind, data = imap.select(folder, readonly=True)
-            if kind != "OK":
-                raise Failed(f"{self.address} has no {folder}: {data}")
-            yield imap
-        finally:
-            imap.logout()
-
-    def count(self, folder: str) -> int:
-        with self.imap(folder) as imap:
-            return len(imap.search(None, "ALL")[1][0].split())
-
-    def flags(self, folder: str, message_id: str) -> list[str]:
-        """The flags of each message there with this Message-ID: as many as there are copies."""
-        with self.imap(folder) as imap:
-            found = imap.search(None, "HEADER", "Message-ID", f'"<{message_id}>"')[1][0].split()
-            return [imap.fetch(number.decode(), "(FLAGS)")[1][0].decode() for number in found]
-
-    def message(self, folder: str, message_id: str) -> email.message.EmailMessage:
-        with self.imap(folder) as imap:
-            number = imap.search(None, "HEADER", "Message-ID", f'"<{message_id}>"')[1][0].split()[0]
-            raw = imap.fetch(number.decode(), "(BODY.PEEK[])")[1][0][1]
-        return email.message_from_bytes(raw, policy=email.policy.default)
-
-    def wait_for(self, folder: str, message_id: str, within: float = 30) -> int:
-        """How many copies are there, once there is one."""
-        until = time.monotonic() + within
-        while not (copies := len(self.flags(folder, message_id))) and time.monotonic() < until:
-            time.sleep(0.2)
-        return copies
-
-    def send(self, to: str, subject: str):
-        """Submits a message, as this mailbox."""
-        message = email.message.EmailMessage()
-        message["From"], message["To"], message["Subject"] = self.address, to, subject
-        message["Date"], message["Message-ID"] = email.utils.localtime(), email.utils.make_msgid(domain="poste.example")
-        message.set_content("Cher confrère,\n\nce message est arrivé sans qu'on le demande.\n")
-        with smtplib.SMTP_SSL("localhost", self.ports["submissions"], context=self.tls) as smtp:
-            smtp.login(self.told["login"], self.told["password"])
-            smtp.send_message(message)
-
-    def save_sent(self, caducee: str, wanted: bool):
-        """Whether the server files what this mailbox sends."""
-        socket = self.sandbox.dir / self.operator["admin_socket"]
-        run(caducee, "mailbox", "set", self.address, f"--save-sent={str(wanted).lower()}", "--socket", socket)
-
-
-def run(*command):
-    """Runs a tool, which says nothing when all is well."""
-    ran = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=60)
-    if ran.returncode != 0:
-        raise Failed(f"{command[0]}: {ran.stdout}{ran.stderr}")
 
 
 class Thunderbird:
@@ -205,6 +102,19 @@ class Thunderbird:
         """One of thunderbird.js's actions."""
         return self._marionette.run(self._script, action, wishes)
 
+    def attempt(self, action: str, **wishes) -> tuple[str, list[str]]:
+        """Begins what may be refused: what became of it, and what the dialogs said, each of which is answered with Cancel."""
+        before = len(self.do("dialogs"))
+        self.do("begin", what=action, wishes=wishes)
+        outcome, said, quiet, until = "", [], 0, time.monotonic() + 60
+        # A dialog may follow the end.
+        while quiet < 5 and time.monotonic() < until:
+            time.sleep(0.2)
+            with contextlib.suppress(DialogOpen):
+                outcome, known, said = self.do("outcome"), said, self.do("dialogs")[before:]
+                quiet = quiet + 1 if outcome and said == known else 0
+        return outcome, said
+
     def imap_lines(self) -> list[str]:
         """What went over its IMAP connections: `A:C: 12 noop`, `S-INBOX:S: * 7 EXISTS`; A is one with no folder, S- one with."""
         text = self.imap_log.read_text(errors="replace") if self.imap_log.exists() else ""
@@ -238,7 +148,7 @@ class Thunderbird:
             self._process.wait()
 
 
-def scenario(thunderbird: Thunderbird, options: argparse.Namespace, own: Mailbox, peer: Mailbox, scratch: Path):
+def morning(thunderbird: Thunderbird, options: argparse.Namespace, own: Mailbox, peer: Mailbox, scratch: Path):
     """A morning with Thunderbird."""
     add_account(thunderbird, options, own)
     read(thunderbird, own)
@@ -247,6 +157,69 @@ def scenario(thunderbird: Thunderbird, options: argparse.Namespace, own: Mailbox
     write(thunderbird, options, own, peer)
     draft(thunderbird, own, peer)
     file_away(thunderbird, own, pushed)
+
+
+def enrolled(thunderbird: Thunderbird, options: argparse.Namespace, own: Mailbox, peer: Mailbox, scratch: Path):
+    """The life of an enrolled workstation: refused without its file, at work with it, and out when it is revoked."""
+    # The mailbox's password opened it here just now, so failures do not make it wait.
+    own.count("INBOX")
+    with WAYS[options.enrol](own, scratch) as workstation:
+        add_account(thunderbird, options, own)
+        refused(thunderbird, own, peer, "submissions", "with the password alone")
+        workstation.enrol()
+        check(thunderbird.do("importCertificate", file=str(workstation.file), password=workstation.password),
+              f"{workstation.name} is enrolled ({options.enrol}), and Thunderbird takes its file")
+        own.show_certificate(workstation.file, workstation.password, scratch)
+        check(thunderbird.do("getMessages", path="INBOX"), "… which opens the mailbox with its password")
+        read(thunderbird, own)
+        push(thunderbird, own, peer)
+        for door in DOORS_OUT:
+            write_at(thunderbird, own, peer, door)
+        revoked(thunderbird, own, workstation)
+        refused(thunderbird, own, peer, "submission", "with a revoked certificate")
+
+
+def write_at(thunderbird: Thunderbird, own: Mailbox, peer: Mailbox, door: str):
+    """A message by one of the doors for sending."""
+    thunderbird.do("setOutgoing", port=own.ports[door], socketType=DOORS_OUT[door])
+    before, subject = len(thunderbird.smtp_lines()), f"Par la porte {door} {time.time():.0f}"
+    thunderbird.do("write", to=peer.address, subject=subject, body="Bonjour,\nbien à vous\n")
+    arrived_once(thunderbird, own, peer, subject, f"what is written by the door {door}")
+    said = thunderbird.smtp_lines()[before:]
+    check(("C: STARTTLS" in said) == (DOORS_OUT[door] == STARTTLS), "… and went by that door")
+
+
+def refused(thunderbird: Thunderbird, own: Mailbox, peer: Mailbox, door: str, how: str):
+    """Nothing is read, and nothing goes out by `door`. Few tries: too many failures make an address wait."""
+    before = len(thunderbird.imap_lines())
+    outcome, said = thunderbird.attempt("getMessages", path="INBOX")
+    new = thunderbird.imap_lines()[before:]
+    check(outcome != "done" and any(" NO [AUTHENTICATIONFAILED] " in line for line in new), f"IMAP is refused {how}")
+    check(said, f"… and Thunderbird says: {' / '.join(dict.fromkeys(said))}")
+    check(not any(line.startswith("S-") for line in new), "… and no folder is opened")
+    thunderbird.do("setOutgoing", port=own.ports[door], socketType=DOORS_OUT[door])
+    before, there = len(thunderbird.smtp_lines()), peer.count("INBOX")
+    outcome, said = thunderbird.attempt("write", to=peer.address, subject="Refusé", body="Bonjour\n")
+    thunderbird.do("discard")
+    new = thunderbird.smtp_lines()[before:]
+    check(outcome != "done" and any(line.startswith("S: 535 5.7.8 ") for line in new), f"sending by the door {door} is refused {how}")
+    check(said, f"… and Thunderbird says: {' / '.join(dict.fromkeys(said))}")
+    check(not any(line.startswith("C: MAIL") for line in new) and peer.count("INBOX") == there, "… and nothing has gone out")
+
+
+def revoked(thunderbird: Thunderbird, own: Mailbox, workstation: Workstation):
+    """The session that Thunderbird has open ends, in the middle of its IDLE."""
+    thunderbird.do("open", path="INBOX", messages=0)
+    eventually(lambda: in_inbox(thunderbird)[-1].startswith("S-INBOX:S: + "), "Thunderbird idles in INBOX")
+    before = len(in_inbox(thunderbird))
+    workstation.revoke()
+    eventually(lambda: any(":S: * BYE " in line for line in in_inbox(thunderbird)[before:]),
+               "its workstation is revoked, and its session ends", within=5)
+
+
+def in_inbox(thunderbird: Thunderbird) -> list[str]:
+    """What went over the connection that has INBOX open."""
+    return [line for line in thunderbird.imap_lines() if line.startswith("S-INBOX:")]
 
 
 def add_account(thunderbird: Thunderbird, options: argparse.Namespace, own: Mailbox):
@@ -277,12 +250,9 @@ def read_one(thunderbird: Thunderbird, own: Mailbox, message: dict):
 
 def push(thunderbird: Thunderbird, own: Mailbox, peer: Mailbox) -> dict:
     """What comes in while Thunderbird idles: the server speaks first, and Thunderbird shows it."""
-    def in_inbox():
-        return [line for line in thunderbird.imap_lines() if line.startswith("S-INBOX:")]
-
     thunderbird.do("open", path="INBOX", messages=0)
-    eventually(lambda: in_inbox()[-1].startswith("S-INBOX:S: + "), "Thunderbird idles in INBOX")
-    before = len(in_inbox())
+    eventually(lambda: in_inbox(thunderbird)[-1].startswith("S-INBOX:S: + "), "Thunderbird idles in INBOX")
+    before = len(in_inbox(thunderbird))
     subject = f"Sans qu'on le demande {time.time():.0f}"
     began = time.monotonic()
     peer.send(own.address, subject)
@@ -290,14 +260,14 @@ def push(thunderbird: Thunderbird, own: Mailbox, peer: Mailbox) -> dict:
     took = time.monotonic() - began
     check("\\Seen" not in own.flags("INBOX", message["id"])[0],
           f"a message from {peer.address} shows, {took:.1f} s after it was submitted")
-    check(in_inbox()[before].endswith(" EXISTS"), "… because the server said so, unasked")
+    check(in_inbox(thunderbird)[before].endswith(" EXISTS"), "… because the server said so, unasked")
     read_one(thunderbird, own, message)
     return message
 
 
 def answer(thunderbird: Thunderbird, options: argparse.Namespace, own: Mailbox, peer: Mailbox, pushed: dict, scratch: Path):
     """An answer with an attachment, while the server files copies as well."""
-    own.save_sent(options.caducee, True)
+    own.save_sent(True)
     attachment = scratch / "compte-rendu.zip"
     with zipfile.ZipFile(attachment, "w") as archive:
         archive.writestr("résultats.txt", "tout va bien\n" * 2000)
@@ -312,7 +282,7 @@ def answer(thunderbird: Thunderbird, options: argparse.Namespace, own: Mailbox, 
 
 def write(thunderbird: Thunderbird, options: argparse.Namespace, own: Mailbox, peer: Mailbox):
     """A new message, which Thunderbird alone files."""
-    own.save_sent(options.caducee, False)
+    own.save_sent(False)
     subject = f"Épicrise n° {time.time():.0f} — été"
     thunderbird.do("write", to=peer.address, subject=subject, body="Bonjour,\n.\n..\nbien à vous\n")
     sent = arrived_once(thunderbird, own, peer, subject, "the message that Thunderbird alone files")
@@ -354,14 +324,6 @@ def file_away(thunderbird: Thunderbird, own: Mailbox, pushed: dict):
                "what is deleted lies in Trash")
 
 
-def eventually(probe, what: str, within: float = 15):
-    """Thunderbird tells the server in its own time."""
-    until = time.monotonic() + within
-    while not (held := probe()) and time.monotonic() < until:
-        time.sleep(0.2)
-    check(held, what)
-
-
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sandbox", type=Path, default=Path("sandbox"), help="directory of the running sandbox")
@@ -370,11 +332,13 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--starttls", action="store_true", help="the doors with STARTTLS instead of those within TLS")
     parser.add_argument("--pkcs12", type=Path, help="a client certificate that Thunderbird shows")
     parser.add_argument("--pkcs12-password", default="")
+    parser.add_argument("--enrol", choices=WAYS, nargs="?", const="administrator",
+                        help="the life of an enrolled workstation instead, by this way to its certificate")
     parser.add_argument("--auth", choices=AUTHENTICATION, default="password", help="IMAP: PLAIN with the password, or EXTERNAL")
     # Thunderbird's SMTP client has no EXTERNAL: with `certificate` it says no AUTH at all and goes on to MAIL.
     parser.add_argument("--sending-auth", choices=AUTHENTICATION, default="password", help="submission: PLAIN, or no AUTH")
     parser.add_argument("--thunderbird", default="thunderbird", help="the program")
-    parser.add_argument("--caducee", default="target/release/caducee", help="the program, for `mailbox set`")
+    parser.add_argument("--caducee", default="target/release/caducee", help="the program, for `mailbox` and `device`")
     parser.add_argument("--keep", action="store_true", help="leave the profile, imap.moz_log and thunderbird.log (SMTP), and say where")
     return parser.parse_args()
 
@@ -389,14 +353,14 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     began, scratch = time.monotonic(), Path(tempfile.mkdtemp(prefix="caducee-thunderbird-"))
     try:
-        sandbox = Sandbox(options.sandbox)
+        sandbox = Sandbox(options.sandbox, options.caducee)
         own, peer = sandbox.mailbox(options.mailbox, 0), sandbox.mailbox(options.peer, 1)
         if options.pkcs12:
-            own.show_certificate(options, scratch)
+            own.show_certificate(options.pkcs12, options.pkcs12_password, scratch)
         with Thunderbird(scratch, options, sandbox.ca) as thunderbird:
             print(f"ok       Thunderbird {thunderbird.version} is up after {time.monotonic() - began:.1f} s", flush=True)
             try:
-                scenario(thunderbird, options, own, peer, scratch)
+                (enrolled if options.enrol else morning)(thunderbird, options, own, peer, scratch)
             finally:
                 for note in thunderbird.notes():
                     print(f"note     {' '.join(note.split())[:300]}", flush=True)
