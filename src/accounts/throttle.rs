@@ -74,6 +74,8 @@ struct Tables {
     mailboxes: Table<String>,
     addresses: Table<IpAddr>,
     pairs: Table<Pair>,
+    /// What other pairs have failed; a line of their own they do not have.
+    strangers: Table<Pair>,
     /// When each pair was last let in.
     trusted: HashMap<Pair, Instant>,
 }
@@ -167,7 +169,10 @@ impl Attempt<'_> {
             tables.pairs.failed(&self.pair, now, options, 1);
         } else {
             tables.mailboxes.failed(&self.pair.0, now, options, 1);
-            tables.addresses.failed(&self.pair.1, now, options, FACTOR);
+            // The mailbox's line, the slower one, holds one program with an old password. Its address counts who fails for many.
+            if tables.strangers.failed(&self.pair, now, options, 1) <= options.free.max(1) {
+                tables.addresses.failed(&self.pair.1, now, options, FACTOR);
+            }
         }
     }
 
@@ -182,6 +187,7 @@ impl Attempt<'_> {
         if self.is_trusted {
             tables.pairs.forgive(&self.pair, now);
         } else {
+            tables.strangers.records.remove(&self.pair);
             tables.mailboxes.forgive(&self.pair.0, now);
         }
     }
@@ -255,7 +261,8 @@ impl<K: Hash + Eq + Clone> Table<K> {
         }
     }
 
-    fn failed(&mut self, key: &K, now: Instant, options: &ThrottleOptions, factor: u32) {
+    /// Counts a failure; how many there are now.
+    fn failed(&mut self, key: &K, now: Instant, options: &ThrottleOptions, factor: u32) -> u32 {
         if self.records.len() >= options.entries && !self.records.contains_key(key) {
             make_room(&mut self.records, |record| record.last);
         }
@@ -271,6 +278,7 @@ impl<K: Hash + Eq + Clone> Table<K> {
         record.failures = record.failures.saturating_add(1);
         record.last = now;
         record.next = record.next.max(now + delay(record.failures, options, factor));
+        record.failures
     }
 
     fn forgive(&mut self, key: &K, now: Instant) {
@@ -412,6 +420,21 @@ mod tests {
     }
 
     #[test]
+    fn an_old_password_counts_a_few_times_only_for_an_address_that_nobody_was_let_in_from_yet() {
+        let (throttle, now) = (Throttle::new(ThrottleOptions::default()), Instant::now());
+        for n in 0..60u64 {
+            fail(&throttle, "old", PEER, now + Duration::from_secs(n));
+        }
+        let later = now + Duration::from_secs(61);
+        assert!(wait(&throttle, "old", PEER, later).is_err() && wait(&throttle, "old", OTHER, later).is_err());
+        assert_eq!(wait(&throttle, "new", PEER, later), Ok(Duration::ZERO), "who comes there after a restart");
+        for n in 0..40 {
+            fail(&throttle, &format!("m{n}"), PEER, later);
+        }
+        assert!(wait(&throttle, "new", PEER, later).is_err(), "who tries many mailboxes is held by the address");
+    }
+
+    #[test]
     fn strangers_at_a_holders_address_wait_and_the_holder_does_not() {
         let (throttle, now) = (delays_only(), Instant::now());
         attempt(&throttle, "a", PEER).succeeded(now);
@@ -450,7 +473,8 @@ mod tests {
             fail(&throttle, &format!("s{n}"), IpAddr::V4(Ipv4Addr::from(n)), now);
         }
         let tables = throttle.tables.lock().unwrap();
-        let sizes = [tables.mailboxes.records.len(), tables.addresses.records.len(), tables.pairs.records.len()];
+        let pairs = [&tables.pairs, &tables.strangers].map(|table| table.records.len());
+        let sizes = [tables.mailboxes.records.len(), tables.addresses.records.len(), pairs[0], pairs[1]];
         assert!(sizes.iter().all(|size| (1..=100).contains(size)) && tables.trusted.len() <= 100, "{sizes:?}");
     }
 

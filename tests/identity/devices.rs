@@ -29,6 +29,7 @@ try:
     print("login", imap.login(address, password)[0])
 except imaplib.IMAP4.error as error:
     print("refused", error)
+    print("alert", imap.untagged_responses.get("NO"))
     # The connection stays (MSSanté, API LPS).
     print("still", imap.noop()[0])
     sys.exit(0)
@@ -107,6 +108,7 @@ fn a_device_is_enrolled_lets_in_with_the_password_and_is_revoked_in_the_middle_o
 
     let alone = scene.tool(false, "select").run();
     assert!(alone.stdout.contains("refused") && alone.stdout.contains("still OK"), "a password alone: {alone:?}");
+    assert!(alone.stdout.contains("alert") && alone.stdout.contains("Aucun certificat n'a ete presente"), "{alone:?}");
     let both = scene.tool(true, "select").run();
     assert!(both.stdout.contains("login OK") && both.stdout.contains("select OK"), "{both:?}");
 
@@ -120,7 +122,11 @@ fn a_device_is_enrolled_lets_in_with_the_password_and_is_revoked_in_the_middle_o
     let ended = session.join().unwrap();
     assert!(ended.stdout.contains("idle +") && ended.stdout.contains("told * BYE"), "{ended:?}");
     let after = scene.tool(true, "select").run();
-    assert!(after.stdout.contains("refused"), "{after:?}");
+    assert!(
+        after.stdout.contains("refused") && after.stdout.contains("poste non autorise pour cette boite"),
+        "{after:?}"
+    );
+    assert!(!after.stdout.contains("Aucun certificat"), "{after:?}");
 
     let told = |what: &str| scene.told().iter().any(|text| text.starts_with(what) && text.contains("PC de l'accueil"));
     assert!(wait_until(Duration::from_secs(10), || told("Nouvel appareil autorisé")), "{:?}", scene.told());
