@@ -69,13 +69,16 @@ class Thunderbird:
         self.profile, self.output, self.imap_log = directory / "profile", directory / "thunderbird.log", directory / "imap.moz_log"
         self._script = Path(__file__).with_suffix(".js").read_text()
         self._make_profile(options, ca)
+        self._directory, self._program = directory, options.thunderbird
+        self._process = self._marionette = None
+
+    def _launch(self):
         environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
-        environment |= {"HOME": str(directory), "LC_ALL": "C.UTF-8", "MOZ_CRASHREPORTER_DISABLE": "1"}
-        environment |= {"MOZ_LOG": "sync,timestamp,IMAP:4", "MOZ_LOG_FILE": str(self.imap_log)}
-        command = [options.thunderbird, "--headless", "--no-remote", "--profile", self.profile, "--marionette", "--remote-allow-system-access"]
-        with self.output.open("wb") as output:
+        environment |= {"HOME": str(self._directory), "LC_ALL": "C.UTF-8", "MOZ_CRASHREPORTER_DISABLE": "1"}
+        environment |= {"MOZ_LOG": "sync,timestamp,append,IMAP:4", "MOZ_LOG_FILE": str(self.imap_log)}
+        command = [self._program, "--headless", "--no-remote", "--profile", self.profile, "--marionette", "--remote-allow-system-access"]
+        with self.output.open("ab") as output:
             self._process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
-        self._marionette = None
 
     def _make_profile(self, options: argparse.Namespace, ca: Path):
         """Preferences, and the certificates: the sandbox's root is believed, the PKCS#12 is there to be shown."""
@@ -89,6 +92,9 @@ class Thunderbird:
             run("pk12util", "-i", options.pkcs12, "-d", database, "-W", options.pkcs12_password)
 
     def __enter__(self):
+        # A port that an earlier start has left.
+        (self.profile / "MarionetteActivePort").unlink(missing_ok=True)
+        self._launch()
         try:
             self._marionette = Marionette(self.profile)
             self.version = self._marionette.about["browserVersion"]
@@ -97,6 +103,11 @@ class Thunderbird:
             self.__exit__(failure)
             raise
         return self
+
+    def restart(self):
+        """Ends it, and starts it anew on its profile."""
+        self.__exit__(None)
+        self.__enter__()
 
     def do(self, action: str, **wishes):
         """One of thunderbird.js's actions."""
@@ -169,8 +180,9 @@ def enrolled(thunderbird: Thunderbird, options: argparse.Namespace, own: Mailbox
         workstation.enrol()
         check(thunderbird.do("importCertificate", file=str(workstation.file), password=workstation.password),
               f"{workstation.name} is enrolled ({options.enrol}), and Thunderbird takes its file")
+        # Until then it shows no certificate to a server to which it has shown none.
+        thunderbird.restart()
         own.show_certificate(workstation.file, workstation.password, scratch)
-        check(thunderbird.do("getMessages", path="INBOX"), "… which opens the mailbox with its password")
         read(thunderbird, own)
         push(thunderbird, own, peer)
         for door in DOORS_OUT:
