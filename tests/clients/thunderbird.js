@@ -127,6 +127,12 @@ const actions = {
     return code == Ci.nsIX509CertDB.Success;
   },
 
+  /** What would otherwise be written at the end. */
+  async savePreferences() {
+    Services.prefs.savePrefFile(null);
+    return true;
+  },
+
   /** Where what is written goes out from now on. */
   async setOutgoing({ port, socketType }) {
     const server = MailServices.outgoingServer.defaultServer;
