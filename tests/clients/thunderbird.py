@@ -4,6 +4,9 @@
     caducee sandbox --dir sandbox &
     tests/clients/thunderbird.py --sandbox sandbox
 
+With `--enrol` it is an enrolled workstation instead (`enrolment.py`): refused without its file, at work with it, and out when it
+is revoked.
+
 Thunderbird runs without a screen on a profile made here; Marionette tells it what to do (`thunderbird.js`). What became of it
 is asked of the servers, by IMAP. Needed: Debian's thunderbird and libnss3-tools. Says line by line what held, and ends with 0 when
 everything did, 1 when something did not, 77 when a program is missing. `note` lines tell what Thunderbird complained of and what the

@@ -13,4 +13,5 @@ mod fronts;
 mod look_alike;
 mod portal;
 mod psc;
+mod thunderbird;
 mod tokens;
