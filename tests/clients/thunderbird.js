@@ -119,15 +119,18 @@ const actions = {
     return window.outcome;
   },
 
-  /** A PKCS#12 file, by the code behind Import in the certificate manager.
-
-      Thunderbird would log in again on a connection that it has, where it has shown none: a hand starts it anew, here the connections are closed. */
+  /** A PKCS#12 file, by the code behind Import in the certificate manager. */
   async importCertificate({ file, password }) {
     const pkcs12 = Cc["@mozilla.org/file/local;1"].createInstance(Ci.nsIFile);
     pkcs12.initWithPath(file);
     const code = Cc["@mozilla.org/security/x509certdb;1"].getService(Ci.nsIX509CertDB).importPKCS12File(pkcs12, password);
-    account().incomingServer.closeCachedConnections();
     return code == Ci.nsIX509CertDB.Success;
+  },
+
+  /** What would otherwise be written at the end. */
+  async savePreferences() {
+    Services.prefs.savePrefFile(null);
+    return true;
   },
 
   /** Where what is written goes out from now on. */

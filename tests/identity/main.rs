@@ -15,4 +15,5 @@ mod look_alike;
 mod portal;
 mod psc;
 mod scenarios;
+mod thunderbird;
 mod tokens;
