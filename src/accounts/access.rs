@@ -6,6 +6,7 @@
 //! 2. A login tells who somebody is ([`Registry::person_of`]) when it was made with a Pro Santé Connect token, or with what opens the
 //!    person's own PER mailbox. A password that a practice or a service shares opens its own mailbox and no other.
 //! 3. A mailbox that is not open gives nobody anything, neither itself nor what its holder may do elsewhere by it.
+//! 4. A password that opens its mailbox alone (one that is marked for tests) reaches marked mailboxes only.
 
 use std::net::IpAddr;
 
@@ -50,8 +51,8 @@ impl Registry {
             return self.own_rights(login, account);
         }
         match self.person_of(login)? {
-            Some(person) => self.rights_of(&person, account),
-            None => Ok(Rights::NONE),
+            Some(person) if reaches(login, account) => self.rights_of(&person, account),
+            _ => Ok(Rights::NONE),
         }
     }
 
@@ -62,9 +63,7 @@ impl Registry {
     /// What the store says.
     pub fn shared_with(&self, login: &Login) -> Result<Vec<SharedMailbox>, AccountError> {
         let Some(person) = self.person_of(login)? else { return Ok(Vec::new()) };
-        let mut found = self.opened_by_person(&person)?;
-        found.retain(|mailbox| mailbox.account != login.account);
-        Ok(found)
+        self.opened_to(&person, |account| account.id != login.account && reaches(login, account))
     }
 
     /// The open mailboxes that a person may use, by number.
@@ -72,8 +71,12 @@ impl Registry {
     /// # Errors
     /// What the store says.
     pub fn opened_by_person(&self, person: &str) -> Result<Vec<SharedMailbox>, AccountError> {
+        self.opened_to(person, |_| true)
+    }
+
+    fn opened_to(&self, person: &str, wanted: impl Fn(&Account) -> bool) -> Result<Vec<SharedMailbox>, AccountError> {
         let mut found = Vec::new();
-        for account in self.accounts_of(person)? {
+        for account in self.accounts_of(person)?.into_iter().filter(wanted) {
             let rights = self.rights_of(person, &account)?;
             if account.is_open() && !rights.is_empty() {
                 let Account { id, address, kind, .. } = account;
@@ -130,12 +133,15 @@ impl Registry {
     /// What a login may do in the mailbox that it has open.
     fn own_rights(&self, login: &Login, account: &Account) -> Result<Rights, AccountError> {
         let enrolled_for = match (&login.means, login.credential) {
-            (Means::Device { .. }, Some(key)) if key.account == account.id => self.enrolled_for(key)?,
+            (Means::Device { .. }, Some(key)) if key.account == account.id => match self.enrolled_for(key)? {
+                Some(person) => Some(person),
+                None => return Ok(Rights::NONE),
+            },
             // The mailbox's own password, or its software's certificate.
             (_, Some(key)) if key.account == account.id => None,
             _ => match self.person_of(login)? {
-                Some(person) => Some(person),
-                None => return Ok(Rights::NONE),
+                Some(person) if reaches(login, account) => Some(person),
+                _ => return Ok(Rights::NONE),
             },
         };
         match enrolled_for {
@@ -194,7 +200,8 @@ impl Registry {
     pub(super) fn let_in_elsewhere(&self, login: &Login, named: &str) -> Result<Login, LoginError> {
         let person = self.person_of(login)?.ok_or(LoginError::PersonRefused)?;
         let address = Address::parse(named).map_err(|_| LoginError::PersonRefused)?;
-        let account = self.by_address(&address)?.ok_or(LoginError::PersonRefused)?;
+        let account = self.by_address(&address)?.filter(|account| reaches(login, account));
+        let account = account.ok_or(LoginError::PersonRefused)?;
         let there = self.let_in_person(&account, &person, login.means.clone())?;
         Ok(Login { credential: login.credential, password: login.password, ..there })
     }
@@ -249,6 +256,9 @@ impl Registry {
         if let Some(ending) = Ending::of_state(account.state) {
             return Ok(Some(ending));
         }
+        if login.means == Means::Password && !self.opens_alone(login)? {
+            return Ok(Some(Ending::CredentialGone));
+        }
         for key in login.credential.iter().chain(&login.password) {
             if key.account != account.id
                 && let Some(ending) =
@@ -263,6 +273,12 @@ impl Registry {
         let rights = self.own_rights(login, &account)?;
         let has_all = login.rights.iter().all(|right| rights.has(right));
         Ok((!has_all).then_some(Ending::AccessChanged))
+    }
+
+    /// Whether the mailbox of the password that a login was made with is still marked to be opened by it alone.
+    fn opens_alone(&self, login: &Login) -> Result<bool, AccountError> {
+        let own = login.credential.map_or(login.account, |key| key.account);
+        Ok(self.by_id(own)?.is_some_and(|account| account.data.allow_password))
     }
 
     /// Whether a credential is there, in its time, and still fits the account.
@@ -311,4 +327,10 @@ impl Registry {
             |OpenSession { login, .. }: &OpenSession| login.credential == Some(gone) || login.password == Some(gone);
         self.sessions().end_where(by_it, Ending::CredentialGone);
     }
+}
+
+/// Whether what a login was made with may open another mailbox than its own: a password alone opens none that is not marked
+/// for it.
+fn reaches(login: &Login, other: &Account) -> bool {
+    login.means != Means::Password || other.data.allow_password
 }

@@ -28,8 +28,10 @@ pub struct Login {
 /// What a login was made with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Means {
-    /// A password.
+    /// A password alone, in a mailbox that is marked for tests.
     Password,
+    /// A password and a one-time code: strong authentication, at the holders' page.
+    PasswordAndCode,
     /// A client certificate of the trust space (IGC-Santé).
     Certificate {
         /// SHA-256 of its DER, in lower-case hexadecimal.
@@ -49,6 +51,7 @@ impl Means {
     pub fn name(&self) -> &'static str {
         match self {
             Means::Password => "password",
+            Means::PasswordAndCode => "password-and-code",
             Means::Certificate { .. } => "certificate",
             Means::Device { .. } => "device",
             Means::ProSanteConnect => "pro-sante-connect",
@@ -146,6 +149,8 @@ impl Registry {
     ) -> Result<Login, LoginError> {
         let rights = match (&means, &credential.person) {
             (Means::Device { .. }, Some(person)) => self.rights_of(person, account)?,
+            // A workstation is somebody's, or nobody's.
+            (Means::Device { .. }, None) => Rights::NONE,
             _ => Rights::all(),
         };
         if rights.is_empty() {

@@ -158,7 +158,9 @@ impl Registry {
             Some(bound) => Ok(Some(With::Device(bound))),
             None => Ok(account.data.allow_password.then_some(With::Nothing)),
         };
-        let Fitting { account, password: (key, credential), with } = self.fitting(login, password, from, opens).await?;
+        let line = self.line_of(login, device)?;
+        let fitting = self.fitting(login, password, from, line, opens).await?;
+        let Fitting { account, password: (key, credential), with } = fitting;
         let login = match with {
             With::Device((device, enrolled)) => {
                 let CredentialKind::Device { sha256, .. } = &enrolled.kind else { return Err(LoginError::Refused) };
@@ -180,8 +182,24 @@ impl Registry {
     /// # Errors
     /// [`LoginError`].
     pub async fn check_password(&self, address: &str, password: &str, peer: IpAddr) -> Result<Account, LoginError> {
-        let Fitting { account, .. } = self.fitting(address, password, peer.into(), |_| Ok(Some(With::Nothing))).await?;
+        let line = self.line_of(address, None)?;
+        let opens = |_: &Account| Ok(Some(With::Nothing));
+        let Fitting { account, .. } = self.fitting(address, password, peer.into(), line, opens).await?;
         if account.is_open() { Ok(account) } else { Err(LoginError::NotOpen(account.state)) }
+    }
+
+    /// Where an attempt stands in line: by its address, and with an enrolled workstation of that mailbox in a line of its own,
+    /// so that nobody keeps it out by guessing without one.
+    fn line_of(&self, login: &str, device: Option<&CertificateFacts>) -> Result<String, AccountError> {
+        // What is no address stands in line by its text, cut so that strangers cannot fill memory with it.
+        let Ok(address) = Address::parse(login) else { return Ok(login.chars().take(80).collect()) };
+        let line = address.key();
+        let Some(device) = device else { return Ok(line) };
+        let enrolled = match self.by_address(&address)? {
+            Some(account) => self.device_credential(&account, device)?,
+            None => None,
+        };
+        Ok(if enrolled.is_some() { format!("{line} {}", device.fingerprint) } else { line })
     }
 
     /// The mailbox whose password it is, where `opens` says that one opens it, and with what.
@@ -190,16 +208,15 @@ impl Registry {
         login: &str,
         password: &str,
         Origin { peer, tried }: Origin<'_>,
+        line: String,
         opens: impl Fn(&Account) -> Result<Option<With>, AccountError>,
     ) -> Result<Fitting, LoginError> {
         let address = Address::parse(login).ok();
-        // What is no address stands in line by its text, cut so that strangers cannot fill memory with it.
-        let key = address.as_ref().map_or_else(|| login.chars().take(80).collect(), Address::key);
-        let attempt = self.wait_for_turn(&key, peer).await?;
+        let attempt = self.wait_for_turn(&line, peer).await?;
         let outcome = self.fits(address.as_ref(), password, opens).await;
         match &outcome {
             Ok(_) => attempt.succeeded(Instant::now()),
-            Err(LoginError::Refused) if tried.is_some_and(|tried| tried.again(&key, password)) => drop(attempt),
+            Err(LoginError::Refused) if tried.is_some_and(|tried| tried.again(&line, password)) => drop(attempt),
             Err(LoginError::Refused) => attempt.failed(Instant::now()),
             // Neither: it is as if it had not been made.
             Err(_) => drop(attempt),

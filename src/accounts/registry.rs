@@ -351,7 +351,9 @@ impl Registry {
             batch.update(&id, read.version, &record);
             match self.store().commit(batch).await {
                 Ok(_) => {
-                    if (&read.holder, &read.access_list) != (&record.holder, &record.access_list) {
+                    if (&read.holder, &read.access_list, read.allow_password)
+                        != (&record.holder, &record.access_list, record.allow_password)
+                    {
                         self.access().note(id, &record);
                         self.review(id, read.holder.national_id.as_deref());
                         self.room().look_again(id);

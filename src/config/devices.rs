@@ -15,7 +15,7 @@ pub struct Devices {
     /// How long a device's certificate is good for.
     #[serde(with = "human::duration")]
     pub validity: Duration,
-    /// Most valid devices of one mailbox.
+    /// Most valid devices of one person in one mailbox.
     pub most: usize,
     /// How long the old certificate of a renewed device goes on.
     #[serde(with = "human::duration")]

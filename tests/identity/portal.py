@@ -394,6 +394,24 @@ def who_guesses_waits_and_learns_nothing():
     expect(page, 429, "Trop d’essais")
 
 
+def who_hangs_up_before_the_answer_has_guessed_all_the_same():
+    address, who = mailbox("portail.raccroche", "899700009042"), browser()
+    form = who.go(SITE + "/").form("/connexion")["fields"]
+    body = urllib.parse.urlencode({**form, "adresse": address, "mot_de_passe": "faux"})
+    place = urllib.parse.urlsplit(SITE)
+    head = (f"POST /connexion HTTP/1.1\r\nHost: {place.netloc}\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+            f"Cookie: __Host-caducee={who.cookie(SITE)}\r\nContent-Length: {len(body)}\r\n\r\n")
+    for _ in range(12):
+        plain = socket.create_connection((place.hostname, place.port), 30, source_address=(SOURCE, 0))
+        with who.context.wrap_socket(plain, server_hostname=place.hostname) as connection:
+            connection.sendall((head + body).encode())
+            # Time to be read, and none for an answer.
+            time.sleep(0.02)
+    time.sleep(1)
+    statuses = [password_step(who, address, "faux").status for _ in range(4)]
+    assert 429 in statuses, statuses
+
+
 def a_mailed_code_is_good_for_its_own_login_once_and_for_five_tries():
     address = mailbox("portail.codes", "899700009007")
     one, other = browser(), browser()
@@ -477,6 +495,31 @@ def who_holds_nothing_is_told_and_who_has_several_mailboxes_chooses():
     admin("mailbox", "ungrant", shared, national_id)
     expect(who.go(SITE + "/postes"), 403, "Session terminée")
     assert who.ask(SITE + "/postes").status == 303
+
+
+def who_manages_a_professionals_mailbox_is_never_taken_for_the_professional():
+    address, doctor = mailbox("portail.medecin", "899700009040"), browser()
+    enter_by_mailed_code(doctor, address)
+    enrol(doctor, "PC du médecin")
+    (_, secretary), who = holder(0), browser()
+    admin("mailbox", "grant", address, secretary, "--rights", "read,write,send,manage")
+    expect(enter_by_psc(who, secretary), 200, "Choisir une boîte", address)
+    expect(choose(who, address), 200, "PC du médecin")
+    revoke = next(link for link in who.page.links if link.endswith("/revoquer"))
+    renewals = [form["action"] for form in who.page.forms if form["action"].endswith("/renouveler")]
+    assert not renewals, "its certificate is the doctor's: %s" % renewals
+    token = who.page.form("/deconnexion")["fields"]["jeton"]
+    for path, fields in ((revoke.replace("revoquer", "renouveler"), {}), ("/codes/application", {}), ("/codes/secours", {}),
+                         ("/mot-de-passe", {"nouveau": PASSWORD + " 2", "encore": PASSWORD + " 2"})):
+        expect(who.ask(SITE + path, {"jeton": token, **fields}), 403, "Action réservée")
+    for path in ("/codes", "/mot-de-passe"):
+        expect(who.ask(SITE + path), 403, "Action réservée")
+    expect(who.go(SITE + revoke), 200, "PC du médecin")
+    expect(who.send(revoke), 200, "est révoqué")
+    enrol(who, "PC du secrétariat")
+    listed = json.loads(admin("device", "list", address, "--json"))["devices"]
+    assert [(row["name"], row["person"]) for row in listed] == [("PC du secrétariat", secretary)], listed
+    admin("mailbox", "ungrant", address, secretary)
 
 
 def a_suspended_mailbox_and_an_ended_session_end_at_the_next_page():

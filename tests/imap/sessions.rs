@@ -8,7 +8,7 @@ use caducee::accounts::{Ending, Grantee, NewMailbox};
 use caducee::mss::{Address, Kind};
 use caducee::store::{AccessGrant, AccessRight, AccountId, Holder};
 
-use super::harness::{Client, MAILBOX, PASSWORD, Server};
+use super::harness::{Client, MAILBOX, PASSWORD, Server, message};
 
 const LEA: &str = "lea@aura.mssante.example";
 const PERSON: &str = "899700000001";
@@ -62,6 +62,23 @@ async fn an_ended_session_is_told_so_wherever_it_waits() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     panic!("ended sessions stay on the list");
+}
+
+#[tokio::test]
+async fn an_ended_session_gets_no_further_in_a_fetch_that_it_reads_slowly() {
+    let server = Server::start().await;
+    let body = "Compte rendu de la consultation, sans autre particularite.\n".repeat(10_000);
+    for subject in ["un", "deux", "trois", "quatre", "cinq", "six", "sept", "huit", "neuf", "dix", "onze", "douze"] {
+        server.deliver(&format!("{}{body}", message(subject))).await;
+    }
+    let mut client = server.inbox().await;
+    client.send("f UID FETCH 1:* (BODY.PEEK[])\r\n").await;
+    assert!(client.line().await.starts_with("* 1 FETCH "));
+    let sessions = server.registry.sessions();
+    assert_eq!(sessions.end_where(|session| session.login.account == server.account, Ending::Administrator), 1);
+    let rest = farewell(&mut client).await;
+    assert!(rest.ends_with("* BYE The session was ended by the operator\r\n"), "{}", &rest[rest.len() - 200..]);
+    assert!(!rest.contains("* 12 FETCH ") && !rest.contains("\r\nf OK"), "it was answered to the end");
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use caducee::accounts::{
     AccountChange, AccountOptions, Authority, CertificateFacts, DeviceOptions, Ending, Grantee, Login, LoginError,
-    Means, NewMailbox, Registry, SessionTicket,
+    Means, NewMailbox, Registry, SessionTicket, ThrottleOptions,
 };
 use caducee::mss::{DistinguishedName, Kind, MailboxState, Right, Rights};
 use caducee::store::{
@@ -56,7 +56,8 @@ impl Scene {
         let house = House::in_memory();
         let lea = house.create(held_by(Kind::Per, "lea", LEA)).await.id;
         let max = house.create(held_by(Kind::Per, "max", MAX)).await.id;
-        let service = house.create(NewMailbox::new(address("service"), Kind::Org, structure())).await.id;
+        let service = NewMailbox::new(address("service"), Kind::Org, structure());
+        let service = house.create(NewMailbox { allow_password: true, ..service }).await.id;
         let practice = house.create(held_by(Kind::Cab, "cabinet", MAX)).await.id;
         for id in [lea, max, practice] {
             house.registry.set_password(id, PASSWORD, "").await.unwrap();
@@ -214,6 +215,59 @@ async fn a_practices_shared_password_opens_nothing_of_its_holders() {
     assert!(matches!(outcome, Err(LoginError::PersonRefused)), "{outcome:?}");
     assert_eq!(scene.registry().rights_on(&practice, scene.max).unwrap(), Rights::NONE);
     assert_eq!(scene.registry().rights_on(&practice, scene.service).unwrap(), Rights::NONE);
+}
+
+/// Issue 4 §3: a password alone is for mailboxes that are marked for tests.
+#[tokio::test]
+async fn a_password_alone_reaches_no_mailbox_that_is_not_marked_for_it() {
+    let scene = Scene::new().await;
+    let registry = scene.registry();
+    let (lea, service) = (scene.by_password("lea", None).await.unwrap(), "service@aura.mssante.example");
+    let there = scene.enter(&scene.by_password("lea", Some(service)).await.unwrap());
+    let strict = AccountChange { allow_password: Some(false), ..AccountChange::default() };
+    registry.set(scene.service, &strict).await.unwrap();
+    assert_eq!(end_of(&there).await, Ending::AccessChanged);
+    assert!(matches!(scene.by_password("lea", Some(service)).await, Err(LoginError::PersonRefused)));
+    assert_eq!(registry.rights_on(&lea, scene.service).unwrap(), Rights::NONE);
+    assert_eq!(scene.shared(&lea), []);
+    scene.enrol(scene.lea, LEA, 'a').await;
+    let strong = registry.verify_password(&name("lea"), Some(service), PASSWORD, Some(&workstation('a')), PEER).await;
+    assert_eq!(strong.unwrap().rights, rights(&[Right::Write]), "with a workstation it is strong");
+}
+
+#[tokio::test]
+async fn the_mark_taken_away_ends_what_came_by_it_alone() {
+    let scene = Scene::new().await;
+    scene.enrol(scene.lea, LEA, 'a').await;
+    let strong = scene.registry().verify_password(&name("lea"), None, PASSWORD, Some(&workstation('a')), PEER).await;
+    let (strong, alone) = (scene.enter(&strong.unwrap()), scene.enter(&scene.by_password("lea", None).await.unwrap()));
+    let there = scene.enter(&scene.by_password("lea", Some("service@aura.mssante.example")).await.unwrap());
+    let strict = AccountChange { allow_password: Some(false), ..AccountChange::default() };
+    scene.registry().set(scene.lea, &strict).await.unwrap();
+    assert_eq!((end_of(&alone).await, end_of(&there).await), (Ending::CredentialGone, Ending::CredentialGone));
+    assert!(goes_on(&strong).await);
+}
+
+#[tokio::test]
+async fn who_guesses_without_a_workstation_keeps_none_out() {
+    let scene = Scene::new().await;
+    let strict = AccountChange { allow_password: Some(false), ..AccountChange::default() };
+    scene.registry().set(scene.lea, &strict).await.unwrap();
+    scene.enrol(scene.lea, LEA, 'a').await;
+    let throttle = ThrottleOptions { a_minute: 3, free: 100, ..ThrottleOptions::default() };
+    let registry = Registry::new(scene.house.room.clone(), AccountOptions { throttle, ..account_options() });
+    let guess = async |from: u8, shown: Option<CertificateFacts>| {
+        let from = IpAddr::V4(Ipv4Addr::new(192, 0, 2, from));
+        registry.verify_password(&name("lea"), None, "guess", shown.as_ref(), from).await
+    };
+    for from in 0..3 {
+        let refused = guess(from, Some(workstation('b'))).await;
+        assert!(matches!(refused, Err(LoginError::Refused)), "{refused:?}");
+    }
+    assert!(matches!(guess(9, None).await, Err(LoginError::Throttled(_))));
+    let elsewhere = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1));
+    let let_in = registry.verify_password(&name("lea"), None, PASSWORD, Some(&workstation('a')), elsewhere).await;
+    assert_eq!(let_in.unwrap().account, scene.lea);
 }
 
 #[tokio::test]

@@ -201,7 +201,7 @@ async fn devices_have_names_of_their_own_and_there_are_so_many() {
     let registry = with_options(&house, DeviceOptions { most: 2, ..DeviceOptions::default() });
     let lea = house.account("lea").await.id;
     let long = "é".repeat(61);
-    for bad in ["", "  ", "a\nb", long.as_str()] {
+    for bad in ["", "  ", "a\nb", "fiche\u{202e}xcod", "PC\u{200b}", long.as_str()] {
         let outcome = registry.enrol_device(lea, made(bad)).await;
         assert!(matches!(outcome, Err(DeviceError::BadName(_))), "{bad}: {outcome:?}");
     }
@@ -215,6 +215,23 @@ async fn devices_have_names_of_their_own_and_there_are_so_many() {
     registry.enrol_device(max, made("PC")).await.unwrap();
     registry.revoke_device(lea, registry.devices(lea).unwrap()[0].number, By::Holder).await.unwrap();
     registry.enrol_device(lea, made("portable")).await.unwrap();
+}
+
+#[tokio::test]
+async fn nobody_takes_anothers_places_in_a_shared_mailbox() {
+    let house = House::in_memory();
+    let registry = with_options(&house, DeviceOptions { most: 1, ..DeviceOptions::default() });
+    let service = house.create(NewMailbox::new(address("service"), Kind::Org, structure())).await.id;
+    for person in ["899700000001", "899700000002"] {
+        let rights = vec![AccessRight::Read];
+        let grant = AccessGrant { person: person.into(), rights, since: 1, ..AccessGrant::default() };
+        registry.grant(service, grant).await.unwrap();
+    }
+    let of = |person: &str, name: &str| NewDevice { person: Some(person.into()), ..made(name) };
+    registry.enrol_device(service, of("899700000001", "PC")).await.unwrap();
+    let second = registry.enrol_device(service, of("899700000001", "portable")).await;
+    assert!(matches!(second, Err(DeviceError::TooMany(1))), "{second:?}");
+    registry.enrol_device(service, of("899700000002", "portable")).await.unwrap();
 }
 
 #[tokio::test]

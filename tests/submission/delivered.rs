@@ -118,7 +118,7 @@ fn a_person_sends_in_the_name_of_a_mailbox_that_lets_them() {
 fn a_shared_mailbox_that_is_logged_in_to_itself_sends_as_far_as_its_access_list_says() {
     let scene = scene!("openssl", "swaks");
     let shared = format!("standard@{}", scene.aura.domains[0]);
-    let structure = ["--structure-id", "1990000011", "--label", "Standard"];
+    let structure = ["--structure-id", "1990000011", "--label", "Standard", "--allow-password"];
     scene.administer(&[["mailbox", "create", &shared, "--kind", "ORG"].as_slice(), &structure].concat());
     let person = scene.camille.person.clone().expect("a professional has a national id");
     let (login, password) = scene.camille.credentials();
@@ -200,7 +200,7 @@ fn a_patient_answers_to_whom_the_message_names_if_its_sender_may_send_as_them() 
     let person = scene.camille.person.clone().expect("a professional has a national id");
     let [secretariat, practice] = ["secretariat.essai", "cabinet.essai"].map(|local| format!("{local}@{domain}"));
     for mailbox in [&secretariat, &practice] {
-        let structure = ["--structure-id", "1010000024", "--label", "Essai"];
+        let structure = ["--structure-id", "1010000024", "--label", "Essai", "--allow-password"];
         scene.administer(&[["mailbox", "create", mailbox, "--kind", "ORG"].as_slice(), &structure].concat());
     }
     let mine = scene.camille.address.as_str();

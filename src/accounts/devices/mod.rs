@@ -36,7 +36,7 @@ use records::{NewCredential, checked_name};
 pub struct DeviceOptions {
     /// How long a certificate is good for.
     pub validity: i64,
-    /// Devices of one mailbox that are valid at a time.
+    /// Devices of one person in one mailbox that are valid at a time.
     pub most: usize,
     /// How long a renewed device's old certificate goes on.
     pub grace: i64,
@@ -141,8 +141,8 @@ pub enum DeviceError {
     /// Another valid device of the mailbox is called so.
     #[error("a device of this mailbox is called so already; renew it, or choose another name")]
     NameTaken,
-    /// The mailbox has as many as it may.
-    #[error("the mailbox has {0} devices, the most it may; revoke one first")]
+    /// The person has as many in this mailbox as one may.
+    #[error("this person has {0} devices in the mailbox, the most one may; revoke one first")]
     TooMany(usize),
     /// Software shows a certificate of IGC-Santé (MSSanté §4).
     #[error("a mailbox of kind {0} has no enrolled devices: it is opened by certificates of IGC-Santé")]
@@ -212,7 +212,7 @@ impl Registry {
         let account = self.account_for_devices(id)?;
         let person = self.person_of_device(&account, new.person)?;
         // Before a key is made for nothing; the commit asks again.
-        self.room_for_device(id, &name)?;
+        self.room_for_device(id, &name, &person)?;
         let issued = self.issue(&account, &name, new.key).await?;
         let credential = NewCredential { name: name.clone(), person, replaces: None };
         let device = self.put_device(id, credential, &issued.certificate, issued.expires_at).await?;

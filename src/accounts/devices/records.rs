@@ -74,10 +74,19 @@ pub(super) fn checked_name(name: &str) -> Result<String, DeviceError> {
     let name = name.trim();
     match name.chars().count() {
         0 => Err(DeviceError::BadName("at least one character")),
-        1..=NAME if name.chars().any(char::is_control) => Err(DeviceError::BadName("no control characters")),
+        1..=NAME if name.chars().any(|c| c.is_control() || is_format(c)) => {
+            Err(DeviceError::BadName("no control characters"))
+        }
         1..=NAME => Ok(name.to_owned()),
         _ => Err(DeviceError::BadName("at most 60 characters")),
     }
+}
+
+/// Whether a character shows nothing and changes how others are shown: a name must not look like another one, nor turn the
+/// notice around that it stands in. (Joiners are of some scripts' spelling.)
+fn is_format(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}')
+        || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 impl Registry {
@@ -108,15 +117,16 @@ impl Registry {
         found.ok_or(DeviceError::NoDevice)
     }
 
-    /// Whether a device of this name may be added.
-    pub(super) fn room_for_device(&self, id: AccountId, name: &str) -> Result<(), DeviceError> {
+    /// Whether a device of this name may be added. So many are one person's: in a shared mailbox nobody takes another's places.
+    pub(super) fn room_for_device(&self, id: AccountId, name: &str, person: &str) -> Result<(), DeviceError> {
         let devices = self.devices(id)?;
-        let valid = devices.iter().filter(|device| device.state == DeviceState::Valid);
+        let mut valid = devices.iter().filter(|device| device.state == DeviceState::Valid);
         let most = self.device_options().most;
         if valid.clone().any(|device| device.name == name) {
             return Err(DeviceError::NameTaken);
         }
-        if valid.count() >= most {
+        let theirs = valid.by_ref().filter(|device| device.person.as_deref() == Some(person));
+        if theirs.count() >= most {
             return Err(DeviceError::TooMany(most));
         }
         Ok(())
@@ -139,7 +149,7 @@ impl Registry {
             let now = crate::mail::now();
             let mut batch = Batch::new();
             match new.replaces {
-                None => self.room_for_device(id, &new.name)?,
+                None => self.room_for_device(id, &new.name, &new.person)?,
                 Some((number, old)) => self.replace_device(id, number, old, now, &mut batch)?,
             }
             self.clear_ended(id, now, &mut batch)?;

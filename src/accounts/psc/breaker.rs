@@ -28,10 +28,12 @@ enum State {
     Probing,
 }
 
-/// A request that was let through. Say how it went: one that is dropped has failed.
+/// A request that was let through. Say how it went. One that is dropped was cut off by us, its time having gone by in line:
+/// that says nothing of the provider, and only a probe has failed by it.
 #[derive(Debug)]
 pub(super) struct Passage<'b> {
     breaker: &'b Breaker,
+    is_probe: bool,
     is_told: bool,
 }
 
@@ -44,12 +46,15 @@ impl Breaker {
     /// Lets a request through, or not.
     pub(super) fn pass(&self, now: Instant) -> Option<Passage<'_>> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        match *state {
-            State::Closed { .. } => {}
-            State::Open { until } if now >= until => *state = State::Probing,
+        let is_probe = match *state {
+            State::Closed { .. } => false,
+            State::Open { until } if now >= until => true,
             State::Open { .. } | State::Probing => return None,
+        };
+        if is_probe {
+            *state = State::Probing;
         }
-        Some(Passage { breaker: self, is_told: false })
+        Some(Passage { breaker: self, is_probe, is_told: false })
     }
 
     fn change(&self, to: impl FnOnce(State) -> State) {
@@ -93,8 +98,8 @@ impl Passage<'_> {
 
 impl Drop for Passage<'_> {
     fn drop(&mut self) {
-        if !self.is_told {
-            let unfinished = Passage { breaker: self.breaker, is_told: true };
+        if self.is_probe && !self.is_told {
+            let unfinished = Passage { breaker: self.breaker, is_probe: true, is_told: true };
             unfinished.failed(Instant::now());
         }
     }
@@ -153,6 +158,16 @@ mod tests {
         drop(breaker.pass(now + PAUSE).expect("the probe"));
         assert!(breaker.pass(Instant::now()).is_none(), "open");
         assert!(breaker.pass(Instant::now() + PAUSE).is_some(), "and not stuck");
+    }
+
+    #[test]
+    fn what_we_cut_off_ourselves_is_no_failure() {
+        let (breaker, now) = (breaker(), Instant::now());
+        for _ in 0..9 {
+            drop(breaker.pass(now).expect("let through"));
+        }
+        assert!(breaker.pass(now).is_some());
+        assert_eq!(breaker.metrics.psc_away.get(), 0);
     }
 
     #[test]

@@ -79,6 +79,7 @@ impl Session {
         let mut trouble = Trouble::default();
         let mut ahead: Option<Batch> = None;
         loop {
+            self.stands()?;
             let batch = match ahead.take() {
                 Some(batch) => batch,
                 None => match self.next_batch(&mut rest, needs).await? {
@@ -136,11 +137,13 @@ impl Session {
 
     /// Writes a batch with bodies, while those of the next messages are read.
     async fn answer_bodies(&mut self, items: &[FetchItem], batch: Batch, trouble: &mut Trouble) -> Result<(), Stop> {
-        let Session { channel, selected, .. } = self;
-        let Some(selected) = selected.as_ref() else { return Ok(()) };
         let mut pairs = batch.pairs();
         let mut ahead = VecDeque::new();
         loop {
+            // Bodies flow as slowly as they are read: who is shown out meanwhile gets no further.
+            self.stands()?;
+            let Session { channel, selected, .. } = self;
+            let Some(selected) = selected.as_ref() else { return Ok(()) };
             while ahead.len() < READ_AHEAD {
                 let Some((target, message)) = pairs.next() else { break };
                 match message {

@@ -13,7 +13,7 @@
 use std::sync::Arc;
 
 use super::reply::{End, Reply, Stop, destination};
-use super::session::Session;
+use super::session::{LIVED, Session};
 use super::updates;
 use super::user::User;
 use crate::accounts::{AccountError, SharedMailbox};
@@ -198,14 +198,16 @@ impl Session {
         }
     }
 
-    /// Asks again whether the session goes on, and what may be done in the open folder: before each command, and before
-    /// changes are told. RFC 4314 §5.1.1: who may no longer read is said goodbye, since most clients do not understand a
-    /// folder that refuses everything; who may only read now is told so.
-    pub(super) fn recheck(&mut self) -> Result<(), Stop> {
+    /// Whether the session goes on, and what may be done in the open folder, if one is: asked before each command, and within
+    /// those that may take as long as a client reads slowly.
+    pub(super) fn stands(&self) -> Result<Option<Rights>, Stop> {
         if let Some(ending) = self.user.as_ref().and_then(|user| user.ticket.session().ending()) {
             return Err(End::Bye(ending.told()).into());
         }
-        let Some(selected) = &self.selected else { return Ok(()) };
+        if self.user.is_some() && self.left().is_zero() {
+            return Err(End::Bye(LIVED).into());
+        }
+        let Some(selected) = &self.selected else { return Ok(None) };
         let rights = match self.rights_in(selected.mailbox().account()) {
             Ok(rights) => rights,
             Err(error) => {
@@ -216,6 +218,14 @@ impl Session {
         if !rights.has(Right::Read) {
             return Err(End::Bye("You may no longer look into this mailbox").into());
         }
+        Ok(Some(rights))
+    }
+
+    /// Asks again whether the session goes on, before each command, and before changes are told. RFC 4314 §5.1.1: who may no
+    /// longer read is said goodbye, since most clients do not understand a folder that refuses everything; who may only read
+    /// now is told so.
+    pub(super) fn recheck(&mut self) -> Result<(), Stop> {
+        let Some(rights) = self.stands()? else { return Ok(()) };
         let Session { channel, selected, told_keywords, .. } = self;
         if let Some(selected) = selected.as_mut().filter(|open| !rights.has(Right::Write) && !open.is_read_only()) {
             selected.restrict();

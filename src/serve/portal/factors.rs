@@ -17,9 +17,9 @@ use super::{Desk, texts};
 
 type Answer = Result<Response, Refusal>;
 
-/// Only who manages a mailbox minds what opens it.
+/// Only who minds what opens the mailbox ([`super::people::Seat::minds_secrets`]).
 fn managing(holder: &Holder) -> Result<(), Refusal> {
-    if holder.seat.may_manage() { Ok(()) } else { Err(Refusal::not_yours()) }
+    if holder.seat.minds_secrets() { Ok(()) } else { Err(Refusal::not_yours()) }
 }
 
 /// What is set up.

@@ -28,7 +28,7 @@ pub(super) async fn ask(State(desk): State<Arc<Desk>>, holder: Holder) -> Answer
 
 impl Desk {
     fn password_page(&self, holder: &Holder, status: StatusCode, wrong: Option<&str>) -> Answer {
-        if !holder.seat.may_manage() {
+        if !holder.seat.minds_secrets() {
             return Err(Refusal::not_yours());
         }
         let least = self.least_password();
@@ -56,7 +56,7 @@ pub(super) async fn set(
 ) -> Answer {
     let (new, again) = (Zeroizing::new(form.nouveau), Zeroizing::new(form.encore));
     let wrong = |text: String| desk.password_page(&holder, StatusCode::UNPROCESSABLE_ENTITY, Some(&text));
-    if !holder.seat.may_manage() {
+    if !holder.seat.minds_secrets() {
         return Err(Refusal::not_yours());
     }
     if new != again {
@@ -68,7 +68,8 @@ pub(super) async fn set(
         Err(AccountError::BadPassword(least, most)) => return wrong(texts::bad_password(least, most)),
         Err(error) => return Err(error.into()),
     }
-    tracing::info!(event = "portal.password_set", %account, "password set by its holder");
+    let session = holder.seat.session();
+    tracing::info!(event = "portal.password_set", %account, %session, "password set by its holder");
     if let Some(account) = registry.by_id(account)? {
         registry.tell(&account, Notice::PasswordChanged { by: By::Holder });
     }

@@ -10,8 +10,8 @@ use super::refusal::Refusal;
 use super::{Desk, texts};
 use crate::accounts::devices::{Device, DeviceCredentials, DeviceError, DeviceKey, Enrolled, Pkcs12Form};
 use crate::accounts::factors::FactorError;
-use crate::accounts::{Account, Ending, Login, LoginError, Means, SessionTicket, SharedMailbox};
-use crate::mss::{Address, MailboxState, Right, Rights};
+use crate::accounts::{Account, Ending, Login, LoginError, Means, SessionId, SessionTicket, SharedMailbox};
+use crate::mss::{Address, Kind, MailboxState, Right, Rights};
 use crate::store::{AccountId, CredentialKind};
 use crate::telemetry::{AccountLabel, Door};
 
@@ -47,6 +47,8 @@ pub(super) struct Seat {
     pub(super) way: Way,
     /// Whom another mailbox can be chosen for.
     pub(super) newcomer: Option<Arc<Newcomer>>,
+    /// They are the professional whose mailbox it is, or it is a structure's.
+    may_be_taken_for_holder: bool,
 }
 
 /// A workstation's file, to be fetched.
@@ -66,14 +68,30 @@ impl Seat {
         self.ticket.session().ending()
     }
 
-    pub(super) fn may_manage(&self) -> bool {
+    /// The session's number, for the log: it tells who did something in a mailbox of many.
+    pub(super) fn session(&self) -> SessionId {
+        self.ticket.id()
+    }
+
+    fn manages(&self) -> bool {
         self.login().rights.has(Right::Manage)
+    }
+
+    /// Whether the password and the codes are theirs to mind. By these one is taken for the professional whose mailbox it is:
+    /// so there they are the professional's own, whatever others may manage.
+    pub(super) fn minds_secrets(&self) -> bool {
+        self.manages() && self.may_be_taken_for_holder
     }
 
     /// Whether a workstation is theirs to see and take away: their own, and every one where they manage.
     fn minds(&self, device: &Device) -> bool {
+        self.manages() || self.owns(device)
+    }
+
+    /// Whether a workstation is their own. Only then it is theirs to renew: its certificate stands for its person.
+    pub(super) fn owns(&self, device: &Device) -> bool {
         let person = &self.login().person;
-        self.may_manage() || (person.is_some() && device.person == *person)
+        person.is_some() && device.person == *person
     }
 }
 
@@ -85,7 +103,11 @@ impl Desk {
         password: &str,
         peer: IpAddr,
     ) -> Result<Account, LoginError> {
-        let checked = self.shared.registry.check_password(address, password, peer).await;
+        let registry = self.shared.registry.clone();
+        let (address, password) = (address.to_owned(), Zeroizing::new(password.to_owned()));
+        // In a task of its own, to its end: who hangs up before the answer has guessed all the same.
+        let checking = tokio::spawn(async move { registry.check_password(&address, &password, peer).await });
+        let checked = checking.await.unwrap_or(Err(LoginError::Busy));
         let checked = checked.and_then(|account| match account.state {
             MailboxState::Open => Ok(account),
             state => Err(LoginError::NotOpen(state)),
@@ -120,7 +142,7 @@ impl Desk {
             kind: account.kind,
             person: account.data.holder.national_id,
             rights: Rights::all(),
-            means: Means::Password,
+            means: Means::PasswordAndCode,
             credential: Some(password),
             password: None,
         };
@@ -144,8 +166,15 @@ impl Desk {
         let ticket = self.shared.registry.enter(login, Door::Portal.name(), peer, MOST_OF_MAILBOX);
         self.count(means, ticket.as_ref().err());
         let ticket = ticket?;
+        let may_be_taken_for_holder = way == Way::Code || self.is_holder_or_of_structure(login)?;
         tracing::info!(event = "portal.login", account = %login.account, session = %ticket.id(), means, %peer, "logged in");
-        Ok(Seat { ticket, way, newcomer })
+        Ok(Seat { ticket, way, newcomer, may_be_taken_for_holder })
+    }
+
+    fn is_holder_or_of_structure(&self, login: &Login) -> Result<bool, LoginError> {
+        let Some(account) = self.shared.registry.by_id(login.account)? else { return Ok(false) };
+        let is_professionals = matches!(account.kind, Kind::Per | Kind::Cab);
+        Ok(!is_professionals || login.person.as_deref().is_some_and(|person| account.is_held_by(person)))
     }
 
     /// The workstations that somebody may see, newest first.

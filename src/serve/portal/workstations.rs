@@ -27,7 +27,7 @@ impl Desk {
             address: holder.seat.login().address.to_string(),
             token: self.form_token(&holder.cookie),
             may_change: holder.seat.newcomer.is_some(),
-            may_manage: holder.seat.may_manage(),
+            may_manage: holder.seat.minds_secrets(),
         };
         (status, Html(pages::whole(&self.house(), Some(&inside), title, body).into_string())).into_response()
     }
@@ -44,7 +44,7 @@ pub(super) struct Done {
 pub(super) async fn list(State(desk): State<Arc<Desk>>, holder: Holder, Query(done): Query<Done>) -> Answer {
     let devices = desk.devices(&holder.seat)?;
     let said = texts::done(&done.fait);
-    let body = page::list(&devices, said, &desk.form_token(&holder.cookie));
+    let body = page::list(&devices, said, &desk.form_token(&holder.cookie), |device| holder.seat.owns(device));
     Ok(desk.inner_page(&holder, StatusCode::OK, texts::DEVICES_TITLE, &body))
 }
 
@@ -85,8 +85,8 @@ pub(super) async fn enrol(State(desk): State<Arc<Desk>>, holder: Holder, Form(fo
     };
     match desk.shared.registry.enrol_device(login.account, new).await.map_err(Mishap::from) {
         Ok(enrolled) => {
-            tracing::info!(event = "portal.device_enrolled", account = %login.account, device = enrolled.device.number,
-                "workstation enrolled by its holder");
+            tracing::info!(event = "portal.device_enrolled", account = %login.account, session = %holder.seat.session(),
+                device = enrolled.device.number, "workstation enrolled by its holder");
             Ok(desk.hand_over(&holder, enrolled.into()))
         }
         Err(Mishap::Field(text)) => {
@@ -145,11 +145,15 @@ pub(super) async fn renew(
     Form(form): Form<RenewForm>,
 ) -> Answer {
     let device = desk.device(&holder.seat, number)?;
+    if !holder.seat.owns(&device) {
+        return Err(Refusal::not_yours());
+    }
     let account = holder.seat.login().account;
     let form = NameForm { ancien: form.ancien, ..NameForm::default() };
     let key = key_of("", form.file_form());
     let renewed = desk.shared.registry.renew_device(account, device.number, key, OldCertificate::AfterGrace).await?;
-    tracing::info!(event = "portal.device_renewed", %account, device = number, "workstation renewed by its holder");
+    let session = holder.seat.session();
+    tracing::info!(event = "portal.device_renewed", %account, %session, device = number, "workstation renewed by its holder");
     Ok(desk.hand_over(&holder, renewed.into()))
 }
 
@@ -170,7 +174,8 @@ pub(super) async fn revoke(
     let device = desk.device(&holder.seat, number)?;
     let account = holder.seat.login().account;
     desk.shared.registry.revoke_device(account, device.number, By::Holder).await?;
-    tracing::info!(event = "portal.device_revoked", %account, device = number, "workstation revoked by its holder");
+    let session = holder.seat.session();
+    tracing::info!(event = "portal.device_revoked", %account, %session, device = number, "workstation revoked at the page");
     Ok(Redirect::to("/postes?fait=revoque").into_response())
 }
 

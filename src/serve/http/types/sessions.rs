@@ -14,7 +14,7 @@ pub struct Session {
     pub person: Option<String>,
     /// What may be done in the mailbox: `read`, `write`, `send`, `manage`.
     pub rights: Vec<String>,
-    /// `password`, `device`, `certificate` or `pro-sante-connect`.
+    /// `password`, `password-and-code`, `device`, `certificate` or `pro-sante-connect`.
     pub means: String,
     /// `imap`, `submission`.
     pub door: String,

@@ -8,8 +8,13 @@ use super::super::workstations::NameForm;
 use super::{form, said, wrong};
 use crate::accounts::devices::{Device, DeviceState};
 
-/// All of them.
-pub(in super::super) fn list(devices: &[Device], done: Option<&str>, token: &str) -> Markup {
+/// All of them. Another person's can be revoked here, not renewed.
+pub(in super::super) fn list(
+    devices: &[Device],
+    done: Option<&str>,
+    token: &str,
+    is_own: impl Fn(&Device) -> bool,
+) -> Markup {
     html! {
         (said(done))
         p { (texts::DEVICES_TEXT) }
@@ -23,13 +28,13 @@ pub(in super::super) fn list(devices: &[Device], done: Option<&str>, token: &str
                             texts::DEVICE_STATE, texts::DEVICE_ACTIONS] { th scope="col" { (head) } }
                     }
                 }
-                tbody { @for device in devices { (row(device, token)) } }
+                tbody { @for device in devices { (row(device, token, is_own(device))) } }
             }
         }
     }
 }
 
-fn row(device: &Device, token: &str) -> Markup {
+fn row(device: &Device, token: &str, is_own: bool) -> Markup {
     let state = match device.state {
         DeviceState::Valid => texts::STATE_VALID,
         DeviceState::Replaced => texts::STATE_REPLACED,
@@ -45,7 +50,7 @@ fn row(device: &Device, token: &str) -> Markup {
             td data-head=(texts::DEVICE_USED) { (device.last_used_at.map_or_else(|| texts::NEVER.to_owned(), day)) }
             td data-head=(texts::DEVICE_STATE) { (state) }
             td class="actions" {
-                @if device.state != DeviceState::Replaced {
+                @if is_own && device.state != DeviceState::Replaced {
                     (form(&format!("/postes/{}/renouveler", device.number), token, &renewal))
                 }
                 a class="danger" href=(format!("/postes/{}/revoquer", device.number))
