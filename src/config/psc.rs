@@ -70,6 +70,9 @@ pub struct Psc {
     /// That while; then one request finds out whether it is over.
     #[serde(with = "human::duration")]
     pub breaker_pause: Duration,
+    /// Most tokens and authorization codes of one IP address that may be refused within a minute; then nothing is asked for it
+    /// until the minute is over.
+    pub max_refused_per_address: u32,
     /// Longest time that a good token is remembered, and never longer than it lives; zero: not at all.
     #[serde(with = "human::duration")]
     pub cache: Duration,
@@ -107,6 +110,7 @@ impl Default for Psc {
             max_answer: 256 * KIB,
             breaker_failures: 10,
             breaker_pause: Duration::from_secs(15),
+            max_refused_per_address: 60,
             cache: 2 * MINUTE,
             cache_refused: Duration::from_secs(10),
             cache_entries: 20_000,

@@ -28,6 +28,12 @@ pub(super) fn sentence(refused: &Refused) -> String {
         Refused::Token(PscError::Unavailable(_)) => {
             "Pro Sante Connect ne repond pas pour le moment. Reessayez dans quelques minutes.".into()
         }
+        Refused::Token(PscError::PutOff(wait)) => {
+            let seconds = wait.as_secs().max(1);
+            format!(
+                "Trop de connexions par Pro Sante Connect refusees depuis cette adresse : reessayez dans {seconds} s."
+            )
+        }
         Refused::NoTokens => "Ce service n'accepte pas Pro Sante Connect.".into(),
     }
 }
@@ -142,6 +148,7 @@ mod tests {
         let mut all: Vec<Refused> = certificates.iter().cloned().map(Refused::Certificate).collect();
         all.extend(certificates.map(Refused::PasswordAlone));
         all.extend(tokens.map(|refusal| Refused::Token(PscError::Refused(refusal))));
+        all.push(Refused::Token(PscError::PutOff(Duration::from_secs(40))));
         all.extend(tokens.map(|_| Refused::NoTokens));
         all.extend(logins.map(Refused::Login));
         for refused in &all {

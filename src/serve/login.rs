@@ -36,7 +36,7 @@ impl Refused {
     pub(super) fn is_temporary(&self) -> bool {
         match self {
             Refused::Login(error) => error.is_temporary(),
-            Refused::Token(error) => matches!(error, PscError::Unavailable(_)),
+            Refused::Token(error) => matches!(error, PscError::Unavailable(_) | PscError::PutOff(_)),
             Refused::PasswordAlone(_) | Refused::Certificate(_) | Refused::NoTokens => false,
         }
     }
@@ -121,21 +121,16 @@ async fn check(
             let certificate = facts(judge()?);
             Ok(registry.verify_external(&certificate, Some(&authorisation)).await?)
         }
-        Credentials::Token { user, token } => by_token(verifiers, &user, &token, client.chain).await,
+        Credentials::Token { user, token } => by_token(verifiers, &user, &token, &client).await,
     }
 }
 
 /// By an access token of Pro Santé Connect: its person must have the mailbox, or stand on its access list (MSSanté §6). A token
 /// that is bound to a certificate comes with it on this connection (RFC 8705 §3); that certificate need not be one that opens a
 /// mailbox by itself.
-async fn by_token(
-    verifiers: Verifiers<'_>,
-    user: &str,
-    token: &Secret,
-    chain: &[CertificateDer<'static>],
-) -> Result<Login, Refused> {
+async fn by_token(verifiers: Verifiers<'_>, user: &str, token: &Secret, client: &Client<'_>) -> Result<Login, Refused> {
     let psc = verifiers.psc.current().ok_or(Refused::NoTokens)?;
-    let person = psc.verify(token, chain.first().map(|leaf| leaf.as_ref())).await?;
+    let person = psc.asked_by(client.peer).verify(token, client.chain.first().map(|leaf| leaf.as_ref())).await?;
     Ok(verifiers.registry.open_for_person(&person.national_id, user)?)
 }
 

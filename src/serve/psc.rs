@@ -65,6 +65,7 @@ fn options(config: &psc::Psc) -> Result<PscOptions, PscConfigError> {
         max_answer: usize::try_from(config.max_answer).unwrap_or(usize::MAX),
         breaker_failures: config.breaker_failures,
         breaker_pause: config.breaker_pause,
+        max_refused_per_address: config.max_refused_per_address,
         cache: config.cache,
         cache_refused: config.cache_refused,
         cache_entries: config.cache_entries,

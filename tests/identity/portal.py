@@ -394,6 +394,24 @@ def who_guesses_waits_and_learns_nothing():
     expect(page, 429, "Trop d’essais")
 
 
+def who_hangs_up_before_the_answer_has_guessed_all_the_same():
+    address, who = mailbox("portail.raccroche", "899700009042"), browser()
+    form = who.go(SITE + "/").form("/connexion")["fields"]
+    body = urllib.parse.urlencode({**form, "adresse": address, "mot_de_passe": "faux"})
+    place = urllib.parse.urlsplit(SITE)
+    head = (f"POST /connexion HTTP/1.1\r\nHost: {place.netloc}\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+            f"Cookie: __Host-caducee={who.cookie(SITE)}\r\nContent-Length: {len(body)}\r\n\r\n")
+    for _ in range(12):
+        plain = socket.create_connection((place.hostname, place.port), 30, source_address=(SOURCE, 0))
+        with who.context.wrap_socket(plain, server_hostname=place.hostname) as connection:
+            connection.sendall((head + body).encode())
+            # Time to be read, and none for an answer.
+            time.sleep(0.02)
+    time.sleep(1)
+    statuses = [password_step(who, address, "faux").status for _ in range(4)]
+    assert 429 in statuses, statuses
+
+
 def a_mailed_code_is_good_for_its_own_login_once_and_for_five_tries():
     address = mailbox("portail.codes", "899700009007")
     one, other = browser(), browser()

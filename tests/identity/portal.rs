@@ -41,6 +41,7 @@ scenarios! {
     each_step_of_a_login_has_a_cookie_of_its_own_and_old_ones_open_nothing
     every_answer_forbids_scripts_frames_and_keeping_and_leads_to_no_other_site
     who_guesses_waits_and_learns_nothing
+    who_hangs_up_before_the_answer_has_guessed_all_the_same
     a_mailed_code_is_good_for_its_own_login_once_and_for_five_tries
     the_password_is_changed_and_the_old_one_opens_nothing
     a_return_from_pro_sante_connect_fits_only_the_browser_that_left

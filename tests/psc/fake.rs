@@ -237,6 +237,7 @@ impl Fake {
             at_once: 1000,
             max_answer: 64 << 10,
             breaker_failures: 1000,
+            max_refused_per_address: 1000,
             breaker_pause: Duration::from_secs(3600),
             cache: Duration::from_secs(120),
             cache_refused: Duration::from_secs(10),

@@ -14,4 +14,5 @@ mod failures;
 mod fake;
 mod judged;
 mod logged;
+mod put_off;
 mod signed;

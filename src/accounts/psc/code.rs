@@ -7,6 +7,8 @@
 //! The portal makes `state` (RFC 6749 §10.12), `nonce` (OpenID Connect Core 1.0 §3.1.2.1) and verifier, each of 256 bits and bound
 //! to one browser, and compares `state` itself.
 
+use std::time::Instant;
+
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use hyper::StatusCode;
@@ -75,7 +77,7 @@ impl Psc {
     /// Who has logged in: redeems the code that came back. `redirect_uri` and `nonce` are those of the question.
     ///
     /// # Errors
-    /// The login is refused, or Pro Santé Connect cannot say now. A code is good once: the login begins again.
+    /// The login is refused, its sender put off, or Pro Santé Connect cannot say now. A code is good once: the login begins again.
     pub async fn redeem(
         &self,
         code: &str,
@@ -84,9 +86,17 @@ impl Psc {
         nonce: &str,
     ) -> Result<Person, PscError> {
         let inner = &self.inner;
-        let redeeming = inner.redeem(code, verifier, redirect_uri, nonce);
-        let outcome = tokio::time::timeout(inner.deadline, redeeming).await;
-        let outcome = outcome.unwrap_or(Err(PscError::Unavailable(Trouble::TimedOut)));
+        let outcome = match inner.refusals.admit(self.sender, Instant::now()) {
+            Ok(()) => {
+                let asking = inner.refusals.asking(self.sender);
+                let redeeming = inner.redeem(code, verifier, redirect_uri, nonce);
+                let outcome = tokio::time::timeout(inner.deadline, redeeming).await;
+                let outcome = outcome.unwrap_or(Err(PscError::Unavailable(Trouble::TimedOut)));
+                asking.ends(&outcome);
+                outcome
+            }
+            Err(put_off) => Err(put_off),
+        };
         let result = outcome.as_ref().err().map_or("ok", PscError::name);
         inner.metrics.psc_logins.get_or_create(&ResultLabel { result }).inc();
         outcome

@@ -3,6 +3,8 @@
 //! The texts go to whoever logs in, by way of protocols that take ASCII only: hence "Pro Sante Connect". They say what to do,
 //! and never what the token holds.
 
+use std::time::Duration;
+
 /// Why nobody could be made out.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PscError {
@@ -12,14 +14,19 @@ pub enum PscError {
     /// Pro Santé Connect cannot say now. Trying later may help; the detail is for the log.
     #[error("Pro Sante Connect cannot be reached at the moment: try again in a few minutes")]
     Unavailable(#[from] Trouble),
+    /// Too much of what came from this address was refused within a minute (`psc.max_refused_per_address`): nothing is asked
+    /// for it until the minute is over.
+    #[error("too many logins to Pro Sante Connect from this address were refused: try later, in {} s", .0.as_secs().max(1))]
+    PutOff(Duration),
 }
 
 impl PscError {
-    /// `refused` or `unavailable`, for counters.
+    /// `refused`, `unavailable` or `put-off`, for counters.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Refused(_) => "refused",
             Self::Unavailable(_) => "unavailable",
+            Self::PutOff(_) => "put-off",
         }
     }
 
@@ -28,6 +35,7 @@ impl PscError {
         match self {
             Self::Refused(refusal) => refusal.name(),
             Self::Unavailable(trouble) => trouble.name(),
+            Self::PutOff(_) => "too-many-refused",
         }
     }
 }

@@ -20,6 +20,7 @@
 //!    other for a while.
 //! 4. While Pro Santé Connect is away nobody waits for it longer than `deadline`, and soon nobody at all ([`breaker`]). Nothing
 //!    here holds a lock or a thread while it waits.
+//! 5. Who sends one refused token or code after the other is put off before Pro Santé Connect is asked ([`refusals`]).
 
 mod breaker;
 mod cache;
@@ -33,9 +34,11 @@ mod http;
 mod judge;
 mod jwt;
 mod metadata;
+mod refusals;
 
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -56,6 +59,7 @@ use fresh::Fresh;
 use http::{Bounds, Endpoint, Http};
 use jwt::Keys;
 use metadata::Metadata;
+use refusals::{Refusals, Sender};
 
 /// Longest token that is looked at.
 const LONGEST_TOKEN: usize = 16 << 10;
@@ -107,6 +111,7 @@ pub struct PscOptions {
     pub max_answer: usize,
     pub breaker_failures: u32,
     pub breaker_pause: Duration,
+    pub max_refused_per_address: u32,
     pub cache: Duration,
     pub cache_refused: Duration,
     pub cache_entries: usize,
@@ -131,6 +136,8 @@ pub enum PscSetupError {
 #[derive(Clone)]
 pub struct Psc {
     inner: Arc<Inner>,
+    /// Whom what is refused counts for.
+    sender: Option<Sender>,
 }
 
 struct Inner {
@@ -147,6 +154,7 @@ struct Inner {
     keys: Fresh<Keys>,
     cache: Cache,
     flights: Flights<Outcome>,
+    refusals: Refusals,
     metrics: Metrics,
 }
 
@@ -192,16 +200,23 @@ impl Psc {
             keys: Fresh::new(options.keys_pause),
             cache: Cache::new(options.cache_entries, options.cache, options.cache_refused),
             flights: Flights::default(),
+            refusals: Refusals::new(options.max_refused_per_address),
             metrics: metrics.clone(),
         };
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(Self { inner: Arc::new(inner), sender: None })
+    }
+
+    /// The same client, asked by somebody at this address: what is refused counts for them, and after
+    /// `max_refused_per_address` within a minute they are put off.
+    pub fn asked_by(&self, address: IpAddr) -> Self {
+        Self { inner: Arc::clone(&self.inner), sender: Some(Sender::of(address)) }
     }
 
     /// Who stands behind an access token. `shown`: the certificate (DER) that the client showed on the connection that the
     /// token came by; a token may be bound to it (RFC 8705 §3).
     ///
     /// # Errors
-    /// The token is refused, or Pro Santé Connect cannot say now.
+    /// The token is refused, its sender put off, or Pro Santé Connect cannot say now.
     pub async fn verify(&self, token: &Secret, shown: Option<&[u8]>) -> Result<Person, PscError> {
         let judged = self.judged(token).await;
         let verified = judged.and_then(|(validated, how)| {
@@ -228,9 +243,15 @@ impl Psc {
         if let Some(outcome) = inner.recall(&key) {
             return outcome.map(|validated| (validated, Known::Before));
         }
+        inner.refusals.admit(self.sender, Instant::now())?;
         let work = || {
-            let (inner, token) = (Arc::clone(inner), token.clone());
-            async move { inner.validate(key, &token).await }
+            let (inner, token, sender) = (Arc::clone(inner), token.clone(), self.sender);
+            async move {
+                let asking = inner.refusals.asking(sender);
+                let outcome = inner.validate(key, &token).await;
+                asking.ends(&outcome);
+                outcome
+            }
         };
         let outcome = inner.flights.join(key, || inner.recall(&key), work).await;
         let outcome = outcome.unwrap_or(Err(PscError::Unavailable(Trouble::Interrupted)));
@@ -260,6 +281,7 @@ impl Inner {
             Err(PscError::Unavailable(trouble)) => {
                 tracing::warn!(reason = trouble.name(), "an access token could not be judged: {trouble}");
             }
+            Err(PscError::PutOff(_)) => {}
         }
         outcome
     }

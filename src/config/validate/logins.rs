@@ -140,6 +140,7 @@ fn psc_bounds(config: &Config, found: &mut Found<'_, '_>) {
         ("psc.retries", u64::from(psc.retries), 0, 5),
         ("psc.at_once", psc.at_once as u64, 1, 10_000),
         ("psc.breaker_failures", u64::from(psc.breaker_failures), 1, 1000),
+        ("psc.max_refused_per_address", u64::from(psc.max_refused_per_address), 1, 1_000_000),
         ("psc.cache_entries", psc.cache_entries as u64, 1, 1_000_000),
     ];
     for (key, value, least, most) in counts {

@@ -170,7 +170,7 @@ pub(super) async fn from_psc(State(desk): State<Arc<Desk>>, visitor: Visitor, Qu
     if !back.error.is_empty() {
         return Err(Refusal::new(StatusCode::FORBIDDEN, texts::PSC_REFUSED_TITLE, texts::PSC_REFUSED));
     }
-    let person = desk.psc_person(&cookie, &back.code).await?;
+    let person = desk.psc_person(&cookie, &back.code, visitor.peer).await?;
     let (name, national_id) = (name_of(&person), person.national_id);
     let mailboxes = desk.shared.registry.opened_by_person(&national_id)?;
     let stage = match &*mailboxes {

@@ -1,5 +1,6 @@
 //! The trip to Pro Santé Connect and back: authorization code with PKCE (RFC 6749 §4.1, RFC 7636), bound to the browser.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::http::StatusCode;
@@ -35,9 +36,9 @@ impl Desk {
     }
 
     /// Who came back with a code.
-    pub(super) async fn psc_person(&self, cookie: &Cookie, code: &str) -> Result<Person, Refusal> {
+    pub(super) async fn psc_person(&self, cookie: &Cookie, code: &str, peer: IpAddr) -> Result<Person, Refusal> {
         let nonce = self.seal.derive(Purpose::Nonce, cookie);
-        Ok(self.psc()?.redeem(code, &self.verifier(cookie), &self.way_back(), &nonce).await?)
+        Ok(self.psc()?.asked_by(peer).redeem(code, &self.verifier(cookie), &self.way_back(), &nonce).await?)
     }
 
     /// Where a browser ends its session there; nowhere while that cannot be found out.
@@ -67,6 +68,13 @@ impl From<PscError> for Refusal {
                 refusal
             }
             PscError::Unavailable(trouble) => Self::unavailable(texts::PSC_AWAY, trouble),
+            PscError::PutOff(wait) => {
+                let text = texts::throttled(wait);
+                let mut refusal = Self::new(StatusCode::TOO_MANY_REQUESTS, texts::PSC_REFUSED_TITLE, text);
+                refusal.again = Some(wait);
+                refusal.because = Some("too many refused".to_owned());
+                refusal
+            }
         }
     }
 }
