@@ -212,7 +212,8 @@ pub(super) const GUIDES: [(&str, &[&str]); 3] = [
             "Téléchargez le certificat du poste et notez le mot de passe du fichier.",
             "Menu ☰, Paramètres, Vie privée et sécurité, Certificats, « Gérer les certificats… ».",
             "Onglet « Vos certificats », « Importer… » : choisissez le fichier et donnez son mot de passe.",
-            "Dans « Sélection d’un certificat », laissez « Me demander » ou choisissez « En sélectionner un automatiquement ».",
+            "Si l’on vous demande quel certificat présenter : « En sélectionner un automatiquement ».",
+            "Quittez Thunderbird et rouvrez-le : il présente le certificat à partir de sa prochaine ouverture.",
             "Menu ☰, Nouveau, Compte courrier : donnez votre nom, l’adresse et le mot de passe de la boîte. Les réglages sont trouvés \
              seuls ; sinon, recopiez ceux de cette page.",
             "Effacez le fichier du poste.",
