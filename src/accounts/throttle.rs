@@ -136,7 +136,7 @@ impl Throttle {
     pub(super) fn turn(&self, mailbox: &str, peer: IpAddr, asked: Instant, now: Instant) -> Turn<'_> {
         let options = &self.options;
         let mut tables = self.tables();
-        let pair = (mailbox.to_owned(), peer);
+        let pair = (mailbox.to_owned(), subscriber(peer));
         let is_trusted = tables.trusted.get(&pair).is_some_and(|seen| now.duration_since(*seen) < TRUSTED_FOR);
         let Place { full_until, left, next } = tables.place(&pair, is_trusted, now, options);
         if let Some(until) = full_until {
@@ -294,6 +294,15 @@ impl<K: Hash + Eq + Clone> Table<K> {
                 self.under_way.remove(key);
             }
         }
+    }
+}
+
+/// Whose an address is: one subscriber has a whole IPv6 /64, and guesses from each address of it. (Connections are counted by the
+/// same.)
+fn subscriber(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        v4 @ IpAddr::V4(_) => v4,
+        IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() & !u128::from(u64::MAX)).into()),
     }
 }
 
@@ -460,6 +469,19 @@ mod tests {
         }
         assert!(wait(&throttle, "fresh", PEER, now).is_err());
         assert_eq!(wait(&throttle, "fresh", OTHER, now), Ok(Duration::ZERO));
+    }
+
+    #[test]
+    fn one_subscribers_ipv6_addresses_wait_together() {
+        let (throttle, now) = (delays_only(), Instant::now());
+        let at = |network: u16, host: u16| IpAddr::from([0x2001, 0xdb8, 1, network, 0, 0, 0, host]);
+        for n in 0..40 {
+            let turn = throttle.turn(&format!("m{n}"), at(2, n), now, now);
+            let (Turn::Now(guess) | Turn::In(_, guess)) = turn else { break };
+            guess.failed(now);
+        }
+        assert_ne!(wait(&throttle, "fresh", at(2, 999), now), Ok(Duration::ZERO));
+        assert_eq!(wait(&throttle, "fresh", at(3, 1), now), Ok(Duration::ZERO));
     }
 
     #[test]
