@@ -91,7 +91,7 @@ pub enum LoginError {
     /// Several mailboxes are open to who logs in: an authorisation id must say which.
     #[error("several mailboxes are open to you: name the one to be opened")]
     Ambiguous,
-    /// The mailbox has as many sessions as it may have.
+    /// The mailbox has as many sessions of this person's as one may have.
     #[error("this mailbox has as many sessions as it may have")]
     TooManySessions,
     /// What the login rests on was taken away while it was made.

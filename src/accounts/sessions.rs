@@ -135,23 +135,39 @@ struct Inner {
     open: Mutex<Open>,
 }
 
-/// Bounded by what is open: a mailbox without sessions has no entry.
+/// Whose sessions are counted together: a person's in a mailbox, at a door. In a mailbox of many nobody takes the others'.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Share {
+    account: AccountId,
+    /// National id; `None`: nobody's by name.
+    person: Option<String>,
+    door: &'static str,
+}
+
+impl Share {
+    fn of(login: &Login, door: &'static str) -> Self {
+        Self { account: login.account, person: login.person.clone(), door }
+    }
+}
+
+/// Bounded by what is open: who has no sessions has no entry.
 #[derive(Debug, Default)]
 struct Open {
     by_id: BTreeMap<SessionId, Arc<OpenSession>>,
-    counts: HashMap<(AccountId, &'static str), usize>,
+    counts: HashMap<Share, usize>,
 }
 
 impl Sessions {
-    /// Puts a session on the list, unless the mailbox has `most` at this door already. Without asking whether the login
-    /// still stands: doors call [`Registry::enter`](super::Registry::enter).
+    /// Puts a session on the list, unless its person has `most` in the mailbox at this door already. Without asking whether
+    /// the login still stands: doors call [`Registry::enter`](super::Registry::enter).
     pub fn enter(&self, login: &Login, door: &'static str, peer: IpAddr, most: usize) -> Option<SessionTicket> {
         let mut open = self.open();
-        let count = open.counts.get(&(login.account, door)).copied().unwrap_or(0);
+        let share = Share::of(login, door);
+        let count = open.counts.get(&share).copied().unwrap_or(0);
         if count >= most {
             return None;
         }
-        open.counts.insert((login.account, door), count + 1);
+        open.counts.insert(share, count + 1);
         let now = crate::mail::now();
         let session = Arc::new(OpenSession {
             id: SessionId(self.inner.last.fetch_add(1, Ordering::Relaxed) + 1),
@@ -174,7 +190,7 @@ impl Sessions {
 
     /// How many a mailbox has at a door.
     pub fn count(&self, account: AccountId, door: &'static str) -> usize {
-        self.open().counts.get(&(account, door)).copied().unwrap_or(0)
+        self.open().by_id.values().filter(|session| session.login.account == account && session.door == door).count()
     }
 
     /// Ends one. False: there is none with this number, or it is on its way out.
@@ -241,11 +257,11 @@ impl Drop for SessionTicket {
     fn drop(&mut self) {
         let mut open = self.sessions.open();
         open.by_id.remove(&self.session.id);
-        let key = (self.session.login.account, self.session.door);
-        if let Some(count) = open.counts.get_mut(&key) {
+        let share = Share::of(&self.session.login, self.session.door);
+        if let Some(count) = open.counts.get_mut(&share) {
             *count -= 1;
             if *count == 0 {
-                open.counts.remove(&key);
+                open.counts.remove(&share);
             }
         }
     }
@@ -287,6 +303,22 @@ mod tests {
         assert_eq!((sessions.count(AccountId(1), "imap"), sessions.list().len()), (1, 1));
         let open = sessions.open();
         assert_eq!(open.counts.len(), 1, "who is out takes no memory");
+    }
+
+    #[test]
+    fn in_a_mailbox_of_many_each_person_has_their_own_count() {
+        let sessions = Sessions::default();
+        let enter = |person: Option<&str>| {
+            let login = Login { person: person.map(str::to_owned), ..login(1) };
+            sessions.enter(&login, "imap", PEER, 2)
+        };
+        let of_one: Vec<_> = (0..3).map(|_| enter(Some("899700000001"))).collect();
+        assert!(of_one[1].is_some() && of_one[2].is_none());
+        let (other, nobody) = (enter(Some("899700000002")), enter(None));
+        assert!(other.is_some() && nobody.is_some(), "one takes nobody else's places");
+        assert_eq!(sessions.count(AccountId(1), "imap"), 4);
+        drop((of_one, other, nobody));
+        assert!(sessions.open().counts.is_empty());
     }
 
     #[tokio::test]

@@ -287,7 +287,7 @@ pub struct Imap {
     pub max_connections: usize,
     /// Most sessions at once from one IP address (a hospital's clients share one).
     pub max_connections_per_address: usize,
-    /// Most sessions at once of one mailbox.
+    /// Most sessions at once of one person in one mailbox.
     pub max_connections_per_account: usize,
     /// Longest time without a command before login.
     #[serde(with = "human::duration")]

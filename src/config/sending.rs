@@ -21,7 +21,7 @@ pub struct Submission {
     pub max_connections: usize,
     /// Most connections at once from one IP address (a hospital's clients share one).
     pub max_connections_per_address: usize,
-    /// Most sessions at once of one mailbox.
+    /// Most sessions at once of one person in one mailbox.
     pub max_connections_per_account: usize,
     /// Longest time until somebody is logged in.
     #[serde(with = "human::duration")]

@@ -218,9 +218,9 @@ async fn devices_have_names_of_their_own_and_there_are_so_many() {
 }
 
 #[tokio::test]
-async fn nobody_takes_anothers_places_in_a_shared_mailbox() {
+async fn nobody_takes_anothers_places_or_names_in_a_shared_mailbox() {
     let house = House::in_memory();
-    let registry = with_options(&house, DeviceOptions { most: 1, ..DeviceOptions::default() });
+    let registry = with_options(&house, DeviceOptions { most: 2, ..DeviceOptions::default() });
     let service = house.create(NewMailbox::new(address("service"), Kind::Org, structure())).await.id;
     for person in ["899700000001", "899700000002"] {
         let rights = vec![AccessRight::Read];
@@ -229,9 +229,19 @@ async fn nobody_takes_anothers_places_in_a_shared_mailbox() {
     }
     let of = |person: &str, name: &str| NewDevice { person: Some(person.into()), ..made(name) };
     registry.enrol_device(service, of("899700000001", "PC")).await.unwrap();
-    let second = registry.enrol_device(service, of("899700000001", "portable")).await;
-    assert!(matches!(second, Err(DeviceError::TooMany(1))), "{second:?}");
-    registry.enrol_device(service, of("899700000002", "portable")).await.unwrap();
+    let again = registry.enrol_device(service, of("899700000001", "PC")).await;
+    assert!(matches!(again, Err(DeviceError::NameTaken)), "{again:?}");
+    registry.enrol_device(service, of("899700000001", "portable")).await.unwrap();
+    let third = registry.enrol_device(service, of("899700000001", "tablette")).await;
+    assert!(matches!(third, Err(DeviceError::TooMany(2))), "{third:?}");
+    let second = registry.enrol_device(service, of("899700000002", "PC")).await.unwrap().device;
+    let states = states(&registry, service);
+    assert!(states.iter().all(|(_, state)| *state == DeviceState::Valid), "a namesake replaces nobody's: {states:?}");
+    let key = DeviceKey::Made(Pkcs12Form::Modern);
+    registry.renew_device(service, second.number, key, OldCertificate::AfterGrace).await.unwrap();
+    let replaced =
+        registry.devices(service).unwrap().into_iter().filter(|device| device.state == DeviceState::Replaced);
+    assert_eq!(replaced.map(|device| device.number).collect::<Vec<_>>(), [second.number]);
 }
 
 #[tokio::test]

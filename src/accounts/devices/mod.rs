@@ -138,8 +138,8 @@ pub enum DeviceError {
     /// The name will not do.
     #[error("a device's name has {0}")]
     BadName(&'static str),
-    /// Another valid device of the mailbox is called so.
-    #[error("a device of this mailbox is called so already; renew it, or choose another name")]
+    /// Another valid device of the person's in the mailbox is called so.
+    #[error("this person has a device in the mailbox that is called so already; renew it, or choose another name")]
     NameTaken,
     /// The person has as many in this mailbox as one may.
     #[error("this person has {0} devices in the mailbox, the most one may; revoke one first")]

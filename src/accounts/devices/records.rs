@@ -101,10 +101,10 @@ impl Registry {
             .into_iter()
             .filter_map(|(key, credential)| shown(key.number, credential.record, now))
             .collect();
-        // Names are given once, but for renewals: whoever has a younger namesake was renewed.
+        // A person gives a name once, but for renewals: whoever has a younger namesake of the same person's was renewed.
         let mut younger = HashSet::new();
         for device in devices.iter_mut().rev() {
-            if !younger.insert(device.name.clone()) && device.state == DeviceState::Valid {
+            if !younger.insert((device.person.clone(), device.name.clone())) && device.state == DeviceState::Valid {
                 device.state = DeviceState::Replaced;
             }
         }
@@ -117,15 +117,16 @@ impl Registry {
         found.ok_or(DeviceError::NoDevice)
     }
 
-    /// Whether a device of this name may be added. So many are one person's: in a shared mailbox nobody takes another's places.
+    /// Whether a person's device of this name may be added. Places and names are each person's own: in a shared mailbox nobody
+    /// takes another's, nor learns what others call theirs.
     pub(super) fn room_for_device(&self, id: AccountId, name: &str, person: &str) -> Result<(), DeviceError> {
         let devices = self.devices(id)?;
-        let mut valid = devices.iter().filter(|device| device.state == DeviceState::Valid);
+        let valid = devices.iter().filter(|device| device.state == DeviceState::Valid);
+        let theirs = valid.filter(|device| device.person.as_deref() == Some(person));
         let most = self.device_options().most;
-        if valid.clone().any(|device| device.name == name) {
+        if theirs.clone().any(|device| device.name == name) {
             return Err(DeviceError::NameTaken);
         }
-        let theirs = valid.by_ref().filter(|device| device.person.as_deref() == Some(person));
         if theirs.count() >= most {
             return Err(DeviceError::TooMany(most));
         }

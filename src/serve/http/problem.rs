@@ -59,7 +59,7 @@ pub enum Rule {
     BadCertificate,
     /// The mailbox has no device with this number.
     NoSuchDevice,
-    /// A valid device of the mailbox is called so.
+    /// A valid device of the person's in the mailbox is called so.
     DeviceExists,
     /// The mailbox has as many devices as it may.
     TooManyDevices,

@@ -53,7 +53,8 @@ pub(super) async fn confirm(State(desk): State<Arc<Desk>>, holder: Holder, Form(
     let confirmed = desk.shared.registry.confirm_authenticator(account, &code).await;
     match confirmed.map_err(Mishap::from) {
         Ok(codes) => {
-            tracing::info!(event = "portal.authenticator_set", %account, "an application for codes is in use");
+            tracing::info!(event = "portal.authenticator_set", %account, session = %holder.seat.session(),
+                "an application for codes is in use");
             Ok(desk.inner_page(&holder, StatusCode::OK, texts::RECOVERY_TITLE, &page::recovery(&codes, true)))
         }
         Err(Mishap::Field(text)) => {
@@ -69,6 +70,7 @@ pub(super) async fn recovery(State(desk): State<Arc<Desk>>, holder: Holder, Form
     managing(&holder)?;
     let account = holder.seat.login().account;
     let codes = desk.shared.registry.new_recovery_codes(account).await?;
-    tracing::info!(event = "portal.recovery_codes_made", %account, "new recovery codes");
+    let session = holder.seat.session();
+    tracing::info!(event = "portal.recovery_codes_made", %account, %session, "new recovery codes");
     Ok(desk.inner_page(&holder, StatusCode::OK, texts::RECOVERY_TITLE, &page::recovery(&codes, false)))
 }

@@ -24,8 +24,8 @@ pub(super) enum Way {
     Code,
 }
 
-/// Most sessions of one mailbox at this door: a large service's people may all be here.
-const MOST_OF_MAILBOX: usize = 100;
+/// Most sessions of one person in one mailbox at this door; those who come with a service's password and a code are one.
+const MOST_OF_PERSON: usize = 100;
 
 /// Somebody whose password was right.
 pub(super) struct Halfway {
@@ -163,7 +163,7 @@ impl Desk {
 
     fn seat(&self, login: &Login, way: Way, newcomer: Option<Arc<Newcomer>>, peer: IpAddr) -> Result<Seat, LoginError> {
         let means = if way == Way::Psc { "portal-psc" } else { "portal-code" };
-        let ticket = self.shared.registry.enter(login, Door::Portal.name(), peer, MOST_OF_MAILBOX);
+        let ticket = self.shared.registry.enter(login, Door::Portal.name(), peer, MOST_OF_PERSON);
         self.count(means, ticket.as_ref().err());
         let ticket = ticket?;
         let may_be_taken_for_holder = way == Way::Code || self.is_holder_or_of_structure(login)?;
