@@ -1,13 +1,15 @@
 //! The holders' page, as a browser without scripts sees it (`web.py`), and as Chromium does (`chromium.py`).
 
 use crate::support::{Sandbox, Tool, have};
+use std::time::Duration;
 
 const HERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/identity");
 
 /// Runs a scenario of a script against a sandbox.
 fn scenario(sandbox: &Sandbox, script: &str, name: &str) {
     let tool = Tool::new("python3").arg(format!("{HERE}/{script}")).arg(name).arg(&sandbox.dir);
-    tool.arg(env!("CARGO_BIN_EXE_caducee")).run().expect_ok(name);
+    // A scenario with an application for codes waits for the next one, up to 30 s.
+    tool.arg(env!("CARGO_BIN_EXE_caducee")).limit(Duration::from_secs(120)).run().expect_ok(name);
 }
 
 macro_rules! scenarios {
