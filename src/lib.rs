@@ -9,10 +9,11 @@
 //! | [`telemetry`] | logging set-up and metrics | – |
 //! | [`store`] | the only room that touches the mail's disk: the log, its index, sealing | telemetry |
 //! | [`config`] | one TOML file → typed, validated settings | mss, telemetry |
-//! | [`mail`] | what happens to mail: delivery, folders, flags, changes | store, mss, wire, telemetry |
-//! | [`accounts`] | who people are: domains, mailboxes, credentials | mail, store, mss, wire, telemetry |
-//! | [`jobs`] | what runs beside: white list and CRL refresh, notices to holders | serve::tls, accounts::notice, config, mss, wire, telemetry |
-//! | [`serve`] | the doors: listeners, TLS, limits; one folder a door | jobs, accounts, mail, store, config, mss, wire, telemetry |
+//! | [`audit`] | traces: who did what, when, on which mailbox | store, mss, telemetry |
+//! | [`mail`] | what happens to mail: delivery, folders, flags, changes | audit, store, mss, wire, telemetry |
+//! | [`accounts`] | who people are: domains, mailboxes, credentials | audit, mail, store, mss, wire, telemetry |
+//! | [`jobs`] | what runs beside: white list and CRL refresh, notices, the directory, the life of mailboxes | serve::tls, accounts, audit, config, mss, wire, telemetry |
+//! | [`serve`] | the doors: listeners, TLS, limits; one folder a door | jobs, accounts, audit, mail, store, config, mss, wire, telemetry |
 //! | [`cli`] | one file a subcommand; a client of the administration API | sandbox, serve, jobs, mail, store, config, mss, wire |
 //! | [`sandbox`] | a whole trust space on loopback; a client of the administration API | cli::client, serve::http, store, config, mss, wire |
 //!
@@ -20,10 +21,11 @@
 //!
 //! The last column is the rule: `tests/architecture.rs` reads it, walks the paths of every source file, and fails on a call
 //! that it does not name. Nothing calls upward: from the doors (`serve`, `jobs`, `cli`, `sandbox`) down to what happens
-//! (`mail`, `accounts`), down to what is kept (`store`); `mss` and `wire` know nobody and are known to all. The same test
+//! (`mail`, `accounts`, `audit`), down to what is kept (`store`); `mss` and `wire` know nobody and are known to all. The same test
 //! holds the purity of those two, and that only `store` knows its database.
 
 pub mod accounts;
+pub mod audit;
 pub mod cli;
 pub mod config;
 pub mod jobs;

@@ -137,6 +137,7 @@ impl Registry {
             if state == AccountState::Closed {
                 self.close_address(id, &record, &mut batch)?;
             }
+            self.follow_up(id, Some(&read.record), &record, &mut batch);
             match self.store().commit(batch).await {
                 Ok(_) => {
                     self.room().revoke(id, state);

@@ -23,6 +23,7 @@ mod certificates;
 pub mod devices;
 mod error;
 pub mod factors;
+mod follow_up;
 mod grants;
 mod hashing;
 mod life;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::audit::Actor;
 use crate::mail::{FIRST_FOLDERS, MailRoom, new_folder};
 use crate::mss::{Address, Domain, Kind, MailboxState};
 use crate::store::{
@@ -43,6 +44,8 @@ pub struct AccountOptions {
 #[derive(Clone, Debug)]
 pub struct Registry {
     inner: Arc<Inner>,
+    /// For whom it works, as the traces of its changes tell.
+    actor: Arc<Actor>,
 }
 
 #[derive(Debug)]
@@ -94,7 +97,18 @@ impl Registry {
             sessions: Sessions::default(),
             domains: tokio::sync::RwLock::default(),
         };
-        Self { inner: Arc::new(inner) }
+        Self { inner: Arc::new(inner), actor: Arc::new(Actor::server()) }
+    }
+
+    /// The same registry, working for somebody: the traces of what it changes name them.
+    #[must_use]
+    pub fn acting_for(&self, actor: Actor) -> Self {
+        Self { inner: Arc::clone(&self.inner), actor: Arc::new(actor) }
+    }
+
+    /// For whom it works.
+    pub fn actor(&self) -> &Actor {
+        &self.actor
     }
 
     /// The mail room of these accounts.
@@ -244,7 +258,8 @@ impl Registry {
         }
         for attempt in 0..ATTEMPTS {
             self.address_is_free(&new.address)?;
-            let batch = creation(id, &new.address, &record, &numbers);
+            let mut batch = creation(id, &new.address, &record, &numbers);
+            self.follow_up(id, None, &record, &mut batch);
             match self.store().commit(batch).await {
                 Ok(_) => {
                     self.access().note(id, &record);
@@ -349,6 +364,7 @@ impl Registry {
             record.changed_at = crate::mail::now();
             let mut batch = Batch::new();
             batch.update(&id, read.version, &record);
+            self.follow_up(id, Some(&read.record), &record, &mut batch);
             match self.store().commit(batch).await {
                 Ok(_) => {
                     if (&read.holder, &read.access_list, read.allow_password)

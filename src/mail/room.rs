@@ -4,10 +4,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::store::{Account, AccountId, AccountState, CommitError, MailboxKey, MasterKey, MetaKey, Store, Versioned};
+use crate::audit::Tracer;
+use crate::store::{
+    Account, AccountId, AccountState, CommitError, MailboxKey, MasterKey, MetaKey, SecretKey, Store, Versioned,
+};
 
 use super::aftermath::absence::UnderWay;
-use super::queue::{Opened, Queue, QueueOptions, transit_key};
+use super::queue::{Opened, Queue, QueueOptions, own_key};
 use super::summary::SummaryLimits;
 use super::{Incoming, MailError, Mailbox, Passing};
 
@@ -62,6 +65,7 @@ struct Inner {
     open: Mutex<OpenMailboxes>,
     folder_ids: tokio::sync::Mutex<std::ops::Range<u64>>,
     transit: MailboxKey,
+    traces: Tracer,
     queue: Queue,
     notices: UnderWay,
 }
@@ -90,7 +94,8 @@ impl MailRoom {
     /// # Errors
     /// What store and key say: another master key, a damaged key of what is on its way.
     pub fn new(store: Store, master: MasterKey, limits: MailLimits) -> Result<Self, MailError> {
-        let transit = transit_key(&store, &master)?;
+        let transit = own_key(&store, &master, SecretKey::Transit)?;
+        let traces = Tracer::new(store.clone(), own_key(&store, &master, SecretKey::Traces)?);
         let opened = Opened::read(&store, &transit, &limits.queue)?;
         let inner = Arc::new_cyclic(|room| Inner {
             store,
@@ -99,6 +104,7 @@ impl MailRoom {
             open: Mutex::default(),
             folder_ids: tokio::sync::Mutex::new(0..0),
             transit,
+            traces,
             queue: Queue::new(opened, WeakRoom(room.clone())),
             notices: UnderWay::default(),
         });
@@ -118,6 +124,11 @@ impl MailRoom {
     /// Mail on its way to other operators.
     pub fn queue(&self) -> &Queue {
         &self.inner.queue
+    }
+
+    /// Where traces are written down.
+    pub fn traces(&self) -> &Tracer {
+        &self.inner.traces
     }
 
     /// The key that seals what is on its way: the queue, and the trail.

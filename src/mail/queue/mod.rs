@@ -59,7 +59,7 @@ use crate::telemetry::{Metrics, ResultLabel};
 
 pub use error::QueueError;
 pub use lease::Lease;
-pub(super) use open::{Opened, transit_key};
+pub(super) use open::{Opened, own_key};
 pub use operate::{Handled, Listed, ListedConsignment, ListedRecipient, OnlyCopies, Page, Selection, StateFilter};
 pub use stage::Enqueued;
 pub use types::{

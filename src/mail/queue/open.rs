@@ -30,15 +30,15 @@ pub(in crate::mail) struct Opened {
     pub(super) schedule: Schedule,
 }
 
-/// The key that seals what is on its way; made at the first start. Waits for the disk then.
-pub(in crate::mail) fn transit_key(store: &Store, master: &MasterKey) -> Result<MailboxKey, MailError> {
+/// A key of the operator's own: of what is on its way, of traces; made at the first start. Waits for the disk then.
+pub(in crate::mail) fn own_key(store: &Store, master: &MasterKey, which: SecretKey) -> Result<MailboxKey, MailError> {
     loop {
-        if let Some(secret) = store.get::<Secret>(&SecretKey::Transit)? {
+        if let Some(secret) = store.get::<Secret>(&which)? {
             return Ok(master.open(NO_ACCOUNT, &secret.sealed)?);
         }
         let key = MailboxKey::generate();
         let mut batch = Batch::new();
-        batch.insert(&SecretKey::Transit, &Secret { sealed: master.seal(NO_ACCOUNT, &key) });
+        batch.insert(&which, &Secret { sealed: master.seal(NO_ACCOUNT, &key) });
         match store.commit_blocking(batch) {
             Ok(_) => return Ok(key),
             // Somebody else's came first: that one it is.

@@ -147,6 +147,8 @@ pub enum SecretKey {
     Transit = 1,
     /// Seals the private keys of the device authorities.
     Devices = 2,
+    /// Seals traces, waiting and kept.
+    Traces = 3,
 }
 
 /// Key of [`super::Consignment`]: all consignments of a message lie together.
@@ -206,6 +208,10 @@ impl TrailKey {
         TrailKey { message, at: 0 }..=TrailKey { message, at: u64::MAX }
     }
 }
+
+/// Key of [`super::WaitingTrace`]: Unix microseconds, each given once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TraceKey(pub u64);
 
 /// Key of what is kept of a mailbox's correspondent: [`super::Conversation`], [`super::AbsenceAnswer`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -352,6 +358,7 @@ impl Key for SecretKey {
         match bytes {
             [1] => Some(SecretKey::Transit),
             [2] => Some(SecretKey::Devices),
+            [3] => Some(SecretKey::Traces),
             _ => None,
         }
     }
@@ -395,6 +402,15 @@ impl Key for TrailKey {
     }
     fn decode(bytes: &[u8]) -> Option<Self> {
         pair(bytes).map(|(message, at)| TrailKey { message, at })
+    }
+}
+
+impl Key for TraceKey {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.0.to_be_bytes());
+    }
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        Some(TraceKey(u64::from_be_bytes(bytes.try_into().ok()?)))
     }
 }
 

@@ -18,6 +18,7 @@
 //! | `Consignment` | (queue id, number) | [`Consignment`]: its recipients in one domain, and when they are due | compact |
 //! | `QueueRecipient` | (consignment, number) | [`QueueRecipient`]: one that has not got it yet | compact |
 //! | `Trail` | (Message-ID's digest, time) | [`TrailEvent`]: what happened to a message | compact |
+//! | `Trace` | time | [`WaitingTrace`]: one that is not in its day's file yet | compact |
 //! | `Conversation` | (account, citizen's digest) | [`Conversation`]: whether a citizen may answer | compact |
 //! | `AbsenceAnswer` | (account, correspondent's digest) | [`AbsenceAnswer`]: who was told of an absence, when | compact |
 //! | `SentCopy` | (account, Message-ID's digest) | [`SentCopy`]: where a sent message was filed | compact |
@@ -42,13 +43,13 @@ pub use codec::DecodeError;
 pub use identity::{Authenticator, DeviceAuthority, MailedCode, SecondFactor};
 pub use keys::{
     AccountId, AuthorityId, BodyId, ChangeKey, ConsignmentKey, CorrespondentKey, CredentialKey, FolderId, FolderKey,
-    Key, MessageKey, MetaKey, QueueId, QueueRecipientKey, SecretKey, SentCopyKey, TrailKey, Uid, Version,
+    Key, MessageKey, MetaKey, QueueId, QueueRecipientKey, SecretKey, SentCopyKey, TraceKey, TrailKey, Uid, Version,
 };
 pub use mail::{
     Body, Change, ChangeEntry, Content, Folder, FolderExistence, Message, Meta, Place, SpecialUse, UidSet, Usage, flags,
 };
 pub use transit::{
-    AbsenceAnswer, Consignment, Conversation, QueueMessage, QueueRecipient, Secret, SentCopy, TrailEvent,
+    AbsenceAnswer, Consignment, Conversation, QueueMessage, QueueRecipient, Secret, SentCopy, TrailEvent, WaitingTrace,
 };
 
 /// A table's number: the first byte of every key. Numbers are never given to another table.
@@ -97,11 +98,13 @@ pub enum Table {
     DeviceAuthority = 20,
     /// What is shown beside the password.
     SecondFactor = 21,
+    /// Traces that wait for their day's file.
+    Trace = 22,
 }
 
 impl Table {
     /// All tables, in the order of their numbers.
-    pub const ALL: [Table; 21] = [
+    pub const ALL: [Table; 22] = [
         Table::Meta,
         Table::Domain,
         Table::Account,
@@ -123,6 +126,7 @@ impl Table {
         Table::SentCopy,
         Table::DeviceAuthority,
         Table::SecondFactor,
+        Table::Trace,
     ];
 
     /// The table of a raw key's first byte.
@@ -156,6 +160,7 @@ impl Table {
             Table::SentCopy => "sent-copy",
             Table::DeviceAuthority => "device-authority",
             Table::SecondFactor => "second-factor",
+            Table::Trace => "trace",
         }
     }
 }
@@ -204,6 +209,7 @@ pub fn probe(table: Table, bytes: &[u8]) -> Result<(), DecodeError> {
         Table::SentCopy => SentCopy::decode(bytes).map(drop),
         Table::DeviceAuthority => DeviceAuthority::decode(bytes).map(drop),
         Table::SecondFactor => SecondFactor::decode(bytes).map(drop),
+        Table::Trace => WaitingTrace::decode(bytes).map(drop),
     }
 }
 

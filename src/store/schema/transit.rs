@@ -6,7 +6,7 @@
 use super::codec::{Reader, put_bytes, put_int, put_uint};
 use super::{
     BodyId, ConsignmentKey, CorrespondentKey, DecodeError, FolderId, QueueId, QueueRecipientKey, Record, SecretKey,
-    SentCopyKey, Table, TrailKey, Uid,
+    SentCopyKey, Table, TraceKey, TrailKey, Uid,
 };
 use crate::store::seal::SealedKey;
 
@@ -78,6 +78,13 @@ pub struct QueueRecipient {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrailEvent {
     /// What happened: the mail room's, sealed.
+    pub sealed: Vec<u8>,
+}
+
+/// A trace that the scribe has not put into its day's file yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WaitingTrace {
+    /// What happened: the audit room's, sealed.
     pub sealed: Vec<u8>,
 }
 
@@ -229,6 +236,18 @@ impl Record for TrailEvent {
     }
 }
 
+impl Record for WaitingTrace {
+    const TABLE: Table = Table::Trace;
+    type Key = TraceKey;
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.push(LAYOUT);
+        put_bytes(out, &self.sealed);
+    }
+    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        decode_sealed(bytes).map(|sealed| WaitingTrace { sealed })
+    }
+}
+
 impl Record for Conversation {
     const TABLE: Table = Table::Conversation;
     type Key = CorrespondentKey;
@@ -329,6 +348,7 @@ mod tests {
         });
         round_trip(&QueueRecipient { sealed: vec![1; 90] });
         round_trip(&TrailEvent { sealed: Vec::new() });
+        round_trip(&WaitingTrace { sealed: vec![4; 300] });
         round_trip(&Conversation { started_at: 1, written_at: 2, closed_at: Some(3) });
         round_trip(&Conversation::default());
         round_trip(&AbsenceAnswer { at: 1_700_000_000 });
