@@ -162,7 +162,7 @@ on_both_engines!(an_attempt_that_is_dropped_is_due_again, async |house: House| {
 });
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_that_has_lost_its_consignments_gets_them_back_at_the_start() {
+async fn a_message_that_damage_has_cost_its_consignments_gets_them_back_at_the_start() {
     let house = House::embedded();
     house.enqueue(outbound(&["a@x.example", "b@y.example", "c@x.example"])).await;
     house.enqueue(outbound(&["d@z.example"])).await;
@@ -173,7 +173,7 @@ async fn a_message_that_has_lost_its_consignments_gets_them_back_at_the_start() 
         }
     }
     house.room.store().commit(batch).await.unwrap();
-    let house = house.restarted();
+    let house = house.restarted_after_damage();
     assert_eq!(house.queued(), (2, 3, 4, 2));
     let mut found = Vec::new();
     for _ in 0..3 {

@@ -90,6 +90,14 @@ impl House {
         Self::over(store, limits, Some(directory))
     }
 
+    /// As [`House::restarted`], of a store that has stepped over damage before, as what it set aside shows.
+    pub fn restarted_after_damage(self) -> Self {
+        let aside = self.directory.as_ref().expect("a store on disk").path().join("aside");
+        std::fs::create_dir_all(&aside).unwrap();
+        std::fs::write(aside.join("00000001-4096"), b"a damaged frame").unwrap();
+        self.restarted()
+    }
+
     /// Stops the server and leaves its files.
     pub fn into_directory(self) -> Directory {
         self.room.store().close();
