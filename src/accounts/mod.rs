@@ -26,6 +26,7 @@ pub mod factors;
 mod follow_up;
 mod grants;
 mod hashing;
+mod hints;
 mod life;
 mod login;
 pub mod notice;

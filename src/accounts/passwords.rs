@@ -73,7 +73,7 @@ impl Registry {
             let mut record = read.record.clone();
             let mut batch = Batch::new();
             let replaced = self.replaced_by(id, &kind)?;
-            for key in &replaced {
+            for (key, _) in &replaced {
                 batch.delete::<Credential>(key);
             }
             let key = CredentialKey { account: id, number: record.next_credential };
@@ -91,7 +91,11 @@ impl Registry {
                 Err(CommitError::Conflict(_)) => crate::mail::pause(attempt).await,
                 outcome => {
                     let committed = outcome?;
-                    replaced.into_iter().for_each(|gone| self.end_sessions_by(gone));
+                    self.certificates().note(key, &kind);
+                    for (gone, credential) in replaced {
+                        self.certificates().forget(gone, &credential.kind);
+                        self.end_sessions_by(gone);
+                    }
                     return Ok(committed);
                 }
             }
@@ -99,11 +103,15 @@ impl Registry {
         Err(AccountError::Busy)
     }
 
-    fn replaced_by(&self, id: AccountId, kind: &CredentialKind) -> Result<Vec<CredentialKey>, AccountError> {
+    fn replaced_by(
+        &self,
+        id: AccountId,
+        kind: &CredentialKind,
+    ) -> Result<Vec<(CredentialKey, Versioned<Credential>)>, AccountError> {
         let is_password = |kind: &CredentialKind| matches!(kind, CredentialKind::Password { .. });
         let gives_way = |old: &CredentialKind| old == kind || (is_password(kind) && is_password(old));
         let all = self.credentials(id)?.into_iter();
-        Ok(all.filter(|(_, old)| gives_way(&old.kind)).map(|(key, _)| key).collect())
+        Ok(all.filter(|(_, old)| gives_way(&old.kind)).collect())
     }
 
     /// What opens an account.
@@ -126,7 +134,7 @@ impl Registry {
             Err(CommitError::Conflict(_)) => return Err(AccountError::Busy),
             outcome => outcome?,
         };
-        self.certificates().outdate();
+        self.certificates().forget(key, &credential.kind);
         self.end_sessions_by(key);
         Ok(committed)
     }
