@@ -49,6 +49,7 @@ pub use grants::Grantee;
 pub use hashing::HashingOptions;
 pub use login::{Login, Means};
 pub use notice::By;
+pub use passwords::FirstFactor;
 pub use registry::{AccountOptions, ListFilter, Registry};
 pub use rules::RuleBreach;
 pub use secret_text::generated_password;

@@ -33,6 +33,18 @@ struct Fitting {
     with: With,
 }
 
+/// A password that was right, with nothing that it opens: the first of two factors. It stands until the password or the
+/// mailbox's state changes ([`Registry::ending_of_first_factor`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FirstFactor {
+    /// The mailbox.
+    pub account: AccountId,
+    /// The password.
+    pub password: CredentialKey,
+    /// Unix seconds of the last change of the mailbox's state.
+    pub state_changed_at: i64,
+}
+
 /// Setting.
 impl Registry {
     /// Whether a text can be a password here.
@@ -184,16 +196,20 @@ impl Registry {
         }
     }
 
-    /// Whether this is the mailbox's password, whatever else would open it: the first of two factors. Slowed down as logins
-    /// are, with the same work and answer.
+    /// Whether this is the mailbox's password, whatever else would open it. Slowed down as logins are, with the same work and
+    /// answer.
     ///
     /// # Errors
     /// [`LoginError`].
-    pub async fn check_password(&self, address: &str, password: &str, peer: IpAddr) -> Result<Account, LoginError> {
+    pub async fn check_password(&self, address: &str, password: &str, peer: IpAddr) -> Result<FirstFactor, LoginError> {
         let line = self.line_of(address, None)?;
         let opens = |_: &Account| Ok(Some(With::Nothing));
-        let Fitting { account, .. } = self.fitting(address, password, peer.into(), line, opens).await?;
-        if account.is_open() { Ok(account) } else { Err(LoginError::NotOpen(account.state)) }
+        let Fitting { account, password: (password, _), .. } =
+            self.fitting(address, password, peer.into(), line, opens).await?;
+        if !account.is_open() {
+            return Err(LoginError::NotOpen(account.state));
+        }
+        Ok(FirstFactor { account: account.id, password, state_changed_at: account.data.state_changed_at })
     }
 
     /// Where an attempt stands in line: by its address, and with an enrolled workstation of that mailbox in a line of its own,

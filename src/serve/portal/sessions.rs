@@ -122,7 +122,8 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::AccountId;
+    use crate::accounts::FirstFactor;
+    use crate::store::{AccountId, CredentialKey};
 
     const LIMITS: Limits = Limits { most: 3, idle: Duration::from_secs(1800), longest: Duration::from_secs(4 * 3600) };
 
@@ -133,6 +134,12 @@ mod tests {
     fn choosing() -> Stage {
         let newcomer = Newcomer { national_id: "899700000001".into(), name: String::new(), mailboxes: Vec::new() };
         Stage::Choosing(Arc::new(newcomer))
+    }
+
+    fn halfway(account: u64) -> Stage {
+        let password = CredentialKey { account: AccountId(account), number: 1 };
+        let first = FirstFactor { account: password.account, password, state_changed_at: 0 };
+        Stage::Halfway(Arc::new(Halfway { first, attempt: "a".into() }))
     }
 
     fn made() -> Arc<Made> {
@@ -156,8 +163,7 @@ mod tests {
     #[test]
     fn a_code_is_owed_for_ten_minutes_whatever_is_asked_meanwhile() {
         let (sessions, start) = (Sessions::default(), Instant::now());
-        let halfway = Halfway { account: AccountId(1), attempt: "a".into() };
-        sessions.open(key(1), Stage::Halfway(Arc::new(halfway)), LIMITS, start);
+        sessions.open(key(1), halfway(1), LIMITS, start);
         assert!(sessions.find(&key(1), LIMITS, start + Duration::from_secs(599)).is_some());
         assert!(sessions.find(&key(1), LIMITS, start + Duration::from_secs(600)).is_none());
     }
@@ -167,8 +173,7 @@ mod tests {
         let (sessions, start) = (Sessions::default(), Instant::now());
         sessions.open(key(1), choosing(), LIMITS, start);
         for n in 2..=9 {
-            let halfway = Halfway { account: AccountId(1), attempt: "a".into() };
-            sessions.open(key(n), Stage::Halfway(Arc::new(halfway)), LIMITS, start + Duration::from_secs(n.into()));
+            sessions.open(key(n), halfway(1), LIMITS, start + Duration::from_secs(n.into()));
         }
         let there = |n| sessions.find(&key(n), LIMITS, start + Duration::from_secs(12)).is_some();
         assert_eq!([1, 2, 7, 8, 9].map(there), [true, false, false, true, true]);

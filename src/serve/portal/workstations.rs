@@ -16,7 +16,7 @@ use super::refusal::Refusal;
 use super::visit::Holder;
 use super::{Desk, texts};
 use crate::accounts::By;
-use crate::accounts::devices::{NewDevice, OldCertificate, Pkcs12Form};
+use crate::accounts::devices::{DeviceError, NewDevice, OldCertificate, Pkcs12Form};
 
 type Answer = Result<Response, Refusal>;
 
@@ -44,14 +44,22 @@ pub(super) struct Done {
 pub(super) async fn list(State(desk): State<Arc<Desk>>, holder: Holder, Query(done): Query<Done>) -> Answer {
     let devices = desk.devices(&holder.seat)?;
     let said = texts::done(&done.fait);
-    let body = page::list(&devices, said, &desk.form_token(&holder.cookie), |device| holder.seat.owns(device));
+    let body = page::list(&devices, said, &desk.form_token(&holder.cookie), &holder.seat);
     Ok(desk.inner_page(&holder, StatusCode::OK, texts::DEVICES_TITLE, &body))
 }
 
 /// Asks for a new workstation's name.
-pub(super) async fn name(State(desk): State<Arc<Desk>>, holder: Holder) -> Response {
+pub(super) async fn name(State(desk): State<Arc<Desk>>, holder: Holder) -> Answer {
+    named(&holder)?;
     let body = page::new(&desk.form_token(&holder.cookie), &NameForm::default(), None);
-    desk.inner_page(&holder, StatusCode::OK, texts::NEW_DEVICE_TITLE, &body)
+    Ok(desk.inner_page(&holder, StatusCode::OK, texts::NEW_DEVICE_TITLE, &body))
+}
+
+/// The person whose workstation a new one is. The holder's it would be where none is given: so somebody who is nobody by name
+/// gives up here.
+fn named(holder: &Holder) -> Result<String, Refusal> {
+    let person = holder.seat.person().ok_or(DeviceError::NobodyNamed)?;
+    Ok(person.to_owned())
 }
 
 /// What the new workstation's page sends.
@@ -77,10 +85,10 @@ impl NameForm {
 /// Enrols a workstation. Its password stands on this page alone, so this answer is no redirection: sent again, the form is
 /// refused for its name.
 pub(super) async fn enrol(State(desk): State<Arc<Desk>>, holder: Holder, Form(form): Form<NameForm>) -> Answer {
-    let login = holder.seat.login();
+    let (login, person) = (holder.seat.login(), named(&holder)?);
     let new = NewDevice {
         name: form.nom.trim().to_owned(),
-        person: login.person.clone(),
+        person: Some(person),
         key: key_of(&form.demande, form.file_form()),
     };
     match desk.shared.registry.enrol_device(login.account, new).await.map_err(Mishap::from) {
