@@ -36,6 +36,7 @@ mod registry;
 mod rules;
 mod secret_text;
 mod sessions;
+mod subscriber;
 mod throttle;
 mod tried;
 
@@ -54,5 +55,6 @@ pub use registry::{AccountOptions, ListFilter, Registry};
 pub use rules::RuleBreach;
 pub use secret_text::generated_password;
 pub use sessions::{Ending, OpenSession, SessionId, SessionTicket, Sessions};
+pub use subscriber::Subscriber;
 pub use throttle::ThrottleOptions;
 pub use tried::{Origin, Tried};

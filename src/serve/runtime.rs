@@ -249,8 +249,9 @@ impl Server {
         for listener in health {
             tokio::spawn(health::serve(Arc::clone(&shared), listener));
         }
+        let limits = DoorLimits::default();
         for listener in plain {
-            tokio::spawn(published::plain::serve(Arc::clone(&shared), listener));
+            tokio::spawn(published::plain::serve(Arc::clone(&shared), listener, limits.clone()));
         }
         tokio::spawn(watch::run(Arc::clone(&shared)));
         tokio::spawn(sweep::run(Arc::clone(&shared)));
