@@ -348,7 +348,7 @@ mod tests {
 
     /// An attempt that has had its turn.
     fn attempt<'a>(throttle: &'a Throttle, mailbox: &str, peer: IpAddr) -> Attempt<'a> {
-        let pair = (mailbox.to_owned(), peer);
+        let pair = (mailbox.to_owned(), Subscriber::of(peer));
         let is_trusted = throttle.tables().trusted.contains_key(&pair);
         Attempt { throttle, pair, is_trusted }
     }

@@ -136,14 +136,17 @@ impl Desk {
         Limits { most: portal.max_sessions, idle: portal.idle_timeout, longest: portal.session_timeout }
     }
 
-    /// Begins the next step of a login: a session under a new cookie; the one before is gone. Answers with a redirection.
+    /// Begins the next step of a login: a session under a new cookie; the one before is gone. Answers with a redirection, or
+    /// that there is no place.
     pub(super) fn step(&self, before: Option<&Cookie>, stage: Stage, to: &str) -> Response {
         if let Some(cookie) = before {
             self.sessions.close(&cookie.key());
         }
         let (cookie, limits, now) = (Cookie::new(), self.limits(), Instant::now());
         self.sessions.sweep(limits, now);
-        self.sessions.open(cookie.key(), stage, limits, now);
+        if !self.sessions.open(cookie.key(), stage, limits, now) {
+            return Refusal::unavailable(texts::LATER, "portal.max_sessions people are in").into_response();
+        }
         cookie.give(Redirect::to(to).into_response())
     }
 

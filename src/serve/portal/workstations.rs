@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
@@ -11,7 +12,7 @@ use serde::Deserialize;
 
 use super::form::{Form, Nothing};
 use super::pages::{self, guide as guide_page, workstations as page};
-use super::people::{Handed, Mishap, key_of};
+use super::people::{Handed, Made, Mishap, key_of};
 use super::refusal::Refusal;
 use super::visit::Holder;
 use super::{Desk, texts};
@@ -118,6 +119,15 @@ impl Desk {
     }
 }
 
+/// A file on its way out, held where it was made: no copy of its key is left behind in memory.
+struct Outgoing(Arc<Made>);
+
+impl AsRef<[u8]> for Outgoing {
+    fn as_ref(&self) -> &[u8] {
+        &self.0.file
+    }
+}
+
 /// The file that was just made.
 pub(super) async fn file(holder: Holder) -> Answer {
     let Some(made) = holder.session.parcel() else {
@@ -127,7 +137,7 @@ pub(super) async fn file(holder: Holder) -> Answer {
         (header::CONTENT_TYPE, "application/x-pkcs12".to_owned()),
         (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{}.p12\"", file_name(&made.name))),
     ];
-    Ok((headers, made.file.to_vec()).into_response())
+    Ok((headers, Bytes::from_owner(Outgoing(Arc::clone(made)))).into_response())
 }
 
 /// A name that every file system takes.
@@ -210,7 +220,16 @@ impl Desk {
 
 #[cfg(test)]
 mod tests {
-    use super::file_name;
+    use super::*;
+
+    #[test]
+    fn a_file_goes_out_from_where_it_was_made() {
+        let made = Arc::new(Made { name: "poste".into(), file: vec![1, 2, 3].into() });
+        let body = Bytes::from_owner(Outgoing(Arc::clone(&made)));
+        assert_eq!(body.as_ptr(), made.file.as_ptr());
+        drop(body);
+        assert_eq!(Arc::strong_count(&made), 1, "and is wiped with the last who holds it");
+    }
 
     #[test]
     fn a_files_name_is_plain_whatever_the_workstations_is() {
