@@ -155,7 +155,7 @@ impl Registry {
     }
 
     /// Reads every credential once, so that no login has to.
-    pub(super) fn prepare_certificates(&self) -> Result<(), AccountError> {
+    fn prepare_certificates(&self) -> Result<(), AccountError> {
         self.certificates().hints.read(|table| self.read_credentials(table))
     }
 

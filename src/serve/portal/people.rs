@@ -47,8 +47,8 @@ pub(super) struct Seat {
     pub(super) way: Way,
     /// Whom another mailbox can be chosen for.
     pub(super) newcomer: Option<Arc<Newcomer>>,
-    /// They are the professional whose mailbox it is, or it is a structure's.
-    may_be_taken_for_holder: bool,
+    /// They are the professional whose mailbox it is or came by its secrets, or it is a structure's.
+    secrets_are_theirs: bool,
 }
 
 /// A workstation's file, to be fetched.
@@ -85,7 +85,7 @@ impl Seat {
     /// Whether the password and the codes are theirs to mind. By these one comes into the professional's mailbox with all rights,
     /// into a personal one as the professional: so there they are the professional's own, whatever others may manage.
     pub(super) fn minds_secrets(&self) -> bool {
-        self.manages() && self.may_be_taken_for_holder
+        self.manages() && self.secrets_are_theirs
     }
 
     /// Whether a workstation is theirs to see and take away: their own, and every one where they manage.
@@ -171,9 +171,9 @@ impl Desk {
         let ticket = self.shared.registry.enter(login, Door::Portal.name(), peer, MOST_OF_PERSON);
         self.count(means, ticket.as_ref().err());
         let ticket = ticket?;
-        let may_be_taken_for_holder = way == Way::Code || self.is_holder_or_of_structure(login)?;
+        let secrets_are_theirs = way == Way::Code || self.is_holder_or_of_structure(login)?;
         tracing::info!(event = "portal.login", account = %login.account, session = %ticket.id(), means, %peer, "logged in");
-        Ok(Seat { ticket, way, newcomer, may_be_taken_for_holder })
+        Ok(Seat { ticket, way, newcomer, secrets_are_theirs })
     }
 
     fn is_holder_or_of_structure(&self, login: &Login) -> Result<bool, LoginError> {
