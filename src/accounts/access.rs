@@ -11,6 +11,7 @@
 use std::net::IpAddr;
 
 use super::access_index::Opener;
+use super::passwords::FirstFactor;
 use super::sessions::{Ending, OpenSession, SessionTicket};
 use super::{Account, AccountError, Login, LoginError, Means, Registry};
 use crate::mss::{Address, Kind, Rights};
@@ -273,6 +274,22 @@ impl Registry {
         let rights = self.own_rights(login, &account)?;
         let has_all = login.rights.iter().all(|right| rights.has(right));
         Ok((!has_all).then_some(Ending::AccessChanged))
+    }
+
+    /// Why a password that was right is the first of two factors no more; `None`: it is. A mailbox that was suspended
+    /// meanwhile, and opened again, is begun with anew.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub fn ending_of_first_factor(&self, first: &FirstFactor) -> Result<Option<Ending>, AccountError> {
+        let Some(account) = self.by_id(first.account)? else { return Ok(Some(Ending::Closed)) };
+        if let Some(ending) = Ending::of_state(account.state) {
+            return Ok(Some(ending));
+        }
+        if account.data.state_changed_at != first.state_changed_at {
+            return Ok(Some(Ending::Suspended));
+        }
+        Ok((!self.is_in_force(first.password)?).then_some(Ending::CredentialGone))
     }
 
     /// Whether the mailbox of the password that a login was made with is still marked to be opened by it alone.

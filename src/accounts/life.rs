@@ -41,7 +41,7 @@ impl Registry {
     /// [`AccountError::NoAccount`], [`AccountError::Closed`], or what the store says.
     pub async fn close(&self, id: AccountId, reason: &str) -> Result<Account, AccountError> {
         let account = self.change_state(id, AccountState::Closed, reason).await?;
-        self.certificates().outdate();
+        self.certificates().forget_all_of(id);
         let registry = self.clone();
         run_to_its_end(async move { registry.erase(id).await }).await?;
         Ok(account)

@@ -33,6 +33,18 @@ struct Fitting {
     with: With,
 }
 
+/// A password that was right, with nothing that it opens: the first of two factors. It stands until the password or the
+/// mailbox's state changes ([`Registry::ending_of_first_factor`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FirstFactor {
+    /// The mailbox.
+    pub account: AccountId,
+    /// The password.
+    pub password: CredentialKey,
+    /// Unix seconds of the last change of the mailbox's state.
+    pub state_changed_at: i64,
+}
+
 /// Setting.
 impl Registry {
     /// Whether a text can be a password here.
@@ -73,7 +85,7 @@ impl Registry {
             let mut record = read.record.clone();
             let mut batch = Batch::new();
             let replaced = self.replaced_by(id, &kind)?;
-            for key in &replaced {
+            for (key, _) in &replaced {
                 batch.delete::<Credential>(key);
             }
             let key = CredentialKey { account: id, number: record.next_credential };
@@ -91,7 +103,11 @@ impl Registry {
                 Err(CommitError::Conflict(_)) => crate::mail::pause(attempt).await,
                 outcome => {
                     let committed = outcome?;
-                    replaced.into_iter().for_each(|gone| self.end_sessions_by(gone));
+                    self.certificates().note(key, &kind);
+                    for (gone, credential) in replaced {
+                        self.certificates().forget(gone, &credential.kind);
+                        self.end_sessions_by(gone);
+                    }
                     return Ok(committed);
                 }
             }
@@ -99,11 +115,15 @@ impl Registry {
         Err(AccountError::Busy)
     }
 
-    fn replaced_by(&self, id: AccountId, kind: &CredentialKind) -> Result<Vec<CredentialKey>, AccountError> {
+    fn replaced_by(
+        &self,
+        id: AccountId,
+        kind: &CredentialKind,
+    ) -> Result<Vec<(CredentialKey, Versioned<Credential>)>, AccountError> {
         let is_password = |kind: &CredentialKind| matches!(kind, CredentialKind::Password { .. });
         let gives_way = |old: &CredentialKind| old == kind || (is_password(kind) && is_password(old));
         let all = self.credentials(id)?.into_iter();
-        Ok(all.filter(|(_, old)| gives_way(&old.kind)).map(|(key, _)| key).collect())
+        Ok(all.filter(|(_, old)| gives_way(&old.kind)).collect())
     }
 
     /// What opens an account.
@@ -126,7 +146,7 @@ impl Registry {
             Err(CommitError::Conflict(_)) => return Err(AccountError::Busy),
             outcome => outcome?,
         };
-        self.certificates().outdate();
+        self.certificates().forget(key, &credential.kind);
         self.end_sessions_by(key);
         Ok(committed)
     }
@@ -176,16 +196,20 @@ impl Registry {
         }
     }
 
-    /// Whether this is the mailbox's password, whatever else would open it: the first of two factors. Slowed down as logins
-    /// are, with the same work and answer.
+    /// Whether this is the mailbox's password, whatever else would open it. Slowed down as logins are, with the same work and
+    /// answer.
     ///
     /// # Errors
     /// [`LoginError`].
-    pub async fn check_password(&self, address: &str, password: &str, peer: IpAddr) -> Result<Account, LoginError> {
+    pub async fn check_password(&self, address: &str, password: &str, peer: IpAddr) -> Result<FirstFactor, LoginError> {
         let line = self.line_of(address, None)?;
         let opens = |_: &Account| Ok(Some(With::Nothing));
-        let Fitting { account, .. } = self.fitting(address, password, peer.into(), line, opens).await?;
-        if account.is_open() { Ok(account) } else { Err(LoginError::NotOpen(account.state)) }
+        let Fitting { account, password: (password, _), .. } =
+            self.fitting(address, password, peer.into(), line, opens).await?;
+        if !account.is_open() {
+            return Err(LoginError::NotOpen(account.state));
+        }
+        Ok(FirstFactor { account: account.id, password, state_changed_at: account.data.state_changed_at })
     }
 
     /// Where an attempt stands in line: by its address, and with an enrolled workstation of that mailbox in a line of its own,

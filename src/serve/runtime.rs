@@ -24,7 +24,9 @@ use super::reload::Reloader;
 use super::secrets::{MasterKeyError, SecretError, read_master_key, read_secret};
 use super::shutdown::{ShutdownSwitch, shutdown};
 use super::tls::{Contexts, Material, TlsError};
-use super::{Shared, devices, health, imap, inbound, listen, outbound, published, submission, sweep, systemd, watch};
+use super::{
+    Shared, devices, front, health, imap, inbound, listen, outbound, published, submission, sweep, systemd, watch,
+};
 use crate::accounts::devices::DeviceError;
 use crate::accounts::psc::PscHandle;
 use crate::accounts::{AccountError, Registry};
@@ -195,9 +197,21 @@ async fn finish_erasures(shared: Arc<Shared>) {
 /// Reads once who may open what: before the doors, so that no login has to.
 async fn prepare_access(shared: &Shared) {
     let registry = shared.registry.clone();
-    let prepared = tokio::task::spawn_blocking(move || registry.prepare_access()).await;
-    if let Ok(Err(error)) = prepared {
-        tracing::error!(%error, "the access lists are not read; they are at the first login that asks");
+    let preparing = move || {
+        registry.prepare_access()?;
+        registry.is_any_bound_by_structure()
+    };
+    let is_any_bound = match tokio::task::spawn_blocking(preparing).await {
+        Ok(Err(error)) => {
+            tracing::error!(%error, "who may open what is not read; it is at the first login that asks");
+            return;
+        }
+        prepared => matches!(prepared, Ok(Ok(true))),
+    };
+    if is_any_bound && front::any_certificate_of_a_structure_opens(&shared.config.load()) {
+        warn!(
+            "tls.mailbox.policies is empty: any certificate of a structure, a server's too, opens the APP mailboxes bound to it"
+        );
     }
 }
 
@@ -249,8 +263,9 @@ impl Server {
         for listener in health {
             tokio::spawn(health::serve(Arc::clone(&shared), listener));
         }
+        let limits = DoorLimits::default();
         for listener in plain {
-            tokio::spawn(published::plain::serve(Arc::clone(&shared), listener));
+            tokio::spawn(published::plain::serve(Arc::clone(&shared), listener, limits.clone()));
         }
         tokio::spawn(watch::run(Arc::clone(&shared)));
         tokio::spawn(sweep::run(Arc::clone(&shared)));

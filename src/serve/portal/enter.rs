@@ -61,9 +61,9 @@ pub(super) async fn password(
     let password = Zeroizing::new(form.mot_de_passe);
     let address = form.adresse.trim();
     match desk.check_password(address, &password, visitor.peer).await {
-        Ok(account) => {
+        Ok(first) => {
             let attempt = desk.seal.derive(Purpose::Attempt, &Cookie::new());
-            let halfway = Halfway { account: account.id, attempt };
+            let halfway = Halfway { first, attempt };
             desk.step(visitor.cookie.as_ref(), Stage::Halfway(Arc::new(halfway)), "/code")
         }
         Err(error) => {
@@ -88,7 +88,7 @@ pub(super) async fn ask_code(State(desk): State<Arc<Desk>>, owing: Owing, Query(
 
 impl Desk {
     fn code_page(&self, owing: &Owing, status: StatusCode, said: Option<&str>, wrong: Option<&str>) -> Answer {
-        let factors = self.shared.registry.factors(owing.halfway.account)?;
+        let factors = self.shared.registry.factors(owing.halfway.first.account)?;
         let body = entering::code(&self.form_token(&owing.cookie), &factors, said, wrong);
         Ok(self.page(status, texts::CODE_TITLE, body))
     }
@@ -96,8 +96,8 @@ impl Desk {
 
 /// Sends a code to the notification address.
 pub(super) async fn send_code(State(desk): State<Arc<Desk>>, owing: Owing, Form(Nothing {}): Form<Nothing>) -> Answer {
-    let Halfway { account, attempt } = &*owing.halfway;
-    let sent = desk.shared.registry.mail_code(*account, attempt).await;
+    let Halfway { first, attempt } = &*owing.halfway;
+    let sent = desk.shared.registry.mail_code(first.account, attempt).await;
     match sent.map_err(Mishap::from) {
         Ok(_) => Ok(Redirect::to("/code?fait=envoye").into_response()),
         Err(Mishap::Field(text)) => desk.code_page(&owing, StatusCode::CONFLICT, None, Some(&text)),
@@ -114,12 +114,12 @@ pub(super) struct CodeForm {
 
 /// The second step.
 pub(super) async fn code(State(desk): State<Arc<Desk>>, owing: Owing, Form(form): Form<CodeForm>) -> Answer {
-    let Halfway { account, attempt } = &*owing.halfway;
-    let (account, code) = (*account, Zeroizing::new(form.code));
+    let Halfway { first, attempt } = &*owing.halfway;
+    let (account, code) = (first.account, Zeroizing::new(form.code));
     match desk.shared.registry.check_code(account, attempt, &code).await {
         Ok(used) => {
             tracing::info!(event = "portal.code", %account, factor = factor(used), peer = %owing.peer, "code accepted");
-            let seat = desk.seat_by_code(account, owing.peer)?;
+            let seat = desk.seat_by_code(first.password, owing.peer)?;
             Ok(desk.step(Some(&owing.cookie), Stage::In(Arc::new(seat)), "/postes"))
         }
         Err(error) => {

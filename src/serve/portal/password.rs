@@ -83,7 +83,8 @@ impl Desk {
         match holder.seat.way {
             Way::Psc => Ok(Redirect::to(TO).into_response()),
             Way::Code => {
-                let seat = self.seat_by_code(holder.seat.login().account, peer)?;
+                let password = self.password_of(holder.seat.login().account)?;
+                let seat = self.seat_by_code(password, peer)?;
                 Ok(self.step(Some(&holder.cookie), Stage::In(Arc::new(seat)), TO))
             }
         }

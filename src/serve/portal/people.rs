@@ -10,9 +10,9 @@ use super::refusal::Refusal;
 use super::{Desk, texts};
 use crate::accounts::devices::{Device, DeviceCredentials, DeviceError, DeviceKey, Enrolled, Pkcs12Form};
 use crate::accounts::factors::FactorError;
-use crate::accounts::{Account, Ending, Login, LoginError, Means, SessionId, SessionTicket, SharedMailbox};
-use crate::mss::{Address, Kind, MailboxState, Right, Rights};
-use crate::store::{AccountId, CredentialKind};
+use crate::accounts::{Ending, FirstFactor, Login, LoginError, Means, SessionId, SessionTicket, SharedMailbox};
+use crate::mss::{Address, Kind, Right, Rights};
+use crate::store::{AccountId, CredentialKey, CredentialKind};
 use crate::telemetry::{AccountLabel, Door};
 
 /// How somebody has shown who they are.
@@ -29,7 +29,7 @@ const MOST_OF_PERSON: usize = 100;
 
 /// Somebody whose password was right.
 pub(super) struct Halfway {
-    pub(super) account: AccountId,
+    pub(super) first: FirstFactor,
     /// Which login a mailed code is good for.
     pub(super) attempt: String,
 }
@@ -47,8 +47,8 @@ pub(super) struct Seat {
     pub(super) way: Way,
     /// Whom another mailbox can be chosen for.
     pub(super) newcomer: Option<Arc<Newcomer>>,
-    /// They are the professional whose mailbox it is, or it is a structure's.
-    may_be_taken_for_holder: bool,
+    /// They are the professional whose mailbox it is or came by its secrets, or it is a structure's.
+    secrets_are_theirs: bool,
 }
 
 /// A workstation's file, to be fetched.
@@ -77,10 +77,15 @@ impl Seat {
         self.login().rights.has(Right::Manage)
     }
 
-    /// Whether the password and the codes are theirs to mind. By these one is taken for the professional whose mailbox it is:
-    /// so there they are the professional's own, whatever others may manage.
+    /// Who they are, where a workstation can be theirs. Who came by what a practice or a service shares is nobody by name.
+    pub(super) fn person(&self) -> Option<&str> {
+        self.login().person.as_deref()
+    }
+
+    /// Whether the password and the codes are theirs to mind. By these one comes into the professional's mailbox with all rights,
+    /// into a personal one as the professional: so there they are the professional's own, whatever others may manage.
     pub(super) fn minds_secrets(&self) -> bool {
-        self.manages() && self.may_be_taken_for_holder
+        self.manages() && self.secrets_are_theirs
     }
 
     /// Whether a workstation is theirs to see and take away: their own, and every one where they manage.
@@ -90,8 +95,7 @@ impl Seat {
 
     /// Whether a workstation is their own. Only then it is theirs to renew: its certificate stands for its person.
     pub(super) fn owns(&self, device: &Device) -> bool {
-        let person = &self.login().person;
-        person.is_some() && device.person == *person
+        self.person().is_some_and(|person| device.person.as_deref() == Some(person))
     }
 }
 
@@ -102,16 +106,12 @@ impl Desk {
         address: &str,
         password: &str,
         peer: IpAddr,
-    ) -> Result<Account, LoginError> {
+    ) -> Result<FirstFactor, LoginError> {
         let registry = self.shared.registry.clone();
         let (address, password) = (address.to_owned(), Zeroizing::new(password.to_owned()));
         // In a task of its own, to its end: who hangs up before the answer has guessed all the same.
         let checking = tokio::spawn(async move { registry.check_password(&address, &password, peer).await });
         let checked = checking.await.unwrap_or(Err(LoginError::Busy));
-        let checked = checked.and_then(|account| match account.state {
-            MailboxState::Open => Ok(account),
-            state => Err(LoginError::NotOpen(state)),
-        });
         self.count("portal-password", checked.as_ref().err());
         checked
     }
@@ -129,24 +129,29 @@ impl Desk {
         }
     }
 
-    /// Seats somebody whose password and code were right: the holder, or who minds the mailbox for its service.
-    pub(super) fn seat_by_code(&self, account: AccountId, peer: IpAddr) -> Result<Seat, LoginError> {
-        let registry = &self.shared.registry;
-        let account = registry.by_id(account)?.ok_or(LoginError::Refused)?;
-        let is_password = |kind: &CredentialKind| matches!(kind, CredentialKind::Password { .. });
-        let mut credentials = registry.credentials(account.id)?.into_iter();
-        let (password, _) = credentials.find(|(_, stored)| is_password(&stored.kind)).ok_or(LoginError::Refused)?;
+    /// Seats somebody whose password and code were right. They are the holder's own in a personal mailbox; what opens a
+    /// practice's or a service's is shared there, and says of nobody who they are (MSSanté §4).
+    pub(super) fn seat_by_code(&self, password: CredentialKey, peer: IpAddr) -> Result<Seat, LoginError> {
+        let account = self.shared.registry.by_id(password.account)?.ok_or(LoginError::Refused)?;
         let login = Login {
             account: account.id,
             address: account.address,
             kind: account.kind,
-            person: account.data.holder.national_id,
+            person: account.data.holder.national_id.filter(|_| account.kind == Kind::Per),
             rights: Rights::all(),
             means: Means::PasswordAndCode,
             credential: Some(password),
             password: None,
         };
         self.seat(&login, Way::Code, None, peer)
+    }
+
+    /// The password that a mailbox has now.
+    pub(super) fn password_of(&self, account: AccountId) -> Result<CredentialKey, LoginError> {
+        let is_password = |kind: &CredentialKind| matches!(kind, CredentialKind::Password { .. });
+        let mut credentials = self.shared.registry.credentials(account)?.into_iter();
+        let found = credentials.find(|(_, stored)| is_password(&stored.kind));
+        found.map(|(key, _)| key).ok_or(LoginError::Refused)
     }
 
     /// Seats somebody whom Pro Santé Connect knows, in one of their mailboxes; asked again, whatever was offered before.
@@ -166,9 +171,9 @@ impl Desk {
         let ticket = self.shared.registry.enter(login, Door::Portal.name(), peer, MOST_OF_PERSON);
         self.count(means, ticket.as_ref().err());
         let ticket = ticket?;
-        let may_be_taken_for_holder = way == Way::Code || self.is_holder_or_of_structure(login)?;
+        let secrets_are_theirs = way == Way::Code || self.is_holder_or_of_structure(login)?;
         tracing::info!(event = "portal.login", account = %login.account, session = %ticket.id(), means, %peer, "logged in");
-        Ok(Seat { ticket, way, newcomer, may_be_taken_for_holder })
+        Ok(Seat { ticket, way, newcomer, secrets_are_theirs })
     }
 
     fn is_holder_or_of_structure(&self, login: &Login) -> Result<bool, LoginError> {
