@@ -176,7 +176,11 @@ mod tests {
         let index = Numbers::default();
         assert_eq!(index.read(|_| Err("disk")), Err("disk"));
         assert!(!index.is_read());
-        index.read(|table| Ok::<_, ()>(table.add("a", 1))).unwrap();
+        let read = |table: &mut HintTable<_, _>| {
+            table.add("a", 1);
+            Ok::<_, ()>(())
+        };
+        index.read(read).unwrap();
         assert_eq!(index.find(&["a"]), Some(vec![1]));
     }
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use caducee::accounts::{Account, AccountOptions, HashingOptions, NewMailbox, Registry};
 use caducee::mail::{
@@ -11,8 +12,8 @@ use caducee::mail::{
 };
 use caducee::mss::{Address, Domain, Kind};
 use caducee::store::{
-    AccountId, Body, Content, Folder, FolderExistence, FolderKey, Holder, MasterKey, Message, MessageKey, Options,
-    QueueMessage, Store, Usage, flags,
+    AccountId, Body, Content, Folder, FolderExistence, FolderKey, Holder, MasterKey, Message, MessageKey, OpenError,
+    Options, QueueMessage, Store, Usage, flags,
 };
 
 /// A room, its registry and the directory of its store, if it has one.
@@ -190,7 +191,14 @@ impl House {
 
 fn open(directory: &Directory) -> Store {
     let options = Options { cache: 8 << 20, reserve: 0, ..Options::default() };
-    Store::open(&directory.0, &master(), &options).unwrap().0
+    // A program that another test is starting holds the lock as well, from its fork to its exec.
+    for _ in 0..100 {
+        match Store::open(&directory.0, &master(), &options) {
+            Err(OpenError::InUse(_)) => std::thread::sleep(Duration::from_millis(20)),
+            opened => return opened.unwrap().0,
+        }
+    }
+    panic!("the store stays in use")
 }
 
 pub fn address(name: &str) -> Address {
