@@ -173,7 +173,7 @@ fn whatever_a_crash_leaves_of_an_append_whole_blocks_stay_and_the_rest_is_cut() 
     drop(files);
     let whole = fs::read(stream.file(day(0))).unwrap();
     let ends: Vec<usize> = examine(&whole).iter().map(|block| block.to as usize).collect();
-    for cut in (synced..whole.len()).step_by(13).chain(ends.iter().copied().filter(|end| *end >= synced)) {
+    for cut in (synced..whole.len()).step_by(29).chain(ends.iter().copied().filter(|end| *end >= synced)) {
         // The rest is missing, or has its length and not its bytes.
         for zeros in [0, whole.len() - cut] {
             let mut left = whole[..cut].to_vec();
