@@ -17,7 +17,7 @@
 //! ```text
 //! stage (a batch) ─▶ commit ─▶ announce ─▶ Schedule ─▶ next ─▶ Attempt ─▶ the relay ─▶ Outcome ─▶ settle ─▶ one commit:
 //!                                              ▲                                                   │  recipients leave or wait,
-//! tend (delays, expiries) ◀────────────────────┴───────────────────────────────────────────────────┘  reports, trail
+//! tend (delays, expiries) ◀────────────────────┴───────────────────────────────────────────────────┘  reports, traces
 //! ```
 //!
 //! # Rules
@@ -54,6 +54,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use crate::audit::Tracer;
 use crate::store::{Batch, CommitError, Consignment, ConsignmentKey, MailboxKey, QueueId, Store};
 use crate::telemetry::{Metrics, ResultLabel};
 
@@ -92,6 +93,7 @@ pub struct Queue {
 struct Inner {
     store: Store,
     transit: MailboxKey,
+    traces: Tracer,
     options: QueueOptions,
     /// Where reports are filed; the room owns the queue.
     room: WeakRoom,
@@ -155,11 +157,12 @@ impl Inner {
 }
 
 impl Queue {
-    pub(super) fn new(opened: Opened, room: WeakRoom) -> Self {
+    pub(super) fn new(opened: Opened, traces: Tracer, room: WeakRoom) -> Self {
         let Opened { store, transit, options, schedule } = opened;
         let inner = Inner {
             store,
             transit,
+            traces,
             options,
             room,
             schedule: Mutex::new(schedule),
