@@ -87,7 +87,11 @@ mod tests {
     fn a_trace_is_found_by_everybody_and_everything_that_it_names() {
         let text = |text: &str| text.to_owned();
         let trace = Trace {
-            actor: Actor { person: Some(text("899700000001")), login: Some(text("Anne@AURA.example")), ..Actor::default() },
+            actor: Actor {
+                person: Some(text("899700000001")),
+                login: Some(text("Anne@AURA.example")),
+                ..Actor::default()
+            },
             mailbox: Some(text("anne@aura.example")),
             origin: Origin { peer: Some(text("2001:DB8::1")), subject: Some(text("CN=mx.nord")), ..Origin::default() },
             message: Some(MessageFacts { message_id: text("<A@b>"), ..MessageFacts::default() }),
@@ -114,12 +118,8 @@ mod tests {
 
     #[test]
     fn who_took_from_another_mailbox_is_found_by_both() {
-        let moved = Action::Moved {
-            folder: FOLDER,
-            to: FOLDER,
-            to_mailbox: Some("equipe@aura.example".into()),
-            messages: 1,
-        };
+        let moved =
+            Action::Moved { folder: FOLDER, to: FOLDER, to_mailbox: Some("equipe@aura.example".into()), messages: 1 };
         let trace = Trace { mailbox: Some("anne@aura.example".into()), ..Trace::of(moved) };
         let mailboxes = facets(&trace).into_iter().filter(|(facet, _)| *facet == Facet::Mailbox).count();
         assert_eq!(mailboxes, 2);

@@ -1,7 +1,7 @@
 //! Which traces are looked for.
 
-use super::facets::{Facet, facets};
 use super::Trace;
+use super::facets::{Facet, facets};
 
 /// Which traces are looked for; what is none does not matter. All that is given must hold.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -112,12 +112,7 @@ impl Traces {
     ///
     /// # Errors
     /// As [`Traces::search`].
-    pub fn each(
-        &self,
-        from: u64,
-        to: u64,
-        f: &mut dyn FnMut(Trace) -> bool,
-    ) -> Result<Vec<String>, TracesError> {
+    pub fn each(&self, from: u64, to: u64, f: &mut dyn FnMut(Trace) -> bool) -> Result<Vec<String>, TracesError> {
         let Some(last) = to.checked_sub(1) else { return Ok(Vec::new()) };
         let waiting = self.waiting(from, last)?;
         let seen: HashSet<_> = waiting.iter().map(identity).collect();
@@ -256,3 +251,6 @@ fn identity(trace: &Trace) -> (u64, String, &'static str) {
 fn in_words(damage: &Damage) -> String {
     format!("{} from octet {} to {}", damage.day, damage.from, damage.to)
 }
+
+#[cfg(test)]
+mod tests;

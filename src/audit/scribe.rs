@@ -162,8 +162,13 @@ impl<S: Shelf> Desk<S> {
             if let Some(mark) = mark.map(|mark| mark.record.mark)
                 && !shelf.holds(&mark)?
             {
-                tracing::error!(event = "traces.cut", stream = stream.name(), ?mark, "day files of traces are not those that \
-                    were written: they were cut, or an older copy was put in their place");
+                tracing::error!(
+                    event = "traces.cut",
+                    stream = stream.name(),
+                    ?mark,
+                    "day files of traces are not those that \
+                    were written: they were cut, or an older copy was put in their place"
+                );
             }
         }
         Ok(())
@@ -229,7 +234,9 @@ impl<S: Shelf> Desk<S> {
         for (key, trace) in opened {
             match trace {
                 Some(trace) => self.options.observers.iter_mut().for_each(|observer| observer.observe(trace)),
-                None => tracing::error!(event = "traces.damaged", at = key.0, "a waiting trace does not open: it is lost"),
+                None => {
+                    tracing::error!(event = "traces.damaged", at = key.0, "a waiting trace does not open: it is lost")
+                }
             }
             batch.delete::<WaitingTrace>(key);
         }
@@ -264,8 +271,7 @@ impl<S: Shelf> Desk<S> {
     /// A trace as it is kept: one line, or several where it names more people than a line holds.
     fn lines(&self, trace: &Trace) -> Vec<Line> {
         let Ok(text) = serde_json::to_vec(trace) else { return Vec::new() };
-        let terms: Vec<u64> =
-            facets(trace).iter().map(|(facet, value)| self.keys.term(facet.name(), value)).collect();
+        let terms: Vec<u64> = facets(trace).iter().map(|(facet, value)| self.keys.term(facet.name(), value)).collect();
         if text.len() > MAX_LINE_TEXT || terms.len() > MAX_LINE_TERMS {
             if let Some(halves) = halves(trace) {
                 return halves.iter().flat_map(|half| self.lines(half)).collect();

@@ -219,7 +219,8 @@ impl Server {
             let (config, metrics, trust) = (config.clone(), metrics.clone(), Arc::clone(&trust));
             move || Rooms::open(&config, &metrics, trust)
         };
-        let Rooms { store, mail, traces, scribe, tls, psc, jobs, notices } = tokio::task::spawn_blocking(opening).await??;
+        let Rooms { store, mail, traces, scribe, tls, psc, jobs, notices } =
+            tokio::task::spawn_blocking(opening).await??;
         let listeners = listen::open(&config)?;
         let health = health_listeners(&config).await?;
         let plain = published::plain::listen(&config.published.autoconfig_listen)?;
@@ -372,11 +373,7 @@ impl Rooms {
 
 /// What the scribe works with. Who counts traces as they are written down goes into `observers`.
 fn scribe_options(config: &Config, metrics: &Metrics) -> ScribeOptions {
-    ScribeOptions {
-        observers: Vec::new(),
-        most_waiting: config.traces.most_waiting as usize,
-        metrics: metrics.clone(),
-    }
+    ScribeOptions { observers: Vec::new(), most_waiting: config.traces.most_waiting as usize, metrics: metrics.clone() }
 }
 
 fn open_notices(config: &Config, metrics: &Metrics) -> Result<Option<NoticeJob>, ServeError> {

@@ -287,7 +287,11 @@ impl Metrics {
         all.register("log_syncs", "Synchronisations of the log", self.log_syncs.clone());
         all.register_with_unit("log_written", "Bytes appended to the log", bytes(), self.log_bytes.clone());
         all.register("traces_written", "Traces that stand in their day's file", self.traces_written.clone());
-        all.register("traces_waiting", "Traces that wait to be written, when last counted", self.traces_waiting.clone());
+        all.register(
+            "traces_waiting",
+            "Traces that wait to be written, when last counted",
+            self.traces_waiting.clone(),
+        );
         all.register("traces_trouble", "1 while traces cannot be written", self.traces_trouble.clone());
         all.register("store_ready", "1 when the store answers", self.store_ready.clone());
         all.register_with_unit("store_free", "Free space of the store", bytes(), self.store_free.clone());

@@ -4,8 +4,21 @@ use crate::cli::trace_line::{Line, line};
 use crate::serve::http::types::ShownTrace;
 
 const COLUMNS: [&str; 15] = [
-    "at", "action", "role", "person", "login", "means", "device", "mailbox", "door", "peer", "subject", "whom", "detail",
-    "message_id", "reference",
+    "at",
+    "action",
+    "role",
+    "person",
+    "login",
+    "means",
+    "device",
+    "mailbox",
+    "door",
+    "peer",
+    "subject",
+    "whom",
+    "detail",
+    "message_id",
+    "reference",
 ];
 
 /// The traces, a line each behind a line of names.
@@ -23,8 +36,21 @@ pub(super) fn written(traces: &[ShownTrace]) -> String {
         let action = trace.what.name().to_owned();
         let (at, reference) = (trace.at.clone(), trace.reference.clone());
         let fields = [
-            at, action, role, person, login, means, device, mailbox, origin.door, peer, subject, who, detail,
-            message_id, reference,
+            at,
+            action,
+            role,
+            person,
+            login,
+            means,
+            device,
+            mailbox,
+            origin.door,
+            peer,
+            subject,
+            who,
+            detail,
+            message_id,
+            reference,
         ];
         put(&mut out, fields.each_ref().map(String::as_str));
     }
@@ -60,7 +86,8 @@ mod tests {
             attempt: 1,
         };
         let actor = Actor { by: Some(By::Server), ..Actor::default() };
-        let trace = Trace { at: 1_000_000, actor, mailbox: Some("a@b".into()), reference: "r".into(), ..Trace::of(tried) };
+        let trace =
+            Trace { at: 1_000_000, actor, mailbox: Some("a@b".into()), reference: "r".into(), ..Trace::of(tried) };
         let lines = written(&[trace.into()]);
         let lines: Vec<&str> = lines.split_terminator("\r\n").collect();
         assert_eq!(lines[0].split(',').count(), COLUMNS.len());

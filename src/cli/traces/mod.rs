@@ -117,9 +117,9 @@ impl Verb {
 }
 
 async fn search(arguments: SearchArguments, client: &mut Client, output: &Output) -> Result<Exit, ClientError> {
-    let SearchArguments { mailbox, person, message_id, peer, action, from, to, limit, oldest_first, format } = arguments;
-    let wanted =
-        TraceSearch { mailbox, person, message_id, peer, action, from, to, limit: Some(limit), oldest_first };
+    let SearchArguments { mailbox, person, message_id, peer, action, from, to, limit, oldest_first, format } =
+        arguments;
+    let wanted = TraceSearch { mailbox, person, message_id, peer, action, from, to, limit: Some(limit), oldest_first };
     let found: FoundTraces = client.get(&(path(&["traces"]) + &query(&wanted)?)).await?;
     output.result(&found, |found| match format {
         Format::Csv => csv::written(&found.traces),
@@ -150,7 +150,8 @@ fn verified(found: &VerifiedTraces) -> String {
     for stream in &found.streams {
         let (name, problems) = (&stream.stream, stream.problems.len() as u64 + stream.more_problems);
         let verdict = if problems == 0 { "all as it was written".into() } else { format!("{problems} problems") };
-        lines.push(format!("{name}: {} days, {} blocks, {} lines: {verdict}", stream.days, stream.blocks, stream.lines));
+        lines
+            .push(format!("{name}: {} days, {} blocks, {} lines: {verdict}", stream.days, stream.blocks, stream.lines));
         lines.extend(stream.problems.iter().map(|problem| format!("  {problem}")));
         if stream.more_problems > 0 {
             lines.push(format!("  and {} more", stream.more_problems));

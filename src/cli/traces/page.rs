@@ -194,7 +194,9 @@ mod tests {
         };
         let page = written(&proof, "{\"a\":\"<b>\"}", "print('<&>')");
         assert!(!page.contains("<script") && page.contains("&lt;script&gt;alert(1)&lt;/script&gt;"), "{page}");
-        for shown in ["&lt;a@b&gt;", "certificat CN=&quot;x&quot; &amp; y", "refusé ; réponse", "print(&#39;&lt;&amp;&gt;&#39;)"] {
+        for shown in
+            ["&lt;a@b&gt;", "certificat CN=&quot;x&quot; &amp; y", "refusé ; réponse", "print(&#39;&lt;&amp;&gt;&#39;)"]
+        {
             assert!(page.contains(shown), "no `{shown}` in:\n{page}");
         }
     }

@@ -3,10 +3,10 @@
 //! The original itself cannot go: our certificate may not speak for its author's domain (MSSanté §3).
 
 use crate::audit::{Action, Actor, MessageFacts, Trace};
-use crate::mail::{MailError, MailRoom, Passing, PassingMessage};
 use crate::mail::queue::{Enqueued, Kind, Outbound, OutboundRecipient, QueueError};
 use crate::mail::trace_fields;
 use crate::mail::trail::{inside, mark, named, step, whole};
+use crate::mail::{MailError, MailRoom, Passing, PassingMessage};
 use crate::mss::exchange::{self, OwnMailbox, Party};
 use crate::mss::{Address, AddressError, Decision, Refusal, TrustSpace};
 use crate::store::{Batch, CommitError, StoreError};
@@ -238,8 +238,7 @@ pub(super) fn sent_on(
     delivered: &[Address],
 ) -> Trace {
     let texts = |addresses: &[Address]| addresses.iter().map(Address::to_string).collect();
-    let accepted =
-        Action::Accepted { sender: holder.to_string(), queued: texts(queued), delivered: texts(delivered) };
+    let accepted = Action::Accepted { sender: holder.to_string(), queued: texts(queued), delivered: texts(delivered) };
     Trace {
         actor: Actor::server(),
         mailbox: Some(holder.to_string()),

@@ -80,6 +80,9 @@ const LOCKS: usize = 512;
 /// The longest sleep: a clock that is set does not leave the queue asleep.
 const LONGEST_SLEEP: i64 = 60;
 
+/// How often it is looked whether traces can be written again.
+const UNTRACED: Duration = Duration::from_secs(1);
+
 /// Seconds before what the store could not do now is tried again.
 const AGAIN: i64 = 60;
 
@@ -196,6 +199,11 @@ impl Queue {
             changed.as_mut().enable();
             if self.is_stopped() {
                 return None;
+            }
+            if self.inner.traces.is_stuck() {
+                // A try is traced; what cannot be is not made.
+                let _untraced = tokio::time::timeout(UNTRACED, changed).await;
+                continue;
             }
             let found = self.schedule().next(now());
             match found {

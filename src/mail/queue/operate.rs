@@ -10,7 +10,7 @@ use crate::store::{Batch, Consignment, ConsignmentKey, QueueId, QueueMessage};
 
 use super::super::now;
 use super::loaded::{Loaded, LoadedMessage};
-use super::parting::{Failure, Fate, Parting, note};
+use super::parting::{Failure, Fate, Parting, handled};
 use super::schedule::Standing;
 use super::sealed::Recipient;
 use super::types::{Kind, Words};

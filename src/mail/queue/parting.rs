@@ -134,7 +134,15 @@ impl<'a> Parting<'a> {
 
     fn tried(&mut self, recipient: &Recipient, result: &'static str, words: &Words) {
         self.results.push(result);
-        tried(self.queue, &self.loaded.message.envelope, &recipient.address, result, words, self.attempt, &mut self.batch);
+        tried(
+            self.queue,
+            &self.loaded.message.envelope,
+            &recipient.address,
+            result,
+            words,
+            self.attempt,
+            &mut self.batch,
+        );
     }
 
     fn report(&mut self, recipient: &Recipient, action: Action, words: Words, last_attempt: Option<i64>) {

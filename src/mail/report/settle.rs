@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use aws_lc_rs::rand;
 
+use crate::audit::{Action, Actor, MessageFacts, Trace};
 use crate::mail::deliver::new_message;
 use crate::mail::flags::FlagBits;
 use crate::mail::mailbox::{MailboxGuard, commit};
@@ -12,7 +13,6 @@ use crate::mail::messages::seal_content;
 use crate::mail::names::{FolderName, INBOX};
 use crate::mail::queue::{Enqueued, Kind, Outbound, OutboundRecipient, QueueError};
 use crate::mail::room::now;
-use crate::audit::{Action, Actor, MessageFacts, Trace};
 use crate::mail::trail::{self, inside, named, step};
 use crate::mail::work::{NewRow, Work};
 use crate::mail::{Incoming, MailError, MailRoom, Mailbox, ReceivedMessage, trace_fields};

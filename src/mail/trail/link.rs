@@ -46,9 +46,9 @@ pub fn link(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::audit::{Action, Trace};
     use crate::mail::MailLimits;
     use crate::mail::report::Status;
-    use crate::audit::{Action, Trace};
     use crate::store::{MasterKey, Store};
 
     const OURS: &str = "anne.roux@aura.example";

@@ -46,6 +46,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
 use axum::routing::{delete, get, post, put};
 
 pub use self::door::AdminDoor;
@@ -119,6 +120,7 @@ pub fn router(administration: Arc<Administration>) -> Router {
         .merge(queue::router())
         .merge(devices::router())
         .merge(traces::router())
+        .layer(from_fn_with_state(Arc::clone(&administration), traces::only_what_is_traced))
         .with_state(administration)
 }
 

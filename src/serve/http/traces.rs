@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
 use axum::routing::{get, post};
 
 use super::extract::{Json, Query};
@@ -36,6 +38,20 @@ pub(super) fn router() -> Router<Arc<Administration>> {
         .route("/v1/traces/verify", post(verify))
         .route("/v1/traces/heads", get(heads))
         .route("/v1/traces/proof", get(proof))
+}
+
+/// Lets nothing be changed while it could not be traced (MSSanté §11). What helps an operator out of it goes through.
+pub(super) async fn only_what_is_traced(
+    State(administration): State<Arc<Administration>>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    let path = request.uri().path();
+    let is_free = request.method().is_safe() || path.starts_with("/v1/traces/") || path == "/v1/reload";
+    if !is_free && administration.mail.traces().is_stuck() {
+        return Err(Problem::new(Rule::Unavailable, "Traces cannot be written, and nothing happens untraced."));
+    }
+    Ok(next.run(request).await)
 }
 
 /// `GET /v1/traces`.
@@ -160,7 +176,9 @@ async fn proof(
 /// Why traces cannot be read, to the peer.
 pub(super) fn of_traces(error: TracesError) -> Problem {
     match error {
-        TracesError::NotYet => Problem::new(Rule::Unavailable, "The scribe has not written all of it down yet; try again."),
+        TracesError::NotYet => {
+            Problem::new(Rule::Unavailable, "The scribe has not written all of it down yet; try again.")
+        }
         error => Problem::new(Rule::Internal, "The traces cannot be read; the server's log says why.").because(error),
     }
 }

@@ -1,9 +1,9 @@
 //! What is traced of a message that came in, and the reports of success that its sender asked for.
 
 use super::envelope::Envelope;
+use crate::audit::{Action, Asker, MessageFacts, Trace};
 use crate::mail::queue::{self, Enqueued, Kind};
 use crate::mail::report::{self, Original, Report};
-use crate::audit::{Action, Asker, MessageFacts, Trace};
 use crate::mail::trail;
 use crate::mail::{MailRoom, ReceivedMessage};
 use crate::mss::Address;

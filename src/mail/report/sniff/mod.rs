@@ -14,8 +14,8 @@
 mod fields;
 mod read;
 
-use crate::mail::trace_fields::{Field, fields as header_fields};
 use crate::audit::{Action, Trace};
+use crate::mail::trace_fields::{Field, fields as header_fields};
 use crate::mail::trail;
 
 /// A header section that is longer is not looked at.
