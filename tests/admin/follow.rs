@@ -64,7 +64,10 @@ async fn the_report_has_a_trail_of_its_own() {
     let followed = server.get("/v1/follow?message-id=abc@aura.mssante.example").await.unwrap();
     let report = followed["events"][0]["report"].as_str().unwrap().trim_matches(['<', '>']).to_owned();
     let way = server.get(&format!("/v1/follow?message-id={report}")).await.unwrap();
-    assert_eq!((&way["events"][0]["action"], &way["events"][0]["origin"]["door"]), (&"accepted".into(), &"report".into()));
+    assert_eq!(
+        (&way["events"][0]["action"], &way["events"][0]["origin"]["door"]),
+        (&"accepted".into(), &"report".into())
+    );
 }
 
 #[tokio::test]

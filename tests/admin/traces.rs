@@ -62,7 +62,10 @@ async fn a_trace_is_found_the_same_while_it_waits_and_when_it_is_kept() {
         }
         let newest = server.get("/v1/traces?limit=1").await.unwrap();
         assert_eq!((actions(&newest), &newest["more"]), (vec!["logged-in"], &json!(true)));
-        assert_eq!(server.get("/v1/follow?message-id=abc@aura.mssante.example").await.unwrap()["events"][0]["action"], "reported");
+        assert_eq!(
+            server.get("/v1/follow?message-id=abc@aura.mssante.example").await.unwrap()["events"][0]["action"],
+            "reported"
+        );
     }
     for query in ["from=yesterday", "to=2026-02-30", "limit=0", "limit=10001", "message-id=", "who=x"] {
         assert_eq!(server.get(&format!("/v1/traces?{query}")).await.unwrap_err().rule, "bad-field", "{query}");
@@ -96,7 +99,8 @@ async fn what_is_changed_in_a_days_file_shows() {
     let heads = server.caducee(&["traces", "heads", "--json"]).await.expect(0).json();
     assert_eq!((heads["heads"].as_array().unwrap().len(), heads["public_key"].as_str().unwrap().len()), (0, 64));
     let day = std::fs::read_dir(server.place.join("traces").join("functional")).unwrap();
-    let day = day.map(|entry| entry.unwrap().path()).find(|path| path.extension().is_some_and(|it| it == "day")).unwrap();
+    let day =
+        day.map(|entry| entry.unwrap().path()).find(|path| path.extension().is_some_and(|it| it == "day")).unwrap();
     let mut bytes = std::fs::read(&day).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;

@@ -1,9 +1,9 @@
 //! Reports (RFC 3464): filed with what made them true, read by other people's programs.
 
 use caducee::accounts::Account;
+use caducee::audit;
 use caducee::mail::queue::{Envelope, Kind, Words};
 use caducee::mail::report::{Action, Original, Report, Reported, SettleError, settle};
-use caducee::audit;
 use caducee::mail::{Delivery, MailLimits, deliver};
 use caducee::mss::Address;
 use caducee::store::{AccountId, Batch, Body, CommitError, Expect, Meta, MetaKey, QueueMessage};

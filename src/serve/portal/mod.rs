@@ -117,11 +117,7 @@ fn router(desk: &Arc<Desk>) -> Router {
 }
 
 /// Lets nobody in and nothing be changed while it could not be traced (MSSanté §11).
-async fn only_what_is_traced(
-    State(desk): State<Arc<Desk>>,
-    request: Request,
-    next: Next,
-) -> Result<Response, Refusal> {
+async fn only_what_is_traced(State(desk): State<Arc<Desk>>, request: Request, next: Next) -> Result<Response, Refusal> {
     let is_stuck = desk.shared.mail.traces().is_stuck();
     if is_stuck && !request.method().is_safe() {
         return Err(Refusal::unavailable(texts::LATER, "traces cannot be written"));

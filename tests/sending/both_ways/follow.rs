@@ -56,7 +56,10 @@ fn a_message_is_followed_from_its_acceptance_to_the_notification_of_its_reader()
 
     // The other operator has the other half of the way.
     let theirs = way.back().followed(&id, "accepted");
-    assert_eq!((&theirs[0]["origin"]["door"], &theirs[0]["delivered"]), (&json!("smtp"), &json!([way.recipient.address])));
+    assert_eq!(
+        (&theirs[0]["origin"]["door"], &theirs[0]["delivered"]),
+        (&json!("smtp"), &json!([way.recipient.address]))
+    );
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! What is told in which commit, and what is owed when there is none.
 
 use super::*;
+use crate::audit;
 use crate::mail::MailLimits;
 use crate::mail::queue::{Envelope, Words};
-use crate::audit;
 use crate::mail::report::{Action, Original};
 use crate::store::{BodyId, BodyKey, MasterKey, QueueMessage, Store};
 use crate::wire::smtp::params::{MailParams, Notify};
