@@ -365,6 +365,7 @@ impl Rooms {
         let store = store.counted_by(metrics);
         let mail = MailRoom::new(store.clone(), master, mail_limits(config))?;
         mail.queue().count_into(metrics);
+        jobs.trace_into(mail.traces());
         let traces = Traces::open(mail.traces(), &config.traces.directory(&config.store.path))?;
         let scribe = Scribe::start(&traces, scribe_options(config, metrics))?;
         Ok(Self { store, mail, traces, scribe, tls, psc, jobs, notices })
