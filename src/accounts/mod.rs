@@ -33,6 +33,7 @@ pub mod notice;
 mod passwords;
 pub mod psc;
 mod registry;
+mod retention;
 mod rules;
 mod secret_text;
 mod sessions;

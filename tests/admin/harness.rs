@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use caducee::accounts::{AccountOptions, HashingOptions, Registry};
+use caducee::audit::Traces;
 use caducee::cli::client::{Client, ClientError, collect, full, path};
 use caducee::mail::{MailLimits, MailRoom};
 use caducee::mss::trust::{TrustHandle, TrustSpace};
@@ -92,6 +93,7 @@ pub(crate) struct Server {
     pub(crate) place: Place,
     pub(crate) registry: Registry,
     pub(crate) trust: TrustHandle,
+    pub(crate) traces: Traces,
     pub(crate) surroundings: Arc<Surroundings>,
     switch: ShutdownSwitch,
 }
@@ -116,14 +118,15 @@ impl Server {
         let registry = Registry::new(room, AccountOptions { hashing, ..AccountOptions::default() });
         let trust = TrustSpace::default().into_handle();
         let surroundings = Arc::new(Surroundings::default());
-        let administration = Administration::new(registry.clone(), trust.clone(), surroundings.clone());
         let place = Place::new();
+        let traces = Traces::open(registry.room().traces(), &place.join("traces")).unwrap();
+        let administration = Administration::new(registry.clone(), trust.clone(), surroundings.clone(), traces.clone());
         let allowed = Allowed::new(&access.uids, &access.gids).unwrap();
         let socket = AdminSocket::bind(&place.join("admin.sock"), &allowed).unwrap();
         let (switch, stop) = shutdown();
         let router = complete(router(Arc::new(administration)));
         tokio::spawn(connection::serve(socket, allowed, router, access.limits, stop));
-        let server = Self { place, registry, trust, surroundings, switch };
+        let server = Self { place, registry, trust, traces, surroundings, switch };
         let domain = NewDomain { name: "aura.mssante.example".into(), description: String::new() };
         let _: Domain = server.client().await.send(Method::POST, "/v1/domains", &domain).await.unwrap();
         server

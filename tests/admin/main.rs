@@ -20,3 +20,4 @@ mod messages;
 mod other_programs;
 mod process;
 mod queue;
+mod traces;

@@ -40,7 +40,7 @@ impl AdminDoor {
         tracing::info!(path = %shared.config.load().admin.socket.display(), "administration");
         let (registry, space) = (shared.registry.clone(), shared.trust.clone());
         let process = Arc::new(Running(Arc::clone(&shared)));
-        let administration = Arc::new(Administration::new(registry, space, process));
+        let administration = Arc::new(Administration::new(registry, space, process, shared.traces.clone()));
         let limits = ConnectionLimits { drain: shared.config.load().server.drain, ..ConnectionLimits::default() };
         let router = complete(router(administration).merge(trust::router(TrustAdministration::of(&shared))));
         connection::serve(self.socket, self.allowed, router, limits, shared.shutdown.clone()).await;

@@ -37,6 +37,7 @@ pub mod queue;
 mod reading;
 mod sessions;
 pub mod socket;
+mod traces;
 pub mod trust;
 pub mod types;
 mod view;
@@ -45,6 +46,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
 use axum::routing::{delete, get, post, put};
 
 pub use self::door::AdminDoor;
@@ -53,6 +55,7 @@ pub use self::process::Process;
 use self::errors::{of_account, of_mail};
 use self::problem::{Problem, Rule};
 use crate::accounts::{Account, Registry};
+use crate::audit::Traces;
 use crate::mail::{MailRoom, Mailbox};
 use crate::mss::trust::TrustHandle;
 
@@ -62,14 +65,15 @@ pub struct Administration {
     mail: MailRoom,
     trust: TrustHandle,
     process: Arc<dyn Process>,
+    traces: Traces,
     started_at: i64,
 }
 
 impl Administration {
     /// The administration of a server that starts now.
-    pub fn new(registry: Registry, trust: TrustHandle, process: Arc<dyn Process>) -> Self {
+    pub fn new(registry: Registry, trust: TrustHandle, process: Arc<dyn Process>, traces: Traces) -> Self {
         let mail = registry.room().clone();
-        Self { registry, mail, trust, process, started_at: jiff::Timestamp::now().as_second() }
+        Self { registry, mail, trust, process, traces, started_at: jiff::Timestamp::now().as_second() }
     }
 
     /// The account with an address, closed ones included.
@@ -115,6 +119,8 @@ pub fn router(administration: Arc<Administration>) -> Router {
         .route("/v1/mailboxes/{address}/messages/{uid}", get(reading::message))
         .merge(queue::router())
         .merge(devices::router())
+        .merge(traces::router())
+        .layer(from_fn_with_state(Arc::clone(&administration), traces::only_what_is_traced))
         .with_state(administration)
 }
 

@@ -17,8 +17,10 @@
 //! | `QueueMessage` | [`QueueId`] | [`QueueMessage`]: a message on its way | compact |
 //! | `Consignment` | (queue id, number) | [`Consignment`]: its recipients in one domain, and when they are due | compact |
 //! | `QueueRecipient` | (consignment, number) | [`QueueRecipient`]: one that has not got it yet | compact |
-//! | `Trail` | (Message-ID's digest, time) | [`TrailEvent`]: what happened to a message | compact |
+//! | `Trail` | (Message-ID's digest, time) | [`TrailEvent`]: what happened to a message, before there was `Trace` | compact |
 //! | `Trace` | time | [`WaitingTrace`]: one that is not in its day's file yet | compact |
+//! | `TraceMark` | stream | [`TraceMark`]: where its day files stood | JSON |
+//! | `SentMark` | Message-ID's digest | [`SentMark`]: whose message it is | compact |
 //! | `Conversation` | (account, citizen's digest) | [`Conversation`]: whether a citizen may answer | compact |
 //! | `AbsenceAnswer` | (account, correspondent's digest) | [`AbsenceAnswer`]: who was told of an absence, when | compact |
 //! | `SentCopy` | (account, Message-ID's digest) | [`SentCopy`]: where a sent message was filed | compact |
@@ -33,6 +35,8 @@ pub(crate) mod codec;
 mod identity;
 mod keys;
 mod mail;
+mod sent_mark;
+mod trace_mark;
 mod transit;
 
 pub use accounts::{
@@ -48,6 +52,8 @@ pub use keys::{
 pub use mail::{
     Body, Change, ChangeEntry, Content, Folder, FolderExistence, Message, Meta, Place, SpecialUse, UidSet, Usage, flags,
 };
+pub use sent_mark::{SentMark, SentMarkKey};
+pub use trace_mark::{StreamKey, TraceMark};
 pub use transit::{
     AbsenceAnswer, Consignment, Conversation, QueueMessage, QueueRecipient, Secret, SentCopy, TrailEvent, WaitingTrace,
 };
@@ -86,7 +92,7 @@ pub enum Table {
     Consignment = 14,
     /// Recipients that have not got their message yet.
     QueueRecipient = 15,
-    /// What happened to messages.
+    /// What happened to messages, as older versions wrote it; a start moves it to [`Table::Trace`].
     Trail = 16,
     /// Citizens that a mailbox has written to.
     Conversation = 17,
@@ -100,11 +106,15 @@ pub enum Table {
     SecondFactor = 21,
     /// Traces that wait for their day's file.
     Trace = 22,
+    /// Whose messages have left.
+    SentMark = 23,
+    /// Where the day files of traces stood.
+    TraceMark = 31,
 }
 
 impl Table {
     /// All tables, in the order of their numbers.
-    pub const ALL: [Table; 22] = [
+    pub const ALL: [Table; 24] = [
         Table::Meta,
         Table::Domain,
         Table::Account,
@@ -127,6 +137,8 @@ impl Table {
         Table::DeviceAuthority,
         Table::SecondFactor,
         Table::Trace,
+        Table::SentMark,
+        Table::TraceMark,
     ];
 
     /// The table of a raw key's first byte.
@@ -161,6 +173,8 @@ impl Table {
             Table::DeviceAuthority => "device-authority",
             Table::SecondFactor => "second-factor",
             Table::Trace => "trace",
+            Table::SentMark => "sent-mark",
+            Table::TraceMark => "trace-mark",
         }
     }
 }
@@ -210,6 +224,8 @@ pub fn probe(table: Table, bytes: &[u8]) -> Result<(), DecodeError> {
         Table::DeviceAuthority => DeviceAuthority::decode(bytes).map(drop),
         Table::SecondFactor => SecondFactor::decode(bytes).map(drop),
         Table::Trace => WaitingTrace::decode(bytes).map(drop),
+        Table::SentMark => SentMark::decode(bytes).map(drop),
+        Table::TraceMark => TraceMark::decode(bytes).map(drop),
     }
 }
 

@@ -7,13 +7,17 @@
 
 mod mailboxes;
 mod messages;
+mod proof;
 mod sessions;
+mod traces;
 
 use serde::{Deserialize, Serialize};
 
 pub use mailboxes::*;
 pub use messages::*;
+pub use proof::*;
 pub use sessions::*;
+pub use traces::*;
 
 /// The media type of one message as it stands (RFC 2046 §5.2.1).
 pub const MESSAGE_TYPE: &str = "message/rfc822";
