@@ -221,6 +221,12 @@ pub enum Action {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         asked: Option<String>,
     },
+    /// So many more were not let in from there within a minute, beyond those that have a trace of their own; without a peer:
+    /// from everywhere else.
+    LoginsRefused {
+        /// How many.
+        count: u32,
+    },
     /// The session ended.
     LoggedOut {
         /// Why: `logout`, or what ended it.
@@ -389,6 +395,7 @@ impl Action {
             Self::Disposition { .. } => "disposition",
             Self::LoggedIn => "logged-in",
             Self::LoginRefused { .. } => "login-refused",
+            Self::LoginsRefused { .. } => "logins-refused",
             Self::LoggedOut { .. } => "logged-out",
             Self::Opened { .. } => "opened",
             Self::Read { .. } => "read",

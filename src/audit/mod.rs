@@ -15,7 +15,9 @@
 //! 3. Mail waits for no trace beyond that commit. Where traces cannot be kept, mail stops with temporary errors.
 
 mod action;
+mod asker;
 mod tracer;
 
 pub use action::{Action, Actor, By, FolderKind, MessageFacts, Origin, Stream, Trace};
+pub use asker::Asker;
 pub use tracer::Tracer;
