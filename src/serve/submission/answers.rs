@@ -26,14 +26,18 @@ impl Session {
         let decided = match question {
             Question::Auth(credentials) => return self.enter(credentials).await,
             Question::Message { size } => return self.message(size).await,
-            question => self.decide_mail(question, hello).await,
+            question => self.decide_mail(question, hello, &reference).await,
         };
         self.link.answer(decided, &reference)
     }
 
     /// Answers a question about mail under way; a refusal is traced.
-    async fn decide_mail(&mut self, question: Question, hello: Option<&Hello>) -> Result<(), Refused> {
-        let reference = self.reference();
+    async fn decide_mail(
+        &mut self,
+        question: Question,
+        hello: Option<&Hello>,
+        reference: &str,
+    ) -> Result<(), Refused> {
         let named = Named::by(&question);
         let decided = match question {
             Question::Mail(mail) => self.mail(mail),
@@ -44,7 +48,7 @@ impl Session {
             Question::StartTls | Question::Auth(_) | Question::Message { .. } => Ok(()),
         };
         if let Err(refused) = &decided {
-            self.link.trace_refused(&self.asker(), refused, &self.refused_mail().with(named), &reference);
+            self.link.trace_refused(&self.asker(), refused, &self.refused_mail().with(named), reference);
         }
         decided
     }
