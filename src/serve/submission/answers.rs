@@ -32,12 +32,7 @@ impl Session {
     }
 
     /// Answers a question about mail under way; a refusal is traced.
-    async fn decide_mail(
-        &mut self,
-        question: Question,
-        hello: Option<&Hello>,
-        reference: &str,
-    ) -> Result<(), Refused> {
+    async fn decide_mail(&mut self, question: Question, hello: Option<&Hello>, reference: &str) -> Result<(), Refused> {
         let named = Named::by(&question);
         let decided = match question {
             Question::Mail(mail) => self.mail(mail),
