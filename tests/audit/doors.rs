@@ -96,7 +96,10 @@ fn mail_that_is_refused_at_a_door_and_a_holder_at_the_page_leave_their_traces() 
     let of_header = traces.iter().find(|trace| trace.message.is_some() && trace.origin.door == "smtp").unwrap();
     assert_eq!(of_header.message.as_ref().unwrap().message_id, "<refused@peer>");
     assert_eq!((of_header.actor.by, of_header.mailbox.as_deref()), (Some(By::Operator), Some(to.as_str())));
-    assert!(of_header.origin.subject.as_ref().is_some_and(|subject| subject.contains(&peer.domains[0])), "{of_header:?}");
+    assert!(
+        of_header.origin.subject.as_ref().is_some_and(|subject| subject.contains(&peer.domains[0])),
+        "{of_header:?}"
+    );
     assert!(!of_header.reference.is_empty());
 
     let of_own = [("sender-not-yours", to.as_str(), None), ("recipient-unknown", own.as_str(), Some(nobody.as_str()))];

@@ -104,3 +104,19 @@ async fn a_session_that_is_ended_from_outside_says_by_what() {
     let is_out = |trace: &caducee::audit::Trace| trace.action == Action::LoggedOut { reason: "suspended".into() };
     until(&server.room, |traces| traces.iter().any(is_out)).await;
 }
+
+#[tokio::test]
+async fn once_a_reading_could_not_be_written_down_nothing_more_is_read_and_no_folder_opened() {
+    let server = Server::start().await;
+    server.deliver(&message("un")).await;
+    server.deliver(&message("deux")).await;
+    let mut client = server.inbox().await;
+    client.ok("FETCH 1 BODY.PEEK[TEXT]").await;
+    server.room.store().close();
+    client.ok("FETCH 1:* (FLAGS ENVELOPE)").await;
+    // On its way when the text is told; that it comes to nothing is known at the next.
+    client.ok("FETCH 2 BODY.PEEK[TEXT]").await;
+    client.refused("FETCH 1 BODY.PEEK[TEXT]", "NO [UNAVAILABLE]").await;
+    client.refused("SEARCH TEXT x", "NO [UNAVAILABLE]").await;
+    client.refused("EXAMINE Sent", "NO [UNAVAILABLE]").await;
+}

@@ -89,7 +89,7 @@ impl Session {
             self.enable_condstore();
         }
         if command.items.iter().any(reads) {
-            self.trace_reading(&targets, command.changed_since)?;
+            self.trace_reading(&targets, command.changed_since).await?;
         }
         let needs = Needs::of(&command.items);
         let mut rest = Messages { targets, changed_since: command.changed_since };

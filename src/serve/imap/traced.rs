@@ -2,8 +2,8 @@
 //!
 //! A look changes nothing, so its trace has a commit of its own, and that must cost next to nothing: a list of flags or
 //! envelopes writes none; a folder's opening is written once a session, and waited for; a command that reads messages, however
-//! many, writes one, which is on its way before the first octet is and which nobody waits for. Should it come to nothing, the
-//! next command that reads is refused.
+//! many, writes one, which is on its way before the first octet is and which nobody waits for. Should one come to nothing, those
+//! behind it are waited for, and their commands refused, until one is kept again.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -30,19 +30,20 @@ pub(super) struct Looks {
     last_read: Option<(FolderId, Uid)>,
     /// The oldest trace whose fate is not known.
     under_way: Option<Writing>,
+    /// One has come to nothing, and none was kept since.
+    in_doubt: bool,
 }
 
 impl Looks {
-    /// Fails when the oldest trace on its way has come to nothing.
-    fn check(&mut self) -> Result<(), CommitError> {
-        let Some(writing) = &mut self.under_way else { return Ok(()) };
-        match writing.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Pending => Ok(()),
-            Poll::Ready(written) => {
-                self.under_way = None;
-                written.map(drop)
-            }
+    /// Whether a trace has come to nothing, as far as is known, and none was kept since.
+    fn is_in_doubt(&mut self) -> bool {
+        if let Some(writing) = &mut self.under_way
+            && let Poll::Ready(written) = writing.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+        {
+            self.under_way = None;
+            self.in_doubt |= written.is_err();
         }
+        self.in_doubt
     }
 
     /// A trace is on its way. Its fate is looked at later, unless that of an older one is still open.
@@ -70,7 +71,7 @@ impl Session {
     }
 
     /// Messages of the open folder are read: those of these that were changed `since`.
-    pub(super) fn trace_reading(&mut self, targets: &Targets, since: Option<u64>) -> Result<(), Stop> {
+    pub(super) async fn trace_reading(&mut self, targets: &Targets, since: Option<u64>) -> Result<(), Stop> {
         let read = self.entries(targets).filter(|(_, entry)| since.is_none_or(|since| entry.modseq > since));
         let (mut messages, mut last) = (0, None);
         read.for_each(|(_, entry)| (messages, last) = (messages + 1, Some(entry.uid)));
@@ -80,22 +81,27 @@ impl Session {
         if messages == 0 || (alone.is_some() && alone == self.looks.last_read) {
             return Ok(());
         }
-        self.trace_look(trace)?;
+        self.trace_look(trace).await?;
         self.looks.last_read = alone;
         Ok(())
     }
 
     /// Messages of the open folder were searched for by what they say, and so many found.
-    pub(super) fn trace_search(&mut self, found: usize) -> Result<(), Stop> {
+    pub(super) async fn trace_search(&mut self, found: usize) -> Result<(), Stop> {
         let selected = self.selected()?;
         let messages = u32::try_from(found).unwrap_or(u32::MAX);
         let trace = selected.trace(Action::Searched { folder: selected.kind(), messages });
-        self.trace_look(trace)
+        self.trace_look(trace).await
     }
 
-    fn trace_look(&mut self, trace: Trace) -> Result<(), Stop> {
-        self.looks.check().map_err(MailError::from)?;
-        self.looks.follow(self.services.room.traces().write([trace]));
+    async fn trace_look(&mut self, trace: Trace) -> Result<(), Stop> {
+        let writing = self.services.room.traces().write([trace]);
+        if self.looks.is_in_doubt() {
+            writing.await.map_err(MailError::from)?;
+            self.looks.in_doubt = false;
+        } else {
+            self.looks.follow(writing);
+        }
         Ok(())
     }
 }

@@ -191,6 +191,7 @@ pub(super) async fn from_psc(State(desk): State<Arc<Desk>>, visitor: Visitor, Qu
         return Err(no_such_trip());
     }
     if !back.error.is_empty() {
+        desk.note_refused(visitor.peer, PSC, None, "", "refused-there");
         return Err(Refusal::new(StatusCode::FORBIDDEN, texts::PSC_REFUSED_TITLE, texts::PSC_REFUSED));
     }
     let person = desk.psc_person(&cookie, &back.code, visitor.peer).await?;

@@ -54,7 +54,7 @@ impl Session {
             }));
         }
         if looks_inside(&command.keys) {
-            self.trace_search(hits.len())?;
+            self.trace_search(hits.len()).await?;
         }
         match &command.results {
             None => self.tell_search(&hits, with_modseq).await?,
