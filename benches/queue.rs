@@ -40,14 +40,19 @@ fn main() {
     drop(room);
     // Memory is told of a process that starts with a full queue, not of the one that filled it.
     let program = std::env::current_exe().expect("this program has a path");
-    let status = Command::new(program).env(SECOND, "1").args(std::env::args_os().skip(1)).status().expect("this program runs again");
+    let status = Command::new(program)
+        .env(SECOND, "1")
+        .args(std::env::args_os().skip(1))
+        .status()
+        .expect("this program runs again");
     let _ = std::fs::remove_dir_all(&directory);
     assert!(status.success());
 }
 
 fn open(directory: &Path, cache: u64) -> MailRoom {
     let master = MasterKey::from_bytes([7; 32]);
-    let (store, _) = Store::open(directory, &master, &Options { cache, ..Options::default() }).expect("the store opens");
+    let (store, _) =
+        Store::open(directory, &master, &Options { cache, ..Options::default() }).expect("the store opens");
     MailRoom::new(store, master, MailLimits::default()).expect("the room opens")
 }
 
@@ -93,7 +98,8 @@ async fn enqueue(room: &MailRoom, recipient: &str) {
 async fn started(directory: &Path, cache: u64) {
     let master = MasterKey::from_bytes([7; 32]);
     let begin = Instant::now();
-    let (store, _) = Store::open(directory, &master, &Options { cache, ..Options::default() }).expect("the store opens");
+    let (store, _) =
+        Store::open(directory, &master, &Options { cache, ..Options::default() }).expect("the store opens");
     timed("the store opens", begin);
     let before = resident();
     let begin = Instant::now();

@@ -1,5 +1,6 @@
 //! Who stands behind a network address, for every limit that counts by it: connections, guesses, refused tokens.
 
+use std::fmt;
 use std::net::IpAddr;
 
 /// One subscriber: an IPv4 address, or an IPv6 /64, which is what one is given and may choose its addresses from.
@@ -13,6 +14,12 @@ impl Subscriber {
             v4 @ IpAddr::V4(_) => Self(v4),
             IpAddr::V6(v6) => Self(IpAddr::V6((v6.to_bits() & !u128::from(u64::MAX)).into())),
         }
+    }
+}
+
+impl fmt::Display for Subscriber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 

@@ -99,7 +99,12 @@ impl std::fmt::Debug for Store {
 
 impl Store {
     fn with_engine(engine: Arc<dyn Engine>) -> Self {
-        Store { engine, budget: Arc::new(Semaphore::new(CHUNKS_IN_FLIGHT)), metrics: Arc::default(), left_out: Arc::default() }
+        Store {
+            engine,
+            budget: Arc::new(Semaphore::new(CHUNKS_IN_FLIGHT)),
+            metrics: Arc::default(),
+            left_out: Arc::default(),
+        }
     }
 
     /// Opens the store in a directory, or makes one there if the directory is missing or empty. Replays what the log has and

@@ -84,7 +84,13 @@ impl Index {
         let db = catch_unwind(AssertUnwindSafe(|| config.open()))
             .map_err(|_| "sled panicked".to_owned())?
             .map_err(|error| error.to_string())?;
-        let index = Index { directory: directory.to_owned(), db, segments, living: Mutex::default(), left_out: AtomicBool::new(false) };
+        let index = Index {
+            directory: directory.to_owned(),
+            db,
+            segments,
+            living: Mutex::default(),
+            left_out: AtomicBool::new(false),
+        };
         *index.living() = index.read_living().map_err(|error| error.to_string())?;
         Ok(index)
     }
