@@ -15,6 +15,7 @@
 //! 3. Mail waits for no trace beyond that commit. Where traces cannot be kept, mail stops with temporary errors.
 
 mod action;
+pub mod indicators;
 mod tracer;
 
 pub use action::{Action, Actor, By, FolderKind, MessageFacts, Origin, Stream, Trace};

@@ -19,6 +19,7 @@
 //! | `QueueRecipient` | (consignment, number) | [`QueueRecipient`]: one that has not got it yet | compact |
 //! | `Trail` | (Message-ID's digest, time) | [`TrailEvent`]: what happened to a message | compact |
 //! | `Trace` | time | [`WaitingTrace`]: one that is not in its day's file yet | compact |
+//! | `Counter` | (month, sheet, row) | [`Counter`]: sums for the month's indicators | compact |
 //! | `Conversation` | (account, citizen's digest) | [`Conversation`]: whether a citizen may answer | compact |
 //! | `AbsenceAnswer` | (account, correspondent's digest) | [`AbsenceAnswer`]: who was told of an absence, when | compact |
 //! | `SentCopy` | (account, Message-ID's digest) | [`SentCopy`]: where a sent message was filed | compact |
@@ -30,6 +31,7 @@
 
 mod accounts;
 pub(crate) mod codec;
+mod counters;
 mod identity;
 mod keys;
 mod mail;
@@ -40,6 +42,7 @@ pub use accounts::{
     Domain, Forward, Holder,
 };
 pub use codec::DecodeError;
+pub use counters::{Counter, CounterKey};
 pub use identity::{Authenticator, DeviceAuthority, MailedCode, SecondFactor};
 pub use keys::{
     AccountId, AuthorityId, BodyId, ChangeKey, ConsignmentKey, CorrespondentKey, CredentialKey, FolderId, FolderKey,
@@ -100,11 +103,13 @@ pub enum Table {
     SecondFactor = 21,
     /// Traces that wait for their day's file.
     Trace = 22,
+    /// What the month's indicators are made from.
+    Counter = 24,
 }
 
 impl Table {
     /// All tables, in the order of their numbers.
-    pub const ALL: [Table; 22] = [
+    pub const ALL: [Table; 23] = [
         Table::Meta,
         Table::Domain,
         Table::Account,
@@ -127,6 +132,7 @@ impl Table {
         Table::DeviceAuthority,
         Table::SecondFactor,
         Table::Trace,
+        Table::Counter,
     ];
 
     /// The table of a raw key's first byte.
@@ -161,6 +167,7 @@ impl Table {
             Table::DeviceAuthority => "device-authority",
             Table::SecondFactor => "second-factor",
             Table::Trace => "trace",
+            Table::Counter => "counter",
         }
     }
 }
@@ -210,6 +217,7 @@ pub fn probe(table: Table, bytes: &[u8]) -> Result<(), DecodeError> {
         Table::DeviceAuthority => DeviceAuthority::decode(bytes).map(drop),
         Table::SecondFactor => SecondFactor::decode(bytes).map(drop),
         Table::Trace => WaitingTrace::decode(bytes).map(drop),
+        Table::Counter => Counter::decode(bytes).map(drop),
     }
 }
 
