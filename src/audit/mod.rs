@@ -16,7 +16,9 @@
 
 mod action;
 pub mod indicators;
+mod observe;
 mod tracer;
 
 pub use action::{Action, Actor, By, FolderKind, MessageFacts, Origin, Stream, Trace};
+pub use observe::Observer;
 pub use tracer::Tracer;

@@ -42,9 +42,7 @@ pub(super) fn count(
     let mut counting = Counting { trace, month: Month::of(trace.at), known, citizens, tally };
     match &trace.action {
         Action::Accepted { sender, queued, delivered } => counting.accepted(sender, queued, delivered),
-        Action::Tried { recipient, result, .. } => {
-            counting.add(Sheet::Outcomes, &[result, domain_of(recipient)], &[1])
-        }
+        Action::Tried { recipient, result, .. } => counting.add(Sheet::Outcomes, &[result, domain_of(recipient)], &[1]),
         Action::Refused { rule, .. } => counting.add(Sheet::Refusals, &[&trace.origin.door, rule], &[1]),
         Action::LoggedIn => counting.logged_in(),
         Action::LoginRefused { reason, asked } => counting.login_refused(reason, asked.as_deref()),
@@ -240,7 +238,8 @@ fn domain_of(address: &str) -> &str {
 
 /// Others' words, if they can be a code or a product's reference, and not a person's number.
 fn readable(text: &str) -> &str {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '/' | '+' | ' ' | '(' | ')');
+    let is_plain =
+        |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '/' | '+' | ' ' | '(' | ')');
     // Numbers are written in groups, too.
     let mut runs = text.split(|c: char| !c.is_ascii_digit() && !matches!(c, ' ' | '.' | '-' | '_'));
     let is_number = |run: &str| run.bytes().filter(u8::is_ascii_digit).count() >= PERSONAL_DIGITS;
@@ -275,7 +274,15 @@ mod tests {
             assert_eq!(readable(good), good);
         }
         for bad in [
-            "", "184127512345678", "1 84 12 75 123 456 78", "RPPS 10001234567", "=HYPERLINK(1)", "+33", "é", "a\u{1f}b", "a\nb",
+            "",
+            "184127512345678",
+            "1 84 12 75 123 456 78",
+            "RPPS 10001234567",
+            "=HYPERLINK(1)",
+            "+33",
+            "é",
+            "a\u{1f}b",
+            "a\nb",
             "10-00-12-34-56-7",
         ] {
             assert_eq!(readable(bad), UNREADABLE, "{bad}");

@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use crate::mss::indicators::{Month, Row, Sheet};
-use crate::store::{
-    Account, AccountId, Batch, CommitError, Counter, CounterKey, Expect, Store, StoreError,
-};
+use crate::store::{Account, AccountId, Batch, CommitError, Counter, CounterKey, Expect, Store, StoreError};
 
 use super::known::code_of;
 use super::tally::{Note, Place, Tally, activity, first_mark, place, row_key};
@@ -156,11 +154,6 @@ fn state_of(account: &Account) -> Row {
     let yes = |is: bool| if is { "oui" } else { "non" };
     Row {
         dimensions: vec![domain, code_of(account.kind).to_owned(), state.to_owned(), yes(account.test).to_owned()],
-        measures: vec![
-            1,
-            u64::from(account.red_list),
-            u64::from(account.zero_paper),
-            u64::from(account.restricted),
-        ],
+        measures: vec![1, u64::from(account.red_list), u64::from(account.zero_paper), u64::from(account.restricted)],
     }
 }

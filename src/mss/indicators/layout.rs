@@ -75,9 +75,7 @@ impl Layout {
     ///
     /// # Errors
     /// [`LayoutError`] for what cannot be.
-    pub fn with<'a>(
-        changes: impl IntoIterator<Item = (&'a str, &'a str, &'a [String])>,
-    ) -> Result<Self, LayoutError> {
+    pub fn with<'a>(changes: impl IntoIterator<Item = (&'a str, &'a str, &'a [String])>) -> Result<Self, LayoutError> {
         let mut changed = BTreeMap::new();
         for (name, file, columns) in changes {
             let sheet = Sheet::named(name).ok_or_else(|| LayoutError::NoSheet(name.to_owned()))?;
@@ -102,7 +100,8 @@ impl Layout {
 
 impl SheetLayout {
     fn whole(sheet: Sheet) -> Self {
-        let dimensions = sheet.dimensions().iter().enumerate().map(|(at, column)| (Source::Dimension(at), column.heading));
+        let dimensions =
+            sheet.dimensions().iter().enumerate().map(|(at, column)| (Source::Dimension(at), column.heading));
         let measures = sheet.measures().iter().enumerate().map(|(at, column)| (Source::Measure(at), column.heading));
         let all = [(Source::Month, "mois")].into_iter().chain(dimensions).chain(measures);
         let columns = all.map(|(source, heading)| (source, heading.to_owned())).collect();
@@ -116,9 +115,8 @@ impl SheetLayout {
             return Ok(Self { file, ..whole });
         }
         let column = |text: &String| {
-            let (name, heading) = text.split_once('=').map_or((text.trim(), None), |(name, heading)| {
-                (name.trim(), Some(heading.trim()))
-            });
+            let (name, heading) =
+                text.split_once('=').map_or((text.trim(), None), |(name, heading)| (name.trim(), Some(heading.trim())));
             let source = source_of(sheet, name)?;
             let default = whole.columns.iter().find(|(other, _)| *other == source).map(|(_, heading)| heading.as_str());
             let heading = heading.or(default).unwrap_or(name);
@@ -235,9 +233,14 @@ mod tests {
         let month: Month = "2026-11".parse().unwrap();
         assert_eq!(sheet.file(month), "Rejets-2026-11.csv");
         assert_eq!(sheet.headings(), ["Nombre", "Règle", "mois"]);
-        let rows = [row(&["smtp", "over-quota"], &[2]), row(&["submission", "over-quota"], &[3]), row(&["smtp", "a"], &[1])];
+        let rows =
+            [row(&["smtp", "over-quota"], &[2]), row(&["submission", "over-quota"], &[3]), row(&["smtp", "a"], &[1])];
         let shown = sheet.rows(month, &rows);
-        assert_eq!(shown, [["1", "a", "2026-11"], ["5", "over-quota", "2026-11"]], "what a left-out column told apart is one");
+        assert_eq!(
+            shown,
+            [["1", "a", "2026-11"], ["5", "over-quota", "2026-11"]],
+            "what a left-out column told apart is one"
+        );
         assert_eq!(layout.sheets().len(), Sheet::ALL.len(), "the others stay as they are");
     }
 

@@ -85,7 +85,8 @@ impl FromStr for Month {
         let parse = || {
             let (year, month) = text.split_once('-')?;
             let is_plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-            let (year, month) = (Some(year).filter(|year| year.len() == 4), Some(month).filter(|month| month.len() == 2));
+            let (year, month) =
+                (Some(year).filter(|year| year.len() == 4), Some(month).filter(|month| month.len() == 2));
             let (year, month) = (year.filter(|text| is_plain(text))?, month.filter(|text| is_plain(text))?);
             let found = Self { year: year.parse().ok()?, month: month.parse().ok()? };
             // What is counted is of now.
@@ -138,7 +139,8 @@ mod tests {
 
     #[test]
     fn what_is_no_month_is_refused() {
-        for text in ["", "2026", "2026-13", "2026-00", "26-11", "2026-1", "+026-11", "2026-11-01", "1969-12", "2026-+1"] {
+        for text in ["", "2026", "2026-13", "2026-00", "26-11", "2026-1", "+026-11", "2026-11-01", "1969-12", "2026-+1"]
+        {
             assert!(text.parse::<Month>().is_err(), "{text}");
         }
     }
