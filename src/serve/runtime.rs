@@ -17,7 +17,7 @@ use super::http::socket::SocketError;
 use super::jobs::{JobSettings, Jobs};
 use super::limits::{Counts, DoorLimits};
 use super::listen::{ListenError, Listener, TaskToken, accept_loop};
-use super::options::{account_options, mail_limits, store_options};
+use super::options::{account_options, indicator_options, mail_limits, store_options};
 use super::portal::{self, Portal};
 use super::psc::{self, PscConfigError};
 use super::reload::Reloader;
@@ -28,7 +28,9 @@ use super::{Shared, devices, health, imap, inbound, listen, outbound, published,
 use crate::accounts::devices::DeviceError;
 use crate::accounts::psc::PscHandle;
 use crate::accounts::{AccountError, Registry};
+use crate::audit::indicators::Indicators;
 use crate::config::{Config, ConfigError};
+use crate::jobs::indicators;
 use crate::jobs::notices::{NoticeJob, NoticeSetupError};
 use crate::jobs::trust::SetupError;
 use crate::mail::aftermath::absence;
@@ -220,6 +222,7 @@ impl Server {
         let admin = AdminDoor::open(&config)?;
         let shared = Arc::new(Shared {
             registry: Registry::new(mail.clone(), account_options(&config)),
+            indicators: Indicators::new(store.clone(), indicator_options(&config, &trust.load().citizens)),
             psc,
             config: ArcSwap::from_pointee(config),
             trust,
@@ -256,6 +259,8 @@ impl Server {
         tokio::spawn(sweep::run(Arc::clone(&shared)));
         tokio::spawn(sweep::sessions(Arc::clone(&shared)));
         tokio::spawn(finish_erasures(Arc::clone(&shared)));
+        let (counters, shutdown) = (shared.indicators.clone(), shared.shutdown.clone());
+        tokio::spawn(async move { indicators::run(counters, shutdown.begun()).await });
         let queue = shared.mail.queue().clone();
         tokio::spawn(async move { queue.tend().await });
         outbound::start(&shared, Arc::new(shared.mail.queue().clone()), token);

@@ -1,5 +1,7 @@
 //! The counters, from traces to figures.
 
+mod month;
+
 use super::tally::{Place, place};
 use super::*;
 use crate::audit::{Action, Actor, FolderKind, MessageFacts, Origin};
