@@ -32,7 +32,7 @@ pub struct SheetNames {
 
 impl Default for Indicators {
     fn default() -> Self {
-        Self { anonymous_after: 3, keep: 120, most_rows: 20_000, sheets: Vec::new() }
+        Self { anonymous_after: 3, keep: 120, most_rows: 100_000, sheets: Vec::new() }
     }
 }
 
@@ -52,7 +52,7 @@ pub(super) fn problems(indicators: &Indicators, found: &mut Found<'_, '_>) {
     let numbers = [
         ("indicators.anonymous_after", u64::from(indicators.anonymous_after), 1, 12),
         ("indicators.keep", u64::from(indicators.keep), 13, 1200),
-        ("indicators.most_rows", indicators.most_rows, 100, 1_000_000),
+        ("indicators.most_rows", indicators.most_rows, 100, 300_000),
     ];
     for (key, value, least, most) in numbers {
         found.check((least..=most).contains(&value), key, || format!("{value}; expected {least} to {most}"));

@@ -194,6 +194,11 @@ async fn finish_erasures(shared: Arc<Shared>) {
     }
 }
 
+/// Tends the month's counters until the server stops.
+async fn tend_indicators(shared: Arc<Shared>) {
+    indicators::run(shared.indicators.clone(), shared.mail.traces().clone(), shared.shutdown.begun()).await;
+}
+
 /// Reads once who may open what: before the doors, so that no login has to.
 async fn prepare_access(shared: &Shared) {
     let registry = shared.registry.clone();
@@ -259,8 +264,7 @@ impl Server {
         tokio::spawn(sweep::run(Arc::clone(&shared)));
         tokio::spawn(sweep::sessions(Arc::clone(&shared)));
         tokio::spawn(finish_erasures(Arc::clone(&shared)));
-        let (counters, shutdown) = (shared.indicators.clone(), shared.shutdown.clone());
-        tokio::spawn(async move { indicators::run(counters, shutdown.begun()).await });
+        tokio::spawn(tend_indicators(Arc::clone(&shared)));
         let queue = shared.mail.queue().clone();
         tokio::spawn(async move { queue.tend().await });
         outbound::start(&shared, Arc::new(shared.mail.queue().clone()), token);

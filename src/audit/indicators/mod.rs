@@ -62,7 +62,7 @@ pub struct IndicatorOptions {
 impl Default for IndicatorOptions {
     fn default() -> Self {
         Self {
-            most_rows: 20_000,
+            most_rows: 100_000,
             anonymous_after: 3,
             keep: 120,
             citizens: CitizenRules::default(),

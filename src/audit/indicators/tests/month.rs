@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::{accepted, at_door};
 use crate::audit::indicators::{IndicatorError, IndicatorOptions, Indicators, TraceSource};
-use crate::audit::{Action, Trace};
+use crate::audit::{Action, Observer, Trace};
 use crate::mss::indicators::{Month, Sheet};
 use crate::store::{
     Account, AccountId, AccountKind, AddressEntry, Batch, Counter, MasterKey, Options, Store, StoreError,
@@ -98,7 +98,7 @@ fn with_mailboxes(store: &Store) {
 /// Counts the month as the scribe does; how many traces there were.
 fn count(store: &Store, indicators: &Indicators, region: &Region) -> u64 {
     let (mut observer, mut counted) = (indicators.observer(), 0);
-    let mut commit = |observer: &mut Box<dyn crate::audit::Observer>| {
+    let commit = |observer: &mut dyn Observer| {
         let mut batch = Batch::new();
         observer.put_into(store, &mut batch).unwrap();
         store.commit_blocking(batch).unwrap();
@@ -107,10 +107,10 @@ fn count(store: &Store, indicators: &Indicators, region: &Region) -> u64 {
         observer.observe(&trace);
         counted += 1;
         if counted % AT_ONCE as u64 == 0 {
-            commit(&mut observer);
+            commit(observer.as_mut());
         }
     }
-    commit(&mut observer);
+    commit(observer.as_mut());
     counted
 }
 
