@@ -33,6 +33,7 @@ mod passwords;
 pub mod person;
 pub mod psc;
 mod registry;
+mod retention;
 mod rules;
 mod secret_text;
 mod sessions;

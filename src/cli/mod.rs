@@ -36,6 +36,8 @@ mod serve;
 mod session;
 mod store;
 mod tie;
+mod trace_line;
+mod traces;
 mod trust;
 
 use clap::{Parser, Subcommand};
@@ -72,6 +74,7 @@ enum Command {
     Session(session::SessionCommand),
     Status(reload::StatusCommand),
     Store(store::StoreCommand),
+    Traces(traces::TracesCommand),
     Trust(trust::TrustCommand),
 }
 
@@ -95,6 +98,7 @@ pub fn run() -> ExitCode {
         Command::Session(session) => session.run(),
         Command::Status(status) => status.run(),
         Command::Store(store) => store.run(),
+        Command::Traces(traces) => traces.run(),
         Command::Trust(trust) => trust.run(),
     }
 }

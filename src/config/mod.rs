@@ -22,6 +22,7 @@ pub mod psc;
 pub mod sections;
 pub mod sending;
 mod source;
+pub mod traces;
 mod validate;
 
 pub use changes::{Changes, changes, needs_restart};
@@ -67,6 +68,8 @@ pub struct Config {
     pub citizens: sending::Citizens,
     /// What is kept to follow a message by.
     pub trail: sending::Trail,
+    /// Who did what, when: where that is kept, and how long.
+    pub traces: traces::Traces,
     /// What bounds a message.
     pub limits: sections::Limits,
     /// Mailboxes and passwords.
@@ -172,6 +175,7 @@ impl Config {
         {
             anchor(path);
         }
+        anchor(&mut self.traces.path);
         anchor(&mut tls.mailbox.certificate);
         anchor(&mut tls.mailbox.key);
         let psc = &mut self.psc;

@@ -26,6 +26,9 @@ pub(super) enum Refused {
     /// The access token is refused, or Pro Santé Connect cannot say now.
     #[error(transparent)]
     Token(#[from] PscError),
+    /// Traces cannot be written, and nobody is let in untraced.
+    #[error("the login cannot be traced now; try later")]
+    Untraced,
     /// Pro Santé Connect is not configured.
     #[error("access tokens open no mailbox here")]
     NoTokens,
@@ -36,6 +39,7 @@ impl Refused {
     pub(super) fn is_temporary(&self) -> bool {
         match self {
             Refused::Login(error) => error.is_temporary(),
+            Refused::Untraced => true,
             Refused::Token(error) => matches!(error, PscError::Unavailable(_) | PscError::PutOff(_)),
             Refused::PasswordAlone(_) | Refused::Certificate(_) | Refused::NoTokens => false,
         }
@@ -103,6 +107,9 @@ async fn check(
     judge: impl FnOnce() -> Result<PeerIdentity, CertificateProblem>,
 ) -> Result<Login, Refused> {
     let registry = verifiers.registry;
+    if registry.room().traces().is_stuck() {
+        return Err(Refused::Untraced);
+    }
     match credentials {
         Credentials::Password { authorisation, user, password } => {
             // A password that is no text is nobody's; the same work is done for it.

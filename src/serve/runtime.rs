@@ -29,6 +29,7 @@ use crate::accounts::devices::DeviceError;
 use crate::accounts::psc::PscHandle;
 use crate::accounts::{AccountError, Registry};
 use crate::audit::indicators::Indicators;
+use crate::audit::{Scribe, ScribeOptions, Traces, TracesError};
 use crate::config::{Config, ConfigError};
 use crate::jobs::indicators;
 use crate::jobs::notices::{NoticeJob, NoticeSetupError};
@@ -99,6 +100,9 @@ pub enum ServeError {
     /// The domains cannot be read.
     #[error(transparent)]
     Domains(#[from] AccountError),
+    /// The day files of traces cannot be used.
+    #[error("traces.path: {0}")]
+    Traces(#[from] TracesError),
     /// A door does not open.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -144,6 +148,8 @@ struct Server {
     /// Closed when the last connection's task has ended.
     tasks: mpsc::Receiver<std::convert::Infallible>,
     signals: Signals,
+    /// Writes traces down.
+    scribe: Scribe,
 }
 
 /// The signals that are listened to.
@@ -220,20 +226,22 @@ impl Server {
             let (config, metrics, trust) = (config.clone(), metrics.clone(), Arc::clone(&trust));
             move || Rooms::open(&config, &metrics, trust)
         };
-        let Rooms { store, mail, tls, psc, jobs, notices } = tokio::task::spawn_blocking(opening).await??;
+        let Rooms { store, mail, traces, scribe, indicators, tls, psc, jobs, notices } =
+            tokio::task::spawn_blocking(opening).await??;
         let listeners = listen::open(&config)?;
         let health = health_listeners(&config).await?;
         let plain = published::plain::listen(&config.published.autoconfig_listen)?;
         let admin = AdminDoor::open(&config)?;
         let shared = Arc::new(Shared {
             registry: Registry::new(mail.clone(), account_options(&config)),
-            indicators: Indicators::new(store.clone(), indicator_options(&config, &trust.load().citizens)),
+            indicators,
             psc,
             config: ArcSwap::from_pointee(config),
             trust,
             jobs,
             store,
             mail,
+            traces,
             metrics,
             tls,
             shutdown,
@@ -262,13 +270,14 @@ impl Server {
         }
         tokio::spawn(watch::run(Arc::clone(&shared)));
         tokio::spawn(sweep::run(Arc::clone(&shared)));
+        tokio::spawn(sweep::old_trail(Arc::clone(&shared)));
         tokio::spawn(sweep::sessions(Arc::clone(&shared)));
         tokio::spawn(finish_erasures(Arc::clone(&shared)));
         tokio::spawn(tend_indicators(Arc::clone(&shared)));
         let queue = shared.mail.queue().clone();
         tokio::spawn(async move { queue.tend().await });
         outbound::start(&shared, Arc::new(shared.mail.queue().clone()), token);
-        Ok(Self { shared, switch, tasks, signals })
+        Ok(Self { shared, switch, tasks, signals, scribe })
     }
 
     /// Serves until told to stop; then drains.
@@ -321,8 +330,11 @@ impl Server {
         }
         // They are short, and their correspondents would wait for another message to be told.
         drop(tokio::time::timeout(LAST_NOTICES, absence::idle(&self.shared.mail)).await);
-        let store = self.shared.store.clone();
-        let closing = tokio::task::spawn_blocking(move || store.close());
+        let (store, scribe) = (self.shared.store.clone(), self.scribe);
+        let closing = tokio::task::spawn_blocking(move || {
+            scribe.stop();
+            store.close();
+        });
         tokio::select! {
             _ = closing => info!("stopped"),
             signal = self.signals.stop() => {
@@ -338,6 +350,9 @@ impl Server {
 struct Rooms {
     store: Store,
     mail: MailRoom,
+    traces: Traces,
+    scribe: Scribe,
+    indicators: Indicators,
     tls: Contexts,
     psc: PscHandle,
     jobs: Jobs,
@@ -349,7 +364,7 @@ impl Rooms {
         // TLS first: a mistake there should not have to wait for a log's replay.
         let material = Material::read(&config.tls)?;
         let facts = Facts::of(&material);
-        let jobs = Jobs::new(JobSettings::read(config)?, trust, metrics);
+        let jobs = Jobs::new(JobSettings::read(config)?, Arc::clone(&trust), metrics);
         let tls = Contexts::new(material, jobs.revocation(config.tls.crl_grace))?;
         facts.note(metrics);
         let psc = PscHandle::new(psc::client(&config.psc, metrics)?);
@@ -360,7 +375,19 @@ impl Rooms {
         let store = store.counted_by(metrics);
         let mail = MailRoom::new(store.clone(), master, mail_limits(config))?;
         mail.queue().count_into(metrics);
-        Ok(Self { store, mail, tls, psc, jobs, notices })
+        let traces = Traces::open(mail.traces(), &config.traces.directory(&config.store.path))?;
+        let indicators = Indicators::new(store.clone(), indicator_options(config, &trust.load().citizens));
+        let scribe = Scribe::start(&traces, scribe_options(config, metrics, &indicators))?;
+        Ok(Self { store, mail, traces, scribe, indicators, tls, psc, jobs, notices })
+    }
+}
+
+/// What the scribe works with. Who counts traces as they are written down goes into `observers`.
+fn scribe_options(config: &Config, metrics: &Metrics, indicators: &Indicators) -> ScribeOptions {
+    ScribeOptions {
+        observers: vec![indicators.observer()],
+        most_waiting: config.traces.most_waiting as usize,
+        metrics: metrics.clone(),
     }
 }
 

@@ -37,6 +37,7 @@ mod error;
 mod memory;
 pub mod schema;
 pub mod seal;
+pub mod traces;
 
 use std::future::Future;
 use std::io;

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use caducee::accounts::{AccountOptions, HashingOptions, Registry};
-use caducee::audit::Trace;
-use caducee::audit::indicators::{IndicatorError, IndicatorOptions, Indicators, TraceSource};
+use caducee::audit::indicators::{IndicatorOptions, Indicators};
+use caducee::audit::{Scribe, ScribeOptions, Traces};
 use caducee::cli::client::{Client, ClientError, collect, full, path};
 use caducee::mail::{MailLimits, MailRoom};
 use caducee::mss::trust::{TrustHandle, TrustSpace};
@@ -18,12 +18,12 @@ use caducee::mss::whitelist::WhiteList;
 use caducee::serve::http::connection::{self, ConnectionLimits};
 use caducee::serve::http::indicators::{self, IndicatorAdministration};
 use caducee::serve::http::peer::Allowed;
-use caducee::serve::http::person::{self, PersonAdministration, PersonTraceSource};
 use caducee::serve::http::socket::AdminSocket;
-use caducee::serve::http::types::{CreatedMailbox, Domain, Filed, NewDomain, PersonTraces, ProblemBody, Reloaded};
+use caducee::serve::http::types::{CreatedMailbox, Domain, Filed, NewDomain, ProblemBody, Reloaded};
 use caducee::serve::http::{Administration, Process, complete, router};
 use caducee::serve::{ShutdownSwitch, shutdown};
-use caducee::store::{Batch, MasterKey, Store, StoreError, WaitingTrace};
+use caducee::store::{MasterKey, Store};
+use caducee::telemetry::Metrics;
 use hyper::Method;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
@@ -61,27 +61,6 @@ impl Drop for Place {
 pub(crate) struct Surroundings {
     pub(crate) trouble: Mutex<Option<String>>,
     pub(crate) refuse_reload: Mutex<Option<String>>,
-    /// The traces that are kept.
-    pub(crate) traces: Mutex<Vec<Trace>>,
-}
-
-impl TraceSource for Surroundings {
-    fn each(
-        &self,
-        range: std::ops::Range<u64>,
-        each: &mut dyn FnMut(&Trace) -> Result<(), StoreError>,
-    ) -> Result<(), IndicatorError> {
-        let traces = self.traces.lock().unwrap();
-        traces.iter().filter(|trace| range.contains(&trace.at)).try_for_each(each).map_err(IndicatorError::from)
-    }
-}
-
-impl PersonTraceSource for Surroundings {
-    fn of_person(&self, person: &str) -> Result<PersonTraces, String> {
-        let traces = self.traces.lock().unwrap();
-        let count = traces.iter().filter(|trace| trace.actor.person.as_deref() == Some(person)).count();
-        Ok(PersonTraces { count: count as u64, ..PersonTraces::default() })
-    }
 }
 
 impl Process for Surroundings {
@@ -117,6 +96,7 @@ pub(crate) struct Server {
     pub(crate) place: Place,
     pub(crate) registry: Registry,
     pub(crate) trust: TrustHandle,
+    pub(crate) traces: Traces,
     pub(crate) surroundings: Arc<Surroundings>,
     pub(crate) indicators: Indicators,
     switch: ShutdownSwitch,
@@ -142,36 +122,29 @@ impl Server {
         let registry = Registry::new(room, AccountOptions { hashing, ..AccountOptions::default() });
         let trust = TrustSpace::default().into_handle();
         let surroundings = Arc::new(Surroundings::default());
-        let administration = Administration::new(registry.clone(), trust.clone(), surroundings.clone());
         let place = Place::new();
+        let traces = Traces::open(registry.room().traces(), &place.join("traces")).unwrap();
+        let administration = Administration::new(registry.clone(), trust.clone(), surroundings.clone(), traces.clone());
         let allowed = Allowed::new(&access.uids, &access.gids).unwrap();
         let socket = AdminSocket::bind(&place.join("admin.sock"), &allowed).unwrap();
         let (switch, stop) = shutdown();
         let indicators = Indicators::new(registry.room().store().clone(), IndicatorOptions::default());
-        let counters = IndicatorAdministration { indicators: indicators.clone(), traces: surroundings.clone() };
-        let process: Arc<dyn Process> = surroundings.clone();
-        let persons = PersonAdministration { registry: registry.clone(), traces: surroundings.clone(), process };
+        let counters = IndicatorAdministration { indicators: indicators.clone(), traces: traces.clone() };
         let router = router(Arc::new(administration));
-        let router = complete(router.merge(indicators::router(counters)).merge(person::router(persons)));
+        let router = complete(router.merge(indicators::router(counters)));
         tokio::spawn(connection::serve(socket, allowed, router, access.limits, stop));
-        let server = Self { place, registry, trust, surroundings, indicators, switch };
+        let server = Self { place, registry, trust, traces, surroundings, indicators, switch };
         let domain = NewDomain { name: "aura.mssante.example".into(), description: String::new() };
         let _: Domain = server.client().await.send(Method::POST, "/v1/domains", &domain).await.unwrap();
         server
     }
 
-    /// Does with the traces that wait what the scribe does: counts them and keeps them, in one commit.
+    /// Has the scribe write down and count the traces that wait.
     pub(crate) async fn keep_traces(&self) {
-        let (room, mut batch) = (self.registry.room(), Batch::new());
-        let mut observer = self.indicators.observer();
-        for (key, waiting) in room.store().scan::<WaitingTrace>(.., usize::MAX).unwrap() {
-            let trace = room.traces().open(key, &waiting).unwrap();
-            observer.observe(&trace);
-            self.surroundings.traces.lock().unwrap().push(trace);
-            batch.delete::<WaitingTrace>(&key);
-        }
-        observer.put_into(room.store(), &mut batch).unwrap();
-        room.store().commit(batch).await.unwrap();
+        let observers = vec![self.indicators.observer()];
+        let options = ScribeOptions { observers, most_waiting: 1_000, metrics: Metrics::default() };
+        let traces = self.traces.clone();
+        tokio::task::spawn_blocking(move || Scribe::start(&traces, options).unwrap().stop()).await.unwrap();
     }
 
     pub(crate) fn socket(&self) -> PathBuf {

@@ -1,6 +1,7 @@
 //! The monthly indicators, from what was done to the files.
 
 use caducee::mss::indicators::Month;
+use caducee::store::{Batch, Counter};
 
 use crate::harness::{Server, text};
 
@@ -48,11 +49,17 @@ async fn what_the_traces_do_not_give_is_shown_and_fails_the_command() {
     let server = Server::start().await;
     server.mailbox("camille").await;
     server.keep_traces().await;
-    server.surroundings.traces.lock().unwrap().clear();
+    // A counter that somebody has changed.
+    let store = server.registry.room().store();
+    let counters = store.scan::<Counter>(.., usize::MAX).unwrap();
+    let (key, _) = counters.into_iter().find(|(key, _)| key.cell.ends_with("creation")).unwrap();
+    let mut batch = Batch::new();
+    batch.put(&key, &Counter { values: vec![7] });
+    store.commit(batch).await.unwrap();
     let ran = server.caducee(&["indicators", &this_month(), "--recount", "--json"]).await.expect(1);
     let differences = ran.json()["differences"].clone();
     let [difference] = differences.as_array().unwrap().as_slice() else { panic!("{differences}") };
-    assert_eq!((&difference["sheet"], &difference["counted"][0]), (&"movements".into(), &1.into()));
+    assert_eq!((&difference["sheet"], &difference["counted"][0]), (&"movements".into(), &7.into()));
     assert_eq!(difference["row"].as_array().unwrap().last().unwrap(), "creation");
 }
 

@@ -22,3 +22,4 @@ mod other_programs;
 mod person;
 mod process;
 mod queue;
+mod traces;

@@ -22,6 +22,12 @@ pub struct House {
     directory: Option<Directory>,
 }
 
+/// How many steps of messages are traced.
+pub fn steps(room: &MailRoom) -> usize {
+    let traces = room.traces().waiting(.., usize::MAX).unwrap();
+    traces.iter().filter(|trace| trace.message.is_some()).count()
+}
+
 /// A directory under the build's own, removed when dropped.
 pub struct Directory(PathBuf);
 

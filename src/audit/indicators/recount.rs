@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use crate::audit::Trace;
+use crate::audit::{Trace, Traces};
 use crate::mss::indicators::{Month, Sheet};
 use crate::store::StoreError;
 
@@ -22,6 +22,30 @@ pub trait TraceSource {
         range: Range<u64>,
         each: &mut dyn FnMut(&Trace) -> Result<(), StoreError>,
     ) -> Result<(), IndicatorError>;
+}
+
+impl TraceSource for Traces {
+    fn each(
+        &self,
+        range: Range<u64>,
+        each: &mut dyn FnMut(&Trace) -> Result<(), StoreError>,
+    ) -> Result<(), IndicatorError> {
+        let mut failed = None;
+        let mut take = |trace: Trace| match each(&trace) {
+            Ok(()) => true,
+            Err(error) => {
+                failed = Some(error);
+                false
+            }
+        };
+        let unreadable = Traces::each(self, range.start, range.end, &mut take);
+        let unreadable = unreadable.map_err(|error| IndicatorError::Traces(error.to_string()))?;
+        match (failed, unreadable.first()) {
+            (Some(error), _) => Err(error.into()),
+            (None, Some(first)) => Err(IndicatorError::Traces(first.clone())),
+            (None, None) => Ok(()),
+        }
+    }
 }
 
 /// A row whose figures are not those that the traces give.

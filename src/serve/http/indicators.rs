@@ -1,7 +1,5 @@
 //! The monthly indicators.
 
-use std::sync::Arc;
-
 use axum::Router;
 use axum::extract::State;
 use axum::routing::get;
@@ -12,7 +10,8 @@ use super::extract::{Path, Query};
 use super::message_flags::date;
 use super::problem::{Problem, Rule};
 use super::types::{IndicatorDifference, IndicatorMonths, IndicatorQuery, IndicatorSheet, Indicators};
-use crate::audit::indicators::{self, Counted, Difference, IndicatorError, TraceSource};
+use crate::audit::Traces;
+use crate::audit::indicators::{self, Counted, Difference, IndicatorError};
 use crate::mss::indicators::{Layout, Month};
 use crate::store::StoreError;
 
@@ -22,7 +21,7 @@ pub struct IndicatorAdministration {
     /// The counters.
     pub indicators: indicators::Indicators,
     /// What they can be counted again from.
-    pub traces: Arc<dyn TraceSource + Send + Sync>,
+    pub traces: Traces,
 }
 
 /// The endpoints under `/v1/indicators`.
@@ -53,7 +52,7 @@ async fn month(
         if counted.is_empty() {
             return Err(Problem::new(Rule::NothingCounted, format!("Nothing was counted in {month}.")));
         }
-        let again = || indicators.recount(month, traces.as_ref()).map_err(of_recount);
+        let again = || indicators.recount(month, &traces).map_err(of_recount);
         let differences = if recount { Some(again()?) } else { None };
         Ok((counted, differences, indicators.layout().clone()))
     })

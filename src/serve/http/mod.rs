@@ -32,13 +32,14 @@ pub mod line_ends;
 mod mailboxes;
 mod message_flags;
 pub mod peer;
-pub mod person;
+mod person;
 pub mod problem;
 mod process;
 pub mod queue;
 mod reading;
 mod sessions;
 pub mod socket;
+mod traces;
 pub mod trust;
 pub mod types;
 mod view;
@@ -47,6 +48,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
 use axum::routing::{delete, get, post, put};
 
 pub use self::door::AdminDoor;
@@ -55,6 +57,7 @@ pub use self::process::Process;
 use self::errors::{of_account, of_mail};
 use self::problem::{Problem, Rule};
 use crate::accounts::{Account, Registry};
+use crate::audit::Traces;
 use crate::mail::{MailRoom, Mailbox};
 use crate::mss::trust::TrustHandle;
 
@@ -64,14 +67,15 @@ pub struct Administration {
     mail: MailRoom,
     trust: TrustHandle,
     process: Arc<dyn Process>,
+    traces: Traces,
     started_at: i64,
 }
 
 impl Administration {
     /// The administration of a server that starts now.
-    pub fn new(registry: Registry, trust: TrustHandle, process: Arc<dyn Process>) -> Self {
+    pub fn new(registry: Registry, trust: TrustHandle, process: Arc<dyn Process>, traces: Traces) -> Self {
         let mail = registry.room().clone();
-        Self { registry, mail, trust, process, started_at: jiff::Timestamp::now().as_second() }
+        Self { registry, mail, trust, process, traces, started_at: jiff::Timestamp::now().as_second() }
     }
 
     /// The account with an address, closed ones included.
@@ -117,6 +121,9 @@ pub fn router(administration: Arc<Administration>) -> Router {
         .route("/v1/mailboxes/{address}/messages/{uid}", get(reading::message))
         .merge(queue::router())
         .merge(devices::router())
+        .merge(traces::router())
+        .merge(person::router())
+        .layer(from_fn_with_state(Arc::clone(&administration), traces::only_what_is_traced))
         .with_state(administration)
 }
 

@@ -65,6 +65,7 @@ impl Session {
         if self.user.is_none() {
             return Err(Reply::bad("Log in first"));
         }
+        self.traceable()?;
         let most = self.services.options.max_message;
         if size > most {
             // RFC 7889 §4

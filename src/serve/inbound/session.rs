@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio_rustls::server::TlsStream;
 
 use super::envelope::Envelope;
+use crate::audit::{Actor, Asker, By, Origin};
 use crate::mss::dn::NormalisedName;
 use crate::serve::limits::CountPermit;
 use crate::serve::smtp::{Answers, Link, Refused, Wire};
@@ -32,6 +33,14 @@ pub(super) struct Session {
 impl Session {
     pub(super) fn new(link: Link) -> Session {
         Session { link, peer: None, envelope: None, transactions: 0 }
+    }
+
+    /// The other operator, for traces.
+    pub(super) fn asker(&self) -> Asker {
+        let subject = self.peer.as_ref().map(|peer| peer.identity.subject.to_string());
+        let peer = Some(self.link.address.to_string());
+        let actor = Actor { by: Some(By::Operator), ..Actor::default() };
+        Asker { actor, origin: Origin { door: "smtp".to_owned(), peer, subject, session: None } }
     }
 }
 

@@ -14,6 +14,7 @@
 mod driver;
 mod header;
 mod link;
+mod mss;
 mod refusal;
 
 use std::time::{Duration, SystemTime};
@@ -24,6 +25,7 @@ use crate::wire::smtp::receiver::Limits;
 pub(super) use driver::{Answers, Driver, Wire};
 pub(super) use header::senders;
 pub(super) use link::{Link, accepted, delivery_failed};
+pub(super) use mss::mss_fields;
 pub(super) use refusal::Refused;
 
 /// Commands without effect that a connection may say between two messages: far above what a real peer says.

@@ -59,6 +59,10 @@ impl Refused {
         Refused::new("disk-nearly-full", 452, (4, 3, 1), "No space for mail at the moment, try again later")
     }
 
+    pub(in crate::serve) fn traces_stuck() -> Refused {
+        Refused::new("traces-stuck", 451, (4, 3, 0), "Mail cannot be traced at the moment, try again later")
+    }
+
     pub(in crate::serve) fn store_unavailable() -> Refused {
         Refused::new("store-unavailable", 451, (4, 3, 0), "Mail cannot be kept at the moment, try again later")
     }

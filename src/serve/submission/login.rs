@@ -2,7 +2,7 @@
 
 use super::session::{Session, User};
 use crate::accounts::{Account, Login, Tried};
-use crate::mail::trail::Author;
+use crate::audit::{Actor, Asker, By, Origin};
 use crate::mss::{Address, Right};
 use crate::serve::login::{self, Client, Verifiers};
 use crate::serve::smtp::Refused;
@@ -77,8 +77,15 @@ impl Session {
     }
 
     /// Who writes: the person, as far as the login tells, and the mailbox that is logged in.
-    pub(super) fn author(&self) -> Option<Author> {
-        let login = self.user.as_ref()?.login();
-        Some(Author { person: login.person.clone(), mailbox: login.address.to_string() })
+    pub(super) fn asker(&self) -> Asker {
+        let login = self.user.as_ref().map(|user| user.login());
+        let actor = Actor {
+            by: Some(By::User),
+            person: login.and_then(|login| login.person.clone()),
+            login: login.map(|login| login.address.to_string()),
+            ..Actor::default()
+        };
+        let peer = Some(self.link.address.to_string());
+        Asker { actor, origin: Origin { door: DOOR.to_owned(), peer, ..Origin::default() } }
     }
 }

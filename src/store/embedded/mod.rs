@@ -44,7 +44,7 @@
 
 mod check;
 mod checkpoint;
-mod durable;
+pub(in crate::store) mod durable;
 pub mod frame;
 mod home;
 mod index;

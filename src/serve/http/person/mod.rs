@@ -19,46 +19,29 @@ use super::types::{
     Erasure, ErasureLine, ErasureOrder, Ground, Person, PersonAccess, PersonMailbox, PersonMeans, PersonSession,
     PersonTraces,
 };
-use super::{Process, blocking};
+use super::{Administration, blocking};
 use crate::accounts::person::{Erasable, Held, HeldGrant, HeldMailbox, HeldMeans, Stays};
-use crate::accounts::{Account, OpenSession, Registry, right_of};
+use crate::accounts::{Account, OpenSession, right_of};
+use crate::audit::{Trace, TraceQuery, Traces, TracesError};
 use crate::store::{AccountId, Credential, CredentialKind, Holder};
 
 /// The longest national id: `8` and an RPPS have 12; employers give longer ones.
 const LONGEST_ID: usize = 64;
 
-/// What traces there are of a person.
-pub trait PersonTraceSource: Send + Sync {
-    /// How many there are, and of when. Blocks.
-    ///
-    /// # Errors
-    /// In words for the log, why they cannot be read.
-    fn of_person(&self, person: &str) -> Result<PersonTraces, String>;
-}
+/// Traces that are counted; beyond, there are more.
+const MOST_TRACES: usize = 10_000;
 
-/// What these handlers work with.
-#[derive(Clone)]
-pub struct PersonAdministration {
-    /// Who is here.
-    pub registry: Registry,
-    /// What they did.
-    pub traces: Arc<dyn PersonTraceSource>,
-    /// The server around.
-    pub process: Arc<dyn Process>,
-}
-
-/// The endpoints under `/v1/persons`.
-pub fn router(administration: PersonAdministration) -> Router {
+/// The endpoints.
+pub(super) fn router() -> Router<Arc<Administration>> {
     Router::new()
         .route("/v1/persons/{person}", get(show))
         .route("/v1/persons/{person}/page", get(show_page))
         .route("/v1/persons/{person}/erase", post(erase))
-        .with_state(administration)
 }
 
 /// `GET /v1/persons/{person}`.
 async fn show(
-    State(administration): State<PersonAdministration>,
+    State(administration): State<Arc<Administration>>,
     Path(person): Path<String>,
 ) -> Result<axum::Json<Person>, Problem> {
     administration.person(&person).await.map(axum::Json)
@@ -66,7 +49,7 @@ async fn show(
 
 /// `GET /v1/persons/{person}/page`: the same, to read.
 async fn show_page(
-    State(administration): State<PersonAdministration>,
+    State(administration): State<Arc<Administration>>,
     Path(person): Path<String>,
 ) -> Result<Response, Problem> {
     let person = administration.person(&person).await?;
@@ -75,12 +58,12 @@ async fn show_page(
 
 /// `POST /v1/persons/{person}/erase`.
 async fn erase(
-    State(administration): State<PersonAdministration>,
+    State(administration): State<Arc<Administration>>,
     Path(person): Path<String>,
     Json(order): Json<Option<ErasureOrder>>,
 ) -> Result<axum::Json<Erasure>, Problem> {
     let really = order.unwrap_or_default().really;
-    let (held, traces) = administration.held(&person).await?;
+    let (held, traces) = administration.held_about(&person).await?;
     let erasable = held.erasable();
     // Told from what was there: afterwards it is gone.
     let erased = erasable.iter().map(|what| goes(&held, what)).collect();
@@ -97,17 +80,17 @@ async fn erase(
     Ok(axum::Json(Erasure { person, done: really, erased, kept }))
 }
 
-impl PersonAdministration {
+impl Administration {
     /// All that is held; refused where that is nothing.
-    async fn held(&self, person: &str) -> Result<(Held, PersonTraces), Problem> {
+    async fn held_about(&self, person: &str) -> Result<(Held, PersonTraces), Problem> {
         if person.is_empty() || person.len() > LONGEST_ID || !person.chars().all(|c| c.is_ascii_graphic()) {
             return Err(Problem::field("person", "Expected a national id, as 899700000001."));
         }
-        let (registry, traces, person) = (self.registry.clone(), Arc::clone(&self.traces), person.to_owned());
+        let (registry, traces, person) = (self.registry.clone(), self.traces.clone(), person.to_owned());
         blocking(move || {
             let held = registry.held_about(&person).map_err(of_account)?;
-            let unread = |why| Problem::new(Rule::Unavailable, "The traces cannot be read now.").because(why);
-            let traces = traces.of_person(&person).map_err(unread)?;
+            let unread = |error| Problem::new(Rule::Unavailable, "The traces cannot be read now.").because(error);
+            let traces = traces_of(&traces, &person).map_err(unread)?;
             if held.is_empty() && traces.count == 0 {
                 return Err(Problem::new(Rule::NoSuchPerson, "Nothing is held about a person of this national id."));
             }
@@ -117,7 +100,7 @@ impl PersonAdministration {
     }
 
     async fn person(&self, person: &str) -> Result<Person, Problem> {
-        let (held, traces) = self.held(person).await?;
+        let (held, traces) = self.held_about(person).await?;
         let ground = |[data, why, until]: [&str; 3]| Ground { data: data.into(), why: why.into(), until: until.into() };
         Ok(Person {
             person: person.to_owned(),
@@ -132,6 +115,21 @@ impl PersonAdministration {
             grounds: texts::GROUNDS.into_iter().map(ground).collect(),
         })
     }
+}
+
+/// How many traces tell of a person, and of when.
+fn traces_of(traces: &Traces, person: &str) -> Result<PersonTraces, TracesError> {
+    let newest = TraceQuery { person: Some(person.to_owned()), ..TraceQuery::default() };
+    let oldest = TraceQuery { oldest_first: true, ..newest.clone() };
+    let found = traces.search(&newest, MOST_TRACES)?;
+    let first = traces.search(&oldest, 1)?;
+    let at = |trace: Option<&Trace>| trace.map(|trace| date(i64::try_from(trace.at / 1_000_000).unwrap_or(i64::MAX)));
+    Ok(PersonTraces {
+        count: found.traces.len() as u64,
+        more: found.more,
+        first: at(first.traces.first()),
+        last: at(found.traces.first()),
+    })
 }
 
 // ---- what is held ----

@@ -9,7 +9,9 @@ mod indicators;
 mod mailboxes;
 mod messages;
 mod persons;
+mod proof;
 mod sessions;
+mod traces;
 
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +19,9 @@ pub use indicators::*;
 pub use mailboxes::*;
 pub use messages::*;
 pub use persons::*;
+pub use proof::*;
 pub use sessions::*;
+pub use traces::*;
 
 /// The media type of one message as it stands (RFC 2046 §5.2.1).
 pub const MESSAGE_TYPE: &str = "message/rfc822";
