@@ -12,14 +12,15 @@
 //! An **alarm** is a `tracing::error` line with an `event` field from a closed set (`trust.refused`, `trust.stale`,
 //! `crl.refused`, `crl.stale`, `crl.unusable`, `cache.unwritable` …), and a figure of its own in the metrics.
 //!
-//! This room calls `mss`, `config`, `telemetry`, the certificate reading of `serve::tls`, for notices `wire` and
-//! `accounts::notice`, for the counters `audit::indicators`.
+//! This room calls `mss`, `config`, `telemetry`, `audit` for technical traces and the month's counters, the certificate
+//! reading of `serve::tls`, and for notices `wire` and `accounts::notice`.
 
 mod cache;
 pub mod crl;
 pub mod fetch;
 pub mod indicators;
 pub mod notices;
+mod traced;
 pub mod trust;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

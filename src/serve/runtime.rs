@@ -375,6 +375,7 @@ impl Rooms {
         let store = store.counted_by(metrics);
         let mail = MailRoom::new(store.clone(), master, mail_limits(config))?;
         mail.queue().count_into(metrics);
+        jobs.trace_into(mail.traces());
         let traces = Traces::open(mail.traces(), &config.traces.directory(&config.store.path))?;
         let indicators = Indicators::new(store.clone(), indicator_options(config, &trust.load().citizens));
         let scribe = Scribe::start(&traces, scribe_options(config, metrics, &indicators))?;

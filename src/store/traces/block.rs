@@ -179,16 +179,15 @@ impl BlockHeader {
         if bytes[..4] != MAGIC || bytes[4] != VERSION || word(8) as usize > MAX_PAYLOAD {
             return None;
         }
-        if crc32c::crc32c(&bytes[..188]) != word(188) {
-            return None;
-        }
-        Some(BlockHeader {
+        let header = BlockHeader {
             length: word(8),
             payload_crc: word(12),
             head: BlockHead::decode(&array(&bytes[16..]))?,
             hash: array(&bytes[85..]),
             signature: array(&bytes[117..]),
-        })
+        };
+        // Its checksum, and that what is reserved is as it should be.
+        (header.encode() == *bytes).then_some(header)
     }
 
     /// Header and payload together, in bytes.

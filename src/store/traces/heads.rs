@@ -121,10 +121,10 @@ pub(super) enum Read {
 
 impl Heads {
     /// The heads of a stream that begins, or whose heads are lost.
-    pub(super) fn begin(genesis: Option<Hash>) -> Heads {
-        let mut random = [0; 32];
-        rand::fill(&mut random).expect("the operating system's random generator answers");
-        Heads { genesis: genesis.unwrap_or(random), days: Vec::new() }
+    pub(super) fn begin() -> Heads {
+        let mut genesis = [0; 32];
+        rand::fill(&mut genesis).expect("the operating system's random generator answers");
+        Heads { genesis, days: Vec::new() }
     }
 
     /// What the next day's first block follows.

@@ -29,7 +29,7 @@ pub(super) struct Indexer {
 impl Indexer {
     pub(super) fn new(directory: &Path, day: Day, most: usize) -> Indexer {
         let directory = directory.to_owned();
-        Indexer { directory, day, memory: Vec::new(), most, runs: Vec::new(), next_run: 0 }
+        Indexer { directory, day, memory: Vec::new(), most: most.max(1), runs: Vec::new(), next_run: 0 }
     }
 
     /// Makes room for more: what fills the memory goes to disk. Before each [`Indexer::add`]; on an error nothing is lost.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::path::Path;
 
-use super::block::{BlockKind, OpenBlock, open_seal};
+use super::block::{BlockKind, Hash, OpenBlock, open_seal};
 use super::day::Day;
 use super::heads::{Head, Heads, Read};
 use super::home::Home;
@@ -59,7 +59,7 @@ fn read_heads(
 ) -> Result<Heads, TraceError> {
     let found = match Heads::read(&home.path, keys)? {
         Read::Whole(heads) => return Ok(heads),
-        Read::Missing if oldest.is_none() => return Ok(Heads::begin(None)),
+        Read::Missing if oldest.is_none() => return Ok(Heads::begin()),
         Read::Missing => None,
         Read::Altered(found) => {
             let (path, aside) = (Heads::path(&home.path), home.path.join("heads.altered"));
@@ -68,17 +68,18 @@ fn read_heads(
         }
     };
     opening.heads_rebuilt = true;
-    let mut heads = found.unwrap_or_else(|| Heads { days: Vec::new(), ..Heads::begin(None) });
-    // The genesis is signed by the oldest head only; without one, the oldest file's first block names what it follows.
-    let oldest_block = || oldest.and_then(|day| first_previous(&home.day(day)));
-    if let Some(genesis) = heads.days.first().map(|head| head.before).or_else(oldest_block) {
+    let mut heads = found.unwrap_or_else(Heads::begin);
+    // The genesis is signed by the oldest head only; where that is lost, the oldest file's first block names what it follows.
+    let head = heads.days.first().map(|head| (head.day, head.before));
+    let file = oldest.and_then(|day| Some((day, first_previous(&home.day(day))?)));
+    if let Some((_, genesis)) = head.into_iter().chain(file).min_by_key(|(day, _)| *day) {
         heads.genesis = genesis;
     }
     Ok(heads)
 }
 
 /// What the first block of a file follows.
-fn first_previous(path: &Path) -> Option<super::Hash> {
+fn first_previous(path: &Path) -> Option<Hash> {
     let file = File::open(path).ok()?;
     let mut walk = Walk::new(&file, file.metadata().ok()?.len());
     let first = walk.step().ok()??;

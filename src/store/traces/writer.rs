@@ -162,3 +162,34 @@ impl OpenDay {
         TraceError::io(action, &self.path)(error)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::MailboxKey;
+    use crate::store::traces::examine;
+    use crate::store::traces::tests::Directory;
+
+    #[test]
+    fn an_append_that_fails_files_nothing_and_can_be_made_again() {
+        let directory = Directory::new();
+        let (home, keys) = (Home::open(directory.path()).unwrap(), TraceKeys::derive(&MailboxKey::generate()));
+        let day = Day::from_number(7);
+        let lines: Vec<Line> = (0..9).map(|at| Line { at, terms: vec![], text: vec![b'x'; 500] }).collect();
+        let mut open = OpenDay::create(&home, day, [0; 32]).unwrap();
+        open.append(&keys, &lines[..2], 1).unwrap();
+        let (tip, path) = (open.tip, home.day(day));
+        // A file that takes no writing stands for a disk that does not; what it took before, behind the tip, is left there.
+        open.file = File::open(&path).unwrap();
+        assert!(matches!(open.append(&keys, &lines, 4), Err(TraceError::Io { action: "write", .. })));
+        assert!(open.seal(&keys, [0; 32]).is_err());
+        assert_eq!((open.tip, &open.seal), (tip, &None));
+        let left = [std::fs::read(&path).unwrap(), vec![0xAA; 5000]].concat();
+        std::fs::write(&path, left).unwrap();
+        open.file = File::options().read(true).write(true).open(&path).unwrap();
+        open.append(&keys, &lines[2..3], 4).unwrap();
+        let blocks = examine(&std::fs::read(&path).unwrap());
+        assert_eq!(blocks.iter().map(|block| block.is_whole).collect::<Vec<_>>(), [true; 3]);
+        assert_eq!(blocks[2].header.unwrap().head.previous, tip.previous);
+    }
+}
