@@ -31,6 +31,7 @@ mod life;
 mod login;
 pub mod notice;
 mod passwords;
+pub mod person;
 pub mod psc;
 mod refused;
 mod registry;
