@@ -185,7 +185,8 @@ impl Registry {
         let line = self.line_of(address, None)?;
         let opens = |_: &Account| Ok(Some(With::Nothing));
         let Fitting { account, .. } = self.fitting(address, password, peer.into(), line, opens).await?;
-        if account.is_open() { Ok(account) } else { Err(LoginError::NotOpen(account.state)) }
+        // Who still has to accept the terms does so after the second factor.
+        if account.is_open() || account.awaits_terms() { Ok(account) } else { Err(account.not_open()) }
     }
 
     /// Where an attempt stands in line: by its address, and with an enrolled workstation of that mailbox in a line of its own,

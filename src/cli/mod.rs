@@ -24,6 +24,7 @@ pub mod export;
 pub mod files;
 mod follow;
 pub mod import;
+mod lifecycle;
 mod mailbox;
 pub mod output;
 mod queue;
@@ -33,6 +34,7 @@ mod secret;
 mod serve;
 mod session;
 mod store;
+mod terms;
 mod tie;
 mod trust;
 
@@ -59,6 +61,7 @@ enum Command {
     Domain(domain::DomainCommand),
     Follow(follow::Follow),
     Mailbox(mailbox::MailboxCommand),
+    Lifecycle(lifecycle::LifecycleCommand),
     Import(import::Import),
     Export(export::Export),
     Queue(queue::QueueCommand),
@@ -68,6 +71,7 @@ enum Command {
     Session(session::SessionCommand),
     Status(reload::StatusCommand),
     Store(store::StoreCommand),
+    Terms(terms::TermsCommand),
     Trust(trust::TrustCommand),
 }
 
@@ -80,6 +84,7 @@ pub fn run() -> ExitCode {
         Command::Domain(domain) => domain.run(),
         Command::Follow(follow) => follow.run(),
         Command::Mailbox(mailbox) => mailbox.run(),
+        Command::Lifecycle(lifecycle) => lifecycle.run(),
         Command::Import(import) => import.run(),
         Command::Export(export) => export.run(),
         Command::Queue(queue) => queue.run(),
@@ -89,6 +94,7 @@ pub fn run() -> ExitCode {
         Command::Session(session) => session.run(),
         Command::Status(status) => status.run(),
         Command::Store(store) => store.run(),
+        Command::Terms(terms) => terms.run(),
         Command::Trust(trust) => trust.run(),
     }
 }

@@ -7,7 +7,7 @@ use super::Config;
 use toml::{Table, Value};
 
 /// Keys that are only read at start. A section's name stands for all its keys.
-const NEED_RESTART: [&str; 26] = [
+const NEED_RESTART: [&str; 28] = [
     "server.name",
     "server.workers",
     "store",
@@ -31,6 +31,8 @@ const NEED_RESTART: [&str; 26] = [
     "devices",
     "codes",
     "notices",
+    "lifecycle",
+    "terms",
     "admin",
     "metrics.listen",
     "log.format",

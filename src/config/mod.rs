@@ -15,6 +15,7 @@ mod changes;
 pub mod devices;
 pub mod fronts;
 pub mod human;
+pub mod lifecycle;
 pub mod notices;
 pub mod portal;
 pub mod psc;
@@ -78,6 +79,10 @@ pub struct Config {
     pub codes: devices::Codes,
     /// What holders are told outside of the trust space.
     pub notices: notices::Notices,
+    /// What becomes of mailboxes with time.
+    pub lifecycle: lifecycle::Lifecycle,
+    /// The terms of use.
+    pub terms: lifecycle::Terms,
     /// The administration API.
     pub admin: sections::Admin,
     /// Metrics and health.

@@ -27,6 +27,7 @@ mod filing;
 mod follow;
 mod frames;
 mod handling;
+mod lifecycle;
 pub mod line_ends;
 mod mailboxes;
 mod message_flags;
@@ -37,6 +38,7 @@ pub mod queue;
 mod reading;
 mod sessions;
 pub mod socket;
+mod terms;
 pub mod trust;
 pub mod types;
 mod view;
@@ -115,6 +117,8 @@ pub fn router(administration: Arc<Administration>) -> Router {
         .route("/v1/mailboxes/{address}/messages/{uid}", get(reading::message))
         .merge(queue::router())
         .merge(devices::router())
+        .merge(lifecycle::router())
+        .merge(terms::router())
         .with_state(administration)
 }
 

@@ -7,11 +7,12 @@ use axum::http::StatusCode;
 use zeroize::Zeroizing;
 
 use super::refusal::Refusal;
+use super::terms::Entrant;
 use super::{Desk, texts};
 use crate::accounts::devices::{Device, DeviceCredentials, DeviceError, DeviceKey, Enrolled, Pkcs12Form};
 use crate::accounts::factors::FactorError;
 use crate::accounts::{Account, Ending, Login, LoginError, Means, SessionId, SessionTicket, SharedMailbox};
-use crate::mss::{Address, Kind, MailboxState, Right, Rights};
+use crate::mss::{Address, Kind, Right, Rights};
 use crate::store::{AccountId, CredentialKind};
 use crate::telemetry::{AccountLabel, Door};
 
@@ -108,10 +109,6 @@ impl Desk {
         // In a task of its own, to its end: who hangs up before the answer has guessed all the same.
         let checking = tokio::spawn(async move { registry.check_password(&address, &password, peer).await });
         let checked = checking.await.unwrap_or(Err(LoginError::Busy));
-        let checked = checked.and_then(|account| match account.state {
-            MailboxState::Open => Ok(account),
-            state => Err(LoginError::NotOpen(state)),
-        });
         self.count("portal-password", checked.as_ref().err());
         checked
     }
@@ -129,6 +126,13 @@ impl Desk {
         }
     }
 
+    /// Somebody whose password and code were right.
+    pub(super) fn entrant_by_code(&self, account: AccountId) -> Result<Entrant, LoginError> {
+        let account = self.shared.registry.by_id(account)?.ok_or(LoginError::Refused)?;
+        let (address, person) = (account.address, account.data.holder.national_id);
+        Ok(Entrant { account: account.id, address, way: Way::Code, person, newcomer: None })
+    }
+
     /// Seats somebody whose password and code were right: the holder, or who minds the mailbox for its service.
     pub(super) fn seat_by_code(&self, account: AccountId, peer: IpAddr) -> Result<Seat, LoginError> {
         let registry = &self.shared.registry;
@@ -136,6 +140,8 @@ impl Desk {
         let is_password = |kind: &CredentialKind| matches!(kind, CredentialKind::Password { .. });
         let mut credentials = registry.credentials(account.id)?.into_iter();
         let (password, _) = credentials.find(|(_, stored)| is_password(&stored.kind)).ok_or(LoginError::Refused)?;
+        // Strong authentication, as any other (MSSanté §5).
+        registry.note_use(&account, Some(password));
         let login = Login {
             account: account.id,
             address: account.address,
@@ -273,6 +279,7 @@ pub(super) fn told(error: &LoginError) -> (StatusCode, String) {
         LoginError::Throttled(wait) => (StatusCode::TOO_MANY_REQUESTS, texts::throttled(*wait)),
         LoginError::NotOpen(_) | LoginError::Ended(_) => (StatusCode::FORBIDDEN, texts::NOT_OPEN.to_owned()),
         LoginError::PersonRefused => (StatusCode::FORBIDDEN, texts::NO_MAILBOX.to_owned()),
+        LoginError::TermsNotAccepted => (StatusCode::FORBIDDEN, texts::TERMS_OWED.to_owned()),
         error if error.is_temporary() => (StatusCode::SERVICE_UNAVAILABLE, texts::LATER.to_owned()),
         _ => (StatusCode::FORBIDDEN, texts::WRONG_PASSWORD.to_owned()),
     }

@@ -24,6 +24,8 @@
 //! | `SentCopy` | (account, Message-ID's digest) | [`SentCopy`]: where a sent message was filed | compact |
 //! | `DeviceAuthority` | [`AuthorityId`] | [`DeviceAuthority`]: who signs enrolled devices' certificates | JSON |
 //! | `SecondFactor` | account | [`SecondFactor`]: what is shown beside the password | JSON |
+//! | `Journal` | (time, account) | [`JournalEntry`]: what happened in a mailbox's life | JSON |
+//! | `Terms` | (version, piece) | [`Terms`]: the terms of use | JSON |
 //!
 //! Rules: keys are big-endian, so that byte order is the order of ids; the first byte of a record is the number of its
 //! layout; a new layout gets a new number and the old one stays readable. No other room knows any of this.
@@ -32,12 +34,13 @@ mod accounts;
 pub(crate) mod codec;
 mod identity;
 mod keys;
+mod life;
 mod mail;
 mod transit;
 
 pub use accounts::{
-    Absence, AccessGrant, AccessRight, Account, AccountKind, AccountState, AddressEntry, Credential, CredentialKind,
-    Domain, Forward, Holder,
+    Absence, AccessGrant, AccessRight, Account, AccountKind, AccountState, AddressEntry, AnnouncedClosing, Credential,
+    CredentialKind, Domain, Forward, Holder, SuspendedFor,
 };
 pub use codec::DecodeError;
 pub use identity::{Authenticator, DeviceAuthority, MailedCode, SecondFactor};
@@ -45,6 +48,7 @@ pub use keys::{
     AccountId, AuthorityId, BodyId, ChangeKey, ConsignmentKey, CorrespondentKey, CredentialKey, FolderId, FolderKey,
     Key, MessageKey, MetaKey, QueueId, QueueRecipientKey, SecretKey, SentCopyKey, TraceKey, TrailKey, Uid, Version,
 };
+pub use life::{JournalEntry, JournalKey, Terms, TermsHead, TermsKey};
 pub use mail::{
     Body, Change, ChangeEntry, Content, Folder, FolderExistence, Message, Meta, Place, SpecialUse, UidSet, Usage, flags,
 };
@@ -100,11 +104,15 @@ pub enum Table {
     SecondFactor = 21,
     /// Traces that wait for their day's file.
     Trace = 22,
+    /// What happened in mailboxes' lives.
+    Journal = 25,
+    /// The terms of use.
+    Terms = 26,
 }
 
 impl Table {
     /// All tables, in the order of their numbers.
-    pub const ALL: [Table; 22] = [
+    pub const ALL: [Table; 24] = [
         Table::Meta,
         Table::Domain,
         Table::Account,
@@ -127,6 +135,8 @@ impl Table {
         Table::DeviceAuthority,
         Table::SecondFactor,
         Table::Trace,
+        Table::Journal,
+        Table::Terms,
     ];
 
     /// The table of a raw key's first byte.
@@ -161,6 +171,8 @@ impl Table {
             Table::DeviceAuthority => "device-authority",
             Table::SecondFactor => "second-factor",
             Table::Trace => "trace",
+            Table::Journal => "journal",
+            Table::Terms => "terms",
         }
     }
 }
@@ -210,6 +222,8 @@ pub fn probe(table: Table, bytes: &[u8]) -> Result<(), DecodeError> {
         Table::DeviceAuthority => DeviceAuthority::decode(bytes).map(drop),
         Table::SecondFactor => SecondFactor::decode(bytes).map(drop),
         Table::Trace => WaitingTrace::decode(bytes).map(drop),
+        Table::Journal => JournalEntry::decode(bytes).map(drop),
+        Table::Terms => Terms::decode(bytes).map(drop),
     }
 }
 

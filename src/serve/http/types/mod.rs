@@ -5,12 +5,14 @@
 //! nobody knows is refused (a typing error must not be silently ignored); an answer may grow new fields, so answers are
 //! read tolerantly. Nothing here holds a message's content: that only travels as a message body.
 
+mod life;
 mod mailboxes;
 mod messages;
 mod sessions;
 
 use serde::{Deserialize, Serialize};
 
+pub use life::*;
 pub use mailboxes::*;
 pub use messages::*;
 pub use sessions::*;
