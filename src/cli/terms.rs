@@ -24,7 +24,8 @@ enum Verb {
     /// Adds a version; it is asked for from its first day on, and cannot be taken back
     Add {
         /// Its name: letters, digits and .-_
-        version: String,
+        #[arg(value_name = "VERSION")]
+        name: String,
         /// A file with its text, in UTF-8, an empty line between paragraphs
         file: PathBuf,
         /// The first day on which it is asked for, as 2027-03-01 [default: today]
@@ -39,14 +40,16 @@ enum Verb {
     /// Shows the text of a version
     Show {
         /// Which
-        version: String,
+        #[arg(value_name = "VERSION")]
+        name: String,
     },
     /// Notes that a mailbox's holder has accepted them, on paper say; a mailbox that waits for it opens
     Accept {
         /// The mailbox
         address: String,
         /// Which version: the one that is asked for now
-        version: String,
+        #[arg(value_name = "VERSION")]
+        name: String,
     },
 }
 
@@ -60,7 +63,7 @@ impl TermsCommand {
 impl Verb {
     async fn run(self, client: &mut Client, output: &Output) -> Result<Exit, ClientError> {
         match self {
-            Self::Add { version, file, from, accept_by } => {
+            Self::Add { name: version, file, from, accept_by } => {
                 let unreadable = |problem| ClientError::Local(format!("{}: {problem}", file.display()));
                 let text = std::fs::read_to_string(&file).map_err(unreadable)?;
                 let new = NewTermsOfUse { version, text, from, accept_by };
@@ -74,11 +77,11 @@ impl Verb {
                 let all: AllTerms = client.get(&path(&["terms"])).await?;
                 output.result(&all, listing);
             }
-            Self::Show { version } => {
+            Self::Show { name: version } => {
                 let terms: TermsOfUse = client.get(&path(&["terms", &version])).await?;
                 output.result(&terms, |terms| terms.text.clone().unwrap_or_default());
             }
-            Self::Accept { address, version } => {
+            Self::Accept { address, name: version } => {
                 let way = path(&["mailboxes", &address, "terms"]);
                 let mailbox: Mailbox = client.send(Method::POST, &way, &TermsAcceptance { version }).await?;
                 output.result(&mailbox, |mailbox| format!("{} is {}.", mailbox.address, mailbox.state));

@@ -204,6 +204,11 @@ impl Step {
         }
     }
 
+    /// Whether it is nothing but that the holder is told, and waits until they can be.
+    fn needs_telling(&self) -> bool {
+        matches!(self, Step::ClosingAnnounced { .. } | Step::ClosingReminded { .. })
+    }
+
     /// Whether it cannot be taken back.
     pub fn is_final(&self) -> bool {
         matches!(self, Step::Closed | Step::Forgotten)
@@ -277,13 +282,12 @@ impl Life {
 
     /// What the clock brings on a day; none: nothing, or the holder has to be told first and cannot be.
     pub fn due(&self, course: &Course, today: Date) -> Option<Step> {
-        self.wanted(course, today).filter(|_| !self.is_stuck(course, today))
+        self.wanted(course, today).filter(|step| self.can_be_told || !step.needs_telling())
     }
 
     /// Whether it would be closed in time, but for its holder, who cannot be told.
     pub fn is_stuck(&self, course: &Course, today: Date) -> bool {
-        let needs_telling = |step: &Step| matches!(step, Step::ClosingAnnounced { .. } | Step::ClosingReminded { .. });
-        !self.can_be_told && self.wanted(course, today).as_ref().is_some_and(needs_telling)
+        !self.can_be_told && self.wanted(course, today).is_some_and(|step| step.needs_telling())
     }
 
     fn wanted(&self, course: &Course, today: Date) -> Option<Step> {
@@ -314,9 +318,8 @@ impl Life {
         let Some(closing) = self.closing else {
             // A day at least: an announcement on the day of a sign of life would be called off by it.
             let told_from = later(self.alive, (delays.inactivity - delays.notice).max(1));
-            let on = answered_by(later(today, delays.notice));
             let is_due = delays.inactivity > 0 && today >= told_from;
-            return is_due.then_some(Step::ClosingAnnounced { on });
+            return is_due.then(|| Step::ClosingAnnounced { on: answered_by(later(today, delays.notice)) });
         };
         if delays.inactivity == 0 || self.alive >= closing.announced {
             return Some(Step::ClosingCalledOff);
@@ -340,7 +343,7 @@ impl Life {
         match (self.standing, event) {
             (Standing::Closed(_), Event::Clock(Step::Forgotten)) => {
                 next.standing = Standing::Forgotten;
-                next.terms = TermsLife::default();
+                next.terms = TermsLife { asked: self.terms.asked, ..TermsLife::default() };
             }
             (Standing::Closed(_) | Standing::Forgotten, _) | (_, Event::Clock(Step::Forgotten)) => return impossible,
             (_, Event::Closed | Event::Clock(Step::Closed)) => {

@@ -12,7 +12,7 @@ pub(super) fn listing(mailboxes: &[Mailbox]) -> String {
         [
             mailbox.address.clone(),
             mailbox.kind.clone(),
-            mailbox.state.clone(),
+            stage(mailbox),
             tick(mailbox.test),
             holder_name(mailbox),
             mailbox.used_messages.to_string(),
@@ -70,6 +70,11 @@ fn used(mailbox: &Mailbox) -> String {
         Some(quota) => format!("{} of {}", size(mailbox.used_bytes), size(quota)),
         None => size(mailbox.used_bytes),
     }
+}
+
+/// Where it is in its life; an older server tells its state alone.
+fn stage(mailbox: &Mailbox) -> String {
+    Some(&mailbox.stage).filter(|stage| !stage.is_empty()).unwrap_or(&mailbox.state).clone()
 }
 
 fn password_state(mailbox: &Mailbox) -> &'static str {

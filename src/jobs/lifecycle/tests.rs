@@ -8,7 +8,7 @@ use crate::accounts::{
 use crate::mail::{MailError, MailLimits, MailRoom, now};
 use crate::mss::lifecycle::Stage;
 use crate::mss::{Address, Domain, Kind, MailboxState};
-use crate::store::{Holder, MasterKey, Store};
+use crate::store::{AccessGrant, AccessRight, Holder, MasterKey, Store};
 
 const DAY: i64 = 86_400;
 const PERSON: &str = "899700000001";
@@ -124,6 +124,34 @@ async fn a_login_calls_a_closing_off_at_once() {
     assert_eq!(scene.read(&lea).stage(), Stage::Open);
     assert_eq!(scene.journal_of(&lea), ["opened", "closing-announced", "closing-called-off"]);
     assert_eq!(scene.notices().await, ["closing-announced"]);
+}
+
+#[tokio::test]
+async fn a_mailbox_that_is_opened_beside_others_own_ones_is_in_use() {
+    let scene = Scene::new().await;
+    scene.mailbox("lea").await;
+    let structure =
+        Holder { structure_id: Some("1010000024".into()), label: Some("Secrétariat".into()), ..Holder::default() };
+    let address = Address::parse("secretariat@aura.mssante.example").unwrap();
+    let shared = NewMailbox {
+        access_list: vec![AccessGrant {
+            person: PERSON.into(),
+            rights: vec![AccessRight::Read],
+            ..AccessGrant::default()
+        }],
+        ..NewMailbox::new(address, Kind::Org, structure)
+    };
+    let shared = scene.registry.create(shared).await.unwrap();
+    let login = scene.registry.open_for_person(PERSON, "lea@aura.mssante.example").unwrap();
+    assert_eq!(scene.read(&shared).data.last_login_at, None);
+    assert!(!scene.registry.rights_on(&login, shared.id).unwrap().is_empty());
+    for _ in 0..100 {
+        if scene.read(&shared).data.last_login_at == Some(scene.start) {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("nobody noted it");
 }
 
 #[tokio::test]
