@@ -169,7 +169,9 @@ impl Registry {
                         self.review(id, read.holder.national_id.as_deref());
                     }
                     let account = Account::from_record(id, record)?;
-                    self.tell_of_life(&before, &after, &account);
+                    for notice in self.notices_of_life(&before, &after, occasion.at) {
+                        self.tell(&account, notice);
+                    }
                     return Ok((account, Some(event)));
                 }
                 Err(CommitError::Conflict(_)) => crate::mail::pause(attempt).await,

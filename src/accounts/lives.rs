@@ -126,20 +126,19 @@ impl Registry {
         }
     }
 
-    /// Tells the holder what a change of life means to them.
-    pub(super) fn tell_of_life(&self, before: &Life, after: &Life, account: &Account) {
-        for told in told(Some(before), after) {
-            let notice = match told {
-                Told::Terms { version } => {
-                    let until = self.accept_by(&version).filter(|_| after.standing == Standing::Open);
-                    Notice::TermsChanged { version, until }
-                }
-                Told::ClosingAnnounced { on } => Notice::ClosingAnnounced { on: midnight(on) },
-                Told::ClosingReminded { on } => Notice::ClosingReminder { on: midnight(on) },
-                Told::Closed => Notice::Closed,
-            };
-            self.tell(account, notice);
-        }
+    /// What the holder is told when one life becomes another, at a moment (Unix seconds).
+    pub(super) fn notices_of_life(&self, before: &Life, after: &Life, at: i64) -> Vec<Notice> {
+        let is_ahead = |until: &i64| after.standing == Standing::Open && day_of(at) <= day_of(*until);
+        let notice = |told| match told {
+            Told::Terms { version } => {
+                let until = self.accept_by(&version).filter(is_ahead);
+                Notice::TermsChanged { version, until }
+            }
+            Told::ClosingAnnounced { on } => Notice::ClosingAnnounced { on: midnight(on) },
+            Told::ClosingReminded { on } => Notice::ClosingReminder { on: midnight(on) },
+            Told::Closed => Notice::Closed,
+        };
+        told(Some(before), after).into_iter().map(notice).collect()
     }
 }
 

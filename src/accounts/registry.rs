@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::audit::Actor;
 use crate::mail::{FIRST_FOLDERS, MailRoom, new_folder};
+use crate::mss::lifecycle::Stage;
 use crate::mss::{Address, Domain, Kind, MailboxState};
 use crate::store::{
     self, AccountId, AccountState, AddressEntry, Batch, CommitError, Committed, Expect, FolderExistence, FolderId,
@@ -77,6 +78,8 @@ pub struct ListFilter {
     pub kind: Option<Kind>,
     /// In one state.
     pub state: Option<MailboxState>,
+    /// In one stage of their lives.
+    pub stage: Option<Stage>,
     /// Test mailboxes only, or none of them.
     pub test: Option<bool>,
     /// Those that their password opens alone, or none of them; closed ones are not among them.
@@ -411,6 +414,7 @@ impl ListFilter {
         self.domain.as_ref().is_none_or(|domain| domain == account.address.domain())
             && self.kind.is_none_or(|kind| kind == account.kind)
             && self.state.is_none_or(|state| state == account.state)
+            && self.stage.is_none_or(|stage| stage == account.stage())
             && self.test.is_none_or(|test| test == account.data.test)
             && self.password_alone.is_none_or(|alone| alone == account.opens_by_password_alone())
             && text_fits

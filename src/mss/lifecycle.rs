@@ -306,7 +306,8 @@ impl Life {
         let is_open = self.standing == Standing::Open;
         let is_told = self.terms.told.as_ref() == Some(&terms.version);
         if self.can_be_told && !is_told {
-            let until = is_open.then_some(terms.accept_by);
+            // One that owes them for longer already is suspended next: there is no day to be told.
+            let until = Some(terms.accept_by).filter(|until| is_open && today <= *until);
             return Some(Step::TermsTold { version: terms.version.clone(), until });
         }
         (is_open && today > terms.accept_by).then_some(Step::SuspendedForTerms)

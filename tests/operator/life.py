@@ -25,15 +25,15 @@ TODAY = datetime.datetime.now(datetime.timezone.utc).date()
 TERMS = "Article 1\n\nVous gardez vos <clés> pour vous.\n\nArticle 2\n\nRien d’autre.\n"
 
 
-def ran(*arguments, socket=True):
+def ran(*arguments, socket=True, stdin=""):
     command = [CADUCEE, *arguments]
     if socket:
         command += ["--socket", os.path.join(DIR, OPERATOR["admin_socket"])]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=60)
 
 
-def admin(*arguments):
-    done = ran(*arguments)
+def admin(*arguments, stdin=""):
+    done = ran(*arguments, stdin=stdin)
     assert done.returncode == 0, (arguments, done.stdout, done.stderr)
     return done.stdout
 
@@ -133,6 +133,8 @@ def a_mailbox_opens_once_its_holder_has_accepted_the_terms_at_the_page():
     assert (shown["state"], shown["stage"]) == ("suspended", "requested"), shown
     assert "terms of use" in imap_refused(address, person)
 
+    assert address in admin("mailbox", "list", "--state", "requested")
+
     who = Browser(CA)
     who.go(SITE + "/")
     who.go("/psc")
@@ -148,6 +150,19 @@ def a_mailbox_opens_once_its_holder_has_accepted_the_terms_at_the_page():
     assert (shown["stage"], shown["terms_version"], shown["terms_accepted_by"]) == ("open", "2027-01", person), shown
     assert journal(address) == ["requested", "terms-accepted", "opened"]
     imap(address, person).logout()
+
+    # By password and mailed code as well: the way in leads by the terms.
+    other, password = f"attente@{DOMAIN}", "Une phrase pour le portail"
+    admin("mailbox", "create", other, "--kind", "PER", "--last-name", "Fontanel", "--national-id", "899799999999",
+          "--notification-address", "attente@courriel.example", "--password-stdin", "--allow-password=false",
+          stdin=f"{password}\n")
+    guest = Browser(CA)
+    guest.go(SITE + "/")
+    expect(guest.send("/connexion", adresse=other, mot_de_passe=password), 200, "Code à usage unique")
+    expect(guest.send("/code/courriel"), 200, "vient d’être envoyé")
+    code = re.search(r"\b(\d[\d ]{4,9}\d)\b", mailed("attente@", r"\b\d[\d ]{4,9}\d\b")).group(1)
+    expect(guest.send("/code", code=code), 200, "Conditions d’utilisation")
+    expect(guest.send("/conditions", accepte="oui"), 200, "sont acceptées", other)
 
     # A mailbox that is open yet can put it off; the next time it is asked again.
     who.go(SITE + "/boites")

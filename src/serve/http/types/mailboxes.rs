@@ -288,7 +288,7 @@ pub struct MailboxQuery {
     /// Only this kind.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
-    /// Only this state.
+    /// Only this state, or this stage: `open`, `suspended`, `closed`; `requested`, `closing`, `forgotten`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
     /// Only test mailboxes, or only others.
