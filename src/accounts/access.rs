@@ -38,10 +38,13 @@ impl Registry {
     /// # Errors
     /// What the store says.
     pub fn rights_on(&self, login: &Login, mailbox: AccountId) -> Result<Rights, AccountError> {
-        match self.by_id(mailbox)?.filter(Account::is_open) {
-            Some(account) => self.rights_in(login, &account),
-            None => Ok(Rights::NONE),
+        let Some(account) = self.by_id(mailbox)?.filter(Account::is_open) else { return Ok(Rights::NONE) };
+        let rights = self.rights_in(login, &account)?;
+        if account.id != login.account && !rights.is_empty() {
+            // A mailbox that is only ever opened beside others' own ones is in use too (MSSanté §5).
+            self.note_use(&account, None);
         }
+        Ok(rights)
     }
 
     /// The same of an account that was read already, whatever its state.
@@ -97,7 +100,7 @@ impl Registry {
     }
 
     /// Accounts that may be the person's, in whatever state; their records decide.
-    fn accounts_of(&self, person: &str) -> Result<Vec<Account>, AccountError> {
+    pub(super) fn accounts_of(&self, person: &str) -> Result<Vec<Account>, AccountError> {
         let by_person = [Opener::Person(person.into())];
         let mut ids = self.access().opened_by(self.store(), &by_person)?;
         let mut held = Vec::new();
@@ -216,7 +219,7 @@ impl Registry {
             return Err(LoginError::PersonRefused);
         }
         if !account.is_open() {
-            return Err(LoginError::NotOpen(account.state));
+            return Err(account.not_open());
         }
         self.note_use(account, None);
         Ok(Login {
@@ -326,7 +329,8 @@ impl Registry {
     /// What the store says.
     pub fn ending_of_first_factor(&self, first: &FirstFactor) -> Result<Option<Ending>, AccountError> {
         let Some(account) = self.by_id(first.account)? else { return Ok(Some(Ending::Closed)) };
-        if let Some(ending) = Ending::of_state(account.state) {
+        // Who still has to accept the terms does so after the second factor.
+        if let Some(ending) = Ending::of_state(account.state).filter(|_| !account.awaits_terms()) {
             return Ok(Some(ending));
         }
         if account.data.state_changed_at != first.state_changed_at {

@@ -5,7 +5,7 @@ use crate::mss::exchange::OwnMailbox;
 use crate::mss::{Address, Kind, MailboxState, Right, Rights};
 use crate::store::{self, Absence, AccessGrant, AccessRight, AccountId, AccountKind, Forward, Holder};
 
-use super::AccountError;
+use super::{AccountError, LoginError};
 
 /// A mailbox's account.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -149,6 +149,11 @@ impl Account {
     /// Whether its password opens it without a workstation's certificate: it is marked for tests, and not closed.
     pub fn opens_by_password_alone(&self) -> bool {
         self.data.allow_password && self.state != MailboxState::Closed
+    }
+
+    /// What somebody is told whom it would open to, and does not.
+    pub(super) fn not_open(&self) -> LoginError {
+        if self.awaits_terms() { LoginError::TermsNotAccepted } else { LoginError::NotOpen(self.state) }
     }
 
     /// Whether it takes mail and opens.

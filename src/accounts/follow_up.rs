@@ -1,4 +1,4 @@
-//! What follows from a change of an account, in the change's own commit: its trace.
+//! What follows from a change of an account, in the change's own commit: its trace, its lines in the journal.
 
 use crate::store::{self, AccountId, Batch};
 
@@ -9,11 +9,12 @@ impl Registry {
     /// `before` is none at a creation.
     pub(super) fn follow_up(
         &self,
-        _id: AccountId,
+        id: AccountId,
         before: Option<&store::Account>,
         after: &store::Account,
         batch: &mut Batch,
     ) {
         self.trace_change(before, after, batch);
+        self.note_life(id, before, after, batch);
     }
 }

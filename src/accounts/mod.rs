@@ -11,6 +11,9 @@
 //! 4. Rights are read anew at each decision ([`access`]). What takes a right, a credential or a mailbox away ends the sessions
 //!    that rest on it ([`sessions`]), whatever their door.
 //!
+//! What becomes of mailboxes with time is decided by [`crate::mss::lifecycle`] and done in `lives`; `journal` has a line for each
+//! step, `terms` the terms of use and who accepted them.
+//!
 //! What a holder comes in with beside a health card has rooms of its own: [`devices`] (enrolled workstations), [`factors`]
 //! (one-time codes); what is told of them at the notification address is a [`notice`].
 //!
@@ -27,7 +30,9 @@ mod follow_up;
 mod grants;
 mod hashing;
 mod hints;
+mod journal;
 mod life;
+mod lives;
 mod login;
 pub mod notice;
 mod passwords;
@@ -40,6 +45,7 @@ mod rules;
 mod secret_text;
 mod sessions;
 mod subscriber;
+mod terms;
 mod throttle;
 mod traced;
 mod tried;
@@ -52,6 +58,8 @@ pub use error::{AccountError, LoginError};
 pub use factors::FactorOptions;
 pub use grants::Grantee;
 pub use hashing::HashingOptions;
+pub use journal::JournalQuery;
+pub use lives::{LifeOptions, Living, day_of, midnight};
 pub use login::{Login, Means};
 pub use notice::By;
 pub use passwords::FirstFactor;
@@ -61,5 +69,6 @@ pub use rules::RuleBreach;
 pub use secret_text::generated_password;
 pub use sessions::{Ending, OpenSession, SessionId, SessionTicket, Sessions};
 pub use subscriber::Subscriber;
+pub use terms::{NewTerms, TermsOfUse};
 pub use throttle::ThrottleOptions;
 pub use tried::{Origin, Tried};

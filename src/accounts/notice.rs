@@ -77,6 +77,25 @@ pub enum Notice {
         /// By whom it was set.
         by: By,
     },
+    /// There are terms of use to accept.
+    TermsChanged {
+        /// Which version.
+        version: String,
+        /// Unix seconds of the last day on which the mailbox goes on without; none: it opens with them only.
+        until: Option<i64>,
+    },
+    /// Nobody has come for long: the mailbox will be closed.
+    ClosingAnnounced {
+        /// Unix seconds of the first day on which it can be.
+        on: i64,
+    },
+    /// It will be closed very soon.
+    ClosingReminder {
+        /// Unix seconds of the day.
+        on: i64,
+    },
+    /// It is closed.
+    Closed,
 }
 
 impl Notice {
@@ -93,6 +112,10 @@ impl Notice {
             Self::RecoveryCodeUsed { .. } => "recovery-code-used",
             Self::FactorsReset => "factors-reset",
             Self::PasswordChanged { .. } => "password-changed",
+            Self::TermsChanged { .. } => "terms-changed",
+            Self::ClosingAnnounced { .. } => "closing-announced",
+            Self::ClosingReminder { .. } => "closing-reminder",
+            Self::Closed => "closed",
         }
     }
 }

@@ -211,8 +211,9 @@ impl Registry {
         let opens = |_: &Account| Ok(Some(With::Nothing));
         let Fitting { account, password: (password, _), .. } =
             self.fitting(address, password, peer.into(), line, opens).await?;
-        if !account.is_open() {
-            return Err(LoginError::NotOpen(account.state));
+        // Who still has to accept the terms does so after the second factor.
+        if !account.is_open() && !account.awaits_terms() {
+            return Err(account.not_open());
         }
         Ok(FirstFactor { account: account.id, password, state_changed_at: account.data.state_changed_at })
     }

@@ -168,6 +168,7 @@ impl LoginError {
             LoginError::TooManySessions => "too-many-sessions",
             LoginError::Ended(_) => "ended",
             LoginError::NotOpen(_) => "mailbox-not-open",
+            LoginError::TermsNotAccepted => "terms-not-accepted",
             LoginError::Throttled(_) => "too-many-failures",
             LoginError::Busy => "busy",
             LoginError::Unavailable(_) => "unavailable",

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use crate::audit::{Actor, Asker};
 use crate::mail::{FIRST_FOLDERS, MailRoom, new_folder};
+use crate::mss::lifecycle::Stage;
 use crate::mss::{Address, Domain, Kind, MailboxState};
 use crate::store::{
     self, AccountId, AccountState, AddressEntry, Batch, CommitError, Committed, Expect, FolderExistence, FolderId,
-    FolderKey, MailboxKey, MetaKey, Store, Usage, Versioned,
+    FolderKey, MailboxKey, MetaKey, Store, SuspendedFor, Usage, Versioned,
 };
 
 use super::access_index::AccessIndex;
@@ -16,6 +17,7 @@ use super::certificates::CertificateIndex;
 use super::devices::{Authorities, DeviceOptions};
 use super::factors::FactorOptions;
 use super::hashing::{Hasher, HashingOptions};
+use super::lives::LifeOptions;
 use super::notice::Outbox;
 use super::refused::RefusedLogins;
 use super::sessions::Sessions;
@@ -39,6 +41,8 @@ pub struct AccountOptions {
     pub devices: DeviceOptions,
     /// Second factors.
     pub factors: FactorOptions,
+    /// Mailboxes' lives.
+    pub life: LifeOptions,
 }
 
 /// Who people are. Cheap to clone.
@@ -58,6 +62,7 @@ struct Inner {
     authorities: Authorities,
     devices: DeviceOptions,
     factors: FactorOptions,
+    life: LifeOptions,
     outbox: Outbox,
     access: AccessIndex,
     sessions: Sessions,
@@ -75,6 +80,8 @@ pub struct ListFilter {
     pub kind: Option<Kind>,
     /// In one state.
     pub state: Option<MailboxState>,
+    /// In one stage of their lives.
+    pub stage: Option<Stage>,
     /// Test mailboxes only, or none of them.
     pub test: Option<bool>,
     /// Those that their password opens alone, or none of them; closed ones are not among them.
@@ -94,6 +101,7 @@ impl Registry {
             authorities: Authorities::default(),
             devices: options.devices,
             factors: options.factors,
+            life: options.life,
             outbox: Outbox::default(),
             access: AccessIndex::default(),
             sessions: Sessions::default(),
@@ -157,6 +165,11 @@ impl Registry {
     /// Settings of second factors.
     pub fn factor_options(&self) -> &FactorOptions {
         &self.inner.factors
+    }
+
+    /// Settings of mailboxes' lives.
+    pub fn life_options(&self) -> &LifeOptions {
+        &self.inner.life
     }
 
     pub(super) fn outbox(&self) -> &Outbox {
@@ -251,7 +264,8 @@ impl Registry {
 
     // ---- accounts ----
 
-    /// Creates a mailbox: account, key and first folders in one commit.
+    /// Creates a mailbox: account, key and first folders in one commit. It opens at once, or as soon as its holder accepts the
+    /// terms of use, where there are any to be asked for (MSSanté §5).
     ///
     /// # Errors
     /// [`AccountError::NotOwnDomain`], [`AccountError::AddressTaken`], [`AccountError::AddressClosed`],
@@ -264,6 +278,9 @@ impl Registry {
         let _no_removal = self.inner.domains.read().await;
         self.address_is_free(&new.address)?;
         self.domain_record(new.address.domain())?;
+        if self.life_of(&record).terms.asked && self.terms_in_force()?.is_some() {
+            (record.state, record.suspended_for) = (AccountState::Suspended, Some(SuspendedFor::Request));
+        }
         let id = AccountId(self.store().allocate(MetaKey::NextAccount, 1).await?);
         record.sealed_key = Some(self.room().master().seal(id, &MailboxKey::generate()));
         let mut numbers = Vec::with_capacity(FIRST_FOLDERS.len());
@@ -411,6 +428,7 @@ impl ListFilter {
         self.domain.as_ref().is_none_or(|domain| domain == account.address.domain())
             && self.kind.is_none_or(|kind| kind == account.kind)
             && self.state.is_none_or(|state| state == account.state)
+            && self.stage.is_none_or(|stage| stage == account.stage())
             && self.test.is_none_or(|test| test == account.data.test)
             && self.password_alone.is_none_or(|alone| alone == account.opens_by_password_alone())
             && text_fits

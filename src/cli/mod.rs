@@ -25,6 +25,7 @@ pub mod files;
 mod follow;
 pub mod import;
 mod indicators;
+mod lifecycle;
 mod mailbox;
 pub mod output;
 mod person;
@@ -35,6 +36,7 @@ mod secret;
 mod serve;
 mod session;
 mod store;
+mod terms;
 mod tie;
 mod trace_line;
 mod traces;
@@ -63,6 +65,7 @@ enum Command {
     Domain(domain::DomainCommand),
     Follow(follow::Follow),
     Mailbox(mailbox::MailboxCommand),
+    Lifecycle(lifecycle::LifecycleCommand),
     Import(import::Import),
     Export(export::Export),
     Indicators(indicators::IndicatorsCommand),
@@ -75,6 +78,7 @@ enum Command {
     Status(reload::StatusCommand),
     Store(store::StoreCommand),
     Traces(traces::TracesCommand),
+    Terms(terms::TermsCommand),
     Trust(trust::TrustCommand),
 }
 
@@ -87,6 +91,7 @@ pub fn run() -> ExitCode {
         Command::Domain(domain) => domain.run(),
         Command::Follow(follow) => follow.run(),
         Command::Mailbox(mailbox) => mailbox.run(),
+        Command::Lifecycle(lifecycle) => lifecycle.run(),
         Command::Import(import) => import.run(),
         Command::Export(export) => export.run(),
         Command::Indicators(indicators) => indicators.run(),
@@ -99,6 +104,7 @@ pub fn run() -> ExitCode {
         Command::Status(status) => status.run(),
         Command::Store(store) => store.run(),
         Command::Traces(traces) => traces.run(),
+        Command::Terms(terms) => terms.run(),
         Command::Trust(trust) => trust.run(),
     }
 }

@@ -7,7 +7,7 @@ use super::Config;
 use toml::{Table, Value};
 
 /// Keys that are only read at start. A section's name stands for all its keys.
-const NEED_RESTART: [&str; 28] = [
+const NEED_RESTART: &[&str] = &[
     "server.name",
     "server.workers",
     "store",
@@ -33,6 +33,8 @@ const NEED_RESTART: [&str; 28] = [
     "codes",
     "notices",
     "indicators",
+    "lifecycle",
+    "terms",
     "admin",
     "metrics.listen",
     "log.format",
@@ -74,7 +76,7 @@ impl Config {
             kept.relay.routes.clone_from(&running.relay.routes);
         }
         let (mut table, running) = (as_table(&kept), as_table(running));
-        for key in NEED_RESTART {
+        for &key in NEED_RESTART {
             match key.split_once('.') {
                 Some((section, name)) => {
                     let value = running.get(section).and_then(|section| section.get(name)).cloned();
@@ -184,7 +186,7 @@ mod tests {
     #[test]
     fn every_key_that_needs_a_restart_exists() {
         let table = as_table(&Config::default());
-        for key in NEED_RESTART {
+        for &key in NEED_RESTART {
             let mut parts = key.split('.');
             let section = parts.next().and_then(|s| table.get(s)).unwrap_or_else(|| panic!("{key}"));
             assert!(parts.next().is_none_or(|name| section.get(name).is_some()), "{key}");

@@ -16,6 +16,7 @@ pub mod devices;
 pub mod fronts;
 pub mod human;
 pub mod indicators;
+pub mod lifecycle;
 pub mod notices;
 pub mod portal;
 pub mod psc;
@@ -84,6 +85,10 @@ pub struct Config {
     pub notices: notices::Notices,
     /// The monthly figures.
     pub indicators: indicators::Indicators,
+    /// What becomes of mailboxes with time.
+    pub lifecycle: lifecycle::Lifecycle,
+    /// The terms of use.
+    pub terms: lifecycle::Terms,
     /// The administration API.
     pub admin: sections::Admin,
     /// Metrics and health.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::accounts::{AccountOptions, DeviceOptions, FactorOptions, HashingOptions, ThrottleOptions};
+use crate::accounts::{AccountOptions, DeviceOptions, FactorOptions, HashingOptions, LifeOptions, ThrottleOptions};
 use crate::audit::indicators::IndicatorOptions;
 use crate::config::Config;
 use crate::config::sending::Route;
@@ -10,6 +10,7 @@ use crate::mail::MailLimits;
 use crate::mail::queue::{QueueOptions, RouteTimes};
 use crate::mail::summary::SummaryLimits;
 use crate::mss::CitizenRules;
+use crate::mss::lifecycle::Delays;
 use crate::store;
 
 pub(super) fn store_options(config: &Config) -> store::Options {
@@ -39,7 +40,25 @@ pub(super) fn account_options(config: &Config) -> AccountOptions {
         longest_delay: settings.password_longest_delay,
         ..ThrottleOptions::default()
     };
-    AccountOptions { hashing, throttle, devices: device_options(config), factors: factor_options(config) }
+    let (devices, factors) = (device_options(config), factor_options(config));
+    AccountOptions { hashing, throttle, devices, factors, life: life_options(config) }
+}
+
+fn life_options(config: &Config) -> LifeOptions {
+    let settings = &config.lifecycle;
+    let days = |duration| whole_seconds(duration) / 86_400;
+    LifeOptions {
+        delays: Delays {
+            inactivity: days(settings.inactivity),
+            notice: days(settings.notice),
+            answer: settings.answer,
+            kept: days(settings.identification_keep),
+        },
+        asked: config.terms.kinds.clone(),
+        unconfirmed_percent: u64::from(settings.unconfirmed_percent),
+        terms_grace: whole_seconds(config.terms.grace),
+        journal_keep: whole_seconds(settings.journal_keep),
+    }
 }
 
 pub(super) fn indicator_options(config: &Config, citizens: &CitizenRules) -> IndicatorOptions {

@@ -34,6 +34,7 @@ use crate::audit::indicators::Indicators;
 use crate::audit::{Scribe, ScribeOptions, Traces, TracesError};
 use crate::config::{Config, ConfigError};
 use crate::jobs::indicators;
+use crate::jobs::lifecycle::LifecycleJob;
 use crate::jobs::notices::{NoticeJob, NoticeSetupError};
 use crate::jobs::trust::SetupError;
 use crate::mail::aftermath::absence;
@@ -287,6 +288,7 @@ impl Server {
         tokio::spawn(sweep::run(Arc::clone(&shared)));
         tokio::spawn(sweep::old_trail(Arc::clone(&shared)));
         tokio::spawn(sweep::sessions(Arc::clone(&shared)));
+        start_lifecycle(&shared);
         tokio::spawn(finish_erasures(Arc::clone(&shared)));
         tokio::spawn(tend_indicators(Arc::clone(&shared)));
         let queue = shared.mail.queue().clone();
@@ -420,6 +422,13 @@ fn start_notices(shared: &Arc<Shared>, job: Option<NoticeJob>) {
         let shutdown = shared.shutdown.clone();
         tokio::spawn(async move { job.run(inbox, shutdown.begun()).await });
     }
+}
+
+/// Starts the job that lets mailboxes live on.
+fn start_lifecycle(shared: &Arc<Shared>) {
+    let (job, metrics) = (LifecycleJob::new(shared.registry.clone()), shared.metrics.clone());
+    let shutdown = shared.shutdown.clone();
+    tokio::spawn(async move { job.run_daily(metrics, shutdown.begun()).await });
 }
 
 /// An own mailbox in a citizens' domain would be under both sets of rules.

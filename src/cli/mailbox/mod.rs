@@ -76,7 +76,7 @@ struct ListArguments {
     /// Only this kind: PER, ORG, APP or CAB
     #[arg(long)]
     kind: Option<String>,
-    /// Only this state: open, suspended or closed
+    /// Only this state: open, suspended, closed; or requested, closing, forgotten
     #[arg(long)]
     state: Option<String>,
     /// Only test mailboxes (--test), or only others (--test=false)

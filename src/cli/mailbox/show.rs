@@ -12,7 +12,7 @@ pub(super) fn listing(mailboxes: &[Mailbox]) -> String {
         [
             mailbox.address.clone(),
             mailbox.kind.clone(),
-            mailbox.state.clone(),
+            stage(mailbox),
             tick(mailbox.test),
             holder_name(mailbox),
             mailbox.used_messages.to_string(),
@@ -32,6 +32,9 @@ pub(super) fn details(mailbox: &Mailbox) -> String {
         ("id", mailbox.id.to_string()),
         ("kind", mailbox.kind.clone()),
         ("state", mailbox.state.clone()),
+        ("stage", mailbox.stage.clone()),
+        ("closing on", text(&mailbox.closing_on)),
+        ("terms accepted", text(&mailbox.terms_version)),
         ("state since", text(&mailbox.state_changed_at)),
         ("reason", text(&mailbox.state_reason)),
         ("test", tick(mailbox.test)),
@@ -67,6 +70,11 @@ fn used(mailbox: &Mailbox) -> String {
         Some(quota) => format!("{} of {}", size(mailbox.used_bytes), size(quota)),
         None => size(mailbox.used_bytes),
     }
+}
+
+/// Where it is in its life; an older server tells its state alone.
+fn stage(mailbox: &Mailbox) -> String {
+    Some(&mailbox.stage).filter(|stage| !stage.is_empty()).unwrap_or(&mailbox.state).clone()
 }
 
 fn password_state(mailbox: &Mailbox) -> &'static str {

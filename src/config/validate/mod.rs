@@ -5,7 +5,7 @@ mod sending;
 
 use super::fronts::Front;
 use super::source::{Problem, Source};
-use super::{Config, devices, human, indicators, is_address, notices, traces};
+use super::{Config, devices, human, indicators, is_address, lifecycle, notices, traces};
 use crate::mss::{Address, Domain};
 use crate::telemetry::logging::check_level;
 use std::net::{IpAddr, SocketAddr};
@@ -38,6 +38,7 @@ pub(super) fn problems(config: &Config, source: &Source<'_>) -> Vec<Problem> {
     notices::problems(&config.notices, &mut found);
     indicators::problems(&config.indicators, &mut found);
     traces::problems(&config.traces, &config.store.path, &mut found);
+    lifecycle::problems(&config.lifecycle, &config.terms, &mut found);
     found.problems
 }
 

@@ -76,6 +76,12 @@ pub(super) fn text(notice: &Notice, mailbox: &str) -> Text {
             "Mot de passe modifié",
             format!("Le mot de passe de la boîte aux lettres {mailbox} a été modifié{}.", by_whom(*by)),
         ),
+        Notice::TermsChanged { version, until } => return terms_text(version, *until, mailbox),
+        Notice::ClosingAnnounced { on } => return closing_text("Fermeture de votre boîte aux lettres", *on, mailbox),
+        Notice::ClosingReminder { on } => {
+            return closing_text("Rappel : fermeture imminente de votre boîte aux lettres", *on, mailbox);
+        }
+        Notice::Closed => return closed_text(mailbox),
     };
     let alarm = "Si vous n'êtes pas à l'origine de cette opération, prévenez immédiatement l'assistance.";
     Text { subject, body: vec![what, alarm.into()] }
@@ -94,6 +100,52 @@ fn code_text(code: &str, until: i64, mailbox: &str) -> Text {
     ];
     // The code is not in the subject: it would stand on a locked screen.
     Text { subject: "Votre code d'accès", body }
+}
+
+fn terms_text(version: &str, until: Option<i64>, mailbox: &str) -> Text {
+    let then = match until {
+        Some(until) => format!(
+            "Acceptez-les avant la fin du {} : passé cette date, la boîte sera suspendue jusqu'à leur acceptation. Rien n'y \
+             sera perdu.",
+            day(until)
+        ),
+        None => "La boîte s'ouvrira dès que vous les aurez acceptées.".into(),
+    };
+    let body = vec![
+        format!(
+            "Des conditions d'utilisation (version {version}) sont à accepter pour la boîte aux lettres {mailbox}. \
+             Connectez-vous pour cela à la page des titulaires de votre opérateur."
+        ),
+        then,
+    ];
+    Text { subject: "Conditions d'utilisation à accepter", body }
+}
+
+/// MSSanté §5: told two months before, and once more.
+fn closing_text(subject: &'static str, on: i64, mailbox: &str) -> Text {
+    let body = vec![
+        format!(
+            "Personne ne s'est connecté à la boîte aux lettres {mailbox} depuis longtemps. Sans connexion de votre part, elle \
+             sera fermée à partir du {}.",
+            day(on)
+        ),
+        "À sa fermeture, tous ses messages seront effacés définitivement, et son adresse ne sera jamais réattribuée."
+            .into(),
+        "Pour la garder, il suffit de vous y connecter. Pour en conserver le contenu, enregistrez-le avant cette date."
+            .into(),
+    ];
+    Text { subject, body }
+}
+
+fn closed_text(mailbox: &str) -> Text {
+    let body = vec![
+        format!(
+            "La boîte aux lettres {mailbox} est fermée. Ses messages sont effacés définitivement, et son adresse ne sera jamais \
+             réattribuée."
+        ),
+        "Si vous n'attendiez pas cette fermeture, prévenez l'assistance.".into(),
+    ];
+    Text { subject: "Boîte aux lettres fermée", body }
 }
 
 /// The last lines of every notice.

@@ -30,6 +30,7 @@ mod frames;
 mod given_out;
 mod handling;
 pub mod indicators;
+mod lifecycle;
 pub mod line_ends;
 mod mailboxes;
 mod message_flags;
@@ -41,6 +42,7 @@ pub mod queue;
 mod reading;
 mod sessions;
 pub mod socket;
+mod terms;
 mod traces;
 pub mod trust;
 pub mod types;
@@ -126,6 +128,8 @@ pub fn router(administration: Arc<Administration>) -> Router {
         .merge(devices::router())
         .merge(traces::router())
         .merge(person::router())
+        .merge(lifecycle::router())
+        .merge(terms::router())
         .layer(from_fn_with_state(Arc::clone(&administration), traces::only_what_is_traced))
         .with_state(administration)
 }

@@ -69,6 +69,12 @@ pub enum Rule {
     NotForKind,
     /// The mailbox has no second factor.
     NoSuchFactor,
+    /// No version of the terms of use is called so, or it is not the one that is asked for.
+    NoSuchTerms,
+    /// A version of the terms of use is called so already.
+    TermsExist,
+    /// More mailboxes would be closed than are without a confirmation.
+    ConfirmationNeeded,
     /// No such folder.
     NoSuchFolder,
     /// The folder's name will not do.
@@ -132,6 +138,9 @@ impl Rule {
         Self::BadCertificateRequest,
         Self::NotForKind,
         Self::NoSuchFactor,
+        Self::NoSuchTerms,
+        Self::TermsExist,
+        Self::ConfirmationNeeded,
         Self::NoSuchFolder,
         Self::BadFolderName,
         Self::NoSuchMessage,
@@ -185,6 +194,9 @@ impl Rule {
             }
             Self::NotForKind => ("not-for-kind", S::CONFLICT, "Not for mailboxes of this kind"),
             Self::NoSuchFactor => ("no-such-factor", S::NOT_FOUND, "No second factor"),
+            Self::NoSuchTerms => ("no-such-terms", S::NOT_FOUND, "No such terms of use"),
+            Self::TermsExist => ("terms-exist", S::CONFLICT, "These terms of use are there already"),
+            Self::ConfirmationNeeded => ("confirmation-needed", S::CONFLICT, "Closing many needs a confirmation"),
             Self::NoSuchFolder => ("no-such-folder", S::NOT_FOUND, "No such folder"),
             Self::BadFolderName => ("bad-folder-name", S::UNPROCESSABLE_ENTITY, "The folder's name cannot be accepted"),
             Self::NoSuchMessage => ("no-such-message", S::NOT_FOUND, "No such message"),

@@ -7,7 +7,7 @@ use super::handling::{shown_absence, shown_forward};
 use super::message_flags::date;
 use super::problem::Problem;
 use super::types::Mailbox;
-use crate::accounts::{Account, Registry};
+use crate::accounts::{Account, Registry, day_of};
 use crate::mail::{MailError, MailRoom, QuotaUse};
 use crate::store::CredentialKind;
 
@@ -23,6 +23,7 @@ pub(super) fn mailbox(registry: &Registry, room: &MailRoom, account: Account) ->
     let count = |is_it: fn(&CredentialKind) -> bool| credentials.iter().filter(|(_, each)| is_it(&each.kind)).count();
     let passwords = count(|kind| matches!(kind, CredentialKind::Password { .. }));
     let devices = count(|kind| matches!(kind, CredentialKind::Device { .. }));
+    let stage = account.stage().name().to_owned();
     let data = account.data;
     let address_of = |id| {
         let account = registry.by_id(id).map_err(of_account)?;
@@ -34,6 +35,11 @@ pub(super) fn mailbox(registry: &Registry, room: &MailRoom, account: Account) ->
         address: account.address.to_string(),
         kind: account.kind.code().to_owned(),
         state: account.state.name().to_owned(),
+        stage,
+        closing_on: data.closing.map(|closing| day_of(closing.on).to_string()),
+        terms_version: data.terms_version,
+        terms_accepted_at: data.terms_accepted_at.map(date),
+        terms_accepted_by: data.terms_accepted_by,
         test: data.test,
         restricted: data.restricted,
         holder: shown_holder(data.holder),

@@ -27,6 +27,7 @@ mod psc;
 mod qr;
 mod refusal;
 mod sessions;
+mod terms;
 mod texts;
 mod visit;
 mod workstations;
@@ -93,6 +94,8 @@ fn router(desk: &Arc<Desk>) -> Router {
         .route("/code/courriel", post(enter::send_code))
         .route("/psc", get(enter::to_psc))
         .route("/psc/retour", get(enter::from_psc))
+        .route("/conditions", get(terms::show).post(terms::accept))
+        .route("/conditions/plus-tard", post(terms::put_off))
         .route("/boites", get(enter::mailboxes).post(enter::choose))
         .route("/deconnexion", post(enter::leave))
         .route("/postes", get(workstations::list))

@@ -7,11 +7,13 @@ use axum::http::StatusCode;
 use zeroize::Zeroizing;
 
 use super::refusal::Refusal;
+use super::terms::Entrant;
 use super::{Desk, texts};
 use crate::accounts::devices::{Device, DeviceCredentials, DeviceError, DeviceKey, Enrolled, Pkcs12Form};
 use crate::accounts::factors::FactorError;
 use crate::accounts::{
-    Ending, FirstFactor, Login, LoginError, Means, RefusedLogin, Registry, SessionId, SessionTicket, SharedMailbox,
+    Account, Ending, FirstFactor, Login, LoginError, Means, RefusedLogin, Registry, SessionId, SessionTicket,
+    SharedMailbox,
 };
 use crate::mss::{Address, Kind, Right, Rights};
 use crate::store::{AccountId, CredentialKey, CredentialKind};
@@ -145,10 +147,20 @@ impl Desk {
         }
     }
 
-    /// Seats somebody whose password and code were right. They are the holder's own in a personal mailbox; what opens a
-    /// practice's or a service's is shared there, and says of nobody who they are (MSSanté §4).
+    /// Somebody whose password and code were right. They are the holder's own in a personal mailbox; what opens a practice's or
+    /// a service's is shared there, and says of nobody who they are (MSSanté §4).
+    pub(super) fn entrant_by_code(&self, first: FirstFactor) -> Result<Entrant, LoginError> {
+        let Account { id, address, kind, data, .. } =
+            self.shared.registry.by_id(first.account)?.ok_or(LoginError::Refused)?;
+        let person = data.holder.national_id.filter(|_| kind == Kind::Per);
+        Ok(Entrant { account: id, address, first: Some(first), person, newcomer: None })
+    }
+
+    /// Seats them.
     pub(super) async fn seat_by_code(&self, password: CredentialKey, peer: IpAddr) -> Result<Seat, LoginError> {
         let account = self.shared.registry.by_id(password.account)?.ok_or(LoginError::Refused)?;
+        // Strong authentication, as any other (MSSanté §5).
+        self.shared.registry.note_use(&account, Some(password));
         let login = Login {
             account: account.id,
             address: account.address,
@@ -323,6 +335,7 @@ pub(super) fn told(error: &LoginError) -> (StatusCode, String) {
         LoginError::Throttled(wait) => (StatusCode::TOO_MANY_REQUESTS, texts::throttled(*wait)),
         LoginError::NotOpen(_) | LoginError::Ended(_) => (StatusCode::FORBIDDEN, texts::NOT_OPEN.to_owned()),
         LoginError::PersonRefused => (StatusCode::FORBIDDEN, texts::NO_MAILBOX.to_owned()),
+        LoginError::TermsNotAccepted => (StatusCode::FORBIDDEN, texts::TERMS_OWED.to_owned()),
         error if error.is_temporary() => (StatusCode::SERVICE_UNAVAILABLE, texts::LATER.to_owned()),
         _ => (StatusCode::FORBIDDEN, texts::WRONG_PASSWORD.to_owned()),
     }

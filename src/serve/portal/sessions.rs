@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::people::{Halfway, Made, Newcomer, Seat};
+use super::terms::Debtor;
 use super::visit::SessionKey;
 
 /// How far somebody has come.
@@ -17,6 +18,8 @@ pub(super) enum Stage {
     Halfway(Arc<Halfway>),
     /// Known for certain, and no mailbox chosen yet.
     Choosing(Arc<Newcomer>),
+    /// Known for certain at a mailbox's door; the terms of use are owed.
+    Owing(Arc<Debtor>),
     /// In a mailbox.
     In(Arc<Seat>),
 }

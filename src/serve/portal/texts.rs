@@ -95,6 +95,24 @@ pub(super) const GOODBYE_TITLE: &str = "Vous êtes déconnecté";
 pub(super) const GOODBYE: &str = "Votre session est terminée.";
 pub(super) const GOODBYE_PSC: &str = "Terminer aussi ma session Pro Santé Connect";
 
+// ---- terms of use ----
+
+pub(super) const TERMS_TITLE: &str = "Conditions d’utilisation";
+pub(super) const TERMS_WAIT: &str = "La boîte aux lettres s’ouvrira dès que vous les aurez acceptées.";
+pub(super) const TERMS_TICK: &str = "J’ai lu ces conditions d’utilisation et je les accepte.";
+pub(super) const TERMS_ACCEPT: &str = "Accepter";
+pub(super) const TERMS_LATER: &str = "Plus tard";
+pub(super) const TERMS_OWED: &str =
+    "Les conditions d’utilisation de cette boîte aux lettres sont à accepter par son titulaire.";
+
+pub(super) fn terms_intro(address: &str, version: &str) -> String {
+    format!("Conditions d’utilisation de la boîte aux lettres {address}, version {version}.")
+}
+
+pub(super) fn terms_until(until: i64) -> String {
+    format!("Acceptez-les avant la fin du {} : passé cette date, la boîte aux lettres sera suspendue.", day(until))
+}
+
 // ---- workstations ----
 
 pub(super) const DEVICES_TITLE: &str = "Postes et téléphones";
@@ -246,6 +264,7 @@ pub(super) const GUIDES: [(&str, &[&str]); 3] = [
 pub(super) fn done(name: &str) -> Option<&'static str> {
     match name {
         "revoque" => Some("Le poste est révoqué : il n’ouvre plus la boîte aux lettres."),
+        "conditions" => Some("Les conditions d’utilisation sont acceptées."),
         "mot-de-passe" => Some("Le mot de passe de la boîte aux lettres est changé."),
         _ => None,
     }

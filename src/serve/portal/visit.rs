@@ -20,6 +20,7 @@ use super::door::Peer;
 use super::people::{Halfway, Newcomer, Seat};
 use super::refusal::Refusal;
 use super::sessions::{Limits, Session, Stage};
+use super::terms::Debtor;
 use super::{Desk, texts};
 
 /// `__Host-`: over HTTPS only, for this host only, for every path (RFC 6265bis §4.1.3.2).
@@ -180,6 +181,10 @@ impl Desk {
         let ending = match session.as_ref().map(|session| &session.stage) {
             Some(Stage::In(seat)) => seat.look(),
             Some(Stage::Halfway(halfway)) => self.shared.registry.ending_of_first_factor(&halfway.first)?,
+            Some(Stage::Owing(debtor)) => match &debtor.entrant.first {
+                Some(first) => self.shared.registry.ending_of_first_factor(first)?,
+                None => None,
+            },
             Some(Stage::Choosing(_)) | None => None,
         };
         let Some(why) = ending else { return Ok(session) };
@@ -201,6 +206,13 @@ pub(super) struct Owing {
 pub(super) struct Chooser {
     pub(super) cookie: Cookie,
     pub(super) newcomer: Arc<Newcomer>,
+}
+
+/// Somebody known for certain who owes an acceptance of the terms of use.
+pub(super) struct Debt {
+    pub(super) cookie: Cookie,
+    pub(super) peer: IpAddr,
+    pub(super) debtor: Arc<Debtor>,
 }
 
 /// Somebody in a mailbox.
@@ -236,10 +248,23 @@ impl FromRequestParts<Arc<Desk>> for Chooser {
         let newcomer = match visitor.session.map(|session| session.stage) {
             Some(Stage::Choosing(newcomer)) => Some(newcomer),
             Some(Stage::In(seat)) => seat.newcomer.clone(),
+            Some(Stage::Owing(debtor)) => debtor.entrant.newcomer.clone(),
             _ => None,
         };
         match (visitor.cookie, newcomer) {
             (Some(cookie), Some(newcomer)) => Ok(Self { cookie, newcomer }),
+            _ => Err(to_the_beginning()),
+        }
+    }
+}
+
+impl FromRequestParts<Arc<Desk>> for Debt {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, desk: &Arc<Desk>) -> Result<Self, Response> {
+        let visitor = Visitor::from_request_parts(parts, desk).await.map_err(IntoResponse::into_response)?;
+        match (visitor.cookie, visitor.session.map(|session| session.stage)) {
+            (Some(cookie), Some(Stage::Owing(debtor))) => Ok(Self { cookie, peer: visitor.peer, debtor }),
             _ => Err(to_the_beginning()),
         }
     }

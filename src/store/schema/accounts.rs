@@ -62,6 +62,28 @@ pub enum AccountState {
     Closed,
 }
 
+/// For what a mailbox is suspended, where it is not by the operator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SuspendedFor {
+    /// It was created, and its holder has not accepted the terms of use yet.
+    Request,
+    /// The terms have changed, and were not accepted in time.
+    Terms,
+}
+
+/// The closing of a mailbox, as it was announced to its holder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AnnouncedClosing {
+    /// Unix seconds.
+    pub announced_at: i64,
+    /// Unix seconds of the reminder.
+    pub reminded_at: Option<i64>,
+    /// Unix seconds of the first day on which it may be closed.
+    pub on: i64,
+}
+
 /// Whom or what a mailbox is bound to (MSSanté §4). Which fields matter depends on the kind.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -211,6 +233,16 @@ pub struct Account {
     pub terms_version: Option<String>,
     /// When they were accepted, Unix seconds.
     pub terms_accepted_at: Option<i64>,
+    /// By whom: a person's national id, or the administrator's user.
+    pub terms_accepted_by: Option<String>,
+    /// The version that the holder was told of last.
+    pub terms_told: Option<String>,
+    /// What it is suspended for; `None` where the operator did it.
+    pub suspended_for: Option<SuspendedFor>,
+    /// Its closing, where one was announced.
+    pub closing: Option<AnnouncedClosing>,
+    /// Unix seconds from which nothing is known any more of who held it.
+    pub forgotten_at: Option<i64>,
     /// The mailbox's key under the master key; `None` once the mailbox is closed: nobody reads its content any more.
     pub sealed_key: Option<SealedKey>,
     /// Unix seconds.

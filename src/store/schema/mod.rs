@@ -27,6 +27,8 @@
 //! | `SentCopy` | (account, Message-ID's digest) | [`SentCopy`]: where a sent message was filed | compact |
 //! | `DeviceAuthority` | [`AuthorityId`] | [`DeviceAuthority`]: who signs enrolled devices' certificates | JSON |
 //! | `SecondFactor` | account | [`SecondFactor`]: what is shown beside the password | JSON |
+//! | `Journal` | (time, account) | [`JournalEntry`]: what happened in a mailbox's life | JSON |
+//! | `Terms` | (version, piece) | [`Terms`]: the terms of use | JSON |
 //!
 //! Rules: keys are big-endian, so that byte order is the order of ids; the first byte of a record is the number of its
 //! layout; a new layout gets a new number and the old one stays readable. No other room knows any of this.
@@ -36,14 +38,15 @@ pub(crate) mod codec;
 mod counters;
 mod identity;
 mod keys;
+mod life;
 mod mail;
 mod sent_mark;
 mod trace_mark;
 mod transit;
 
 pub use accounts::{
-    Absence, AccessGrant, AccessRight, Account, AccountKind, AccountState, AddressEntry, Credential, CredentialKind,
-    Domain, Forward, Holder,
+    Absence, AccessGrant, AccessRight, Account, AccountKind, AccountState, AddressEntry, AnnouncedClosing, Credential,
+    CredentialKind, Domain, Forward, Holder, SuspendedFor,
 };
 pub use codec::DecodeError;
 pub use counters::{Counter, CounterKey};
@@ -52,6 +55,7 @@ pub use keys::{
     AccountId, AuthorityId, BodyId, ChangeKey, ConsignmentKey, CorrespondentKey, CredentialKey, FolderId, FolderKey,
     Key, MessageKey, MetaKey, QueueId, QueueRecipientKey, SecretKey, SentCopyKey, TraceKey, TrailKey, Uid, Version,
 };
+pub use life::{JournalEntry, JournalKey, Terms, TermsHead, TermsKey};
 pub use mail::{
     Body, Change, ChangeEntry, Content, Folder, FolderExistence, Message, Meta, Place, SpecialUse, UidSet, Usage, flags,
 };
@@ -113,13 +117,17 @@ pub enum Table {
     SentMark = 23,
     /// What the month's indicators are made from.
     Counter = 24,
+    /// What happened in mailboxes' lives.
+    Journal = 25,
+    /// The terms of use.
+    Terms = 26,
     /// Where the day files of traces stood.
     TraceMark = 31,
 }
 
 impl Table {
     /// All tables, in the order of their numbers.
-    pub const ALL: [Table; 25] = [
+    pub const ALL: [Table; 27] = [
         Table::Meta,
         Table::Domain,
         Table::Account,
@@ -145,6 +153,8 @@ impl Table {
         Table::SentMark,
         Table::Counter,
         Table::TraceMark,
+        Table::Journal,
+        Table::Terms,
     ];
 
     /// The table of a raw key's first byte.
@@ -182,6 +192,8 @@ impl Table {
             Table::Counter => "counter",
             Table::SentMark => "sent-mark",
             Table::TraceMark => "trace-mark",
+            Table::Journal => "journal",
+            Table::Terms => "terms",
         }
     }
 }
@@ -234,6 +246,8 @@ pub fn probe(table: Table, bytes: &[u8]) -> Result<(), DecodeError> {
         Table::Counter => Counter::decode(bytes).map(drop),
         Table::SentMark => SentMark::decode(bytes).map(drop),
         Table::TraceMark => TraceMark::decode(bytes).map(drop),
+        Table::Journal => JournalEntry::decode(bytes).map(drop),
+        Table::Terms => Terms::decode(bytes).map(drop),
     }
 }
 

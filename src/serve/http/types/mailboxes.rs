@@ -184,6 +184,21 @@ pub struct Mailbox {
     pub kind: String,
     /// `open`, `suspended` or `closed`.
     pub state: String,
+    /// Where it is in its life: `requested`, `open`, `suspended`, `closing`, `closed`, `forgotten`.
+    #[serde(default)]
+    pub stage: String,
+    /// The first day on which it will be closed, where that was announced.
+    #[serde(default)]
+    pub closing_on: Option<String>,
+    /// The version of the terms of use that was accepted last.
+    #[serde(default)]
+    pub terms_version: Option<String>,
+    /// When.
+    #[serde(default)]
+    pub terms_accepted_at: Option<String>,
+    /// By whom.
+    #[serde(default)]
+    pub terms_accepted_by: Option<String>,
     /// Whether it is a test mailbox.
     pub test: bool,
     /// Whether it may only exchange within the operator's own domains.
@@ -273,7 +288,7 @@ pub struct MailboxQuery {
     /// Only this kind.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
-    /// Only this state.
+    /// Only this state, or this stage: `open`, `suspended`, `closed`; `requested`, `closing`, `forgotten`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
     /// Only test mailboxes, or only others.

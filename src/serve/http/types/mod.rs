@@ -6,6 +6,7 @@
 //! read tolerantly. Nothing here holds a message's content: that only travels as a message body.
 
 mod indicators;
+mod life;
 mod mailboxes;
 mod messages;
 mod persons;
@@ -16,6 +17,7 @@ mod traces;
 use serde::{Deserialize, Serialize};
 
 pub use indicators::*;
+pub use life::*;
 pub use mailboxes::*;
 pub use messages::*;
 pub use persons::*;

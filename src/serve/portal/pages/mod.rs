@@ -5,6 +5,7 @@ pub(super) mod entering;
 pub(super) mod factors;
 pub(super) mod guide;
 pub(super) mod password;
+pub(super) mod terms;
 pub(super) mod workstations;
 
 use maud::{DOCTYPE, Markup, html};
