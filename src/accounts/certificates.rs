@@ -82,7 +82,7 @@ impl Registry {
     ) -> Result<Committed, AccountError> {
         let account = self.by_id(id)?.ok_or(AccountError::NoAccount)?;
         let kind = credential_kind(&account, binding)?;
-        let committed = self.put_credential(id, kind, label).await?;
+        let committed = self.put_credential(id, kind, label, None).await?;
         self.certificates().outdate();
         Ok(committed)
     }

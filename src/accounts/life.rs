@@ -5,8 +5,8 @@ use std::ops::{Bound, RangeInclusive};
 
 use crate::store::{
     self, AccountId, AccountState, AddressEntry, Batch, Change, ChangeKey, CommitError, Content, CorrespondentKey,
-    Credential, CredentialKey, Folder, FolderId, FolderKey, Message, MessageKey, Record, SentCopy, SentCopyKey, Usage,
-    Versioned,
+    Credential, CredentialKey, Folder, FolderId, FolderKey, Message, MessageKey, NoticePart, NoticeState,
+    NoticeStateKey, Record, SentCopy, SentCopyKey, Usage, Versioned,
 };
 
 use super::registry::ATTEMPTS;
@@ -177,7 +177,13 @@ impl Registry {
         self.erase_records::<store::AbsenceAnswer>(CorrespondentKey::of(id)).await?;
         let mut batch = Batch::new();
         batch.delete::<Usage>(&id);
+        for part in [NoticePart::Marks, NoticePart::Places] {
+            batch.delete::<NoticeState>(&NoticeStateKey { part, account: id });
+        }
         self.store().commit(batch).await?;
+        if let Some(account) = self.store().get::<store::Account>(&id)? {
+            self.room().note_held(&account.address, id, 0);
+        }
         Ok(())
     }
 

@@ -38,6 +38,8 @@ pub struct AccountOptions {
     pub devices: DeviceOptions,
     /// Second factors.
     pub factors: FactorOptions,
+    /// Holders are told when their mailbox is opened from a new network.
+    pub new_places: bool,
 }
 
 /// Who people are. Cheap to clone.
@@ -57,6 +59,7 @@ struct Inner {
     authorities: Authorities,
     devices: DeviceOptions,
     factors: FactorOptions,
+    new_places: bool,
     outbox: Outbox,
     access: AccessIndex,
     sessions: Sessions,
@@ -92,6 +95,7 @@ impl Registry {
             authorities: Authorities::default(),
             devices: options.devices,
             factors: options.factors,
+            new_places: options.new_places,
             outbox: Outbox::default(),
             access: AccessIndex::default(),
             sessions: Sessions::default(),
@@ -151,6 +155,10 @@ impl Registry {
         &self.inner.factors
     }
 
+    pub(super) fn tells_new_places(&self) -> bool {
+        self.inner.new_places
+    }
+
     pub(super) fn outbox(&self) -> &Outbox {
         &self.inner.outbox
     }
@@ -170,6 +178,7 @@ impl Registry {
             name: domain.as_str().to_owned(),
             description: description.to_owned(),
             created_at: crate::mail::now(),
+            ..store::Domain::default()
         };
         let mut batch = Batch::new();
         batch.insert(&record.name.clone(), &record);
@@ -230,7 +239,7 @@ impl Registry {
         Ok(self.store().get::<store::Domain>(&domain.as_str().to_owned())?.is_some())
     }
 
-    fn domain_record(&self, domain: &Domain) -> Result<Versioned<store::Domain>, AccountError> {
+    pub(super) fn domain_record(&self, domain: &Domain) -> Result<Versioned<store::Domain>, AccountError> {
         let record = self.store().get::<store::Domain>(&domain.as_str().to_owned())?;
         record.ok_or_else(|| AccountError::NotOwnDomain(domain.to_string()))
     }

@@ -25,6 +25,7 @@ pub mod files;
 mod follow;
 pub mod import;
 mod mailbox;
+mod notice;
 pub mod output;
 mod queue;
 mod reload;
@@ -61,6 +62,7 @@ enum Command {
     Mailbox(mailbox::MailboxCommand),
     Import(import::Import),
     Export(export::Export),
+    Notice(notice::NoticeCommand),
     Queue(queue::QueueCommand),
     Reload(reload::Reload),
     Sandbox(sandbox::Sandbox),
@@ -82,6 +84,7 @@ pub fn run() -> ExitCode {
         Command::Mailbox(mailbox) => mailbox.run(),
         Command::Import(import) => import.run(),
         Command::Export(export) => export.run(),
+        Command::Notice(notice) => notice.run(),
         Command::Queue(queue) => queue.run(),
         Command::Reload(reload) => reload.run(),
         Command::Sandbox(sandbox) => sandbox.run(),

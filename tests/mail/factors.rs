@@ -17,7 +17,7 @@ async fn scene(house: &House) -> (AccountId, NoticeInbox) {
 }
 
 async fn told(inbox: &mut NoticeInbox) -> Notice {
-    tokio::time::timeout(Duration::from_secs(5), inbox.next()).await.unwrap().unwrap().notice
+    tokio::time::timeout(Duration::from_secs(5), inbox.next()).await.unwrap().notice
 }
 
 async fn mailed_code(registry: &Registry, account: AccountId, inbox: &mut NoticeInbox, attempt: &str) -> String {

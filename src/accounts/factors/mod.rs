@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use super::notice::{By, Code, Notice};
+use super::notice::{By, Code, Notice, notification_address};
 use super::registry::ATTEMPTS;
 use super::{Account, AccountError, Registry, secret_text};
 use crate::mss::Address;
@@ -213,11 +213,11 @@ impl Registry {
         }
         let (now, code) = (crate::mail::now(), secret_text::digits(options.digits));
         let until = now + options.lifetime;
-        self.change_factors(id, |record, key| check::put_mailed(record, &Secrets(key), attempt, &code, options, now))
-            .await?;
-        if !self.tell(&account, Notice::Code { code: Code::new(code), until }) {
-            return Err(FactorError::NoNotices);
-        }
+        let notice = Notice::Code { code: Code::new(code.clone()), until };
+        self.change_factors(&account, told(notice), |record, key| {
+            check::put_mailed(record, &Secrets(key), attempt, &code, options, now)
+        })
+        .await?;
         Ok(MailedTo { to: masked(&to), until })
     }
 
@@ -227,17 +227,19 @@ impl Registry {
     /// [`FactorError`].
     pub async fn check_code(&self, id: AccountId, attempt: &str, code: &str) -> Result<FactorUsed, FactorError> {
         let (code, options, now) = (secret_text::normalised(code), self.factor_options(), crate::mail::now());
+        let account = self.by_id(id)?.ok_or(AccountError::NoAccount)?;
+        let notice = |used: &FactorUsed| match used {
+            FactorUsed::RecoveryCode { left } => Some(Notice::RecoveryCodeUsed { left: *left }),
+            FactorUsed::Authenticator | FactorUsed::MailedCode => None,
+        };
         let used = self
-            .change_factors(id, |record, key| check::check(record, &Secrets(key), attempt, &code, options, now))
+            .change_factors(&account, notice, |record, key| {
+                check::check(record, &Secrets(key), attempt, &code, options, now)
+            })
             .await;
         match &used {
             Ok(used) => tracing::info!(account = %id, ?used, "second factor accepted"),
             Err(error) => tracing::info!(account = %id, %error, "second factor refused"),
-        }
-        if let Ok(FactorUsed::RecoveryCode { left }) = used
-            && let Some(account) = self.by_id(id)?
-        {
-            self.tell(&account, Notice::RecoveryCodeUsed { left });
         }
         used
     }
@@ -249,11 +251,15 @@ impl Registry {
     pub async fn begin_authenticator(&self, id: AccountId) -> Result<AuthenticatorSetup, FactorError> {
         let account = self.by_id(id)?.ok_or(AccountError::NoAccount)?;
         let (now, plain) = (crate::mail::now(), totp::new_secret());
-        self.change_factors(id, |record, key| {
-            let sealed = SealedKey(Secrets(key).seal_authenticator(&plain));
-            record.begun = Some(Authenticator { sealed, since: now, last_step: 0 });
-            Ok(())
-        })
+        self.change_factors(
+            &account,
+            |()| None,
+            |record, key| {
+                let sealed = SealedKey(Secrets(key).seal_authenticator(&plain));
+                record.begun = Some(Authenticator { sealed, since: now, last_step: 0 });
+                Ok(())
+            },
+        )
         .await?;
         let secret = totp::base32(&plain);
         let uri = totp::uri(&self.factor_options().issuer, &account.address, &secret);
@@ -268,14 +274,13 @@ impl Registry {
         let account = self.by_id(id)?.ok_or(AccountError::NoAccount)?;
         let (code, options, now) = (secret_text::normalised(code), self.factor_options(), crate::mail::now());
         let codes = self.recovery_codes();
-        self.change_factors(id, |record, key| {
+        self.change_factors(&account, told(Notice::AuthenticatorAdded), |record, key| {
             check::confirm(record, &Secrets(key), &code, options, now)?;
             record.recovery = Secrets(key).recovery_digests(&codes);
             Ok(())
         })
         .await?;
         tracing::info!(account = %id, "authenticator in use");
-        self.tell(&account, Notice::AuthenticatorAdded);
         Ok(RecoveryCodes(codes))
     }
 
@@ -285,13 +290,12 @@ impl Registry {
     /// [`FactorError::NotSet`], or what the registry says.
     pub async fn remove_authenticator(&self, id: AccountId, by: By) -> Result<(), FactorError> {
         let account = self.by_id(id)?.ok_or(AccountError::NoAccount)?;
-        self.change_factors(id, |record, _| {
+        self.change_factors(&account, told(Notice::AuthenticatorRemoved { by }), |record, _| {
             record.begun = None;
             record.authenticator.take().map(drop).ok_or(FactorError::NotSet)
         })
         .await?;
         tracing::info!(account = %id, ?by, "authenticator removed");
-        self.tell(&account, Notice::AuthenticatorRemoved { by });
         Ok(())
     }
 
@@ -302,13 +306,12 @@ impl Registry {
     pub async fn new_recovery_codes(&self, id: AccountId) -> Result<RecoveryCodes, FactorError> {
         let account = self.by_id(id)?.ok_or(AccountError::NoAccount)?;
         let codes = self.recovery_codes();
-        self.change_factors(id, |record, key| {
+        self.change_factors(&account, told(Notice::RecoveryCodesMade), |record, key| {
             record.recovery = Secrets(key).recovery_digests(&codes);
             Ok(())
         })
         .await?;
         tracing::info!(account = %id, "recovery codes made");
-        self.tell(&account, Notice::RecoveryCodesMade);
         Ok(RecoveryCodes(codes))
     }
 
@@ -323,12 +326,12 @@ impl Registry {
             let read = self.store().get::<SecondFactor>(&id)?.ok_or(FactorError::NotSet)?;
             let mut batch = Batch::new();
             batch.expect::<SecondFactor>(&id, Expect::Version(read.version)).delete::<SecondFactor>(&id);
+            self.tell_in(&mut batch, &account, Notice::FactorsReset);
             match self.store().commit(batch).await {
                 Err(CommitError::Conflict(_)) => crate::mail::pause(attempt).await,
                 Err(error) => return Err(error.into()),
                 Ok(_) => {
                     tracing::info!(account = %id, "second factors reset");
-                    self.tell(&account, Notice::FactorsReset);
                     return Ok(());
                 }
             }
@@ -341,12 +344,14 @@ impl Registry {
     }
 
     /// Changes a mailbox's record and commits it over the version that was read, whatever the outcome: a wrong code costs a
-    /// try. Only then is the outcome known to anybody.
+    /// try. Only then is the outcome known to anybody. What the holder is told of it goes into the same commit.
     async fn change_factors<T>(
         &self,
-        id: AccountId,
+        account: &Account,
+        notice: impl Fn(&T) -> Option<Notice>,
         change: impl Fn(&mut SecondFactor, &MailboxKey) -> Result<T, FactorError>,
     ) -> Result<T, FactorError> {
+        let id = account.id;
         let key = self.mailbox_key(id)?;
         for attempt in 0..ATTEMPTS {
             let read = self.store().get::<SecondFactor>(&id)?;
@@ -361,8 +366,14 @@ impl Registry {
                 Some(read) => batch.update(&id, read.version, &record),
                 None => batch.insert(&id, &record),
             };
+            if let Some(notice) = outcome.as_ref().ok().and_then(&notice) {
+                self.tell_in(&mut batch, account, notice);
+            }
             match self.store().commit(batch).await {
-                Ok(_) => return outcome,
+                Ok(_) => {
+                    self.wake_notices();
+                    return outcome;
+                }
                 Err(CommitError::Conflict(_)) => crate::mail::pause(attempt).await,
                 Err(error) => return Err(error.into()),
             }
@@ -377,8 +388,9 @@ impl Registry {
     }
 }
 
-fn notification_address(account: &Account) -> Option<Address> {
-    account.data.notification_address.as_deref().and_then(|text| Address::parse(text).ok())
+/// Tells this, whatever came of the change, as long as it was made.
+fn told<T>(notice: Notice) -> impl Fn(&T) -> Option<Notice> {
+    move |_| Some(notice.clone())
 }
 
 /// An address that its holder knows again, and nobody else learns: `a•••@exemple.fr`.

@@ -55,7 +55,8 @@ pub(super) fn details(mailbox: &Mailbox) -> String {
         ("used", used(mailbox)),
         ("password", password_state(mailbox).into()),
         ("certificates", mailbox.certificates.to_string()),
-        ("notices to", text(&mailbox.notification_address)),
+        ("notices to", notices(mailbox)),
+        ("told of new mail", mailbox.new_mail_notices.clone().unwrap_or_else(|| "as the server does".into())),
         ("created", text(&mailbox.created_at)),
         ("last login", text(&mailbox.last_login_at)),
         ("comment", text(&mailbox.comment)),
@@ -66,6 +67,14 @@ fn used(mailbox: &Mailbox) -> String {
     match mailbox.quota {
         Some(quota) => format!("{} of {}", size(mailbox.used_bytes), size(quota)),
         None => size(mailbox.used_bytes),
+    }
+}
+
+fn notices(mailbox: &Mailbox) -> String {
+    let address = mailbox.notification_address.clone().unwrap_or_default();
+    match &mailbox.notices_refused {
+        Some(status) => format!("{address} (takes NOTHING: {status})"),
+        None => address,
     }
 }
 

@@ -69,6 +69,8 @@ pub enum Rule {
     NotForKind,
     /// The mailbox has no second factor.
     NoSuchFactor,
+    /// Nobody carries notices (`[notices]`).
+    NoNotices,
     /// No such folder.
     NoSuchFolder,
     /// The folder's name will not do.
@@ -128,6 +130,7 @@ impl Rule {
         Self::BadCertificateRequest,
         Self::NotForKind,
         Self::NoSuchFactor,
+        Self::NoNotices,
         Self::NoSuchFolder,
         Self::BadFolderName,
         Self::NoSuchMessage,
@@ -179,6 +182,7 @@ impl Rule {
             }
             Self::NotForKind => ("not-for-kind", S::CONFLICT, "Not for mailboxes of this kind"),
             Self::NoSuchFactor => ("no-such-factor", S::NOT_FOUND, "No second factor"),
+            Self::NoNotices => ("no-notices", S::CONFLICT, "Nobody carries notices"),
             Self::NoSuchFolder => ("no-such-folder", S::NOT_FOUND, "No such folder"),
             Self::BadFolderName => ("bad-folder-name", S::UNPROCESSABLE_ENTITY, "The folder's name cannot be accepted"),
             Self::NoSuchMessage => ("no-such-message", S::NOT_FOUND, "No such message"),

@@ -24,6 +24,8 @@
 //! | `SentCopy` | (account, Message-ID's digest) | [`SentCopy`]: where a sent message was filed | compact |
 //! | `DeviceAuthority` | [`AuthorityId`] | [`DeviceAuthority`]: who signs enrolled devices' certificates | JSON |
 //! | `SecondFactor` | account | [`SecondFactor`]: what is shown beside the password | JSON |
+//! | `Notice` | (lane, time) | [`WaitingNotice`]: what a holder is to be told by ordinary mail | compact |
+//! | `NoticeState` | (part, account) | [`NoticeState`]: what notices are to be made of | JSON |
 //!
 //! Rules: keys are big-endian, so that byte order is the order of ids; the first byte of a record is the number of its
 //! layout; a new layout gets a new number and the old one stays readable. No other room knows any of this.
@@ -33,11 +35,12 @@ pub(crate) mod codec;
 mod identity;
 mod keys;
 mod mail;
+mod notices;
 mod transit;
 
 pub use accounts::{
     Absence, AccessGrant, AccessRight, Account, AccountKind, AccountState, AddressEntry, Credential, CredentialKind,
-    Domain, Forward, Holder,
+    Domain, Forward, Holder, NewMailPace, NoticeBounce,
 };
 pub use codec::DecodeError;
 pub use identity::{Authenticator, DeviceAuthority, MailedCode, SecondFactor};
@@ -47,6 +50,9 @@ pub use keys::{
 };
 pub use mail::{
     Body, Change, ChangeEntry, Content, Folder, FolderExistence, Message, Meta, Place, SpecialUse, UidSet, Usage, flags,
+};
+pub use notices::{
+    KnownPlace, NewMailMark, NoticeKey, NoticeLane, NoticePart, NoticeState, NoticeStateKey, WaitingNotice,
 };
 pub use transit::{
     AbsenceAnswer, Consignment, Conversation, QueueMessage, QueueRecipient, Secret, SentCopy, TrailEvent, WaitingTrace,
@@ -100,11 +106,15 @@ pub enum Table {
     SecondFactor = 21,
     /// Traces that wait for their day's file.
     Trace = 22,
+    /// Notices that wait for the relay of ordinary mail.
+    Notice = 27,
+    /// What notices are to be made of.
+    NoticeState = 28,
 }
 
 impl Table {
     /// All tables, in the order of their numbers.
-    pub const ALL: [Table; 22] = [
+    pub const ALL: [Table; 24] = [
         Table::Meta,
         Table::Domain,
         Table::Account,
@@ -127,6 +137,8 @@ impl Table {
         Table::DeviceAuthority,
         Table::SecondFactor,
         Table::Trace,
+        Table::Notice,
+        Table::NoticeState,
     ];
 
     /// The table of a raw key's first byte.
@@ -161,6 +173,8 @@ impl Table {
             Table::DeviceAuthority => "device-authority",
             Table::SecondFactor => "second-factor",
             Table::Trace => "trace",
+            Table::Notice => "notice",
+            Table::NoticeState => "notice-state",
         }
     }
 }
@@ -210,6 +224,8 @@ pub fn probe(table: Table, bytes: &[u8]) -> Result<(), DecodeError> {
         Table::DeviceAuthority => DeviceAuthority::decode(bytes).map(drop),
         Table::SecondFactor => SecondFactor::decode(bytes).map(drop),
         Table::Trace => WaitingTrace::decode(bytes).map(drop),
+        Table::Notice => WaitingNotice::decode(bytes).map(drop),
+        Table::NoticeState => NoticeState::decode(bytes).map(drop),
     }
 }
 
