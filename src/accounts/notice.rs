@@ -21,9 +21,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::{Account, Registry};
+use super::{Account, AccountError, Registry};
 use crate::mss::Address;
-use crate::store::{AccountId, NoticeKey, NoticeLane};
+use crate::store::{AccountId, NewMailPace, NoticeKey, NoticeLane};
 
 pub use announce::{Announced, BadText, checked_text};
 pub(super) use queue::Outbox;
@@ -214,12 +214,40 @@ impl OutgoingNotice {
     }
 }
 
+/// An address that its holder knows again, and nobody else learns: `a•••@exemple.fr`.
+pub(super) fn masked(address: &Address) -> String {
+    let first: String = address.local().chars().take(1).collect();
+    format!("{first}•••@{}", address.domain())
+}
+
+/// How a holder is told things.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NoticeSettings {
+    /// Where, as its holder knows it again; `None`: nowhere.
+    pub to: Option<String>,
+    /// How often of new messages; `None`: nobody carries notices.
+    pub pace: Option<NewMailPace>,
+}
+
 /// Where a mailbox's holder is told things.
 pub(super) fn notification_address(account: &Account) -> Option<Address> {
     account.data.notification_address.as_deref().and_then(|text| Address::parse(text).ok())
 }
 
 impl Registry {
+    /// How the holder of a mailbox is told things.
+    ///
+    /// # Errors
+    /// [`AccountError::NoAccount`], or what the store says.
+    pub fn notice_settings(&self, id: AccountId) -> Result<NoticeSettings, AccountError> {
+        let account = self.by_id(id)?.ok_or(AccountError::NoAccount)?;
+        let default = self.room().limits().new_mail.map(|times| times.pace);
+        Ok(NoticeSettings {
+            to: notification_address(&account).map(|to| masked(&to)),
+            pace: default.map(|pace| account.data.new_mail_notices.unwrap_or(pace)),
+        })
+    }
+
     /// Whether notices are carried at all (`[notices]`).
     pub fn carries_notices(&self) -> bool {
         self.outbox().is_served()

@@ -75,7 +75,9 @@ impl Marks {
         };
         let mut state = before.clone();
         if let Some(((folder, first), due)) = new_mail {
-            state.new_mail.get_or_insert(NewMailMark { folder, first, due });
+            let mark = state.new_mail.get_or_insert(NewMailMark { folder, first, due });
+            // The holder may have asked to be told sooner.
+            mark.due = mark.due.min(due);
         }
         state.quota = warning.or(state.quota);
         if state != before {
@@ -147,10 +149,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_first_untold_message_is_marked_and_later_ones_leave_the_mark() {
+    async fn the_first_untold_message_is_marked_and_the_earliest_time_to_tell_it() {
         let store = Store::in_memory();
         let key = NoticeStateKey { part: NoticePart::Marks, account: crate::store::AccountId(1) };
-        for (uid, due, warning) in [(5, 100, None), (6, 200, Some(80)), (7, 300, None)] {
+        for (uid, due, warning) in [(5, 100, None), (6, 200, Some(80)), (7, 60, None)] {
             let mut marks = Marks { due: Some(due), arrived: None };
             marks.arrived(FolderId(2), uid);
             let mut batch = Batch::new();
@@ -158,7 +160,7 @@ mod tests {
             store.commit(batch).await.unwrap();
         }
         let state = store.get::<NoticeState>(&key).unwrap().unwrap().record;
-        assert_eq!(state.new_mail, Some(NewMailMark { folder: FolderId(2), first: 5, due: 100 }));
+        assert_eq!(state.new_mail, Some(NewMailMark { folder: FolderId(2), first: 5, due: 60 }));
         assert_eq!(state.quota, Some(80));
         let mut batch = Batch::new();
         Marks { due: None, arrived: Some((FolderId(2), 8)) }.write(&store, key, None, &mut batch);

@@ -77,6 +77,7 @@ async fn a_restart_gives_no_try_and_no_code_back() {
         let wrong = house.registry.check_code(lea, "login", other_than(&code)).await;
         assert!(matches!(wrong, Err(FactorError::Wrong { left: Some(_) })), "{wrong:?}");
     }
+    inbox.leave();
     let house = house.restarted();
     let wrong = house.registry.check_code(lea, "login", other_than(&code)).await;
     assert!(matches!(wrong, Err(FactorError::Wrong { left: Some(1) })), "{wrong:?}");

@@ -19,10 +19,9 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use super::notice::{By, Code, Notice, notification_address};
+use super::notice::{By, Code, Notice, masked, notification_address};
 use super::registry::ATTEMPTS;
 use super::{Account, AccountError, Registry, secret_text};
-use crate::mss::Address;
 use crate::store::{
     self, AccountId, Authenticator, Batch, CommitError, Expect, MailboxKey, SealError, SealedKey, SecondFactor,
     StoreError,
@@ -391,12 +390,6 @@ impl Registry {
 /// Tells this, whatever came of the change, as long as it was made.
 fn told<T>(notice: Notice) -> impl Fn(&T) -> Option<Notice> {
     move |_| Some(notice.clone())
-}
-
-/// An address that its holder knows again, and nobody else learns: `a•••@exemple.fr`.
-fn masked(address: &Address) -> String {
-    let first: String = address.local().chars().take(1).collect();
-    format!("{first}•••@{}", address.domain())
 }
 
 #[cfg(test)]
