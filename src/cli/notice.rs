@@ -88,7 +88,12 @@ impl Verb {
 fn told(status: &NoticeStatus) -> String {
     let carried = if status.carried { "" } else { "No relay carries notices (notices.host).\n" };
     let oldest = status.oldest.as_ref().map(|at| format!(", the oldest since {at}")).unwrap_or_default();
-    let waiting = format!("{carried}{} wait{oldest}.", status.waiting);
+    // MSSanté §5: the address is mandatory.
+    let silent = match status.without_address {
+        0 => String::new(),
+        count => format!("\n{count} mailboxes have no notification address."),
+    };
+    let waiting = format!("{carried}{} wait{oldest}.{silent}", status.waiting);
     if status.refused.is_empty() {
         return waiting;
     }

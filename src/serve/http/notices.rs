@@ -12,7 +12,7 @@ use super::types::{Announcement, AnnouncementAnswer, Bounce, BounceAnswer, Notic
 use super::{Administration, blocking, domains};
 use crate::accounts::notice::checked_text;
 use crate::accounts::{Account, ListFilter};
-use crate::mss::Address;
+use crate::mss::{Address, MailboxState};
 
 /// Addresses that are listed at most.
 const MOST_REFUSED: usize = 1_000;
@@ -27,14 +27,17 @@ pub(super) async fn status(
     let registry = administration.registry.clone();
     blocking(move || {
         let waiting = registry.waiting_notices().map_err(of_account)?;
-        let mut refused = Vec::new();
+        let (mut refused, mut without_address) = (Vec::new(), 0);
         domains::count(&registry, &ListFilter::default(), |account| {
+            let is_silent = account.data.notification_address.is_none() && account.state != MailboxState::Closed;
+            without_address += u64::from(is_silent);
             refused.extend(refusal(account).filter(|_| refused.len() < MOST_REFUSED));
         })?;
         Ok(axum::Json(NoticeStatus {
             carried: registry.carries_notices(),
             waiting: waiting.notices as u64,
             oldest: waiting.oldest.map(date),
+            without_address,
             refused,
         }))
     })

@@ -12,6 +12,9 @@ pub struct NoticeStatus {
     /// When the oldest of them was written.
     #[serde(default)]
     pub oldest: Option<String>,
+    /// Mailboxes, closed ones aside, whose holders have no notification address.
+    #[serde(default)]
+    pub without_address: u64,
     /// Mailboxes whose notification address takes nothing; 1000 at most.
     pub refused: Vec<RefusedAddress>,
 }
