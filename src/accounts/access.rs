@@ -289,7 +289,10 @@ impl Registry {
     ) -> Result<SessionTicket, LoginError> {
         let ticket = self.sessions().enter(login, door, peer, most).ok_or(LoginError::TooManySessions)?;
         match self.ending_of(login)? {
-            None => Ok(ticket),
+            None => {
+                self.note_place(login, peer);
+                Ok(ticket)
+            }
             Some(ending) => Err(LoginError::Ended(ending)),
         }
     }

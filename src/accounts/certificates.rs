@@ -96,7 +96,7 @@ impl Registry {
     ) -> Result<Committed, AccountError> {
         let account = self.by_id(id)?.ok_or(AccountError::NoAccount)?;
         let kind = credential_kind(&account, binding)?;
-        self.put_credential(id, kind, label).await
+        self.put_credential(id, kind, label, None).await
     }
 
     /// The account's credential that the certificate meets, if any.

@@ -5,8 +5,8 @@ use std::ops::{Bound, RangeInclusive};
 
 use crate::store::{
     self, AccountId, AccountState, AddressEntry, Batch, Change, ChangeKey, CommitError, Content, CorrespondentKey,
-    Credential, CredentialKey, Folder, FolderId, FolderKey, Message, MessageKey, Record, SentCopy, SentCopyKey, Usage,
-    Versioned,
+    Credential, CredentialKey, Folder, FolderId, FolderKey, Message, MessageKey, NoticePart, NoticeState,
+    NoticeStateKey, Record, SentCopy, SentCopyKey, Usage, Versioned,
 };
 
 use super::journal::name_of;
@@ -162,16 +162,17 @@ impl Registry {
                 self.close_address(id, &record, &mut batch)?;
             }
             self.follow_up(id, Some(&read.record), &record, &mut batch);
+            let account = Account::from_record(id, record.clone())?;
+            for notice in self.notices_of_life(&before, &after, occasion.at) {
+                self.tell_in(&mut batch, &account, notice);
+            }
             match self.store().commit(batch).await {
                 Ok(_) => {
                     if record.state != read.state {
                         self.room().revoke(id, record.state);
                         self.review(id, read.holder.national_id.as_deref());
                     }
-                    let account = Account::from_record(id, record)?;
-                    for notice in self.notices_of_life(&before, &after, occasion.at) {
-                        self.tell(&account, notice);
-                    }
+                    self.wake_notices();
                     return Ok((account, Some(event)));
                 }
                 Err(CommitError::Conflict(_)) => crate::mail::pause(attempt).await,
@@ -207,7 +208,13 @@ impl Registry {
         self.erase_records::<store::AbsenceAnswer>(CorrespondentKey::of(id)).await?;
         let mut batch = Batch::new();
         batch.delete::<Usage>(&id);
+        for part in [NoticePart::Marks, NoticePart::Places] {
+            batch.delete::<NoticeState>(&NoticeStateKey { part, account: id });
+        }
         self.store().commit(batch).await?;
+        if let Some(account) = self.store().get::<store::Account>(&id)? {
+            self.room().note_held(&account.address, id, 0);
+        }
         Ok(())
     }
 

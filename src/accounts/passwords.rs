@@ -10,10 +10,11 @@ use zeroize::Zeroizing;
 
 use super::hashing::{LONGEST_PASSWORD, TooBusy};
 use super::login::Bound;
+use super::notice::Notice;
 use super::registry::ATTEMPTS;
 use super::throttle::{Attempt, Turn};
 use super::traced::{credential_about, credential_names};
-use super::{Account, AccountError, CertificateFacts, Login, LoginError, Means, Origin, Registry};
+use super::{Account, AccountError, By, CertificateFacts, Login, LoginError, Means, Origin, Registry};
 use crate::mss::Address;
 use crate::store::{
     self, AccountId, Batch, CommitError, Committed, Credential, CredentialKey, CredentialKind, Expect, Versioned,
@@ -65,18 +66,44 @@ impl Registry {
     /// # Errors
     /// [`AccountError::BadPassword`], [`AccountError::NoAccount`], [`AccountError::Closed`], or what the store says.
     pub async fn set_password(&self, id: AccountId, password: &str, label: &str) -> Result<Committed, AccountError> {
+        self.put_password(id, password, label, None).await
+    }
+
+    /// As [`Registry::set_password`]; the holder is told by whom it was set.
+    ///
+    /// # Errors
+    /// As [`Registry::set_password`].
+    pub async fn change_password(
+        &self,
+        id: AccountId,
+        password: &str,
+        label: &str,
+        by: By,
+    ) -> Result<Committed, AccountError> {
+        self.put_password(id, password, label, Some(Notice::PasswordChanged { by })).await
+    }
+
+    async fn put_password(
+        &self,
+        id: AccountId,
+        password: &str,
+        label: &str,
+        notice: Option<Notice>,
+    ) -> Result<Committed, AccountError> {
         self.accepts_password(password)?;
         self.by_id(id)?.ok_or(AccountError::NoAccount)?;
         let hash = self.hasher().hash(Zeroizing::new(password.to_owned())).await.map_err(|_| AccountError::Busy)?;
-        self.put_credential(id, CredentialKind::Password { hash }, label).await
+        self.put_credential(id, CredentialKind::Password { hash }, label, notice).await
     }
 
-    /// Adds a credential; a password takes the place of the one before, the same certificate binding of itself.
+    /// Adds a credential; a password takes the place of the one before, the same certificate binding of itself. The holder is
+    /// told in the same commit.
     pub(super) async fn put_credential(
         &self,
         id: AccountId,
         kind: CredentialKind,
         label: &str,
+        notice: Option<Notice>,
     ) -> Result<Committed, AccountError> {
         for attempt in 0..ATTEMPTS {
             let read = self.store().get::<store::Account>(&id)?.ok_or(AccountError::NoAccount)?;
@@ -102,6 +129,9 @@ impl Registry {
             batch.update(&id, read.version, &record).insert(&key, &credential);
             let (set, _) = credential_names(&kind);
             self.note(set, Some(&record.address), credential_about(&kind, label), &mut batch);
+            if let Some(notice) = &notice {
+                self.tell_in(&mut batch, &Account::from_record(id, record)?, notice.clone());
+            }
             match self.store().commit(batch).await {
                 Err(CommitError::Conflict(_)) => crate::mail::pause(attempt).await,
                 outcome => {
@@ -142,8 +172,17 @@ impl Registry {
     /// # Errors
     /// [`AccountError::NoCredential`], or what the store says.
     pub async fn remove_credential(&self, key: CredentialKey) -> Result<Committed, AccountError> {
+        self.remove_credential_and(key, Batch::new()).await
+    }
+
+    /// As [`Registry::remove_credential`], with what else is written in the same commit.
+    pub(super) async fn remove_credential_and(
+        &self,
+        key: CredentialKey,
+        also: Batch,
+    ) -> Result<Committed, AccountError> {
         let credential = self.store().get::<Credential>(&key)?.ok_or(AccountError::NoCredential)?;
-        let mut batch = Batch::new();
+        let mut batch = also;
         batch.expect::<Credential>(&key, Expect::Version(credential.version)).delete::<Credential>(&key);
         let (_, removed) = credential_names(&credential.kind);
         self.note_on(key.account, removed, credential_about(&credential.kind, &credential.label), &mut batch);

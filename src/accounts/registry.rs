@@ -43,6 +43,8 @@ pub struct AccountOptions {
     pub factors: FactorOptions,
     /// Mailboxes' lives.
     pub life: LifeOptions,
+    /// Holders are told when their mailbox is opened from a new network.
+    pub new_places: bool,
 }
 
 /// Who people are. Cheap to clone.
@@ -63,6 +65,7 @@ struct Inner {
     devices: DeviceOptions,
     factors: FactorOptions,
     life: LifeOptions,
+    new_places: bool,
     outbox: Outbox,
     access: AccessIndex,
     sessions: Sessions,
@@ -102,6 +105,7 @@ impl Registry {
             devices: options.devices,
             factors: options.factors,
             life: options.life,
+            new_places: options.new_places,
             outbox: Outbox::default(),
             access: AccessIndex::default(),
             sessions: Sessions::default(),
@@ -172,6 +176,10 @@ impl Registry {
         &self.inner.life
     }
 
+    pub(super) fn tells_new_places(&self) -> bool {
+        self.inner.new_places
+    }
+
     pub(super) fn outbox(&self) -> &Outbox {
         &self.inner.outbox
     }
@@ -195,6 +203,7 @@ impl Registry {
             name: domain.as_str().to_owned(),
             description: description.to_owned(),
             created_at: crate::mail::now(),
+            ..store::Domain::default()
         };
         let mut batch = Batch::new();
         batch.insert(&record.name.clone(), &record);
@@ -257,7 +266,7 @@ impl Registry {
         Ok(self.store().get::<store::Domain>(&domain.as_str().to_owned())?.is_some())
     }
 
-    fn domain_record(&self, domain: &Domain) -> Result<Versioned<store::Domain>, AccountError> {
+    pub(super) fn domain_record(&self, domain: &Domain) -> Result<Versioned<store::Domain>, AccountError> {
         let record = self.store().get::<store::Domain>(&domain.as_str().to_owned())?;
         record.ok_or_else(|| AccountError::NotOwnDomain(domain.to_string()))
     }

@@ -27,6 +27,7 @@ pub mod import;
 mod indicators;
 mod lifecycle;
 mod mailbox;
+mod notice;
 pub mod output;
 mod person;
 mod queue;
@@ -70,6 +71,7 @@ enum Command {
     Export(export::Export),
     Indicators(indicators::IndicatorsCommand),
     Person(person::PersonCommand),
+    Notice(notice::NoticeCommand),
     Queue(queue::QueueCommand),
     Reload(reload::Reload),
     Sandbox(sandbox::Sandbox),
@@ -96,6 +98,7 @@ pub fn run() -> ExitCode {
         Command::Export(export) => export.run(),
         Command::Indicators(indicators) => indicators.run(),
         Command::Person(person) => person.run(),
+        Command::Notice(notice) => notice.run(),
         Command::Queue(queue) => queue.run(),
         Command::Reload(reload) => reload.run(),
         Command::Sandbox(sandbox) => sandbox.run(),

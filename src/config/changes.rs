@@ -35,6 +35,7 @@ const NEED_RESTART: &[&str] = &[
     "indicators",
     "lifecycle",
     "terms",
+    "quotas",
     "admin",
     "metrics.listen",
     "log.format",

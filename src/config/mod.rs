@@ -20,6 +20,7 @@ pub mod lifecycle;
 pub mod notices;
 pub mod portal;
 pub mod psc;
+pub mod quotas;
 pub mod sections;
 pub mod sending;
 mod source;
@@ -75,6 +76,8 @@ pub struct Config {
     pub limits: sections::Limits,
     /// Mailboxes and passwords.
     pub accounts: sections::Accounts,
+    /// What mailboxes may hold.
+    pub quotas: quotas::Quotas,
     /// Pro Santé Connect.
     pub psc: psc::Psc,
     /// Enrolled workstations and phones.

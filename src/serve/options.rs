@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use crate::accounts::{AccountOptions, DeviceOptions, FactorOptions, HashingOptions, LifeOptions, ThrottleOptions};
 use crate::audit::indicators::IndicatorOptions;
-use crate::config::Config;
 use crate::config::sending::Route;
-use crate::mail::MailLimits;
+use crate::config::{Config, notices};
 use crate::mail::queue::{QueueOptions, RouteTimes};
 use crate::mail::summary::SummaryLimits;
+use crate::mail::{MailLimits, NewMailTimes, QuotaByKind};
 use crate::mss::CitizenRules;
 use crate::mss::lifecycle::Delays;
-use crate::store;
+use crate::store::{self, NewMailPace};
 
 pub(super) fn store_options(config: &Config) -> store::Options {
     let settings = &config.store;
@@ -40,8 +40,14 @@ pub(super) fn account_options(config: &Config) -> AccountOptions {
         longest_delay: settings.password_longest_delay,
         ..ThrottleOptions::default()
     };
-    let (devices, factors) = (device_options(config), factor_options(config));
-    AccountOptions { hashing, throttle, devices, factors, life: life_options(config) }
+    AccountOptions {
+        hashing,
+        throttle,
+        devices: device_options(config),
+        factors: factor_options(config),
+        life: life_options(config),
+        new_places: config.notices.new_places,
+    }
 }
 
 fn life_options(config: &Config) -> LifeOptions {
@@ -106,6 +112,9 @@ fn whole_seconds(time: Duration) -> i64 {
 pub(super) fn mail_limits(config: &Config) -> MailLimits {
     MailLimits {
         quota: Some(config.accounts.quota),
+        quota_by_kind: quota_by_kind(config),
+        warn_at: config.quotas.warn_at.clone(),
+        new_mail: config.notices.is_on().then(|| new_mail_times(config)),
         folders: config.accounts.max_folders as usize,
         summary: SummaryLimits {
             depth: config.limits.mime_depth as usize,
@@ -116,6 +125,22 @@ pub(super) fn mail_limits(config: &Config) -> MailLimits {
         host: config.server.name.clone(),
         ..MailLimits::default()
     }
+}
+
+fn quota_by_kind(config: &Config) -> QuotaByKind {
+    let quotas = &config.quotas;
+    let given = |bytes: u64| Some(bytes).filter(|bytes| *bytes > 0);
+    QuotaByKind { per: given(quotas.per), org: given(quotas.org), app: given(quotas.app), cab: given(quotas.cab) }
+}
+
+fn new_mail_times(config: &Config) -> NewMailTimes {
+    let pace = match config.notices.new_mail {
+        notices::NewMailPace::AtOnce => NewMailPace::AtOnce,
+        notices::NewMailPace::Hourly => NewMailPace::Hourly,
+        notices::NewMailPace::Daily => NewMailPace::Daily,
+        notices::NewMailPace::None => NewMailPace::None,
+    };
+    NewMailTimes { pace, daily_hour: config.notices.daily_hour }
 }
 
 fn queue_options(config: &Config) -> QueueOptions {

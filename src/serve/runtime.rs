@@ -270,11 +270,11 @@ impl Server {
         });
         citizens_are_no_domain_of_ours(&shared)?;
         devices::start(&shared).await?;
-        start_notices(&shared, notices);
+        let (token, tasks) = mpsc::channel(1);
+        start_notices(&shared, notices, &token).await?;
         first_refresh(&shared).await?;
         shared.jobs.start(&shared);
         prepare_access(&shared).await;
-        let (token, tasks) = mpsc::channel(1);
         open_doors(&shared, listeners, &token);
         tokio::spawn(admin.serve(Arc::clone(&shared), token.clone()));
         for listener in health {
@@ -416,12 +416,23 @@ fn open_notices(config: &Config, metrics: &Metrics) -> Result<Option<NoticeJob>,
     Ok(NoticeJob::new(config, password, metrics.clone())?)
 }
 
-/// Starts the job that carries notices, where there is a relay for them.
-fn start_notices(shared: &Arc<Shared>, job: Option<NoticeJob>) {
-    if let (Some(job), Some(inbox)) = (job, shared.registry.take_notices()) {
-        let shutdown = shared.shutdown.clone();
-        tokio::spawn(async move { job.run(inbox, shutdown.begun()).await });
+/// Starts the job that carries notices, where there is a relay for them. Where there is none any more, what waited for it goes.
+async fn start_notices(shared: &Arc<Shared>, job: Option<NoticeJob>, token: &TaskToken) -> Result<(), ServeError> {
+    let Some(job) = job else {
+        let given_up = shared.registry.give_up_notices().await?;
+        if given_up > 0 {
+            warn!(given_up, "notices waited for a relay, and there is none (notices.host)");
+        }
+        return Ok(());
+    };
+    if let Some(inbox) = shared.registry.take_notices() {
+        let (shutdown, token) = (shared.shutdown.clone(), token.clone());
+        tokio::spawn(async move {
+            job.run(inbox, shutdown.begun()).await;
+            drop(token);
+        });
     }
+    Ok(())
 }
 
 /// Starts the job that lets mailboxes live on.

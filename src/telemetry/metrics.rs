@@ -105,7 +105,7 @@ pub struct ResultLabel {
 pub struct NoticeLabel {
     /// The notice's stable name.
     pub notice: &'static str,
-    /// `sent`, `deferred`, `given-up`.
+    /// `sent`, `deferred`, `given-up`, `bounced`.
     pub result: &'static str,
 }
 

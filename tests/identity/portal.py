@@ -585,6 +585,20 @@ def mail_programs_find_their_settings_at_the_same_door():
     assert browser().ask(SITE + path.replace(DOMAIN, "ailleurs.example")).status == 404
 
 
+def the_holder_chooses_how_often_new_messages_are_told():
+    address = mailbox("avisee", "899700000871")
+    who = browser()
+    enter_by_mailed_code(who, address)
+    page = expect(who.go(SITE + "/avis"), 200, "a•••@courriel.example", "une fois par jour")
+    assert re.search(r'id="jour"[^>]* checked', page.text), page.text
+    page = expect(who.send("/avis", rythme="heure"), 200, "Votre choix est enregistré")
+    assert re.search(r'id="heure"[^>]* checked', page.text), page.text
+    assert json.loads(admin("mailbox", "show", address, "--json"))["new_mail_notices"] == "hourly"
+    # What is none of the choices changes nothing.
+    expect(who.send("/avis", rythme="toujours"), 403)
+    assert json.loads(admin("mailbox", "show", address, "--json"))["new_mail_notices"] == "hourly"
+
+
 def a_mailbox_without_a_second_factor_opens_by_no_password():
     address, who = mailbox("portail.sans", "899700009011", notified=False), browser()
     expect(password_step(who, address), 200, "Aucun code n’est encore en place")

@@ -54,6 +54,7 @@ scenarios! {
     a_suspended_mailbox_and_an_ended_session_end_at_the_next_page
     mail_programs_find_their_settings_at_the_same_door
     a_mailbox_without_a_second_factor_opens_by_no_password
+    the_holder_chooses_how_often_new_messages_are_told
 }
 
 #[test]

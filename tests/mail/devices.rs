@@ -451,6 +451,6 @@ async fn the_holder_is_told_of_each_thing_that_is_done_to_a_device() {
 }
 
 async fn next(inbox: &mut NoticeInbox) -> (&'static str, String) {
-    let notice = tokio::time::timeout(Duration::from_secs(5), inbox.next()).await.unwrap().unwrap();
+    let notice = tokio::time::timeout(Duration::from_secs(5), inbox.next()).await.unwrap();
     (notice.notice.name(), notice.to.to_string())
 }

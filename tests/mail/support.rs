@@ -76,9 +76,13 @@ impl House {
     }
 
     pub fn embedded() -> Self {
+        Self::embedded_with(MailLimits::default())
+    }
+
+    pub fn embedded_with(limits: MailLimits) -> Self {
         let directory = Directory::new();
         let store = open(&directory);
-        Self::over(store, MailLimits::default(), Some(directory))
+        Self::over(store, limits, Some(directory))
     }
 
     fn over(store: Store, limits: MailLimits, directory: Option<Directory>) -> Self {

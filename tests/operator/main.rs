@@ -1,8 +1,12 @@
-//! The operator's duties, from outside: the real server in a sandbox, other people's programs around it.
+//! The operator's duties, from outside: what the server does beside the mail, with other people's programs around it.
 
-#![allow(clippy::unwrap_used, unreachable_pub)]
+#![allow(clippy::unwrap_used, unreachable_pub, reason = "a test fails by panicking")]
 
+#[path = "../sending/site.rs"]
+#[allow(dead_code, reason = "this group plays no peer")]
+mod site;
 #[path = "../support/mod.rs"]
 mod support;
 
 mod life;
+mod notices;

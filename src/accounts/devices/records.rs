@@ -6,9 +6,10 @@ use aws_lc_rs::digest;
 use rustls::pki_types::CertificateDer;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::{DeviceError, OldCertificate};
+use super::{DeviceError, Issued, OldCertificate};
+use crate::accounts::notice::Notice;
 use crate::accounts::registry::ATTEMPTS;
-use crate::accounts::{AccountError, Registry};
+use crate::accounts::{Account, AccountError, Registry};
 use crate::store::{
     self, AccountId, AccountState, Batch, CommitError, Credential, CredentialKey, CredentialKind, Expect,
 };
@@ -136,14 +137,16 @@ impl Registry {
         Ok(())
     }
 
-    /// Writes a device's credential, and what becomes of the one that it replaces; those that have ended go.
+    /// Writes a device's credential, with what its holder is told, and what becomes of the one that it replaces; those that
+    /// have ended go.
     pub(super) async fn put_device(
         &self,
-        id: AccountId,
+        account: &Account,
         new: NewCredential,
-        certificate: &CertificateDer<'_>,
-        expires_at: i64,
+        issued: &Issued,
+        notice: Notice,
     ) -> Result<Device, DeviceError> {
+        let (id, certificate) = (account.id, &issued.certificate);
         let kind = CredentialKind::Device { sha256: fingerprint(certificate), serial: serial(certificate)? };
         for attempt in 0..ATTEMPTS {
             let read = self.store().get::<store::Account>(&id)?.ok_or(AccountError::NoAccount)?;
@@ -167,8 +170,9 @@ impl Registry {
                 person: Some(new.person.clone()),
                 created_at: now,
                 last_used_at: None,
-                expires_at: Some(expires_at),
+                expires_at: Some(issued.expires_at),
             };
+            self.tell_in(&mut batch, account, notice.clone());
             // Every change of a mailbox's devices goes over this record: two at once cannot both find room.
             batch.update(&id, read.version, &record).insert(&key, &credential);
             let what = if new.replaces.is_none() { "device-enrolled" } else { "device-renewed" };
@@ -230,9 +234,16 @@ impl Registry {
         Ok(gone)
     }
 
-    /// Takes a device's credential away.
-    pub(super) async fn remove_device(&self, id: AccountId, number: u32) -> Result<(), DeviceError> {
-        match self.remove_credential(CredentialKey { account: id, number }).await {
+    /// Takes a device's credential away, and tells its holder.
+    pub(super) async fn remove_device(
+        &self,
+        account: &Account,
+        number: u32,
+        notice: Notice,
+    ) -> Result<(), DeviceError> {
+        let mut told = Batch::new();
+        self.tell_in(&mut told, account, notice);
+        match self.remove_credential_and(CredentialKey { account: account.id, number }, told).await {
             Err(AccountError::NoCredential) => Err(DeviceError::NoDevice),
             outcome => Ok(outcome.map(drop)?),
         }

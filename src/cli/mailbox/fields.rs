@@ -60,6 +60,9 @@ pub(super) struct ChangeArguments {
     common: CommonArguments,
     #[command(flatten)]
     handling: HandlingArguments,
+    /// How often its holder is told of new messages at the notification address
+    #[arg(long, value_name = "PACE", value_parser = ["at-once", "hourly", "daily", "none"])]
+    new_mail: Option<String>,
     /// Empty this field (may be repeated)
     #[arg(long, value_name = "FIELD")]
     clear: Vec<Clearable>,
@@ -81,6 +84,7 @@ impl ChangeArguments {
             quota: common.quota.map(Some),
             allow_password: common.allow_password,
             notification_address: common.notification_address.map(Some),
+            new_mail_notices: self.new_mail.map(Some),
             ..MailboxChange::default()
         };
         self.handling.apply(&mut change)?;
@@ -221,6 +225,7 @@ enum Clearable {
     AccessList,
     Quota,
     NotificationAddress,
+    NewMail,
     Comment,
 }
 
@@ -240,6 +245,7 @@ impl Clearable {
             Self::Speciality => &mut holder.speciality,
             Self::Responsible => &mut holder.responsible,
             Self::NotificationAddress => &mut change.notification_address,
+            Self::NewMail => &mut change.new_mail_notices,
             Self::Comment => &mut change.comment,
             Self::AccessList => {
                 change.access_list = Some(Vec::new());
@@ -255,7 +261,7 @@ impl Clearable {
 }
 
 /// A size: digits, and perhaps K, M, G or T (powers of 1024; `KiB`, `MB` and the like mean the same).
-fn parse_size(text: &str) -> Result<u64, String> {
+pub(in crate::cli) fn parse_size(text: &str) -> Result<u64, String> {
     let text = text.trim();
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic() || c == ' ');
     let number: u64 = digits.parse().map_err(|_| "expected a number of bytes, or one with K, M, G or T".to_owned())?;

@@ -15,6 +15,7 @@ use hyper::Method;
 use self::access::{GrantArguments, UngrantArguments};
 use self::certificate::CertificateVerb;
 use self::factor::FactorVerb;
+pub(in crate::cli) use self::fields::parse_size;
 use self::fields::{ChangeArguments, CreateArguments};
 use super::client::{Client, ClientError, ServerArguments, path, query};
 use super::output::{Exit, Output};

@@ -58,7 +58,8 @@ pub(super) fn details(mailbox: &Mailbox) -> String {
         ("used", used(mailbox)),
         ("password", password_state(mailbox).into()),
         ("certificates", mailbox.certificates.to_string()),
-        ("notices to", text(&mailbox.notification_address)),
+        ("notices to", notices(mailbox)),
+        ("told of new mail", mailbox.new_mail_notices.clone().unwrap_or_else(|| "as the server does".into())),
         ("created", text(&mailbox.created_at)),
         ("last login", text(&mailbox.last_login_at)),
         ("comment", text(&mailbox.comment)),
@@ -75,6 +76,14 @@ fn used(mailbox: &Mailbox) -> String {
 /// Where it is in its life; an older server tells its state alone.
 fn stage(mailbox: &Mailbox) -> String {
     Some(&mailbox.stage).filter(|stage| !stage.is_empty()).unwrap_or(&mailbox.state).clone()
+}
+
+fn notices(mailbox: &Mailbox) -> String {
+    let address = mailbox.notification_address.clone().unwrap_or_default();
+    match &mailbox.notices_refused {
+        Some(status) => format!("{address} (takes NOTHING: {status})"),
+        None => address,
+    }
 }
 
 fn password_state(mailbox: &Mailbox) -> &'static str {

@@ -5,7 +5,7 @@ mod sending;
 
 use super::fronts::Front;
 use super::source::{Problem, Source};
-use super::{Config, devices, human, indicators, is_address, lifecycle, notices, traces};
+use super::{Config, devices, human, indicators, is_address, lifecycle, notices, quotas, traces};
 use crate::mss::{Address, Domain};
 use crate::telemetry::logging::check_level;
 use std::net::{IpAddr, SocketAddr};
@@ -39,6 +39,7 @@ pub(super) fn problems(config: &Config, source: &Source<'_>) -> Vec<Problem> {
     indicators::problems(&config.indicators, &mut found);
     traces::problems(&config.traces, &config.store.path, &mut found);
     lifecycle::problems(&config.lifecycle, &config.terms, &mut found);
+    quotas::problems(&config.quotas, &config.limits, &mut found);
     found.problems
 }
 

@@ -253,8 +253,7 @@ fn enclosed(room: &MailRoom, original: &Original) -> Enclose {
     };
     let quota = room.open_any(account).and_then(|mailbox| mailbox.quota());
     // What cannot be looked at now is so again when the report is filed, and decided there.
-    let has_room =
-        quota.map_or(true, |quota| quota.limit.is_none_or(|limit| quota.bytes.saturating_add(original.size) <= limit));
+    let has_room = quota.map_or(true, |quota| quota.has_room_for(original.size));
     if has_room { Enclose::AsAsked } else { Enclose::Headers }
 }
 

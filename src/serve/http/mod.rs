@@ -34,6 +34,7 @@ mod lifecycle;
 pub mod line_ends;
 mod mailboxes;
 mod message_flags;
+mod notices;
 pub mod peer;
 mod person;
 pub mod problem;
@@ -108,7 +109,10 @@ pub fn router(administration: Arc<Administration>) -> Router {
         .route("/v1/reload", post(process::reload))
         .route("/v1/follow", get(follow::follow))
         .route("/v1/domains", get(domains::list).post(domains::add))
-        .route("/v1/domains/{name}", get(domains::show).delete(domains::remove))
+        .route("/v1/domains/{name}", get(domains::show).patch(domains::change).delete(domains::remove))
+        .route("/v1/notices", get(notices::status))
+        .route("/v1/notices/maintenance", post(notices::announce))
+        .route("/v1/notices/bounces", post(notices::bounce))
         .route("/v1/mailboxes", get(mailboxes::list).post(mailboxes::create))
         .route("/v1/mailboxes/{address}", get(mailboxes::show).patch(mailboxes::change))
         .route("/v1/mailboxes/{address}/suspend", post(mailboxes::suspend))

@@ -75,6 +75,8 @@ pub enum Rule {
     TermsExist,
     /// More mailboxes would be closed than are without a confirmation.
     ConfirmationNeeded,
+    /// Nobody carries notices (`[notices]`).
+    NoNotices,
     /// No such folder.
     NoSuchFolder,
     /// The folder's name will not do.
@@ -141,6 +143,7 @@ impl Rule {
         Self::NoSuchTerms,
         Self::TermsExist,
         Self::ConfirmationNeeded,
+        Self::NoNotices,
         Self::NoSuchFolder,
         Self::BadFolderName,
         Self::NoSuchMessage,
@@ -197,6 +200,7 @@ impl Rule {
             Self::NoSuchTerms => ("no-such-terms", S::NOT_FOUND, "No such terms of use"),
             Self::TermsExist => ("terms-exist", S::CONFLICT, "These terms of use are there already"),
             Self::ConfirmationNeeded => ("confirmation-needed", S::CONFLICT, "Closing many needs a confirmation"),
+            Self::NoNotices => ("no-notices", S::CONFLICT, "Nobody carries notices"),
             Self::NoSuchFolder => ("no-such-folder", S::NOT_FOUND, "No such folder"),
             Self::BadFolderName => ("bad-folder-name", S::UNPROCESSABLE_ENTITY, "The folder's name cannot be accepted"),
             Self::NoSuchMessage => ("no-such-message", S::NOT_FOUND, "No such message"),

@@ -1,7 +1,7 @@
 //! A mailbox as the API shows it.
 
 use super::access::shown_grant;
-use super::convert::shown_holder;
+use super::convert::{shown_holder, shown_pace};
 use super::errors::{of_account, of_mail};
 use super::handling::{shown_absence, shown_forward};
 use super::message_flags::date;
@@ -16,7 +16,9 @@ pub(super) fn mailbox(registry: &Registry, room: &MailRoom, account: Account) ->
     let quota = match room.open_any(account.id).and_then(|mailbox| mailbox.quota()) {
         Ok(quota) => quota,
         // Of a closed mailbox there is nothing left; of one whose key is damaged the rest is shown all the same.
-        Err(MailError::Closed | MailError::Sealed(_)) => QuotaUse { bytes: 0, messages: 0, limit: account.data.quota },
+        Err(MailError::Closed | MailError::Sealed(_)) => {
+            QuotaUse { bytes: 0, messages: 0, limit: account.data.quota, domain_left: None }
+        }
         Err(problem) => return Err(of_mail(problem)),
     };
     let credentials = registry.credentials(account.id).map_err(of_account)?;
@@ -58,6 +60,8 @@ pub(super) fn mailbox(registry: &Registry, room: &MailRoom, account: Account) ->
         has_password: passwords > 0,
         certificates: (credentials.len() - passwords - devices) as u64,
         notification_address: data.notification_address,
+        new_mail_notices: data.new_mail_notices.map(shown_pace),
+        notices_refused: data.notice_bounce.map(|bounce| bounce.status),
         created_at: Some(date(data.created_at)),
         state_changed_at: Some(date(data.state_changed_at)),
         last_login_at: data.last_login_at.map(date),

@@ -20,6 +20,7 @@ mod enter;
 mod factors;
 mod form;
 mod frame;
+mod notices;
 mod pages;
 mod password;
 mod people;
@@ -108,6 +109,7 @@ fn router(desk: &Arc<Desk>) -> Router {
         .route("/codes/application/confirmation", post(factors::confirm))
         .route("/codes/secours", post(factors::recovery))
         .route("/mot-de-passe", get(password::ask).post(password::set))
+        .route("/avis", get(notices::ask).post(notices::choose))
         .route("/aide", get(workstations::guide))
         .route("/style.css", get(async || ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], STYLE).into_response()))
         .with_state(Arc::clone(desk))

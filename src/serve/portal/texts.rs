@@ -9,6 +9,7 @@ pub(super) const NAVIGATION: &str = "Rubriques";
 pub(super) const NAV_DEVICES: &str = "Postes";
 pub(super) const NAV_FACTORS: &str = "Codes à usage unique";
 pub(super) const NAV_PASSWORD: &str = "Mot de passe";
+pub(super) const NAV_NOTICES: &str = "Avis";
 pub(super) const NAV_GUIDE: &str = "Réglages et aide";
 pub(super) const NAV_MAILBOXES: &str = "Changer de boîte";
 pub(super) const LEAVE: &str = "Se déconnecter";
@@ -213,6 +214,26 @@ pub(super) const PASSWORD_SET: &str = "Changer le mot de passe";
 pub(super) const PASSWORDS_DIFFER: &str = "Les deux mots de passe sont différents.";
 /// How the credential is called in the administrator's lists.
 pub(super) const PASSWORD_LABEL: &str = "portail";
+
+// ---- notices ----
+
+pub(super) const NOTICES_TITLE: &str = "Avis à votre adresse habituelle";
+pub(super) const NOTICES_TEXT: &str = "Les avis disent qu’il se passe quelque chose dans votre boîte aux lettres : un nouveau poste, \
+    une boîte bientôt pleine, des messages qui vous attendent. Ils ne disent jamais de qui viennent les messages ni de quoi ils \
+    parlent, et ne contiennent aucun lien.";
+pub(super) const NOTICES_NOWHERE: &str = "Aucun avis ne vous est envoyé : aucune adresse n’est enregistrée pour cela, ou le service \
+    n’en envoie pas. Adressez-vous à l’assistance.";
+pub(super) const NOTICES_LEGEND: &str = "Être averti des nouveaux messages";
+pub(super) const NOTICES_AT_ONCE: &str = "dès leur arrivée";
+pub(super) const NOTICES_HOURLY: &str = "une fois par heure au plus";
+pub(super) const NOTICES_DAILY: &str = "une fois par jour";
+pub(super) const NOTICES_NONE: &str = "jamais";
+pub(super) const NOTICES_CHOOSE: &str = "Enregistrer";
+pub(super) const NOTICES_CHOSEN: &str = "Votre choix est enregistré.";
+
+pub(super) fn notices_to(address: &str) -> String {
+    format!("Ils sont envoyés à {address}. Pour changer cette adresse, adressez-vous à l’assistance.")
+}
 
 // ---- guide ----
 

@@ -32,6 +32,34 @@ pub struct Domain {
     pub description: String,
     /// Unix seconds.
     pub created_at: i64,
+    /// Bytes that all its mailboxes together may hold; `None`: no bound.
+    pub quota: Option<u64>,
+    /// Bytes that each of its mailboxes may hold that has no quota of its own; `None`: the server's default.
+    pub mailbox_quota: Option<u64>,
+}
+
+/// How often a holder is told that messages came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NewMailPace {
+    /// As they come.
+    AtOnce,
+    /// Once an hour at most.
+    Hourly,
+    /// Once a day.
+    Daily,
+    /// Never.
+    None,
+}
+
+/// That the notification address takes nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NoticeBounce {
+    /// Unix seconds of the last refusal.
+    pub at: i64,
+    /// The codes of its reply (`550 5.1.1`); never its words.
+    pub status: String,
 }
 
 /// The kind of a mailbox (MSSanté §4).
@@ -265,6 +293,10 @@ pub struct Account {
     pub forward: Option<Forward>,
     /// What is answered while the holder is away.
     pub absence: Option<Absence>,
+    /// How often the holder is told of new messages; `None`: as the server does by default.
+    pub new_mail_notices: Option<NewMailPace>,
+    /// That the notification address was refused; nothing once it has taken a notice again.
+    pub notice_bounce: Option<NoticeBounce>,
 }
 
 /// What an address leads to. An address is never given to someone else: a closed account leaves a tombstone.

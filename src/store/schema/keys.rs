@@ -19,7 +19,7 @@ pub trait Key: Sized + Clone + fmt::Debug {
 pub struct AccountId(pub u64);
 
 /// A folder's number, unique in the whole store. Never reused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct FolderId(pub u64);
 

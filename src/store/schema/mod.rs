@@ -29,6 +29,8 @@
 //! | `SecondFactor` | account | [`SecondFactor`]: what is shown beside the password | JSON |
 //! | `Journal` | (time, account) | [`JournalEntry`]: what happened in a mailbox's life | JSON |
 //! | `Terms` | (version, piece) | [`Terms`]: the terms of use | JSON |
+//! | `Notice` | (lane, time) | [`WaitingNotice`]: what a holder is to be told by ordinary mail | compact |
+//! | `NoticeState` | (part, account) | [`NoticeState`]: what notices are to be made of | JSON |
 //!
 //! Rules: keys are big-endian, so that byte order is the order of ids; the first byte of a record is the number of its
 //! layout; a new layout gets a new number and the old one stays readable. No other room knows any of this.
@@ -40,13 +42,14 @@ mod identity;
 mod keys;
 mod life;
 mod mail;
+mod notices;
 mod sent_mark;
 mod trace_mark;
 mod transit;
 
 pub use accounts::{
     Absence, AccessGrant, AccessRight, Account, AccountKind, AccountState, AddressEntry, AnnouncedClosing, Credential,
-    CredentialKind, Domain, Forward, Holder, SuspendedFor,
+    CredentialKind, Domain, Forward, Holder, NewMailPace, NoticeBounce, SuspendedFor,
 };
 pub use codec::DecodeError;
 pub use counters::{Counter, CounterKey};
@@ -58,6 +61,9 @@ pub use keys::{
 pub use life::{JournalEntry, JournalKey, Terms, TermsHead, TermsKey};
 pub use mail::{
     Body, Change, ChangeEntry, Content, Folder, FolderExistence, Message, Meta, Place, SpecialUse, UidSet, Usage, flags,
+};
+pub use notices::{
+    KnownPlace, NewMailMark, NoticeKey, NoticeLane, NoticePart, NoticeState, NoticeStateKey, WaitingNotice,
 };
 pub use sent_mark::{SentMark, SentMarkKey};
 pub use trace_mark::{StreamKey, TraceMark};
@@ -121,13 +127,17 @@ pub enum Table {
     Journal = 25,
     /// The terms of use.
     Terms = 26,
+    /// Notices that wait for the relay of ordinary mail.
+    Notice = 27,
+    /// What notices are to be made of.
+    NoticeState = 28,
     /// Where the day files of traces stood.
     TraceMark = 31,
 }
 
 impl Table {
     /// All tables, in the order of their numbers.
-    pub const ALL: [Table; 27] = [
+    pub const ALL: [Table; 29] = [
         Table::Meta,
         Table::Domain,
         Table::Account,
@@ -155,6 +165,8 @@ impl Table {
         Table::TraceMark,
         Table::Journal,
         Table::Terms,
+        Table::Notice,
+        Table::NoticeState,
     ];
 
     /// The table of a raw key's first byte.
@@ -194,6 +206,8 @@ impl Table {
             Table::TraceMark => "trace-mark",
             Table::Journal => "journal",
             Table::Terms => "terms",
+            Table::Notice => "notice",
+            Table::NoticeState => "notice-state",
         }
     }
 }
@@ -248,6 +262,8 @@ pub fn probe(table: Table, bytes: &[u8]) -> Result<(), DecodeError> {
         Table::TraceMark => TraceMark::decode(bytes).map(drop),
         Table::Journal => JournalEntry::decode(bytes).map(drop),
         Table::Terms => Terms::decode(bytes).map(drop),
+        Table::Notice => WaitingNotice::decode(bytes).map(drop),
+        Table::NoticeState => NoticeState::decode(bytes).map(drop),
     }
 }
 

@@ -246,6 +246,12 @@ pub struct Mailbox {
     /// An unsecured address for notices without content.
     #[serde(default)]
     pub notification_address: Option<String>,
+    /// How often its holder is told of new messages (`at-once`, `hourly`, `daily`, `none`); absent: as the server does.
+    #[serde(default)]
+    pub new_mail_notices: Option<String>,
+    /// The codes with which the notification address was refused, where it takes nothing.
+    #[serde(default)]
+    pub notices_refused: Option<String>,
     /// When it was created.
     #[serde(default)]
     pub created_at: Option<String>,
@@ -342,12 +348,15 @@ pub struct MailboxChange {
     /// The operator's own notes; `null` clears them.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
     pub comment: Option<Option<String>>,
-    /// What it may hold, in bytes; `null` for the server's default.
+    /// What it may hold, in bytes; `null` for the domain's or the server's default.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
     pub quota: Option<Option<u64>>,
     /// Whether its password opens it alone, without an enrolled workstation's certificate: for tests.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allow_password: Option<bool>,
+    /// How often its holder is told of new messages: `at-once`, `hourly`, `daily`, `none`; `null`: as the server does.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    pub new_mail_notices: Option<Option<String>>,
     /// An unsecured address for notices; `null` clears it.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
     pub notification_address: Option<Option<String>>,
@@ -400,7 +409,7 @@ impl HolderChange {
 }
 
 /// Reads a field that is there, `null` included, so that "absent" and "cleared" stay two things.
-fn given<'de, T, D>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
+pub(super) fn given<'de, T, D>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
 where
     T: Deserialize<'de>,
     D: Deserializer<'de>,
