@@ -91,9 +91,9 @@ fn build(directory: &Path, keys: &TraceKeys, maker: &Maker, lines: u64) {
 }
 
 fn search(files: &TraceFiles, directory: &Path, keys: &TraceKeys, maker: &Maker) {
-    let mailbox = |number| maker.mailboxes[number].1;
+    let mailbox = |number: usize| maker.mailboxes[number].1;
     let month = Day::from_number(FIRST_DAY + 200).start()..Day::from_number(FIRST_DAY + 230).start();
-    let id = |number| keys.term("message-id", &message_id(number));
+    let id = |number: u64| keys.term("message-id", &message_id(number));
     let year = Query { newest_first: true, ..Query::default() };
     let of = |all_terms| Query { all_terms, ..year.clone() };
     let queries = [

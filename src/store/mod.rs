@@ -27,7 +27,8 @@
 //! Reading goes the other way: [`Store::get`] and [`Store::scan`] ask the index and never wait for a write;
 //! [`Store::read_body`] reads and opens just the chunks that a range touches.
 //!
-//! What the records are is in [`schema`]; how they lie on disk in [`embedded`].
+//! What the records are is in [`schema`]; how they lie on disk in [`embedded`]. Traces lie beside the store, in files of a day
+//! each: [`traces`].
 
 mod batch;
 mod body;

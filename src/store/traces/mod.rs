@@ -118,6 +118,14 @@ pub struct TraceOpening {
     pub heads_rebuilt: bool,
 }
 
+impl TraceOpening {
+    /// Whether there is nothing but what a crash may leave.
+    #[must_use]
+    pub fn is_in_order(&self) -> bool {
+        TraceOpening { torn: None, ..self.clone() } == TraceOpening::default()
+    }
+}
+
 /// The end of a file that was cut off.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Torn {
@@ -125,8 +133,8 @@ pub struct Torn {
     pub day: Day,
     /// How many bytes.
     pub bytes: u64,
-    /// Where a copy of them is.
-    pub aside: PathBuf,
+    /// Where a copy of them is; none if the disk had no room for one.
+    pub aside: Option<PathBuf>,
 }
 
 /// A stretch of a day's file that does not read.
@@ -220,8 +228,11 @@ impl TraceFiles {
         let home = Home::open(directory)?;
         let Started { heads, sizes, open, opening } = start::start(&home, keys, options)?;
         let (open, view) = open
-            .map(|(open, indexer)| (open.tip, indexer, open))
-            .map_or((None, None), |(tip, indexer, open)| (Some(open), Some((tip, indexer))));
+            .map(|(open, indexer)| {
+                let tip = open.tip;
+                (open, (tip, indexer))
+            })
+            .unzip();
         let inner = Inner {
             home,
             keys: keys.clone(),

@@ -45,7 +45,11 @@ pub(super) fn start(home: &Home, keys: &TraceKeys, options: &TraceOptions) -> Re
         }
     }
     if heads != written || opening.heads_rebuilt || !Heads::path(&home.path).exists() {
-        heads.write(&home.path, keys)?;
+        match heads.write(&home.path, keys) {
+            // Where there are files they can be made again: the next day's end writes them.
+            Err(error) if error.is_full() && !files.is_empty() => tracing::warn!(%error, "heads are not written"),
+            outcome => outcome?,
+        }
     }
     let sizes = sizes(home, &heads, &mut opening)?;
     Ok(Started { heads, sizes, open, opening })
@@ -199,12 +203,18 @@ fn cut(home: &Home, day: Day, whole: u64, opening: &mut TraceOpening) -> Result<
     if bytes == 0 {
         return Ok(());
     }
-    let aside = home.aside(day, whole);
+    let path_aside = home.aside(day, whole);
     let mut torn = vec![0; bytes.min(MOST_ASIDE) as usize];
     let read = read_up_to(&file, &mut torn, whole).map_err(failed())?;
-    durable::write(&aside, &torn[..read]).map_err(TraceError::io("write", &aside))?;
+    let copy = || durable::write(&path_aside, &torn[..read]);
+    let first = copy();
     file.set_len(whole).and_then(|()| file.sync_all()).map_err(failed())?;
-    opening.torn = Some(Torn { day, bytes, aside });
+    // A full disk is what tears: there may be room now. It does not keep the server from its start.
+    let copied = first.or_else(|_| copy());
+    if let Err(error) = &copied {
+        tracing::warn!(%day, %error, "no copy is kept of what a crash left of an append");
+    }
+    opening.torn = Some(Torn { day, bytes, aside: copied.is_ok().then_some(path_aside) });
     Ok(())
 }
 
