@@ -30,6 +30,7 @@ mod life;
 mod login;
 pub mod notice;
 mod passwords;
+pub mod person;
 pub mod psc;
 mod refused;
 mod registry;

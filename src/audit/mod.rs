@@ -17,6 +17,7 @@
 mod action;
 mod asker;
 mod facets;
+pub mod indicators;
 mod observe;
 mod query;
 mod reading;

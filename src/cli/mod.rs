@@ -24,8 +24,10 @@ pub mod export;
 pub mod files;
 mod follow;
 pub mod import;
+mod indicators;
 mod mailbox;
 pub mod output;
+mod person;
 mod queue;
 mod reload;
 mod sandbox;
@@ -63,6 +65,8 @@ enum Command {
     Mailbox(mailbox::MailboxCommand),
     Import(import::Import),
     Export(export::Export),
+    Indicators(indicators::IndicatorsCommand),
+    Person(person::PersonCommand),
     Queue(queue::QueueCommand),
     Reload(reload::Reload),
     Sandbox(sandbox::Sandbox),
@@ -85,6 +89,8 @@ pub fn run() -> ExitCode {
         Command::Mailbox(mailbox) => mailbox.run(),
         Command::Import(import) => import.run(),
         Command::Export(export) => export.run(),
+        Command::Indicators(indicators) => indicators.run(),
+        Command::Person(person) => person.run(),
         Command::Queue(queue) => queue.run(),
         Command::Reload(reload) => reload.run(),
         Command::Sandbox(sandbox) => sandbox.run(),

@@ -7,7 +7,7 @@ use super::Config;
 use toml::{Table, Value};
 
 /// Keys that are only read at start. A section's name stands for all its keys.
-const NEED_RESTART: [&str; 27] = [
+const NEED_RESTART: [&str; 28] = [
     "server.name",
     "server.workers",
     "store",
@@ -32,6 +32,7 @@ const NEED_RESTART: [&str; 27] = [
     "devices",
     "codes",
     "notices",
+    "indicators",
     "admin",
     "metrics.listen",
     "log.format",

@@ -15,6 +15,7 @@ mod changes;
 pub mod devices;
 pub mod fronts;
 pub mod human;
+pub mod indicators;
 pub mod notices;
 pub mod portal;
 pub mod psc;
@@ -81,6 +82,8 @@ pub struct Config {
     pub codes: devices::Codes,
     /// What holders are told outside of the trust space.
     pub notices: notices::Notices,
+    /// The monthly figures.
+    pub indicators: indicators::Indicators,
     /// The administration API.
     pub admin: sections::Admin,
     /// Metrics and health.

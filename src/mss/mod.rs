@@ -22,6 +22,7 @@ pub mod decision;
 pub mod dn;
 pub mod exchange;
 pub mod explain;
+pub mod indicators;
 pub mod kind;
 pub mod rights;
 pub mod test_addresses;

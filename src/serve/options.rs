@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use crate::accounts::{AccountOptions, DeviceOptions, FactorOptions, HashingOptions, ThrottleOptions};
+use crate::audit::indicators::IndicatorOptions;
 use crate::config::Config;
 use crate::config::sending::Route;
 use crate::mail::MailLimits;
 use crate::mail::queue::{QueueOptions, RouteTimes};
 use crate::mail::summary::SummaryLimits;
+use crate::mss::CitizenRules;
 use crate::store;
 
 pub(super) fn store_options(config: &Config) -> store::Options {
@@ -38,6 +40,18 @@ pub(super) fn account_options(config: &Config) -> AccountOptions {
         ..ThrottleOptions::default()
     };
     AccountOptions { hashing, throttle, devices: device_options(config), factors: factor_options(config) }
+}
+
+pub(super) fn indicator_options(config: &Config, citizens: &CitizenRules) -> IndicatorOptions {
+    let indicators = &config.indicators;
+    IndicatorOptions {
+        most_rows: indicators.most_rows,
+        anonymous_after: indicators.anonymous_after,
+        keep: indicators.keep,
+        citizens: citizens.clone(),
+        // A configuration that was taken has a good one.
+        layout: indicators.layout().unwrap_or_default(),
+    }
 }
 
 fn device_options(config: &Config) -> DeviceOptions {

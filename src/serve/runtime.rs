@@ -17,7 +17,7 @@ use super::http::socket::SocketError;
 use super::jobs::{JobSettings, Jobs};
 use super::limits::{Counts, DoorLimits};
 use super::listen::{ListenError, Listener, TaskToken, accept_loop};
-use super::options::{account_options, mail_limits, store_options};
+use super::options::{account_options, indicator_options, mail_limits, store_options};
 use super::portal::{self, Portal};
 use super::psc::{self, PscConfigError};
 use super::reload::Reloader;
@@ -28,8 +28,10 @@ use super::{Shared, devices, health, imap, inbound, listen, outbound, published,
 use crate::accounts::devices::DeviceError;
 use crate::accounts::psc::PscHandle;
 use crate::accounts::{AccountError, Registry};
+use crate::audit::indicators::Indicators;
 use crate::audit::{Scribe, ScribeOptions, Traces, TracesError};
 use crate::config::{Config, ConfigError};
+use crate::jobs::indicators;
 use crate::jobs::notices::{NoticeJob, NoticeSetupError};
 use crate::jobs::trust::SetupError;
 use crate::mail::aftermath::absence;
@@ -198,6 +200,11 @@ async fn finish_erasures(shared: Arc<Shared>) {
     }
 }
 
+/// Tends the month's counters until the server stops.
+async fn tend_indicators(shared: Arc<Shared>) {
+    indicators::run(shared.indicators.clone(), shared.mail.traces().clone(), shared.shutdown.begun()).await;
+}
+
 /// Reads once who may open what: before the doors, so that no login has to.
 async fn prepare_access(shared: &Shared) {
     let registry = shared.registry.clone();
@@ -219,7 +226,7 @@ impl Server {
             let (config, metrics, trust) = (config.clone(), metrics.clone(), Arc::clone(&trust));
             move || Rooms::open(&config, &metrics, trust)
         };
-        let Rooms { store, mail, traces, scribe, tls, psc, jobs, notices } =
+        let Rooms { store, mail, traces, scribe, indicators, tls, psc, jobs, notices } =
             tokio::task::spawn_blocking(opening).await??;
         let listeners = listen::open(&config)?;
         let health = health_listeners(&config).await?;
@@ -227,6 +234,7 @@ impl Server {
         let admin = AdminDoor::open(&config)?;
         let shared = Arc::new(Shared {
             registry: Registry::new(mail.clone(), account_options(&config)),
+            indicators,
             psc,
             config: ArcSwap::from_pointee(config),
             trust,
@@ -265,6 +273,7 @@ impl Server {
         tokio::spawn(sweep::old_trail(Arc::clone(&shared)));
         tokio::spawn(sweep::sessions(Arc::clone(&shared)));
         tokio::spawn(finish_erasures(Arc::clone(&shared)));
+        tokio::spawn(tend_indicators(Arc::clone(&shared)));
         let queue = shared.mail.queue().clone();
         tokio::spawn(async move { queue.tend().await });
         outbound::start(&shared, Arc::new(shared.mail.queue().clone()), token);
@@ -343,6 +352,7 @@ struct Rooms {
     mail: MailRoom,
     traces: Traces,
     scribe: Scribe,
+    indicators: Indicators,
     tls: Contexts,
     psc: PscHandle,
     jobs: Jobs,
@@ -354,7 +364,7 @@ impl Rooms {
         // TLS first: a mistake there should not have to wait for a log's replay.
         let material = Material::read(&config.tls)?;
         let facts = Facts::of(&material);
-        let jobs = Jobs::new(JobSettings::read(config)?, trust, metrics);
+        let jobs = Jobs::new(JobSettings::read(config)?, Arc::clone(&trust), metrics);
         let tls = Contexts::new(material, jobs.revocation(config.tls.crl_grace))?;
         facts.note(metrics);
         let psc = PscHandle::new(psc::client(&config.psc, metrics)?);
@@ -367,14 +377,19 @@ impl Rooms {
         mail.queue().count_into(metrics);
         jobs.trace_into(mail.traces());
         let traces = Traces::open(mail.traces(), &config.traces.directory(&config.store.path))?;
-        let scribe = Scribe::start(&traces, scribe_options(config, metrics))?;
-        Ok(Self { store, mail, traces, scribe, tls, psc, jobs, notices })
+        let indicators = Indicators::new(store.clone(), indicator_options(config, &trust.load().citizens));
+        let scribe = Scribe::start(&traces, scribe_options(config, metrics, &indicators))?;
+        Ok(Self { store, mail, traces, scribe, indicators, tls, psc, jobs, notices })
     }
 }
 
 /// What the scribe works with. Who counts traces as they are written down goes into `observers`.
-fn scribe_options(config: &Config, metrics: &Metrics) -> ScribeOptions {
-    ScribeOptions { observers: Vec::new(), most_waiting: config.traces.most_waiting as usize, metrics: metrics.clone() }
+fn scribe_options(config: &Config, metrics: &Metrics, indicators: &Indicators) -> ScribeOptions {
+    ScribeOptions {
+        observers: vec![indicators.observer()],
+        most_waiting: config.traces.most_waiting as usize,
+        metrics: metrics.clone(),
+    }
 }
 
 fn open_notices(config: &Config, metrics: &Metrics) -> Result<Option<NoticeJob>, ServeError> {

@@ -10,6 +10,7 @@ use super::tls::{self, CertificateProblem, Contexts, HandshakeRefusal, PeerIdent
 use crate::accounts::Registry;
 use crate::accounts::psc::PscHandle;
 use crate::audit::Traces;
+use crate::audit::indicators::Indicators;
 use crate::config::Config;
 use crate::mail::MailRoom;
 use crate::mss::dn::NormalisedName;
@@ -42,6 +43,8 @@ pub struct Shared {
     pub registry: Registry,
     /// Pro Santé Connect, where it is configured.
     pub psc: PscHandle,
+    /// The month's counters.
+    pub indicators: Indicators,
     /// The figures.
     pub metrics: Metrics,
     /// The TLS contexts in force.

@@ -5,7 +5,7 @@ mod sending;
 
 use super::fronts::Front;
 use super::source::{Problem, Source};
-use super::{Config, devices, human, is_address, notices, traces};
+use super::{Config, devices, human, indicators, is_address, notices, traces};
 use crate::mss::{Address, Domain};
 use crate::telemetry::logging::check_level;
 use std::net::{IpAddr, SocketAddr};
@@ -36,6 +36,7 @@ pub(super) fn problems(config: &Config, source: &Source<'_>) -> Vec<Problem> {
     logins::psc(config, &mut found);
     devices::problems(&config.devices, &config.codes, &mut found);
     notices::problems(&config.notices, &mut found);
+    indicators::problems(&config.indicators, &mut found);
     traces::problems(&config.traces, &config.store.path, &mut found);
     found.problems
 }

@@ -29,10 +29,12 @@ mod follow;
 mod frames;
 mod given_out;
 mod handling;
+pub mod indicators;
 pub mod line_ends;
 mod mailboxes;
 mod message_flags;
 pub mod peer;
+mod person;
 pub mod problem;
 mod process;
 pub mod queue;
@@ -123,6 +125,7 @@ pub fn router(administration: Arc<Administration>) -> Router {
         .merge(queue::router())
         .merge(devices::router())
         .merge(traces::router())
+        .merge(person::router())
         .layer(from_fn_with_state(Arc::clone(&administration), traces::only_what_is_traced))
         .with_state(administration)
 }

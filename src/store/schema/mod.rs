@@ -19,6 +19,7 @@
 //! | `QueueRecipient` | (consignment, number) | [`QueueRecipient`]: one that has not got it yet | compact |
 //! | `Trail` | (Message-ID's digest, time) | [`TrailEvent`]: what happened to a message, before there was `Trace` | compact |
 //! | `Trace` | time | [`WaitingTrace`]: one that is not in its day's file yet | compact |
+//! | `Counter` | (month, sheet, row) | [`Counter`]: sums for the month's indicators | compact |
 //! | `TraceMark` | stream | [`TraceMark`]: where its day files stood | JSON |
 //! | `SentMark` | Message-ID's digest | [`SentMark`]: whose message it is | compact |
 //! | `Conversation` | (account, citizen's digest) | [`Conversation`]: whether a citizen may answer | compact |
@@ -32,6 +33,7 @@
 
 mod accounts;
 pub(crate) mod codec;
+mod counters;
 mod identity;
 mod keys;
 mod mail;
@@ -44,6 +46,7 @@ pub use accounts::{
     Domain, Forward, Holder,
 };
 pub use codec::DecodeError;
+pub use counters::{Counter, CounterKey};
 pub use identity::{Authenticator, DeviceAuthority, MailedCode, SecondFactor};
 pub use keys::{
     AccountId, AuthorityId, BodyId, ChangeKey, ConsignmentKey, CorrespondentKey, CredentialKey, FolderId, FolderKey,
@@ -108,13 +111,15 @@ pub enum Table {
     Trace = 22,
     /// Whose messages have left.
     SentMark = 23,
+    /// What the month's indicators are made from.
+    Counter = 24,
     /// Where the day files of traces stood.
     TraceMark = 31,
 }
 
 impl Table {
     /// All tables, in the order of their numbers.
-    pub const ALL: [Table; 24] = [
+    pub const ALL: [Table; 25] = [
         Table::Meta,
         Table::Domain,
         Table::Account,
@@ -138,6 +143,7 @@ impl Table {
         Table::SecondFactor,
         Table::Trace,
         Table::SentMark,
+        Table::Counter,
         Table::TraceMark,
     ];
 
@@ -173,6 +179,7 @@ impl Table {
             Table::DeviceAuthority => "device-authority",
             Table::SecondFactor => "second-factor",
             Table::Trace => "trace",
+            Table::Counter => "counter",
             Table::SentMark => "sent-mark",
             Table::TraceMark => "trace-mark",
         }
@@ -224,6 +231,7 @@ pub fn probe(table: Table, bytes: &[u8]) -> Result<(), DecodeError> {
         Table::DeviceAuthority => DeviceAuthority::decode(bytes).map(drop),
         Table::SecondFactor => SecondFactor::decode(bytes).map(drop),
         Table::Trace => WaitingTrace::decode(bytes).map(drop),
+        Table::Counter => Counter::decode(bytes).map(drop),
         Table::SentMark => SentMark::decode(bytes).map(drop),
         Table::TraceMark => TraceMark::decode(bytes).map(drop),
     }
