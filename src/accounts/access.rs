@@ -275,7 +275,7 @@ impl Registry {
         Ok(ticket)
     }
 
-    /// Puts a login on the list of sessions, and asks once more whether it stands: what was taken away meanwhile has either
+    /// As doors do by [`Registry::let_in`], without a trace: puts a login on the list of sessions, and asks once more whether it stands: what was taken away meanwhile has either
     /// found the session there, or is found here.
     ///
     /// # Errors

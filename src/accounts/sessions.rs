@@ -1,7 +1,7 @@
 //! Who is in: every session of every door after its login, so that it can be listed, counted, and ended from outside.
 //!
 //! A door enters a login and gets a ticket. The ticket is told when the session is to end, and why; dropped, it takes the
-//! session off the list. Doors enter through [`Registry::enter`](super::Registry::enter), which asks once more whether the
+//! session off the list. Doors enter through [`Registry::let_in`](super::Registry::let_in), which asks once more whether the
 //! login stands: what was taken away between the check and the entry finds the session or is found by it.
 
 use std::collections::{BTreeMap, HashMap};
@@ -167,7 +167,7 @@ struct Open {
 
 impl Sessions {
     /// Puts a session on the list, unless its person has `most` in the mailbox at this door already. Without asking whether
-    /// the login still stands: doors call [`Registry::enter`](super::Registry::enter).
+    /// the login still stands: doors call [`Registry::let_in`](super::Registry::let_in).
     pub fn enter(&self, login: &Login, door: &'static str, peer: IpAddr, most: usize) -> Option<SessionTicket> {
         let mut open = self.open();
         let share = Share::of(login, door);

@@ -38,7 +38,7 @@ impl Refused {
 
     /// Whether it is trouble of our own that refuses, and no rule.
     pub(in crate::serve) fn is_ours(&self) -> bool {
-        matches!(self.rule, "disk-nearly-full" | "store-unavailable" | "busy")
+        matches!(self.rule, "disk-nearly-full" | "store-unavailable" | "traces-stuck" | "busy")
     }
 
     /// The reply's code.
