@@ -1,4 +1,4 @@
-//! What follows from a change of an account, in the change's own commit: its trace.
+//! What follows from a change of an account, in the change's own commit: its trace, and what the directory has to know.
 
 use crate::audit::{Action, Trace};
 use crate::store::{self, AccountId, AccountState, Batch};
@@ -10,7 +10,7 @@ impl Registry {
     /// `before` is none at a creation.
     pub(super) fn follow_up(
         &self,
-        _id: AccountId,
+        id: AccountId,
         before: Option<&store::Account>,
         after: &store::Account,
         batch: &mut Batch,
@@ -20,6 +20,7 @@ impl Registry {
         let action = Action::Administered { what: what.to_owned(), fields, about: None };
         let trace = Trace { actor: self.actor().clone(), mailbox: Some(after.address.clone()), ..Trace::of(action) };
         self.room().traces().note(trace, batch);
+        self.note_publication(id, before, after, batch);
     }
 }
 

@@ -14,6 +14,8 @@
 //! What a holder comes in with beside a health card has rooms of its own: [`devices`] (enrolled workstations), [`factors`]
 //! (one-time codes); what is told of them at the notification address is a [`notice`].
 //!
+//! What the national directory has to know of a mailbox waits in [`publication`].
+//!
 //! This room calls `mail` (for the mailbox's lock and the sessions to be told); `mail` never calls this one.
 
 mod access;
@@ -26,11 +28,13 @@ pub mod factors;
 mod follow_up;
 mod grants;
 mod hashing;
+pub mod https;
 mod life;
 mod login;
 pub mod notice;
 mod passwords;
 pub mod psc;
+pub mod publication;
 mod registry;
 mod rules;
 mod secret_text;

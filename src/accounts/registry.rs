@@ -17,6 +17,7 @@ use super::devices::{Authorities, DeviceOptions};
 use super::factors::FactorOptions;
 use super::hashing::{Hasher, HashingOptions};
 use super::notice::Outbox;
+use super::publication::{PublicationOptions, Wake};
 use super::sessions::Sessions;
 use super::throttle::{Throttle, ThrottleOptions};
 use super::{Account, AccountChange, AccountError, NewMailbox, rules};
@@ -38,6 +39,8 @@ pub struct AccountOptions {
     pub devices: DeviceOptions,
     /// Second factors.
     pub factors: FactorOptions,
+    /// What is published in the national directory.
+    pub publication: PublicationOptions,
 }
 
 /// Who people are. Cheap to clone.
@@ -58,6 +61,8 @@ struct Inner {
     devices: DeviceOptions,
     factors: FactorOptions,
     outbox: Outbox,
+    publication: PublicationOptions,
+    publication_wake: Wake,
     access: AccessIndex,
     sessions: Sessions,
     /// Read while a mailbox is created, written while a domain is taken away: neither comes between the other's steps.
@@ -93,6 +98,8 @@ impl Registry {
             devices: options.devices,
             factors: options.factors,
             outbox: Outbox::default(),
+            publication: options.publication,
+            publication_wake: Wake::default(),
             access: AccessIndex::default(),
             sessions: Sessions::default(),
             domains: tokio::sync::RwLock::default(),
@@ -149,6 +156,15 @@ impl Registry {
     /// Settings of second factors.
     pub fn factor_options(&self) -> &FactorOptions {
         &self.inner.factors
+    }
+
+    /// What is published in the national directory.
+    pub fn publication_options(&self) -> &PublicationOptions {
+        &self.inner.publication
+    }
+
+    pub(super) fn publication_wake(&self) -> &Wake {
+        &self.inner.publication_wake
     }
 
     pub(super) fn outbox(&self) -> &Outbox {

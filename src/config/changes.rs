@@ -7,7 +7,7 @@ use super::Config;
 use toml::{Table, Value};
 
 /// Keys that are only read at start. A section's name stands for all its keys.
-const NEED_RESTART: [&str; 26] = [
+const NEED_RESTART: [&str; 27] = [
     "server.name",
     "server.workers",
     "store",
@@ -30,6 +30,7 @@ const NEED_RESTART: [&str; 26] = [
     "accounts",
     "devices",
     "codes",
+    "directory",
     "notices",
     "admin",
     "metrics.listen",

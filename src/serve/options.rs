@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use crate::accounts::publication::{PublicationOptions, PublishFrom};
 use crate::accounts::{AccountOptions, DeviceOptions, FactorOptions, HashingOptions, ThrottleOptions};
-use crate::config::Config;
+use crate::config::{Config, directory};
 use crate::config::sending::Route;
 use crate::mail::MailLimits;
 use crate::mail::queue::{QueueOptions, RouteTimes};
@@ -37,7 +38,20 @@ pub(super) fn account_options(config: &Config) -> AccountOptions {
         longest_delay: settings.password_longest_delay,
         ..ThrottleOptions::default()
     };
-    AccountOptions { hashing, throttle, devices: device_options(config), factors: factor_options(config) }
+    let (devices, factors) = (device_options(config), factor_options(config));
+    AccountOptions { hashing, throttle, devices, factors, publication: publication_options(config) }
+}
+
+fn publication_options(config: &Config) -> PublicationOptions {
+    let directory = &config.directory;
+    PublicationOptions {
+        on: directory.is_on(),
+        from: match directory.publish_from {
+            directory::PublishFrom::Acceptance => PublishFrom::Acceptance,
+            directory::PublishFrom::Creation => PublishFrom::Creation,
+        },
+        test_mailboxes: directory.test_mailboxes,
+    }
 }
 
 fn device_options(config: &Config) -> DeviceOptions {

@@ -17,7 +17,7 @@ use serde::Deserialize;
 use crate::telemetry::ResultLabel;
 use crate::wire::sasl::Secret;
 
-use super::http::{Answer, form};
+use crate::accounts::https::{Answer, form};
 use super::judge::refused_us;
 use super::jwt::Jwt;
 use super::{Inner, Person, Psc, PscError, TokenRefusal, Trouble};

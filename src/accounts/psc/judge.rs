@@ -9,7 +9,7 @@ use crate::wire::sasl::Secret;
 
 use super::caller::Caller;
 use super::claims::{Claims, NumericDate, Validated};
-use super::http::{Call, Endpoint, encoded};
+use crate::accounts::https::{Call, Endpoint, encoded};
 use super::jwt::{Jwt, KeyProblem, KeySet, Keys};
 use super::metadata::Metadata;
 use super::{Client, Inner, Judging, Person, PscError, TokenRefusal, Trouble};

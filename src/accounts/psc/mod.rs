@@ -8,7 +8,7 @@
 //!        │ not known                                                                                   ▼
 //!        └▶ flights: one at a time for a token ─▶ judge: jwt (keys) · introspection ─▶ claims ─▶ userinfo ─▶ bound to that
 //!                                                          └────────┬────────┘     where the id lacks       certificate?
-//!                                                    caller: turns, breaker, retries ─▶ http               ─▶ Person
+//!                                                    caller: turns, breaker, retries ─▶ https              ─▶ Person
 //! ```
 //!
 //! # Rules
@@ -30,7 +30,6 @@ mod code;
 mod error;
 mod flights;
 mod fresh;
-mod http;
 mod judge;
 mod jwt;
 mod metadata;
@@ -45,6 +44,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, RootCertStore};
 
+use crate::accounts::https::{Bounds, Call, Endpoint, Https};
 use crate::telemetry::{Metrics, ResultLabel};
 use crate::wire::sasl::Secret;
 
@@ -56,7 +56,6 @@ pub use code::challenge_of;
 pub use error::{PscError, TokenRefusal, Trouble};
 use flights::Flights;
 use fresh::Fresh;
-use http::{Bounds, Endpoint, Http};
 use jwt::Keys;
 use metadata::Metadata;
 use refusals::{Refusals, Sender};
@@ -183,7 +182,7 @@ impl Psc {
         let tls = tls_of(options.anchors, options.identity)?;
         let bounds = Bounds { connect: options.connect_timeout, whole: options.timeout, answer: options.max_answer };
         let breaker = Breaker::new(options.breaker_failures, options.breaker_pause, metrics.clone());
-        let caller = Caller::new(Http::new(tls, bounds), breaker, options.at_once, options.retries, metrics.clone());
+        let caller = Caller::new(Https::new(tls, bounds), breaker, options.at_once, options.retries, metrics.clone());
         let rules =
             Rules { issuer: options.issuer, audience: options.audience, acr: options.acr, skew: options.clock_skew };
         let inner = Inner {
@@ -289,7 +288,7 @@ impl Inner {
     /// What the issuer says of itself.
     async fn metadata(&self) -> Result<Arc<Metadata>, Trouble> {
         let read = async {
-            let document: metadata::Document = self.caller.document(&http::Call::get(&self.discovery)).await?;
+            let document: metadata::Document = self.caller.document(&Call::get(&self.discovery)).await?;
             document.endpoints(&self.rules.issuer, self.client.has_certificate)
         };
         self.metadata.get(self.refresh, read).await

@@ -131,6 +131,9 @@ struct HolderArguments {
     /// National id of the responsible person (ORG, APP)
     #[arg(long, value_name = "ID")]
     responsible: Option<String>,
+    /// Number of the activity that a PER mailbox belongs to (idSituationExercice), where it is not the professional's as such
+    #[arg(long, value_name = "NUMBER")]
+    activity_id: Option<String>,
 }
 
 impl HolderArguments {
@@ -147,6 +150,7 @@ impl HolderArguments {
             profession: self.profession,
             speciality: self.speciality,
             responsible: self.responsible,
+            activity_id: self.activity_id,
         }
     }
 
@@ -163,6 +167,7 @@ impl HolderArguments {
             profession: self.profession.map(Some),
             speciality: self.speciality.map(Some),
             responsible: self.responsible.map(Some),
+            activity_id: self.activity_id.map(Some),
         }
     }
 }
@@ -218,6 +223,7 @@ enum Clearable {
     Profession,
     Speciality,
     Responsible,
+    ActivityId,
     AccessList,
     Quota,
     NotificationAddress,
@@ -239,6 +245,7 @@ impl Clearable {
             Self::Profession => &mut holder.profession,
             Self::Speciality => &mut holder.speciality,
             Self::Responsible => &mut holder.responsible,
+            Self::ActivityId => &mut holder.activity_id,
             Self::NotificationAddress => &mut change.notification_address,
             Self::Comment => &mut change.comment,
             Self::AccessList => {

@@ -5,7 +5,7 @@ mod sending;
 
 use super::fronts::Front;
 use super::source::{Problem, Source};
-use super::{Config, devices, human, is_address, notices};
+use super::{Config, devices, directory, human, is_address, notices};
 use crate::mss::{Address, Domain};
 use crate::telemetry::logging::check_level;
 use std::net::{IpAddr, SocketAddr};
@@ -35,6 +35,7 @@ pub(super) fn problems(config: &Config, source: &Source<'_>) -> Vec<Problem> {
     sending::relay(config, &mut found);
     logins::psc(config, &mut found);
     devices::problems(&config.devices, &config.codes, &mut found);
+    directory::problems(&config.directory, &mut found);
     notices::problems(&config.notices, &mut found);
     found.problems
 }

@@ -24,12 +24,15 @@
 //! | `SentCopy` | (account, Message-ID's digest) | [`SentCopy`]: where a sent message was filed | compact |
 //! | `DeviceAuthority` | [`AuthorityId`] | [`DeviceAuthority`]: who signs enrolled devices' certificates | JSON |
 //! | `SecondFactor` | account | [`SecondFactor`]: what is shown beside the password | JSON |
+//! | `DirectoryEntry` | (account, number) | [`DirectoryEntry`]: a mailbox that the directory has to hear of | JSON |
+//! | `DirectoryState` | account | [`DirectoryState`]: how a mailbox stands in the directory | JSON |
 //!
 //! Rules: keys are big-endian, so that byte order is the order of ids; the first byte of a record is the number of its
 //! layout; a new layout gets a new number and the old one stays readable. No other room knows any of this.
 
 mod accounts;
 pub(crate) mod codec;
+mod directory;
 mod identity;
 mod keys;
 mod mail;
@@ -40,9 +43,10 @@ pub use accounts::{
     Domain, Forward, Holder,
 };
 pub use codec::DecodeError;
+pub use directory::{DirectoryEntry, DirectoryImage, DirectoryPlace, DirectoryState, DirectoryTask};
 pub use identity::{Authenticator, DeviceAuthority, MailedCode, SecondFactor};
 pub use keys::{
-    AccountId, AuthorityId, BodyId, ChangeKey, ConsignmentKey, CorrespondentKey, CredentialKey, FolderId, FolderKey,
+    AccountId, AuthorityId, BodyId, ChangeKey, ConsignmentKey, CorrespondentKey, CredentialKey, DirectoryEntryKey, FolderId, FolderKey,
     Key, MessageKey, MetaKey, QueueId, QueueRecipientKey, SecretKey, SentCopyKey, TraceKey, TrailKey, Uid, Version,
 };
 pub use mail::{
@@ -100,11 +104,15 @@ pub enum Table {
     SecondFactor = 21,
     /// Traces that wait for their day's file.
     Trace = 22,
+    /// Mailboxes that the directory has to hear of.
+    DirectoryEntry = 29,
+    /// How mailboxes stand in the directory.
+    DirectoryState = 30,
 }
 
 impl Table {
     /// All tables, in the order of their numbers.
-    pub const ALL: [Table; 22] = [
+    pub const ALL: [Table; 24] = [
         Table::Meta,
         Table::Domain,
         Table::Account,
@@ -127,6 +135,8 @@ impl Table {
         Table::DeviceAuthority,
         Table::SecondFactor,
         Table::Trace,
+        Table::DirectoryEntry,
+        Table::DirectoryState,
     ];
 
     /// The table of a raw key's first byte.
@@ -161,6 +171,8 @@ impl Table {
             Table::DeviceAuthority => "device-authority",
             Table::SecondFactor => "second-factor",
             Table::Trace => "trace",
+            Table::DirectoryEntry => "directory-entry",
+            Table::DirectoryState => "directory-state",
         }
     }
 }
@@ -210,6 +222,8 @@ pub fn probe(table: Table, bytes: &[u8]) -> Result<(), DecodeError> {
         Table::DeviceAuthority => DeviceAuthority::decode(bytes).map(drop),
         Table::SecondFactor => SecondFactor::decode(bytes).map(drop),
         Table::Trace => WaitingTrace::decode(bytes).map(drop),
+        Table::DirectoryEntry => DirectoryEntry::decode(bytes).map(drop),
+        Table::DirectoryState => DirectoryState::decode(bytes).map(drop),
     }
 }
 
