@@ -7,15 +7,17 @@
 //! - [`trust`]: the white list → the [`TrustSpace`](crate::mss::TrustSpace) that admission and exchange read.
 //! - [`crl`]: the CRLs → a watch channel that the TLS contexts are rebuilt from, and the state that admission reads.
 //! - [`notices`]: what holders are told → a relay of ordinary mail.
+//! - [`directory`]: what the national directory has to know of our mailboxes → the directory.
 //!
 //! An **alarm** is a `tracing::error` line with an `event` field from a closed set (`trust.refused`, `trust.stale`,
 //! `crl.refused`, `crl.stale`, `crl.unusable`, `cache.unwritable` …), and a figure of its own in the metrics.
 //!
-//! This room calls `mss`, `config`, `telemetry`, the certificate reading of `serve::tls`, and for notices `wire` and
-//! `accounts::notice`.
+//! This room calls `mss`, `config`, `telemetry`, the certificate reading of `serve::tls`, `wire`, and of `accounts` what waits
+//! for a job there.
 
 mod cache;
 pub mod crl;
+pub mod directory;
 pub mod fetch;
 pub mod notices;
 pub mod trust;

@@ -41,10 +41,9 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::version::{TLS12, TLS13};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::RootCertStore;
 
-use crate::accounts::https::{Bounds, Call, Endpoint, Https};
+use crate::accounts::https::{self, Bounds, Call, Endpoint, Https};
 use crate::telemetry::{Metrics, ResultLabel};
 use crate::wire::sasl::Secret;
 
@@ -179,7 +178,7 @@ impl Psc {
             secret: options.client_secret,
             has_certificate: options.identity.is_some(),
         };
-        let tls = tls_of(options.anchors, options.identity)?;
+        let tls = https::tls(options.anchors, options.identity)?;
         let bounds = Bounds { connect: options.connect_timeout, whole: options.timeout, answer: options.max_answer };
         let breaker = Breaker::new(options.breaker_failures, options.breaker_pause, metrics.clone());
         let caller = Caller::new(Https::new(tls, bounds), breaker, options.at_once, options.retries, metrics.clone());
@@ -293,22 +292,6 @@ impl Inner {
         };
         self.metadata.get(self.refresh, read).await
     }
-}
-
-fn tls_of(
-    anchors: RootCertStore,
-    identity: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
-) -> Result<ClientConfig, rustls::Error> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&TLS13, &TLS12])?
-        .with_root_certificates(anchors);
-    let mut tls = match identity {
-        Some((chain, key)) => builder.with_client_auth_cert(chain, key)?,
-        None => builder.with_no_client_auth(),
-    };
-    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(tls)
 }
 
 /// The client in force, if Pro Santé Connect is configured; a reload puts another in its place. Cheap to clone.

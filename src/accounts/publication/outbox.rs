@@ -21,6 +21,8 @@ pub struct Due {
     pub wanted: Option<Image>,
     /// What the directory shows of it, as far as we know.
     pub published: Option<Image>,
+    /// Where a try may have put it, without our knowing.
+    pub attempt: Option<Place>,
     /// Tries that went wrong so far.
     pub tries: u32,
     /// Since when it waits, Unix seconds.
@@ -107,12 +109,29 @@ impl Registry {
                 address,
                 wanted,
                 published: state.published,
+                attempt: state.attempt,
                 tries: state.tries,
                 since,
                 entries,
             });
         }
         Ok(page)
+    }
+
+    /// Mailboxes are about to be put at this place for the first time: what was begun is known after a stop.
+    ///
+    /// # Errors
+    /// What the store says; nothing may be written then.
+    pub async fn publication_begins(&self, due: &[&Due], place: &Place) -> Result<(), AccountError> {
+        let mut batch = Batch::new();
+        for due in due.iter().filter(|due| !due.is_known_at(place)) {
+            let state = self.publication_state(due.account)?;
+            batch.put(&due.account, &DirectoryState { attempt: Some(place.clone()), ..state });
+        }
+        if !batch.is_empty() {
+            self.store().commit(batch).await?;
+        }
+        Ok(())
     }
 
     /// The directory shows what it should. `operation`: what was done to it just now, if anything was.
@@ -161,7 +180,8 @@ impl Registry {
     pub async fn publication_refused(&self, due: &Due, status: u16, words: &str) -> Result<(), AccountError> {
         let task = Task { since: due.since, at: crate::mail::now(), status, words: words.to_owned() };
         let mut batch = due.without_entries();
-        let state = DirectoryState { published: due.published.clone(), task: Some(task), ..DirectoryState::default() };
+        let state = self.publication_state(due.account)?;
+        let state = DirectoryState { task: Some(task), tries: 0, due_at: 0, words: String::new(), ..state };
         batch.put(&due.account, &state);
         let operation = match (&due.published, &due.wanted) {
             (None, _) => "insert",
@@ -251,6 +271,19 @@ impl Registry {
 }
 
 impl Due {
+    /// Where it has to go from: the directory shows it there, or may, and should not.
+    pub fn leaves(&self) -> Vec<&Place> {
+        let mut places: Vec<&Place> = self.published.iter().map(|image| &image.place).chain(&self.attempt).collect();
+        places.retain(|place| self.wanted.as_ref().is_none_or(|wanted| wanted.place != **place));
+        places.dedup();
+        places
+    }
+
+    fn is_known_at(&self, place: &Place) -> bool {
+        self.published.as_ref().is_some_and(|image| image.place == *place) && self.attempt.is_none()
+            || self.attempt.as_ref() == Some(place)
+    }
+
     /// The beginning of a commit that is done with it.
     fn without_entries(&self) -> Batch {
         let mut batch = Batch::new();

@@ -23,6 +23,8 @@ pub struct DirectoryState {
     pub published: Option<DirectoryImage>,
     /// When that was last known to be so, Unix seconds.
     pub published_at: Option<i64>,
+    /// Where a try may have put it since, without our knowing.
+    pub attempt: Option<DirectoryPlace>,
     /// Tries since the last one that went well.
     pub tries: u32,
     /// Unix seconds before which it is not tried.
@@ -79,6 +81,12 @@ pub struct DirectoryPlace {
     pub system: String,
     /// The identifier.
     pub value: String,
+}
+
+impl std::fmt::Display for DirectoryPlace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.resource, self.value)
+    }
 }
 
 impl Record for DirectoryEntry {
