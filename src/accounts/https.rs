@@ -294,7 +294,8 @@ impl Https {
             let name = name.map_err(|error| HttpsError::Tls(error.to_string()))?;
             self.tls.connect(name, stream).await.map_err(|error| HttpsError::Tls(error.to_string()))
         };
-        let stream = tokio::time::timeout(self.bounds.connect, connecting).await.unwrap_or(Err(HttpsError::TimedOut))?;
+        let stream =
+            tokio::time::timeout(self.bounds.connect, connecting).await.unwrap_or(Err(HttpsError::TimedOut))?;
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
         // It ends when its sender is dropped, or the server closes it.
         tokio::spawn(connection);

@@ -143,7 +143,8 @@ pub(super) fn problems(directory: &Directory, found: &mut Found<'_, '_>) {
     if directory.is_on() {
         let is_known = !directory.api_key.is_empty() || !empty(&directory.client_certificate);
         found.check(is_known, "directory.api_key", || {
-            "required with directory.url; expected a file or \"credential:NAME\", or directory.client_certificate".into()
+            "required with directory.url; expected a file or \"credential:NAME\", or directory.client_certificate"
+                .into()
         });
         found.check(!directory.anchors.is_empty(), "directory.anchors", || {
             "required with directory.url; expected PEM files of the authorities of its certificate".into()

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::accounts::publication::{PublicationOptions, PublishFrom};
 use crate::accounts::{AccountOptions, DeviceOptions, FactorOptions, HashingOptions, ThrottleOptions};
-use crate::config::{Config, directory};
 use crate::config::sending::Route;
+use crate::config::{Config, directory};
 use crate::mail::MailLimits;
 use crate::mail::queue::{QueueOptions, RouteTimes};
 use crate::mail::summary::SummaryLimits;

@@ -29,6 +29,7 @@ use crate::accounts::devices::DeviceError;
 use crate::accounts::psc::PscHandle;
 use crate::accounts::{AccountError, Registry};
 use crate::config::{Config, ConfigError};
+use crate::jobs::directory::{DirectoryJob, DirectorySetupError};
 use crate::jobs::notices::{NoticeJob, NoticeSetupError};
 use crate::jobs::trust::SetupError;
 use crate::mail::aftermath::absence;
@@ -85,6 +86,9 @@ pub enum ServeError {
     /// The relay of notices cannot be used.
     #[error(transparent)]
     Notices(#[from] NoticeSetupError),
+    /// The directory's API key or certificates.
+    #[error(transparent)]
+    Directory(#[from] DirectorySetupError),
     /// Its password cannot be had.
     #[error("notices.password: {0}")]
     NoticePassword(#[from] SecretError),
@@ -213,7 +217,7 @@ impl Server {
             let (config, metrics, trust) = (config.clone(), metrics.clone(), Arc::clone(&trust));
             move || Rooms::open(&config, &metrics, trust)
         };
-        let Rooms { store, mail, tls, psc, jobs, notices } = tokio::task::spawn_blocking(opening).await??;
+        let Rooms { store, mail, tls, psc, jobs, notices, directory } = tokio::task::spawn_blocking(opening).await??;
         let listeners = listen::open(&config)?;
         let health = health_listeners(&config).await?;
         let plain = published::plain::listen(&config.published.autoconfig_listen)?;
@@ -221,6 +225,7 @@ impl Server {
         let shared = Arc::new(Shared {
             registry: Registry::new(mail.clone(), account_options(&config)),
             psc,
+            directory: directory.as_ref().map(DirectoryJob::handle),
             config: ArcSwap::from_pointee(config),
             trust,
             jobs,
@@ -240,6 +245,7 @@ impl Server {
         citizens_are_no_domain_of_ours(&shared)?;
         devices::start(&shared).await?;
         start_notices(&shared, notices);
+        start_directory(&shared, directory);
         first_refresh(&shared).await?;
         shared.jobs.start(&shared);
         prepare_access(&shared).await;
@@ -333,6 +339,7 @@ struct Rooms {
     psc: PscHandle,
     jobs: Jobs,
     notices: Option<NoticeJob>,
+    directory: Option<DirectoryJob>,
 }
 
 impl Rooms {
@@ -345,13 +352,14 @@ impl Rooms {
         facts.note(metrics);
         let psc = PscHandle::new(psc::client(&config.psc, metrics)?);
         let notices = open_notices(config, metrics)?;
+        let directory = open_directory(config, metrics)?;
         let master = read_master_key(&config.seal.master_key)?;
         let (store, opening) = Store::open(&config.store.path, &master, &store_options(config))?;
         info!(?opening, path = %config.store.path.display(), "store open");
         let store = store.counted_by(metrics);
         let mail = MailRoom::new(store.clone(), master, mail_limits(config))?;
         mail.queue().count_into(metrics);
-        Ok(Self { store, mail, tls, psc, jobs, notices })
+        Ok(Self { store, mail, tls, psc, jobs, notices, directory })
     }
 }
 
@@ -360,6 +368,23 @@ fn open_notices(config: &Config, metrics: &Metrics) -> Result<Option<NoticeJob>,
     let password = setting.map(|setting| read_secret("notices.password", setting)).transpose()?;
     let password = password.as_ref().and_then(|password| password.expose_str());
     Ok(NoticeJob::new(config, password, metrics.clone())?)
+}
+
+fn open_directory(config: &Config, metrics: &Metrics) -> Result<Option<DirectoryJob>, ServeError> {
+    let setting = config.directory.api_key.clone();
+    let read_key = Box::new(move || match setting.as_str() {
+        "" => Ok(None),
+        setting => read_secret("directory.api_key", setting).map(Some).map_err(|error| error.to_string()),
+    });
+    Ok(DirectoryJob::open(&config.directory, read_key, metrics.clone())?)
+}
+
+/// Starts the job that publishes mailboxes, where there is a directory for them.
+fn start_directory(shared: &Arc<Shared>, job: Option<DirectoryJob>) {
+    if let Some(job) = job {
+        let (registry, shutdown) = (shared.registry.clone(), shared.shutdown.clone());
+        tokio::spawn(async move { job.run(registry, shutdown.begun()).await });
+    }
 }
 
 /// Starts the job that carries notices, where there is a relay for them.

@@ -10,6 +10,7 @@ use super::tls::{self, CertificateProblem, Contexts, HandshakeRefusal, PeerIdent
 use crate::accounts::Registry;
 use crate::accounts::psc::PscHandle;
 use crate::config::Config;
+use crate::jobs::directory::DirectoryHandle;
 use crate::mail::MailRoom;
 use crate::mss::dn::NormalisedName;
 use crate::mss::trust::TrustHandle;
@@ -33,6 +34,8 @@ pub struct Shared {
     pub jobs: Jobs,
     /// The store.
     pub store: Store,
+    /// Publication in the national directory, where it is configured.
+    pub directory: Option<DirectoryHandle>,
     /// Mailboxes and deliveries.
     pub mail: MailRoom,
     /// Domains, mailboxes, credentials.

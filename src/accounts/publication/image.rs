@@ -107,8 +107,7 @@ mod tests {
     use super::*;
     use crate::store::{AccountKind, Holder};
 
-    const ALL: PublicationOptions =
-        PublicationOptions { on: true, from: PublishFrom::Creation, test_mailboxes: false };
+    const ALL: PublicationOptions = PublicationOptions { on: true, from: PublishFrom::Creation, test_mailboxes: false };
 
     fn mailbox(kind: AccountKind) -> store::Account {
         let text = |text: &str| Some(text.to_owned());
@@ -133,7 +132,10 @@ mod tests {
         ] {
             let image = wanted(&mailbox(kind), &ALL).unwrap();
             let place = &image.place;
-            assert_eq!((place.resource.as_str(), place.system.as_str(), place.value.as_str()), (resource, system, value));
+            assert_eq!(
+                (place.resource.as_str(), place.system.as_str(), place.value.as_str()),
+                (resource, system, value)
+            );
             let told = (image.description.is_some(), image.service.is_some(), image.responsible.as_deref());
             let expected = match kind {
                 AccountKind::Per => (false, false, None),

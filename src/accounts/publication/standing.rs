@@ -75,7 +75,8 @@ impl Registry {
     /// What the store says.
     pub fn publications_pending(&self, after: Option<AccountId>, most: usize) -> Result<Vec<Pending>, AccountError> {
         let mut found: Vec<Pending> = Vec::new();
-        let mut from = DirectoryEntryKey { account: AccountId(after.map_or(0, |id| id.0.saturating_add(1))), number: 0 };
+        let mut from =
+            DirectoryEntryKey { account: AccountId(after.map_or(0, |id| id.0.saturating_add(1))), number: 0 };
         loop {
             let rows = self.store().scan::<DirectoryEntry>(from.., PAGE)?;
             let Some((last, _)) = rows.last() else { return Ok(found) };

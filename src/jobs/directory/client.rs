@@ -235,9 +235,7 @@ fn judged(answer: Answer) -> Result<Answer, DirectoryError> {
         }
         // RFC 6585 §4: too many requests. RFC 9110 §15.5.9: it gave up waiting for ours.
         StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => Err(busy(&answer)),
-        refused if refused.is_client_error() => {
-            Err(DirectoryError::Refused { status, words: words(&answer.body) })
-        }
+        refused if refused.is_client_error() => Err(DirectoryError::Refused { status, words: words(&answer.body) }),
         failed if failed.is_server_error() => Err(busy(&answer)),
         _ => Err(DirectoryError::Nonsense("it points elsewhere, which is not followed")),
     }

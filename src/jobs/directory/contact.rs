@@ -7,7 +7,8 @@ use crate::config::directory::TypeAs;
 
 const EMAIL_TYPE: &str = "https://hl7.fr/ig/fhir/core/StructureDefinition/fr-core-contact-point-email-type";
 const EMAIL_TYPES: &str = "https://mos.esante.gouv.fr/NOS/TRE_R256-TypeMessagerie/FHIR/TRE-R256-TypeMessagerie";
-const METADATA: &str = "https://interop.esante.gouv.fr/ig/fhir/annuaire/StructureDefinition/as-ext-mailbox-mss-metadata";
+const METADATA: &str =
+    "https://interop.esante.gouv.fr/ig/fhir/annuaire/StructureDefinition/as-ext-mailbox-mss-metadata";
 const KINDS: &str = "https://mos.esante.gouv.fr/NOS/TRE_R257-TypeBAL/FHIR/TRE-R257-TypeBAL";
 
 /// What a `telecom` says of a mailbox.
@@ -59,7 +60,8 @@ pub fn written(image: &Image, before: Option<&Value>, type_as: TypeAs) -> Value 
     let kept: Vec<Value> = kept.filter(|extension| !is_ours(extension)).cloned().collect();
     let unknown = before.and_then(|before| extension(before, METADATA)).map(unknown_parts).unwrap_or_default();
     let email_type = json!({ "url": EMAIL_TYPE, "valueCoding": { "system": EMAIL_TYPES, "code": "MSSANTE" } });
-    let metadata = json!({ "url": METADATA, "extension": parts(image, type_as).chain(unknown).collect::<Vec<Value>>() });
+    let metadata =
+        json!({ "url": METADATA, "extension": parts(image, type_as).chain(unknown).collect::<Vec<Value>>() });
     let extensions: Vec<Value> = [email_type, metadata].into_iter().chain(kept).collect();
     let mut put = |name: &str, value: Value| drop(Map::insert(&mut contact, name.to_owned(), value));
     put("system", json!("email"));
@@ -92,7 +94,8 @@ fn parts(image: &Image, type_as: TypeAs) -> impl Iterator<Item = Value> {
         }
         TypeAs::Code => json!({ "url": "type", "valueCode": kind }),
     };
-    let text = |name: &str, value: &Option<String>| value.as_ref().map(|value| json!({ "url": name, "valueString": value }));
+    let text =
+        |name: &str, value: &Option<String>| value.as_ref().map(|value| json!({ "url": name, "valueString": value }));
     let texts = [
         text("description", &image.description),
         text("responsible", &image.responsible),
@@ -190,8 +193,14 @@ mod tests {
     fn what_others_wrote_beside_ours_stays() {
         let mut before = written(&image(), None, TypeAs::Code);
         before["rank"] = json!(1);
-        before["extension"][1]["extension"].as_array_mut().unwrap().push(json!({ "url": "phone", "valueString": "04" }));
-        before["extension"].as_array_mut().unwrap().push(json!({ "url": "https://autre.example", "valueBoolean": true }));
+        before["extension"][1]["extension"]
+            .as_array_mut()
+            .unwrap()
+            .push(json!({ "url": "phone", "valueString": "04" }));
+        before["extension"]
+            .as_array_mut()
+            .unwrap()
+            .push(json!({ "url": "https://autre.example", "valueBoolean": true }));
         let after = written(&Image { red_list: false, ..image() }, Some(&before), TypeAs::Code);
         assert_eq!(after["rank"], 1);
         let text = after.to_string();

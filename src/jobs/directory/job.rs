@@ -297,9 +297,10 @@ impl DirectoryJob {
 
     /// Whether the directory as a whole is away, or refuses us.
     fn judge(&self, outcomes: &[Outcome], failures: &mut u32) -> Option<Round> {
-        let trouble = outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).find(|error| {
-            !matches!(error, DirectoryError::Refused { .. } | DirectoryError::NotShown)
-        });
+        let trouble = outcomes
+            .iter()
+            .filter_map(|outcome| outcome.as_ref().err())
+            .find(|error| !matches!(error, DirectoryError::Refused { .. } | DirectoryError::NotShown));
         let Some(trouble) = trouble else {
             *failures = 0;
             return None;

@@ -46,11 +46,7 @@ impl Publisher {
         }
     }
 
-    async fn together(
-        &self,
-        place: &Place,
-        wishes: &[Wish<'_>],
-    ) -> Result<Vec<Option<&'static str>>, DirectoryError> {
+    async fn together(&self, place: &Place, wishes: &[Wish<'_>]) -> Result<Vec<Option<&'static str>>, DirectoryError> {
         let Some(resource) = self.read(place).await? else {
             return nowhere(place, wishes);
         };
@@ -148,10 +144,8 @@ impl Wish<'_> {
             (Some(image), None) => Some(Operation::Insert { contact: written(image, None, type_as) }),
             (Some(image), Some(contact)) => {
                 let is_so = listed(contact).is_some_and(|listed| differences(&listed, image).is_empty());
-                let replace = || Operation::Replace {
-                    address: address(),
-                    contact: written(image, Some(contact), type_as),
-                };
+                let replace =
+                    || Operation::Replace { address: address(), contact: written(image, Some(contact), type_as) };
                 (!is_so).then(replace)
             }
         }

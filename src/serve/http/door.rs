@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use super::connection::{self, ConnectionLimits};
+use super::directory::{self, DirectoryAdministration};
 use super::peer::Allowed;
 use super::socket::{AdminSocket, SocketError};
 use super::trust::{self, TrustAdministration};
@@ -42,7 +43,10 @@ impl AdminDoor {
         let process = Arc::new(Running(Arc::clone(&shared)));
         let administration = Arc::new(Administration::new(registry, space, process));
         let limits = ConnectionLimits { drain: shared.config.load().server.drain, ..ConnectionLimits::default() };
-        let router = complete(router(administration).merge(trust::router(TrustAdministration::of(&shared))));
+        let router = router(administration)
+            .merge(trust::router(TrustAdministration::of(&shared)))
+            .merge(directory::router(DirectoryAdministration::of(&shared)));
+        let router = complete(router);
         connection::serve(self.socket, self.allowed, router, limits, shared.shutdown.clone()).await;
         drop(token);
     }

@@ -118,7 +118,8 @@ mod tests {
     #[test]
     fn records_come_back_as_they_were() {
         let place = DirectoryPlace { resource: "Practitioner".into(), system: "urn:oid:1".into(), value: "8".into() };
-        let image = DirectoryImage { place, address: "a@b.example".into(), red_list: true, ..DirectoryImage::default() };
+        let image =
+            DirectoryImage { place, address: "a@b.example".into(), red_list: true, ..DirectoryImage::default() };
         let task = DirectoryTask { since: 1, at: 2, status: 412, words: "plusieurs".into() };
         let state = DirectoryState { published: Some(image), task: Some(task), tries: 3, ..DirectoryState::default() };
         let mut bytes = Vec::new();

@@ -46,8 +46,9 @@ pub use codec::DecodeError;
 pub use directory::{DirectoryEntry, DirectoryImage, DirectoryPlace, DirectoryState, DirectoryTask};
 pub use identity::{Authenticator, DeviceAuthority, MailedCode, SecondFactor};
 pub use keys::{
-    AccountId, AuthorityId, BodyId, ChangeKey, ConsignmentKey, CorrespondentKey, CredentialKey, DirectoryEntryKey, FolderId, FolderKey,
-    Key, MessageKey, MetaKey, QueueId, QueueRecipientKey, SecretKey, SentCopyKey, TraceKey, TrailKey, Uid, Version,
+    AccountId, AuthorityId, BodyId, ChangeKey, ConsignmentKey, CorrespondentKey, CredentialKey, DirectoryEntryKey,
+    FolderId, FolderKey, Key, MessageKey, MetaKey, QueueId, QueueRecipientKey, SecretKey, SentCopyKey, TraceKey,
+    TrailKey, Uid, Version,
 };
 pub use mail::{
     Body, Change, ChangeEntry, Content, Folder, FolderExistence, Message, Meta, Place, SpecialUse, UidSet, Usage, flags,
