@@ -1,5 +1,5 @@
-//! What follows from a change of an account, in the change's own commit: its trace, its lines in the journal, and what the holder
-//! is told of it.
+//! What follows from a change of an account, in the change's own commit: its trace, its lines in the journal, what the holder is
+//! told of it, and what the directory has to know.
 
 use crate::store::{self, AccountId, Batch};
 
@@ -19,6 +19,7 @@ impl Registry {
         self.trace_change(before, after, batch);
         self.note_life(id, before, after, batch);
         self.tell_where_it_went(id, before, after, batch);
+        self.note_publication(id, before, after, batch);
     }
 
     /// Who takes a mailbox over has notices sent elsewhere: the address before is told.

@@ -17,6 +17,8 @@
 //! What a holder comes in with beside a health card has rooms of its own: [`devices`] (enrolled workstations), [`factors`]
 //! (one-time codes); what is told of them at the notification address is a [`notice`].
 //!
+//! What the national directory has to know of a mailbox waits in [`publication`].
+//!
 //! This room calls `mail` (for the mailbox's lock and the sessions to be told); `mail` never calls this one.
 
 mod access;
@@ -31,6 +33,7 @@ mod follow_up;
 mod grants;
 mod hashing;
 mod hints;
+pub mod https;
 mod journal;
 mod life;
 mod lives;
@@ -39,6 +42,7 @@ pub mod notice;
 mod passwords;
 pub mod person;
 pub mod psc;
+pub mod publication;
 mod refused;
 mod registry;
 mod retention;

@@ -19,6 +19,7 @@ use super::factors::FactorOptions;
 use super::hashing::{Hasher, HashingOptions};
 use super::lives::LifeOptions;
 use super::notice::Outbox;
+use super::publication::{PublicationOptions, Wake};
 use super::refused::RefusedLogins;
 use super::sessions::Sessions;
 use super::throttle::{Throttle, ThrottleOptions};
@@ -45,6 +46,8 @@ pub struct AccountOptions {
     pub life: LifeOptions,
     /// Holders are told when their mailbox is opened from a new network.
     pub new_places: bool,
+    /// What is published in the national directory.
+    pub publication: PublicationOptions,
 }
 
 /// Who people are. Cheap to clone.
@@ -67,6 +70,8 @@ struct Inner {
     life: LifeOptions,
     new_places: bool,
     outbox: Outbox,
+    publication: PublicationOptions,
+    publication_wake: Wake,
     access: AccessIndex,
     sessions: Sessions,
     refused: RefusedLogins,
@@ -107,6 +112,8 @@ impl Registry {
             life: options.life,
             new_places: options.new_places,
             outbox: Outbox::default(),
+            publication: options.publication,
+            publication_wake: Wake::default(),
             access: AccessIndex::default(),
             sessions: Sessions::default(),
             refused: RefusedLogins::default(),
@@ -178,6 +185,15 @@ impl Registry {
 
     pub(super) fn tells_new_places(&self) -> bool {
         self.inner.new_places
+    }
+
+    /// What is published in the national directory.
+    pub fn publication_options(&self) -> &PublicationOptions {
+        &self.inner.publication
+    }
+
+    pub(super) fn publication_wake(&self) -> &Wake {
+        &self.inner.publication_wake
     }
 
     pub(super) fn outbox(&self) -> &Outbox {

@@ -18,6 +18,7 @@
 mod check;
 pub mod client;
 mod device;
+mod directory;
 mod dns;
 mod domain;
 pub mod export;
@@ -62,6 +63,7 @@ struct CommandLine {
 enum Command {
     Check(check::Check),
     Device(device::DeviceCommand),
+    Directory(directory::DirectoryCommand),
     Dns(dns::DnsCommand),
     Domain(domain::DomainCommand),
     Follow(follow::Follow),
@@ -89,6 +91,7 @@ pub fn run() -> ExitCode {
     match CommandLine::parse().command {
         Command::Check(check) => check.run(),
         Command::Device(device) => device.run(),
+        Command::Directory(directory) => directory.run(),
         Command::Dns(dns) => dns.run(),
         Command::Domain(domain) => domain.run(),
         Command::Follow(follow) => follow.run(),

@@ -31,6 +31,7 @@ const NEED_RESTART: &[&str] = &[
     "accounts",
     "devices",
     "codes",
+    "directory",
     "notices",
     "indicators",
     "lifecycle",

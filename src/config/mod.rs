@@ -13,6 +13,7 @@
 
 mod changes;
 pub mod devices;
+pub mod directory;
 pub mod fronts;
 pub mod human;
 pub mod indicators;
@@ -84,6 +85,8 @@ pub struct Config {
     pub devices: devices::Devices,
     /// Codes that holders show beside their password.
     pub codes: devices::Codes,
+    /// The national directory.
+    pub directory: directory::Directory,
     /// What holders are told outside of the trust space.
     pub notices: notices::Notices,
     /// The monthly figures.
@@ -196,6 +199,11 @@ impl Config {
         tls.crls.iter_mut().chain(&mut tls.mailbox.crls).for_each(anchor_text);
         anchor_text(&mut trust.source);
         anchor_text(&mut self.seal.master_key);
+        let directory = &mut self.directory;
+        anchor(&mut directory.client_certificate);
+        anchor(&mut directory.client_key);
+        directory.anchors.iter_mut().for_each(anchor);
+        anchor_text(&mut directory.api_key);
         self.notices.anchors.iter_mut().for_each(anchor);
         anchor_text(&mut self.notices.password);
         self

@@ -10,15 +10,17 @@
 //! - [`indicators`]: the calendar of the month's counters.
 //! - [`lifecycle`]: the day → what becomes of mailboxes.
 //! - [`notices`]: what holders are told → a relay of ordinary mail.
+//! - [`directory`]: what the national directory has to know of our mailboxes → the directory.
 //!
 //! An **alarm** is a `tracing::error` line with an `event` field from a closed set (`trust.refused`, `trust.stale`,
 //! `crl.refused`, `crl.stale`, `crl.unusable`, `cache.unwritable` …), and a figure of its own in the metrics.
 //!
 //! This room calls `mss`, `config`, `telemetry`, `audit` for technical traces and the month's counters, the certificate
-//! reading of `serve::tls`, and for notices and lives `wire` and `accounts`.
+//! reading of `serve::tls`, `wire`, and of `accounts` what waits for a job there.
 
 mod cache;
 pub mod crl;
+pub mod directory;
 pub mod fetch;
 pub mod indicators;
 pub mod lifecycle;

@@ -30,7 +30,6 @@ pub(super) struct Work {
     mailbox: Arc<Mailbox>,
     address: String,
     pub(super) now: i64,
-    address: String,
     bounds: Bounds,
     marks: Marks,
     usage: Usage,

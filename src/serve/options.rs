@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use crate::accounts::publication::{PublicationOptions, PublishFrom};
 use crate::accounts::{AccountOptions, DeviceOptions, FactorOptions, HashingOptions, LifeOptions, ThrottleOptions};
 use crate::audit::indicators::IndicatorOptions;
 use crate::config::sending::Route;
-use crate::config::{Config, notices};
+use crate::config::{Config, directory, notices};
 use crate::mail::queue::{QueueOptions, RouteTimes};
 use crate::mail::summary::SummaryLimits;
 use crate::mail::{MailLimits, NewMailTimes, QuotaByKind};
@@ -47,6 +48,7 @@ pub(super) fn account_options(config: &Config) -> AccountOptions {
         factors: factor_options(config),
         life: life_options(config),
         new_places: config.notices.new_places,
+        publication: publication_options(config),
     }
 }
 
@@ -76,6 +78,18 @@ pub(super) fn indicator_options(config: &Config, citizens: &CitizenRules) -> Ind
         citizens: citizens.clone(),
         // A configuration that was taken has a good one.
         layout: indicators.layout().unwrap_or_default(),
+    }
+}
+
+fn publication_options(config: &Config) -> PublicationOptions {
+    let directory = &config.directory;
+    PublicationOptions {
+        on: directory.is_on(),
+        from: match directory.publish_from {
+            directory::PublishFrom::Acceptance => PublishFrom::Acceptance,
+            directory::PublishFrom::Creation => PublishFrom::Creation,
+        },
+        test_mailboxes: directory.test_mailboxes,
     }
 }
 

@@ -33,6 +33,7 @@ use crate::accounts::{AccountError, Registry};
 use crate::audit::indicators::Indicators;
 use crate::audit::{Scribe, ScribeOptions, Traces, TracesError};
 use crate::config::{Config, ConfigError};
+use crate::jobs::directory::{DirectoryJob, DirectorySetupError};
 use crate::jobs::indicators;
 use crate::jobs::lifecycle::LifecycleJob;
 use crate::jobs::notices::{NoticeJob, NoticeSetupError};
@@ -91,6 +92,9 @@ pub enum ServeError {
     /// The relay of notices cannot be used.
     #[error(transparent)]
     Notices(#[from] NoticeSetupError),
+    /// The directory's API key or certificates.
+    #[error(transparent)]
+    Directory(#[from] DirectorySetupError),
     /// Its password cannot be had.
     #[error("notices.password: {0}")]
     NoticePassword(#[from] SecretError),
@@ -241,7 +245,7 @@ impl Server {
             let (config, metrics, trust) = (config.clone(), metrics.clone(), Arc::clone(&trust));
             move || Rooms::open(&config, &metrics, trust)
         };
-        let Rooms { store, mail, traces, scribe, indicators, tls, psc, jobs, notices } =
+        let Rooms { store, mail, traces, scribe, indicators, tls, psc, jobs, notices, directory } =
             tokio::task::spawn_blocking(opening).await??;
         let listeners = listen::open(&config)?;
         let health = health_listeners(&config).await?;
@@ -251,6 +255,7 @@ impl Server {
             registry: Registry::new(mail.clone(), account_options(&config)),
             indicators,
             psc,
+            directory: directory.as_ref().map(DirectoryJob::handle),
             config: ArcSwap::from_pointee(config),
             trust,
             jobs,
@@ -272,6 +277,7 @@ impl Server {
         devices::start(&shared).await?;
         let (token, tasks) = mpsc::channel(1);
         start_notices(&shared, notices, &token).await?;
+        start_directory(&shared, directory);
         first_refresh(&shared).await?;
         shared.jobs.start(&shared);
         prepare_access(&shared).await;
@@ -374,6 +380,7 @@ struct Rooms {
     psc: PscHandle,
     jobs: Jobs,
     notices: Option<NoticeJob>,
+    directory: Option<DirectoryJob>,
 }
 
 impl Rooms {
@@ -386,6 +393,7 @@ impl Rooms {
         facts.note(metrics);
         let psc = PscHandle::new(psc::client(&config.psc, metrics)?);
         let notices = open_notices(config, metrics)?;
+        let directory = open_directory(config, metrics)?;
         let master = read_master_key(&config.seal.master_key)?;
         let (store, opening) = Store::open(&config.store.path, &master, &store_options(config))?;
         info!(?opening, path = %config.store.path.display(), "store open");
@@ -396,7 +404,7 @@ impl Rooms {
         let traces = Traces::open(mail.traces(), &config.traces.directory(&config.store.path))?;
         let indicators = Indicators::new(store.clone(), indicator_options(config, &trust.load().citizens));
         let scribe = Scribe::start(&traces, scribe_options(config, metrics, &indicators))?;
-        Ok(Self { store, mail, traces, scribe, indicators, tls, psc, jobs, notices })
+        Ok(Self { store, mail, traces, scribe, indicators, tls, psc, jobs, notices, directory })
     }
 }
 
@@ -414,6 +422,23 @@ fn open_notices(config: &Config, metrics: &Metrics) -> Result<Option<NoticeJob>,
     let password = setting.map(|setting| read_secret("notices.password", setting)).transpose()?;
     let password = password.as_ref().and_then(|password| password.expose_str());
     Ok(NoticeJob::new(config, password, metrics.clone())?)
+}
+
+fn open_directory(config: &Config, metrics: &Metrics) -> Result<Option<DirectoryJob>, ServeError> {
+    let setting = config.directory.api_key.clone();
+    let read_key = Box::new(move || match setting.as_str() {
+        "" => Ok(None),
+        setting => read_secret("directory.api_key", setting).map(Some).map_err(|error| error.to_string()),
+    });
+    Ok(DirectoryJob::open(&config.directory, read_key, metrics.clone())?)
+}
+
+/// Starts the job that publishes mailboxes, where there is a directory for them.
+fn start_directory(shared: &Arc<Shared>, job: Option<DirectoryJob>) {
+    if let Some(job) = job {
+        let (registry, shutdown) = (shared.registry.clone(), shared.shutdown.clone());
+        tokio::spawn(async move { job.run(registry, shutdown.begun()).await });
+    }
 }
 
 /// Starts the job that carries notices, where there is a relay for them. Where there is none any more, what waited for it goes.

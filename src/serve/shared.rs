@@ -12,6 +12,7 @@ use crate::accounts::psc::PscHandle;
 use crate::audit::Traces;
 use crate::audit::indicators::Indicators;
 use crate::config::Config;
+use crate::jobs::directory::DirectoryHandle;
 use crate::mail::MailRoom;
 use crate::mss::dn::NormalisedName;
 use crate::mss::trust::TrustHandle;
@@ -35,6 +36,8 @@ pub struct Shared {
     pub jobs: Jobs,
     /// The store.
     pub store: Store,
+    /// Publication in the national directory, where it is configured.
+    pub directory: Option<DirectoryHandle>,
     /// Mailboxes and deliveries.
     pub mail: MailRoom,
     /// What was traced.

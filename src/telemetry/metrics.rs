@@ -232,6 +232,16 @@ pub struct Metrics {
     pub lifecycle_unconfirmed: Gauge,
     /// Mailboxes that would be closed in time, but whose holders cannot be told.
     pub lifecycle_stuck: Gauge,
+    /// Requests to the national directory, by result (`ok`, or the error's name).
+    pub directory_requests: Family<ResultLabel, Counter>,
+    /// Mailboxes that the directory has to hear of.
+    pub directory_waiting: Gauge,
+    /// How long the one that has waited longest does, tasks included, in seconds.
+    pub directory_oldest: Gauge,
+    /// Mailboxes that the directory refuses: tasks of the administrator's.
+    pub directory_tasks: Gauge,
+    /// 1 while nothing is published because the directory refuses our key or certificate.
+    pub directory_halted: Gauge,
     /// Reloads of configuration and certificates, by result (`ok`, `failed`).
     pub reloads: Family<RuleLabel, Counter>,
 }
@@ -249,6 +259,7 @@ impl Metrics {
         self.register_mail(all);
         self.register_queue(all);
         self.register_trust(all);
+        self.register_directory(all);
         root
     }
 
@@ -314,6 +325,19 @@ impl Metrics {
         all.register("queue_destinations_away", "Destinations that cannot be spoken to", self.queue_away.clone());
         let oldest = self.queue_oldest.clone();
         all.register_with_unit("queue_oldest", "Age of the oldest message in the queue", Unit::Seconds, oldest);
+    }
+
+    fn register_directory(&self, all: &mut Registry) {
+        let requests = self.directory_requests.clone();
+        all.register("directory_requests", "Requests to the national directory by result", requests);
+        let waiting = self.directory_waiting.clone();
+        all.register("directory_waiting", "Mailboxes that the national directory has to hear of", waiting);
+        let oldest = self.directory_oldest.clone();
+        all.register_with_unit("directory_oldest", "Longest wait for the national directory", Unit::Seconds, oldest);
+        let tasks = self.directory_tasks.clone();
+        all.register("directory_tasks", "Mailboxes that the national directory refuses", tasks);
+        let halted = self.directory_halted.clone();
+        all.register("directory_halted", "1 while the national directory refuses our key or certificate", halted);
     }
 
     fn register_trust(&self, all: &mut Registry) {

@@ -8,5 +8,9 @@ mod site;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod directory;
+mod directory_kills;
+mod directory_site;
+mod directory_verify;
 mod life;
 mod notices;

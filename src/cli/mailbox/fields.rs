@@ -135,6 +135,9 @@ struct HolderArguments {
     /// National id of the responsible person (ORG, APP)
     #[arg(long, value_name = "ID")]
     responsible: Option<String>,
+    /// Number of the activity that a PER mailbox belongs to (idSituationExercice), where it is not the professional's as such
+    #[arg(long, value_name = "NUMBER")]
+    activity_id: Option<String>,
 }
 
 impl HolderArguments {
@@ -151,6 +154,7 @@ impl HolderArguments {
             profession: self.profession,
             speciality: self.speciality,
             responsible: self.responsible,
+            activity_id: self.activity_id,
         }
     }
 
@@ -167,6 +171,7 @@ impl HolderArguments {
             profession: self.profession.map(Some),
             speciality: self.speciality.map(Some),
             responsible: self.responsible.map(Some),
+            activity_id: self.activity_id.map(Some),
         }
     }
 }
@@ -222,6 +227,7 @@ enum Clearable {
     Profession,
     Speciality,
     Responsible,
+    ActivityId,
     AccessList,
     Quota,
     NotificationAddress,
@@ -244,6 +250,7 @@ impl Clearable {
             Self::Profession => &mut holder.profession,
             Self::Speciality => &mut holder.speciality,
             Self::Responsible => &mut holder.responsible,
+            Self::ActivityId => &mut holder.activity_id,
             Self::NotificationAddress => &mut change.notification_address,
             Self::NewMail => &mut change.new_mail_notices,
             Self::Comment => &mut change.comment,

@@ -51,6 +51,7 @@ pub(super) fn details(mailbox: &Mailbox) -> String {
         ("profession", text(&holder.profession)),
         ("speciality", text(&holder.speciality)),
         ("responsible", text(&holder.responsible)),
+        ("activity", text(&holder.activity_id)),
         ("access list", mailbox.access_list.iter().map(grant).collect::<Vec<_>>().join("; ")),
         ("sent on to", mailbox.forward.as_ref().map(forward).unwrap_or_default()),
         ("absence", mailbox.absence.as_ref().map(absence).unwrap_or_default()),

@@ -5,7 +5,7 @@ mod sending;
 
 use super::fronts::Front;
 use super::source::{Problem, Source};
-use super::{Config, devices, human, indicators, is_address, lifecycle, notices, quotas, traces};
+use super::{Config, devices, directory, human, indicators, is_address, lifecycle, notices, quotas, traces};
 use crate::mss::{Address, Domain};
 use crate::telemetry::logging::check_level;
 use std::net::{IpAddr, SocketAddr};
@@ -35,6 +35,7 @@ pub(super) fn problems(config: &Config, source: &Source<'_>) -> Vec<Problem> {
     sending::relay(config, &mut found);
     logins::psc(config, &mut found);
     devices::problems(&config.devices, &config.codes, &mut found);
+    directory::problems(&config.directory, &mut found);
     notices::problems(&config.notices, &mut found);
     indicators::problems(&config.indicators, &mut found);
     traces::problems(&config.traces, &config.store.path, &mut found);

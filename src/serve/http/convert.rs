@@ -95,6 +95,7 @@ fn holder(holder: types::Holder) -> Holder {
         profession: holder.profession,
         speciality: holder.speciality,
         responsible: holder.responsible,
+        activity_id: holder.activity_id,
     }
 }
 
@@ -111,6 +112,7 @@ fn changed_holder(mut holder: Holder, change: types::HolderChange) -> Holder {
         (&mut holder.profession, change.profession),
         (&mut holder.speciality, change.speciality),
         (&mut holder.responsible, change.responsible),
+        (&mut holder.activity_id, change.activity_id),
     ];
     for (field, change) in fields {
         if let Some(value) = change {
@@ -134,5 +136,6 @@ pub(super) fn shown_holder(holder: Holder) -> types::Holder {
         profession: holder.profession,
         speciality: holder.speciality,
         responsible: holder.responsible,
+        activity_id: holder.activity_id,
     }
 }

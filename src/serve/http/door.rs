@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use super::connection::{self, ConnectionLimits};
+use super::directory::{self, DirectoryAdministration};
 use super::indicators::{self, IndicatorAdministration};
 use super::peer::Allowed;
 use super::socket::{AdminSocket, SocketError};
@@ -44,8 +45,11 @@ impl AdminDoor {
         let administration = Arc::new(Administration::new(registry, space, process, shared.traces.clone()));
         let limits = ConnectionLimits { drain: shared.config.load().server.drain, ..ConnectionLimits::default() };
         let counters = IndicatorAdministration { indicators: shared.indicators.clone(), traces: shared.traces.clone() };
-        let router = router(administration).merge(trust::router(TrustAdministration::of(&shared)));
-        let router = complete(router.merge(indicators::router(counters)));
+        let router = router(administration)
+            .merge(trust::router(TrustAdministration::of(&shared)))
+            .merge(indicators::router(counters))
+            .merge(directory::router(DirectoryAdministration::of(&shared)));
+        let router = complete(router);
         connection::serve(self.socket, self.allowed, router, limits, shared.shutdown.clone()).await;
         drop(token);
     }

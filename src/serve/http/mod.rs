@@ -11,8 +11,8 @@
 //! operator should know is in the log, under the problem's reference. Every body is bounded in size and time ([`extract`]).
 //! No log line holds an address: mailboxes are named by their numbers.
 //!
-//! `docs/admin-api.md` describes every endpoint; [`types`] is what travels, [`queue::types`], [`devices::types`] and
-//! [`trust::types`] beside it.
+//! `docs/admin-api.md` describes every endpoint; [`types`] is what travels, [`queue::types`], [`devices::types`],
+//! [`directory::types`] and [`trust::types`] beside it.
 
 mod access;
 mod acting;
@@ -20,6 +20,7 @@ pub mod connection;
 mod convert;
 mod credentials;
 pub mod devices;
+pub mod directory;
 mod domains;
 mod door;
 mod errors;

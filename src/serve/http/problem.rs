@@ -103,6 +103,10 @@ pub enum Rule {
     ReloadRefused,
     /// The white list could not be refreshed; the last good one stays in force.
     TrustRefused,
+    /// Nothing is published in the national directory.
+    DirectoryOff,
+    /// The national directory cannot be read.
+    DirectoryUnavailable,
     /// The server cannot do it now (it is stopping, or its store has failed).
     Unavailable,
     /// The server failed; its log says how.
@@ -157,6 +161,8 @@ impl Rule {
         Self::DiskFull,
         Self::ReloadRefused,
         Self::TrustRefused,
+        Self::DirectoryOff,
+        Self::DirectoryUnavailable,
         Self::Unavailable,
         Self::Internal,
     ];
@@ -216,6 +222,8 @@ impl Rule {
             Self::DiskFull => ("disk-full", S::INSUFFICIENT_STORAGE, "The disk is nearly full"),
             Self::ReloadRefused => ("reload-refused", S::UNPROCESSABLE_ENTITY, "The new configuration is refused"),
             Self::TrustRefused => ("trust-refused", S::BAD_GATEWAY, "The white list could not be refreshed"),
+            Self::DirectoryOff => ("directory-off", S::CONFLICT, "Nothing is published in the directory"),
+            Self::DirectoryUnavailable => ("directory-unavailable", S::BAD_GATEWAY, "The directory cannot be read"),
             Self::Unavailable => ("unavailable", S::SERVICE_UNAVAILABLE, "The server cannot do it now"),
             Self::Internal => ("internal", S::INTERNAL_SERVER_ERROR, "The server failed"),
         }

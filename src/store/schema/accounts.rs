@@ -138,6 +138,8 @@ pub struct Holder {
     pub speciality: Option<String>,
     /// National id of the responsible person (ORG, APP).
     pub responsible: Option<String>,
+    /// Number of the activity (idSituationExercice) that a PER mailbox belongs to, where it is not the professional's as such.
+    pub activity_id: Option<String>,
 }
 
 /// What a person on the access list may do.

@@ -31,6 +31,8 @@
 //! | `Terms` | (version, piece) | [`Terms`]: the terms of use | JSON |
 //! | `Notice` | (lane, time) | [`WaitingNotice`]: what a holder is to be told by ordinary mail | compact |
 //! | `NoticeState` | (part, account) | [`NoticeState`]: what notices are to be made of | JSON |
+//! | `DirectoryEntry` | (account, number) | [`DirectoryEntry`]: a mailbox that the directory has to hear of | JSON |
+//! | `DirectoryState` | account | [`DirectoryState`]: how a mailbox stands in the directory | JSON |
 //!
 //! Rules: keys are big-endian, so that byte order is the order of ids; the first byte of a record is the number of its
 //! layout; a new layout gets a new number and the old one stays readable. No other room knows any of this.
@@ -38,6 +40,7 @@
 mod accounts;
 pub(crate) mod codec;
 mod counters;
+mod directory;
 mod identity;
 mod keys;
 mod life;
@@ -53,10 +56,12 @@ pub use accounts::{
 };
 pub use codec::DecodeError;
 pub use counters::{Counter, CounterKey};
+pub use directory::{DirectoryEntry, DirectoryImage, DirectoryPlace, DirectoryState, DirectoryTask};
 pub use identity::{Authenticator, DeviceAuthority, MailedCode, SecondFactor};
 pub use keys::{
-    AccountId, AuthorityId, BodyId, ChangeKey, ConsignmentKey, CorrespondentKey, CredentialKey, FolderId, FolderKey,
-    Key, MessageKey, MetaKey, QueueId, QueueRecipientKey, SecretKey, SentCopyKey, TraceKey, TrailKey, Uid, Version,
+    AccountId, AuthorityId, BodyId, ChangeKey, ConsignmentKey, CorrespondentKey, CredentialKey, DirectoryEntryKey,
+    FolderId, FolderKey, Key, MessageKey, MetaKey, QueueId, QueueRecipientKey, SecretKey, SentCopyKey, TraceKey,
+    TrailKey, Uid, Version,
 };
 pub use life::{JournalEntry, JournalKey, Terms, TermsHead, TermsKey};
 pub use mail::{
@@ -131,13 +136,17 @@ pub enum Table {
     Notice = 27,
     /// What notices are to be made of.
     NoticeState = 28,
+    /// Mailboxes that the directory has to hear of.
+    DirectoryEntry = 29,
+    /// How mailboxes stand in the directory.
+    DirectoryState = 30,
     /// Where the day files of traces stood.
     TraceMark = 31,
 }
 
 impl Table {
     /// All tables, in the order of their numbers.
-    pub const ALL: [Table; 29] = [
+    pub const ALL: [Table; 31] = [
         Table::Meta,
         Table::Domain,
         Table::Account,
@@ -167,6 +176,8 @@ impl Table {
         Table::Terms,
         Table::Notice,
         Table::NoticeState,
+        Table::DirectoryEntry,
+        Table::DirectoryState,
     ];
 
     /// The table of a raw key's first byte.
@@ -208,6 +219,8 @@ impl Table {
             Table::Terms => "terms",
             Table::Notice => "notice",
             Table::NoticeState => "notice-state",
+            Table::DirectoryEntry => "directory-entry",
+            Table::DirectoryState => "directory-state",
         }
     }
 }
@@ -264,6 +277,8 @@ pub fn probe(table: Table, bytes: &[u8]) -> Result<(), DecodeError> {
         Table::Terms => Terms::decode(bytes).map(drop),
         Table::Notice => WaitingNotice::decode(bytes).map(drop),
         Table::NoticeState => NoticeState::decode(bytes).map(drop),
+        Table::DirectoryEntry => DirectoryEntry::decode(bytes).map(drop),
+        Table::DirectoryState => DirectoryState::decode(bytes).map(drop),
     }
 }
 

@@ -41,6 +41,9 @@ pub struct Holder {
     /// National id of the responsible person (`ORG`, `APP`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub responsible: Option<String>,
+    /// Number of the activity (idSituationExercice) that a `PER` mailbox belongs to, where it is not the professional's as such.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub activity_id: Option<String>,
 }
 
 /// Somebody who may use a mailbox besides its holder (delegation, MSSanté §4): a person, or whoever holds a mailbox.
@@ -399,6 +402,9 @@ pub struct HolderChange {
     /// National id of the responsible person.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
     pub responsible: Option<Option<String>>,
+    /// Number of the activity.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    pub activity_id: Option<Option<String>>,
 }
 
 impl HolderChange {
