@@ -112,7 +112,7 @@ async fn a_full_domain_refuses_in_each_of_its_mailboxes_until_one_of_them_has_ma
     assert_eq!(used.effective(), Some(SIZE * 3 / 2), "what it holds, and what the domain leaves");
     let large = house.received(&large()).await;
     let new = caducee::mail::NewMessage { message: large, flags: MessageFlags::system(0), internal_date: 0 };
-    assert!(matches!(mailbox.append("INBOX", new).await, Err(MailError::OverQuota)));
+    assert!(matches!(mailbox.append("INBOX", new, &caducee::audit::Asker::server()).await, Err(MailError::OverQuota)));
     let mut session = mailbox.select("INBOX", false).await.unwrap();
     assert!(matches!(session.copy(&[1], "Archive").await, Err(MailError::OverQuota)));
     session.move_to(&[1], "Archive").await.unwrap();

@@ -73,8 +73,7 @@ impl Scene {
 
     async fn notices(&mut self) -> Vec<&'static str> {
         let mut names = Vec::new();
-        while let Ok(Some(notice)) = tokio::time::timeout(std::time::Duration::from_millis(1), self.inbox.next()).await
-        {
+        while let Ok(notice) = tokio::time::timeout(std::time::Duration::from_millis(1), self.inbox.next()).await {
             names.push(notice.notice.name());
         }
         names
@@ -289,7 +288,7 @@ async fn the_closing_notice_tells_the_day_that_the_plan_has() {
     let mut scene = Scene::new().await;
     scene.mailbox("lea").await;
     scene.on_day(304).await;
-    let sent = scene.inbox.next().await.unwrap();
+    let sent = scene.inbox.next().await;
     let Notice::ClosingAnnounced { on } = sent.notice else { panic!("{:?}", sent.notice) };
     scene.on_day(365).await;
     let due = (366..420).find(|day| {
