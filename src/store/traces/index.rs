@@ -132,6 +132,15 @@ impl IndexWriter {
     }
 }
 
+/// Where terms are looked up.
+pub(super) trait Postings {
+    /// The offsets of the blocks that have the term, rising.
+    fn find(&self, term: u64) -> io::Result<Vec<u64>>;
+
+    /// About how much there is to read for a term: the rarer, the less.
+    fn weight(&self, term: u64) -> usize;
+}
+
 /// An index or a run, opened. What does not look right in it is [`io::ErrorKind::InvalidData`].
 #[derive(Debug)]
 pub(super) struct Index {
@@ -168,19 +177,6 @@ impl Index {
         Ok(Index { file, fence: bytes.chunks_exact(8).map(term).collect(), covered })
     }
 
-    /// The offsets of the blocks that have the term, rising.
-    pub(super) fn find(&self, term: u64) -> io::Result<Vec<u64>> {
-        // The page before the first that begins at or behind the term may end with it.
-        let mut page = self.fence.partition_point(|first| *first < term).saturating_sub(1);
-        let mut offsets = Vec::new();
-        while self.fence.get(page).is_some_and(|first| *first <= term) {
-            let entries = self.page(page)?;
-            offsets.extend(entries.iter().filter(|entry| entry.0 == term).map(|entry| entry.1));
-            page += 1;
-        }
-        Ok(offsets)
-    }
-
     /// The entries of a page.
     fn page(&self, number: usize) -> io::Result<Vec<Entry>> {
         let mut bytes = [0; PAGE];
@@ -193,6 +189,25 @@ impl Index {
     /// All entries, rising.
     pub(super) fn entries(&self) -> Entries<'_> {
         Entries { index: self, page: 0, read: Vec::new().into_iter() }
+    }
+}
+
+impl Postings for Index {
+    fn find(&self, term: u64) -> io::Result<Vec<u64>> {
+        // The page before the first that begins at or behind the term may end with it.
+        let mut page = self.fence.partition_point(|first| *first < term).saturating_sub(1);
+        let mut offsets = Vec::new();
+        while self.fence.get(page).is_some_and(|first| *first <= term) {
+            let entries = self.page(page)?;
+            offsets.extend(entries.iter().filter(|entry| entry.0 == term).map(|entry| entry.1));
+            page += 1;
+        }
+        Ok(offsets)
+    }
+
+    fn weight(&self, term: u64) -> usize {
+        let before = self.fence.partition_point(|first| *first < term);
+        self.fence.partition_point(|first| *first <= term) - before
     }
 }
 

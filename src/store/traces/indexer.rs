@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::day::Day;
-use super::index::{Entries, Entry, Index, IndexWriter};
+use super::index::{Entries, Entry, Index, IndexWriter, Postings};
 use super::keys::EVERY;
 
 /// Runs of a day on disk, from which they are merged to one.
@@ -44,16 +44,6 @@ impl Indexer {
     pub(super) fn add(&mut self, offset: u64, terms: &[u64]) {
         self.memory.push((EVERY, offset));
         self.memory.extend(terms.iter().filter(|term| **term != EVERY).map(|term| (*term, offset)));
-    }
-
-    /// The offsets of the blocks that have the term, rising.
-    pub(super) fn find(&self, term: u64) -> io::Result<Vec<u64>> {
-        let mut offsets = Vec::new();
-        for run in &self.runs {
-            offsets.extend(run.find(term)?);
-        }
-        offsets.extend(self.memory.iter().filter(|entry| entry.0 == term).map(|entry| entry.1));
-        Ok(offsets)
     }
 
     fn spill(&mut self) -> io::Result<()> {
@@ -95,6 +85,21 @@ impl Indexer {
 
     fn run_path(&self, number: u32) -> PathBuf {
         self.directory.join(format!("{}.{number}.run", self.day))
+    }
+}
+
+impl Postings for Indexer {
+    fn find(&self, term: u64) -> io::Result<Vec<u64>> {
+        let mut offsets = Vec::new();
+        for run in &self.runs {
+            offsets.extend(run.find(term)?);
+        }
+        offsets.extend(self.memory.iter().filter(|entry| entry.0 == term).map(|entry| entry.1));
+        Ok(offsets)
+    }
+
+    fn weight(&self, term: u64) -> usize {
+        self.runs.iter().map(|run| run.weight(term)).sum()
     }
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::block::{BlockKind, OpenBlock, OpenLine};
 use super::day::Day;
-use super::index::Index;
+use super::index::{Index, Postings};
 use super::indexer::Indexer;
 use super::keys::EVERY;
 use super::walk::{Piece, Walk, read_block};
@@ -130,7 +130,7 @@ impl TraceFiles {
         }
         for offset in offsets {
             let piece = read_block(&file, offset, end).map_err(TraceError::io("read", &path))?;
-            let to = piece.as_ref().map_or(offset + 1, |piece| piece.range.end);
+            let to = piece.as_ref().map_or(offset.saturating_add(1), |piece| piece.range.end);
             let header = piece.as_ref().and_then(|piece| piece.header);
             if header.is_some_and(|header| header.head.first > query.to || header.head.last < query.from) {
                 continue;
@@ -245,13 +245,13 @@ impl Inner {
         let end = {
             let state = lock(&self.state);
             if let Some((tip, indexer)) = state.open.as_ref().filter(|(tip, _)| tip.day == day) {
-                let offsets = all_of(terms, |term| indexer.find(term)).map_err(TraceError::io("read", &path))?;
+                let offsets = all_of(indexer, terms).map_err(TraceError::io("read", &path))?;
                 return Ok(Some((tip.length, offsets)));
             }
             state.end(day)
         };
         let Some(end) = end else { return Ok(None) };
-        let find = |index: &Index| all_of(terms, |term| index.find(term)).map_err(TraceError::io("read", &path));
+        let find = |index: &Index| all_of(index, terms).map_err(TraceError::io("read", &path));
         let offsets = match self.index(day, end).and_then(|index| find(&index)) {
             Err(error) if is_unusable(&error) => {
                 tracing::warn!(%day, %error, "the index of a day's traces is made again");
@@ -298,21 +298,24 @@ fn is_unusable(error: &TraceError) -> bool {
     matches!(error, TraceError::Io { source, .. } if matches!(source.kind(), NotFound | InvalidData | UnexpectedEof))
 }
 
-/// What is in the answers for all of the terms; each answer rises.
-fn all_of(terms: &[u64], mut find: impl FnMut(u64) -> io::Result<Vec<u64>>) -> io::Result<Vec<u64>> {
-    let mut all: Option<Vec<u64>> = None;
-    for term in terms {
-        let offsets = find(*term)?;
-        all = Some(match all {
-            Some(mut all) => {
+/// The blocks that have all of the terms, rising; where those are few, perhaps some more.
+fn all_of(index: &impl Postings, terms: &[u64]) -> io::Result<Vec<u64>> {
+    let mut terms = terms.to_vec();
+    terms.sort_by_key(|term| index.weight(*term));
+    let mut all = Vec::new();
+    for (number, term) in terms.into_iter().enumerate() {
+        match number {
+            0 => all = index.find(term)?,
+            // So few blocks are opened sooner than a frequent term's list is read; their lines are looked at anyway.
+            _ if all.len() <= FEW => break,
+            _ => {
+                let offsets = index.find(term)?;
                 all.retain(|offset| offsets.binary_search(offset).is_ok());
-                all
             }
-            None => offsets,
-        });
-        if all.as_ref().is_some_and(Vec::is_empty) {
-            break;
         }
     }
-    Ok(all.unwrap_or_default())
+    Ok(all)
 }
+
+/// Blocks that are opened rather than sought in another term's list.
+const FEW: usize = 8;

@@ -220,6 +220,31 @@ fn an_index_that_hides_a_line_shows_and_is_made_again() {
 }
 
 #[test]
+fn an_index_that_makes_up_blocks_shows_and_misleads_no_search() {
+    let stream = Stream::new();
+    let files = three_days(&stream);
+    let path = stream.path().join(format!("{}.idx", day(0)));
+    let index = Index::open(&path, day(0)).unwrap();
+    let mut writer = IndexWriter::create(&path, day(0)).unwrap();
+    let mut entries: Vec<_> = index.entries().map(Result::unwrap).collect();
+    // Another block's, the middle of one, and none at all.
+    entries.extend([(1003, 0), (1003, 7), (1003, u64::MAX)]);
+    entries.sort_unstable();
+    entries.into_iter().for_each(|entry| writer.push(entry).unwrap());
+    writer.finish(index.covered, true).unwrap();
+    let query = Query { all_terms: vec![1003], to: day(1).start() - 1, ..Query::default() };
+    let mut found = Vec::new();
+    let searched = files.search(&query, 9, &mut |line| {
+        found.push(line.text);
+        true
+    });
+    assert_eq!(found, [format!("{} 3", day(0)).into_bytes()]);
+    assert_eq!(searched.unwrap().damaged.len(), 2);
+    assert_eq!(kinds(&files), [ProblemKind::IndexChanged]);
+    assert_eq!(files.search(&query, 9, &mut |_| true).unwrap().damaged, []);
+}
+
+#[test]
 fn a_proof_holds_until_any_part_of_it_is_changed() {
     let stream = Stream::new();
     let files = three_days(&stream);
