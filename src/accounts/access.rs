@@ -11,6 +11,7 @@
 use std::net::IpAddr;
 
 use super::access_index::Opener;
+use super::passwords::FirstFactor;
 use super::sessions::{Ending, OpenSession, SessionTicket};
 use super::{Account, AccountError, Login, LoginError, Means, RefusedLogin, Registry};
 use crate::audit::Action;
@@ -37,10 +38,13 @@ impl Registry {
     /// # Errors
     /// What the store says.
     pub fn rights_on(&self, login: &Login, mailbox: AccountId) -> Result<Rights, AccountError> {
-        match self.by_id(mailbox)?.filter(Account::is_open) {
-            Some(account) => self.rights_in(login, &account),
-            None => Ok(Rights::NONE),
+        let Some(account) = self.by_id(mailbox)?.filter(Account::is_open) else { return Ok(Rights::NONE) };
+        let rights = self.rights_in(login, &account)?;
+        if account.id != login.account && !rights.is_empty() {
+            // A mailbox that is only ever opened beside others' own ones is in use too (MSSanté §5).
+            self.note_use(&account, None);
         }
+        Ok(rights)
     }
 
     /// The same of an account that was read already, whatever its state.
@@ -96,7 +100,7 @@ impl Registry {
     }
 
     /// Accounts that may be the person's, in whatever state; their records decide.
-    fn accounts_of(&self, person: &str) -> Result<Vec<Account>, AccountError> {
+    pub(super) fn accounts_of(&self, person: &str) -> Result<Vec<Account>, AccountError> {
         let by_person = [Opener::Person(person.into())];
         let mut ids = self.access().opened_by(self.store(), &by_person)?;
         let mut held = Vec::new();
@@ -215,7 +219,7 @@ impl Registry {
             return Err(LoginError::PersonRefused);
         }
         if !account.is_open() {
-            return Err(LoginError::NotOpen(account.state));
+            return Err(account.not_open());
         }
         self.note_use(account, None);
         Ok(Login {
@@ -285,7 +289,10 @@ impl Registry {
     ) -> Result<SessionTicket, LoginError> {
         let ticket = self.sessions().enter(login, door, peer, most).ok_or(LoginError::TooManySessions)?;
         match self.ending_of(login)? {
-            None => Ok(ticket),
+            None => {
+                self.note_place(login, peer);
+                Ok(ticket)
+            }
             Some(ending) => Err(LoginError::Ended(ending)),
         }
     }
@@ -316,6 +323,23 @@ impl Registry {
         let rights = self.own_rights(login, &account)?;
         let has_all = login.rights.iter().all(|right| rights.has(right));
         Ok((!has_all).then_some(Ending::AccessChanged))
+    }
+
+    /// Why a password that was right is the first of two factors no more; `None`: it is. A mailbox that was suspended
+    /// meanwhile, and opened again, is begun with anew.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub fn ending_of_first_factor(&self, first: &FirstFactor) -> Result<Option<Ending>, AccountError> {
+        let Some(account) = self.by_id(first.account)? else { return Ok(Some(Ending::Closed)) };
+        // Who still has to accept the terms does so after the second factor.
+        if let Some(ending) = Ending::of_state(account.state).filter(|_| !account.awaits_terms()) {
+            return Ok(Some(ending));
+        }
+        if account.data.state_changed_at != first.state_changed_at {
+            return Ok(Some(Ending::Suspended));
+        }
+        Ok((!self.is_in_force(first.password)?).then_some(Ending::CredentialGone))
     }
 
     /// Whether the mailbox of the password that a login was made with is still marked to be opened by it alone.

@@ -3,9 +3,9 @@
 use crate::mail::{kind_of, state_of};
 use crate::mss::exchange::OwnMailbox;
 use crate::mss::{Address, Kind, MailboxState, Right, Rights};
-use crate::store::{self, Absence, AccessGrant, AccessRight, AccountId, AccountKind, Forward, Holder};
+use crate::store::{self, Absence, AccessGrant, AccessRight, AccountId, AccountKind, Forward, Holder, NewMailPace};
 
-use super::AccountError;
+use super::{AccountError, LoginError};
 
 /// A mailbox's account.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +45,7 @@ pub struct NewMailbox {
     pub access_list: Vec<AccessGrant>,
     /// The unsecured address that gets notices.
     pub notification_address: Option<String>,
-    /// Bytes that it may hold; `None`: the server's default.
+    /// Bytes that it may hold; `None`: the domain's or the server's default.
     pub quota: Option<u64>,
     /// Its password opens it alone, without an enrolled workstation's certificate: for tests.
     pub allow_password: bool,
@@ -91,8 +91,10 @@ pub struct AccountChange {
     pub access_list: Option<Vec<AccessGrant>>,
     /// `Some(None)` takes it away.
     pub notification_address: Option<Option<String>>,
-    /// `Some(None)`: the server's default.
+    /// `Some(None)`: the domain's or the server's default.
     pub quota: Option<Option<u64>>,
+    /// How often the holder is told of new messages; `Some(None)`: as the server does by default.
+    pub new_mail_notices: Option<Option<NewMailPace>>,
     /// See [`NewMailbox::allow_password`].
     pub allow_password: Option<bool>,
     /// The server files a copy of what the mailbox sends.
@@ -151,6 +153,11 @@ impl Account {
         self.data.allow_password && self.state != MailboxState::Closed
     }
 
+    /// What somebody is told whom it would open to, and does not.
+    pub(super) fn not_open(&self) -> LoginError {
+        if self.awaits_terms() { LoginError::TermsNotAccepted } else { LoginError::NotOpen(self.state) }
+    }
+
     /// Whether it takes mail and opens.
     pub fn is_open(&self) -> bool {
         self.state == MailboxState::Open
@@ -174,10 +181,16 @@ impl AccountChange {
             record.access_list = list.clone();
         }
         if let Some(address) = &self.notification_address {
+            if record.notification_address != *address {
+                record.notice_bounce = None;
+            }
             record.notification_address = address.clone();
         }
         if let Some(quota) = self.quota {
             record.quota = quota;
+        }
+        if let Some(pace) = self.new_mail_notices {
+            record.new_mail_notices = pace;
         }
         if let Some(comment) = &self.comment {
             record.comment = comment.clone();

@@ -50,6 +50,15 @@ pub enum AccountError {
     /// There is no credential with this number.
     #[error("there is no such credential")]
     NoCredential,
+    /// No version of the terms of use is called so, or it is not the one that is asked for.
+    #[error("there is no such version of the terms of use to accept")]
+    NoTerms,
+    /// A version is called so already.
+    #[error("there is a version {0} of the terms of use already")]
+    TermsExist(String),
+    /// A version of the terms of use cannot be.
+    #[error("{0}")]
+    BadTerms(&'static str),
     /// A rule for mailboxes is broken.
     #[error(transparent)]
     Rule(#[from] RuleBreach),
@@ -100,6 +109,9 @@ pub enum LoginError {
     /// The credential is right, and the mailbox is suspended or closed.
     #[error("the mailbox is {0}")]
     NotOpen(MailboxState),
+    /// The credential is right, and the mailbox opens once its holder has accepted the terms of use.
+    #[error("the mailbox waits for its holder to accept the terms of use, at the holders' page")]
+    TermsNotAccepted,
     /// Too many failures before: try again after this time.
     #[error("too many failed logins; try again in {} s", .0.as_secs().max(1))]
     Throttled(Duration),

@@ -5,17 +5,28 @@ use std::ops::{Bound, RangeInclusive};
 
 use crate::store::{
     self, AccountId, AccountState, AddressEntry, Batch, Change, ChangeKey, CommitError, Content, CorrespondentKey,
-    Credential, CredentialKey, Folder, FolderId, FolderKey, Message, MessageKey, Record, SentCopy, SentCopyKey, Usage,
-    Versioned,
+    Credential, CredentialKey, Folder, FolderId, FolderKey, Message, MessageKey, NoticePart, NoticeState,
+    NoticeStateKey, Record, SentCopy, SentCopyKey, Usage, Versioned,
 };
 
+use super::journal::name_of;
 use super::registry::ATTEMPTS;
-use super::{Account, AccountError, Registry};
+use super::{Account, AccountError, Registry, lives};
 use crate::mail::MailError;
 use crate::mss::Address;
+use crate::mss::lifecycle::{Event, Life};
 
 /// Records that erasing takes away in one commit.
 const ERASE_AT_ONCE: usize = 2_000;
+
+/// When something happens to a mailbox, and why.
+#[derive(Clone, Debug)]
+pub(super) struct Occasion {
+    /// Unix seconds.
+    pub(super) at: i64,
+    /// As the operator wrote it.
+    pub(super) reason: Option<String>,
+}
 
 impl Registry {
     /// Suspends a mailbox: it accepts nothing and opens for nobody, nothing is lost. Sessions lose it at once.
@@ -23,15 +34,15 @@ impl Registry {
     /// # Errors
     /// [`AccountError::NoAccount`], [`AccountError::Closed`], or what the store says.
     pub async fn suspend(&self, id: AccountId, reason: &str) -> Result<Account, AccountError> {
-        self.change_state(id, AccountState::Suspended, reason).await
+        self.ask_for(id, Event::Suspended, reason).await
     }
 
-    /// Opens a suspended mailbox again.
+    /// Opens a suspended mailbox again, whatever it was suspended for, and calls a closing off that was announced.
     ///
     /// # Errors
     /// As [`Registry::suspend`].
     pub async fn reopen(&self, id: AccountId, reason: &str) -> Result<Account, AccountError> {
-        self.change_state(id, AccountState::Open, reason).await
+        self.ask_for(id, Event::Reopened, reason).await
     }
 
     /// Closes a mailbox for good. One commit destroys its key, its credentials and its claim to the address, which is
@@ -40,11 +51,7 @@ impl Registry {
     /// # Errors
     /// [`AccountError::NoAccount`], [`AccountError::Closed`], or what the store says.
     pub async fn close(&self, id: AccountId, reason: &str) -> Result<Account, AccountError> {
-        let account = self.change_state(id, AccountState::Closed, reason).await?;
-        self.certificates().outdate();
-        let registry = self.clone();
-        run_to_its_end(async move { registry.erase(id).await }).await?;
-        Ok(account)
+        self.ask_for(id, Event::Closed, reason).await
     }
 
     /// Goes on with what a stop of the server cut short: closed mailboxes that still have records, deleted folders that
@@ -99,50 +106,74 @@ impl Registry {
         Ok(account.is_none_or(|account| account.state == AccountState::Closed))
     }
 
-    async fn change_state(&self, id: AccountId, state: AccountState, reason: &str) -> Result<Account, AccountError> {
-        let (registry, reason) = (self.clone(), reason.to_owned());
-        run_to_its_end(async move { registry.change_state_now(id, state, &reason).await }).await
+    async fn ask_for(&self, id: AccountId, event: Event, reason: &str) -> Result<Account, AccountError> {
+        let occasion = Occasion { at: crate::mail::now(), reason: Some(reason.to_owned()) };
+        let (account, _) = self.happen(id, occasion, move |_: &Life| Some(event.clone())).await?;
+        Ok(account)
     }
 
-    /// Changes the state under the mailbox's lock, so that no delivery is under way, and tells its sessions.
-    async fn change_state_now(
+    /// Lets an event happen to a mailbox, which is chosen over the life that it changes; what follows from its closing is done
+    /// when this returns. The event, if there was one.
+    pub(super) async fn happen(
         &self,
         id: AccountId,
-        state: AccountState,
-        reason: &str,
-    ) -> Result<Account, AccountError> {
-        let mailbox = match self.room().open_any(id) {
-            Ok(mailbox) => Some(mailbox),
-            Err(MailError::NoMailbox) => return Err(AccountError::NoAccount),
-            Err(MailError::Closed) => return Err(AccountError::Closed),
-            // A mailbox whose key does not open can still be closed.
-            Err(_) => None,
-        };
+        occasion: Occasion,
+        choose: impl Fn(&Life) -> Option<Event> + Send + Sync + 'static,
+    ) -> Result<(Account, Option<Event>), AccountError> {
+        let registry = self.clone();
+        run_to_its_end(async move {
+            let (account, event) = registry.happen_now(id, &occasion, choose).await?;
+            if event.is_some() && account.data.state == AccountState::Closed {
+                registry.certificates().forget_all_of(id);
+                registry.erase(id).await?;
+            }
+            Ok((account, event))
+        })
+        .await
+    }
+
+    /// Changes the life under the mailbox's lock, so that no delivery is under way, and tells its sessions and its holder.
+    async fn happen_now(
+        &self,
+        id: AccountId,
+        occasion: &Occasion,
+        choose: impl Fn(&Life) -> Option<Event>,
+    ) -> Result<(Account, Option<Event>), AccountError> {
+        // One that is closed, or whose key does not open, has nothing to be locked.
+        let mailbox = self.room().open_any(id).ok();
         let _guard = match &mailbox {
             Some(mailbox) => Some(mailbox.lock().await),
             None => None,
         };
         for attempt in 0..ATTEMPTS {
             let read = self.store().get::<store::Account>(&id)?.ok_or(AccountError::NoAccount)?;
-            if read.state == AccountState::Closed {
-                return Err(AccountError::Closed);
-            }
-            if read.state == state {
-                return Account::from_record(id, read.record);
+            let before = self.life_of(&read.record);
+            let Some(event) = choose(&before) else { return Ok((Account::from_record(id, read.record)?, None)) };
+            let after = before.after(&event, lives::day_of(occasion.at)).map_err(|_| lives::refused(&read.record))?;
+            if after == (Life { alive: after.alive, ..before.clone() }) {
+                return Ok((Account::from_record(id, read.record)?, None));
             }
             let mut record = read.record.clone();
-            set_state(&mut record, state, reason);
+            lives::write(&before, &after, occasion, &name_of(self.actor()), &mut record);
             let mut batch = Batch::new();
             batch.update(&id, read.version, &record);
-            if state == AccountState::Closed {
+            let is_closing = record.state == AccountState::Closed && read.state != AccountState::Closed;
+            if is_closing {
                 self.close_address(id, &record, &mut batch)?;
             }
             self.follow_up(id, Some(&read.record), &record, &mut batch);
+            let account = Account::from_record(id, record.clone())?;
+            for notice in self.notices_of_life(&before, &after, occasion.at) {
+                self.tell_in(&mut batch, &account, notice);
+            }
             match self.store().commit(batch).await {
                 Ok(_) => {
-                    self.room().revoke(id, state);
-                    self.review(id, read.holder.national_id.as_deref());
-                    return Account::from_record(id, record);
+                    if record.state != read.state {
+                        self.room().revoke(id, record.state);
+                        self.review(id, read.holder.national_id.as_deref());
+                    }
+                    self.wake_notices();
+                    return Ok((account, Some(event)));
                 }
                 Err(CommitError::Conflict(_)) => crate::mail::pause(attempt).await,
                 Err(error) => return Err(error.into()),
@@ -177,7 +208,13 @@ impl Registry {
         self.erase_records::<store::AbsenceAnswer>(CorrespondentKey::of(id)).await?;
         let mut batch = Batch::new();
         batch.delete::<Usage>(&id);
+        for part in [NoticePart::Marks, NoticePart::Places] {
+            batch.delete::<NoticeState>(&NoticeStateKey { part, account: id });
+        }
         self.store().commit(batch).await?;
+        if let Some(account) = self.store().get::<store::Account>(&id)? {
+            self.room().note_held(&account.address, id, 0);
+        }
         Ok(())
     }
 
@@ -215,17 +252,4 @@ async fn run_to_its_end<T: Send + 'static>(
     work: impl Future<Output = Result<T, AccountError>> + Send + 'static,
 ) -> Result<T, AccountError> {
     tokio::spawn(work).await.unwrap_or(Err(AccountError::Busy))
-}
-
-fn set_state(record: &mut store::Account, state: AccountState, reason: &str) {
-    let now = crate::mail::now();
-    record.state = state;
-    record.state_reason = Some(reason.to_owned()).filter(|reason| !reason.is_empty());
-    record.state_changed_at = now;
-    record.changed_at = now;
-    if state == AccountState::Closed {
-        // Without its key nothing of the mailbox's content can be read any more (design, promise 4).
-        record.sealed_key = None;
-        record.access_list.clear();
-    }
 }

@@ -159,7 +159,7 @@ impl Registry {
             return Err(LoginError::PersonRefused);
         }
         if !account.is_open() {
-            return Err(LoginError::NotOpen(account.state));
+            return Err(account.not_open());
         }
         self.note_use(account, Some(key));
         // What several know tells nobody's name: a practice's password stands for no person, in no trace either.
@@ -180,14 +180,14 @@ impl Registry {
     }
 
     /// Notes the day of the last use, of the mailbox and of what opened it, at most once a day each, beside the login.
-    pub(super) fn note_use(&self, account: &Account, key: Option<CredentialKey>) {
+    pub fn note_use(&self, account: &Account, key: Option<CredentialKey>) {
         let today = crate::mail::now() / SECONDS_A_DAY * SECONDS_A_DAY;
         let is_noted = |key: &CredentialKey| {
             let read = self.store().get::<Credential>(key);
             matches!(read, Ok(Some(credential)) if credential.last_used_at == Some(today))
         };
         let key = key.filter(|key| !is_noted(key));
-        if account.data.last_login_at == Some(today) && key.is_none() {
+        if account.data.last_login_at == Some(today) && account.data.closing.is_none() && key.is_none() {
             return;
         }
         let (registry, id) = (self.clone(), account.id);
@@ -202,6 +202,8 @@ impl Registry {
     async fn note_day(&self, id: AccountId, key: Option<CredentialKey>, today: i64) -> Result<(), AccountError> {
         self.update(id, |record| {
             record.last_login_at = Some(today);
+            // Somebody has answered (MSSanté §5).
+            record.closing = None;
             Ok(())
         })
         .await?;

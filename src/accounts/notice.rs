@@ -1,23 +1,37 @@
-//! What holders are told at their unsecured notification address (MSSanté §5), and the outbox that it waits in.
+//! What holders are told at their unsecured notification address (MSSanté §5).
 //!
-//! The registry puts a notice in whenever somebody's means of access change, whichever door asked for it; `jobs::notices`
-//! carries it. A [`Notice`] is all that can go this way: no content, no health data, no free text but a device's name.
+//! ```text
+//! means of access change ─────────────▶ tell_in ─┐
+//! mail marks: new messages, quota ─▶ tend ─▶ tell_in ─┼─▶ the change's own commit ─▶ WaitingNotice, sealed ─▶ NoticeInbox
+//! a sign-in from elsewhere; maintenance ▶ tell ──┘                                       │       jobs::notices carries it
+//!                                                     settle: deleted, traced ◀──────────┴── taken, refused, of no use any more
+//! ```
+//!
+//! Rules: a [`Notice`] is all that can go this way: no content, no health data, no correspondent; what is free in it is a
+//! device's name and what the operator announces. A notice waits in the commit of what it tells, so it is told if and only if that
+//! happened, whatever ends the process. Codes go first, and leave the disk's index when they are sent or of no use.
+
+mod announce;
+mod places;
+mod queue;
+mod tend;
 
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
 
-use tokio::sync::mpsc;
+use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::{Account, Registry};
+use super::{Account, AccountError, Registry};
 use crate::mss::Address;
-use crate::store::AccountId;
+use crate::store::{AccountId, NewMailPace, NoticeKey, NoticeLane};
 
-/// Notices that wait for the job that carries them.
-const MOST_WAITING: usize = 1_000;
+pub use announce::{Announced, BadText, checked_text};
+pub(super) use queue::Outbox;
+pub use queue::{NoticeInbox, Outcome, Waiting};
 
 /// Who did something to a mailbox's means of access.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum By {
     /// The holder, or who stands on the access list, after strong authentication.
     Holder,
@@ -25,12 +39,14 @@ pub enum By {
     Administrator,
 }
 
-/// Something that a holder is told.
-#[derive(Clone, Debug)]
+/// Something that a holder is told. Its written form is for the sealed queue alone: it shows codes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "notice")]
 pub enum Notice {
     /// A code for the login under way.
     Code {
         /// The code.
+        #[serde(with = "written_code")]
         code: Code,
         /// Unix seconds from which it is of no use.
         until: i64,
@@ -77,10 +93,55 @@ pub enum Notice {
         /// By whom it was set.
         by: By,
     },
+    /// There are terms of use to accept.
+    TermsChanged {
+        /// Which version.
+        version: String,
+        /// Unix seconds of the last day on which the mailbox goes on without; none: it opens with them only.
+        until: Option<i64>,
+    },
+    /// Nobody has come for long: the mailbox will be closed.
+    ClosingAnnounced {
+        /// Unix seconds of the first day on which it can be.
+        on: i64,
+    },
+    /// It will be closed very soon.
+    ClosingReminder {
+        /// Unix seconds of the day.
+        on: i64,
+    },
+    /// It is closed.
+    Closed,
+    /// Notices go to another address from now on: told at the one before.
+    AddressChanged,
+    /// The mailbox was opened from a network that it was not opened from before.
+    NewPlace {
+        /// The network address.
+        peer: String,
+    },
+    /// Messages came.
+    NewMail {
+        /// How many that nobody has read.
+        messages: u32,
+        /// Whether there are more.
+        or_more: bool,
+    },
+    /// The mailbox has come to so many percent of what it may hold.
+    QuotaReached {
+        /// The threshold.
+        percent: u8,
+    },
+    /// A message has found no room.
+    QuotaFull,
+    /// What the operator announces.
+    Maintenance {
+        /// In the operator's words ([`checked_text`]).
+        text: String,
+    },
 }
 
 impl Notice {
-    /// A stable kebab-case name, for logs and counters.
+    /// A stable kebab-case name, for logs, counters and traces.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Code { .. } => "code",
@@ -93,6 +154,23 @@ impl Notice {
             Self::RecoveryCodeUsed { .. } => "recovery-code-used",
             Self::FactorsReset => "factors-reset",
             Self::PasswordChanged { .. } => "password-changed",
+            Self::TermsChanged { .. } => "terms-changed",
+            Self::ClosingAnnounced { .. } => "closing-announced",
+            Self::ClosingReminder { .. } => "closing-reminder",
+            Self::Closed => "closed",
+            Self::AddressChanged => "address-changed",
+            Self::NewPlace { .. } => "new-place",
+            Self::NewMail { .. } => "new-mail",
+            Self::QuotaReached { .. } => "quota-reached",
+            Self::QuotaFull => "quota-full",
+            Self::Maintenance { .. } => "maintenance",
+        }
+    }
+
+    fn lane(&self) -> NoticeLane {
+        match self {
+            Self::Code { .. } => NoticeLane::Urgent,
+            _ => NoticeLane::Ordinary,
         }
     }
 }
@@ -118,9 +196,28 @@ impl fmt::Debug for Code {
     }
 }
 
+/// A code in the sealed queue.
+mod written_code {
+    use super::Code;
+    use serde::{Deserialize, Deserializer, Serializer};
+    use zeroize::Zeroizing;
+
+    pub(super) fn serialize<S: Serializer>(code: &Code, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(code.reveal())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Code, D::Error> {
+        String::deserialize(deserializer).map(|code| Code(Zeroizing::new(code)))
+    }
+}
+
 /// A notice and whom it is for.
 #[derive(Clone, Debug)]
 pub struct OutgoingNotice {
+    /// Its place in the queue.
+    pub key: NoticeKey,
+    /// A name that no other notice has, the same at each try.
+    pub id: String,
     /// The mailbox's number, for the log.
     pub account: AccountId,
     /// The mailbox that it is about.
@@ -133,67 +230,49 @@ pub struct OutgoingNotice {
     pub at: i64,
 }
 
-/// Where notices wait. Whoever carries them takes its end once.
-#[derive(Debug)]
-pub(super) struct Outbox {
-    sender: mpsc::Sender<OutgoingNotice>,
-    inbox: Mutex<Option<NoticeInbox>>,
-}
-
-/// The end of the outbox that notices are taken from.
-#[derive(Debug)]
-pub struct NoticeInbox(mpsc::Receiver<OutgoingNotice>);
-
-impl NoticeInbox {
-    /// The next notice; none when the registry is gone.
-    pub async fn next(&mut self) -> Option<OutgoingNotice> {
-        self.0.recv().await
+impl OutgoingNotice {
+    /// Whether somebody waits for it.
+    pub fn is_urgent(&self) -> bool {
+        self.key.lane == NoticeLane::Urgent
     }
 }
 
-impl Default for Outbox {
-    fn default() -> Self {
-        let (sender, receiver) = mpsc::channel(MOST_WAITING);
-        Self { sender, inbox: Mutex::new(Some(NoticeInbox(receiver))) }
-    }
+/// An address that its holder knows again, and nobody else learns: `a•••@exemple.fr`.
+pub(super) fn masked(address: &Address) -> String {
+    let first: String = address.local().chars().take(1).collect();
+    format!("{first}•••@{}", address.domain())
 }
 
-impl Outbox {
-    fn take(&self) -> Option<NoticeInbox> {
-        self.inbox.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
+/// How a holder is told things.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NoticeSettings {
+    /// Where, as its holder knows it again; `None`: nowhere.
+    pub to: Option<String>,
+    /// How often of new messages; `None`: nobody carries notices.
+    pub pace: Option<NewMailPace>,
+}
 
-    /// Whether somebody carries notices.
-    fn is_served(&self) -> bool {
-        self.inbox.lock().unwrap_or_else(PoisonError::into_inner).is_none() && !self.sender.is_closed()
-    }
+/// Where a mailbox's holder is told things.
+pub(super) fn notification_address(account: &Account) -> Option<Address> {
+    account.data.notification_address.as_deref().and_then(|text| Address::parse(text).ok())
 }
 
 impl Registry {
-    /// The notices' end, for the job that carries them; there is one.
-    pub fn take_notices(&self) -> Option<NoticeInbox> {
-        self.outbox().take()
+    /// How the holder of a mailbox is told things.
+    ///
+    /// # Errors
+    /// [`AccountError::NoAccount`], or what the store says.
+    pub fn notice_settings(&self, id: AccountId) -> Result<NoticeSettings, AccountError> {
+        let account = self.by_id(id)?.ok_or(AccountError::NoAccount)?;
+        let default = self.room().limits().new_mail.map(|times| times.pace);
+        Ok(NoticeSettings {
+            to: notification_address(&account).map(|to| masked(&to)),
+            pace: default.map(|pace| account.data.new_mail_notices.unwrap_or(pace)),
+        })
     }
 
     /// Whether notices are carried at all (`[notices]`).
     pub fn carries_notices(&self) -> bool {
         self.outbox().is_served()
-    }
-
-    /// Tells a mailbox's holder something. Whether it could be put on its way: there may be no notification address, nobody
-    /// who carries notices, or too many that wait.
-    pub fn tell(&self, account: &Account, notice: Notice) -> bool {
-        let name = notice.name();
-        let address = account.data.notification_address.as_deref().and_then(|text| Address::parse(text).ok());
-        let Some(to) = address.filter(|_| self.carries_notices()) else {
-            tracing::debug!(account = %account.id, notice = name, "nobody to tell, or nobody who carries notices");
-            return false;
-        };
-        let (mailbox, at) = (account.address.clone(), crate::mail::now());
-        let sent = self.outbox().sender.try_send(OutgoingNotice { account: account.id, mailbox, to, notice, at });
-        if sent.is_err() {
-            tracing::warn!(account = %account.id, notice = name, "too many notices wait: this one is not sent");
-        }
-        sent.is_ok()
     }
 }

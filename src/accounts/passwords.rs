@@ -10,10 +10,11 @@ use zeroize::Zeroizing;
 
 use super::hashing::{LONGEST_PASSWORD, TooBusy};
 use super::login::Bound;
+use super::notice::Notice;
 use super::registry::ATTEMPTS;
 use super::throttle::{Attempt, Turn};
 use super::traced::{credential_about, credential_names};
-use super::{Account, AccountError, CertificateFacts, Login, LoginError, Means, Origin, Registry};
+use super::{Account, AccountError, By, CertificateFacts, Login, LoginError, Means, Origin, Registry};
 use crate::mss::Address;
 use crate::store::{
     self, AccountId, Batch, CommitError, Committed, Credential, CredentialKey, CredentialKind, Expect, Versioned,
@@ -32,6 +33,18 @@ struct Fitting {
     account: Account,
     password: Bound,
     with: With,
+}
+
+/// A password that was right, with nothing that it opens: the first of two factors. It stands until the password or the
+/// mailbox's state changes ([`Registry::ending_of_first_factor`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FirstFactor {
+    /// The mailbox.
+    pub account: AccountId,
+    /// The password.
+    pub password: CredentialKey,
+    /// Unix seconds of the last change of the mailbox's state.
+    pub state_changed_at: i64,
 }
 
 /// Setting.
@@ -53,18 +66,44 @@ impl Registry {
     /// # Errors
     /// [`AccountError::BadPassword`], [`AccountError::NoAccount`], [`AccountError::Closed`], or what the store says.
     pub async fn set_password(&self, id: AccountId, password: &str, label: &str) -> Result<Committed, AccountError> {
+        self.put_password(id, password, label, None).await
+    }
+
+    /// As [`Registry::set_password`]; the holder is told by whom it was set.
+    ///
+    /// # Errors
+    /// As [`Registry::set_password`].
+    pub async fn change_password(
+        &self,
+        id: AccountId,
+        password: &str,
+        label: &str,
+        by: By,
+    ) -> Result<Committed, AccountError> {
+        self.put_password(id, password, label, Some(Notice::PasswordChanged { by })).await
+    }
+
+    async fn put_password(
+        &self,
+        id: AccountId,
+        password: &str,
+        label: &str,
+        notice: Option<Notice>,
+    ) -> Result<Committed, AccountError> {
         self.accepts_password(password)?;
         self.by_id(id)?.ok_or(AccountError::NoAccount)?;
         let hash = self.hasher().hash(Zeroizing::new(password.to_owned())).await.map_err(|_| AccountError::Busy)?;
-        self.put_credential(id, CredentialKind::Password { hash }, label).await
+        self.put_credential(id, CredentialKind::Password { hash }, label, notice).await
     }
 
-    /// Adds a credential; a password takes the place of the one before, the same certificate binding of itself.
+    /// Adds a credential; a password takes the place of the one before, the same certificate binding of itself. The holder is
+    /// told in the same commit.
     pub(super) async fn put_credential(
         &self,
         id: AccountId,
         kind: CredentialKind,
         label: &str,
+        notice: Option<Notice>,
     ) -> Result<Committed, AccountError> {
         for attempt in 0..ATTEMPTS {
             let read = self.store().get::<store::Account>(&id)?.ok_or(AccountError::NoAccount)?;
@@ -74,7 +113,7 @@ impl Registry {
             let mut record = read.record.clone();
             let mut batch = Batch::new();
             let replaced = self.replaced_by(id, &kind)?;
-            for key in &replaced {
+            for (key, _) in &replaced {
                 batch.delete::<Credential>(key);
             }
             let key = CredentialKey { account: id, number: record.next_credential };
@@ -90,11 +129,18 @@ impl Registry {
             batch.update(&id, read.version, &record).insert(&key, &credential);
             let (set, _) = credential_names(&kind);
             self.note(set, Some(&record.address), credential_about(&kind, label), &mut batch);
+            if let Some(notice) = &notice {
+                self.tell_in(&mut batch, &Account::from_record(id, record)?, notice.clone());
+            }
             match self.store().commit(batch).await {
                 Err(CommitError::Conflict(_)) => crate::mail::pause(attempt).await,
                 outcome => {
                     let committed = outcome?;
-                    replaced.into_iter().for_each(|gone| self.end_sessions_by(gone));
+                    self.certificates().note(key, &kind);
+                    for (gone, credential) in replaced {
+                        self.certificates().forget(gone, &credential.kind);
+                        self.end_sessions_by(gone);
+                    }
                     return Ok(committed);
                 }
             }
@@ -102,11 +148,15 @@ impl Registry {
         Err(AccountError::Busy)
     }
 
-    fn replaced_by(&self, id: AccountId, kind: &CredentialKind) -> Result<Vec<CredentialKey>, AccountError> {
+    fn replaced_by(
+        &self,
+        id: AccountId,
+        kind: &CredentialKind,
+    ) -> Result<Vec<(CredentialKey, Versioned<Credential>)>, AccountError> {
         let is_password = |kind: &CredentialKind| matches!(kind, CredentialKind::Password { .. });
         let gives_way = |old: &CredentialKind| old == kind || (is_password(kind) && is_password(old));
         let all = self.credentials(id)?.into_iter();
-        Ok(all.filter(|(_, old)| gives_way(&old.kind)).map(|(key, _)| key).collect())
+        Ok(all.filter(|(_, old)| gives_way(&old.kind)).collect())
     }
 
     /// What opens an account.
@@ -122,8 +172,17 @@ impl Registry {
     /// # Errors
     /// [`AccountError::NoCredential`], or what the store says.
     pub async fn remove_credential(&self, key: CredentialKey) -> Result<Committed, AccountError> {
+        self.remove_credential_and(key, Batch::new()).await
+    }
+
+    /// As [`Registry::remove_credential`], with what else is written in the same commit.
+    pub(super) async fn remove_credential_and(
+        &self,
+        key: CredentialKey,
+        also: Batch,
+    ) -> Result<Committed, AccountError> {
         let credential = self.store().get::<Credential>(&key)?.ok_or(AccountError::NoCredential)?;
-        let mut batch = Batch::new();
+        let mut batch = also;
         batch.expect::<Credential>(&key, Expect::Version(credential.version)).delete::<Credential>(&key);
         let (_, removed) = credential_names(&credential.kind);
         self.note_on(key.account, removed, credential_about(&credential.kind, &credential.label), &mut batch);
@@ -131,7 +190,7 @@ impl Registry {
             Err(CommitError::Conflict(_)) => return Err(AccountError::Busy),
             outcome => outcome?,
         };
-        self.certificates().outdate();
+        self.certificates().forget(key, &credential.kind);
         self.end_sessions_by(key);
         Ok(committed)
     }
@@ -181,16 +240,21 @@ impl Registry {
         }
     }
 
-    /// Whether this is the mailbox's password, whatever else would open it: the first of two factors. Slowed down as logins
-    /// are, with the same work and answer.
+    /// Whether this is the mailbox's password, whatever else would open it. Slowed down as logins are, with the same work and
+    /// answer.
     ///
     /// # Errors
     /// [`LoginError`].
-    pub async fn check_password(&self, address: &str, password: &str, peer: IpAddr) -> Result<Account, LoginError> {
+    pub async fn check_password(&self, address: &str, password: &str, peer: IpAddr) -> Result<FirstFactor, LoginError> {
         let line = self.line_of(address, None)?;
         let opens = |_: &Account| Ok(Some(With::Nothing));
-        let Fitting { account, .. } = self.fitting(address, password, peer.into(), line, opens).await?;
-        if account.is_open() { Ok(account) } else { Err(LoginError::NotOpen(account.state)) }
+        let Fitting { account, password: (password, _), .. } =
+            self.fitting(address, password, peer.into(), line, opens).await?;
+        // Who still has to accept the terms does so after the second factor.
+        if !account.is_open() && !account.awaits_terms() {
+            return Err(account.not_open());
+        }
+        Ok(FirstFactor { account: account.id, password, state_changed_at: account.data.state_changed_at })
     }
 
     /// Where an attempt stands in line: by its address, and with an enrolled workstation of that mailbox in a line of its own,

@@ -12,8 +12,7 @@ use crate::audit::{Action, Actor, Asker, Origin, Trace};
 use crate::mss::Address;
 use crate::store::{CommitError, Committed};
 
-use super::throttle::subscriber;
-use super::{LoginError, Registry};
+use super::{LoginError, Registry, Subscriber};
 
 /// Traces of one address within a minute.
 const OF_ADDRESS: u32 = 20;
@@ -48,7 +47,7 @@ pub(super) struct RefusedLogins(Mutex<Option<Minute>>);
 struct Minute {
     began: Instant,
     written: u32,
-    by_address: HashMap<(IpAddr, &'static str), Count>,
+    by_address: HashMap<(Subscriber, &'static str), Count>,
     /// Of addresses that are not counted apart.
     elsewhere: u32,
 }
@@ -65,7 +64,7 @@ impl RefusedLogins {
         let mut minute = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let before = Self::end(&mut minute, now);
         let minute = minute.get_or_insert_with(|| Minute::new(now));
-        (minute.count((subscriber(peer), door)), before)
+        (minute.count((Subscriber::of(peer), door)), before)
     }
 
     /// What is to be told of the minute before, if it is over.
@@ -86,7 +85,7 @@ impl Minute {
         Self { began, written: 0, by_address: HashMap::new(), elsewhere: 0 }
     }
 
-    fn count(&mut self, address: (IpAddr, &'static str)) -> bool {
+    fn count(&mut self, address: (Subscriber, &'static str)) -> bool {
         if self.by_address.len() >= OF_ALL as usize && !self.by_address.contains_key(&address) {
             self.elsewhere = self.elsewhere.saturating_add(1);
             return false;
@@ -104,7 +103,7 @@ impl Minute {
 
     /// One trace for each address that had more than its own, and one for all others.
     fn beyond(self) -> Vec<Trace> {
-        let of = |door: &str, peer: Option<IpAddr>, count| {
+        let of = |door: &str, peer: Option<Subscriber>, count| {
             let origin = Origin { door: door.to_owned(), peer: peer.map(|peer| peer.to_string()), ..Origin::default() };
             Trace { origin, ..Trace::of(Action::LoginsRefused { count }) }
         };
@@ -169,6 +168,7 @@ impl LoginError {
             LoginError::TooManySessions => "too-many-sessions",
             LoginError::Ended(_) => "ended",
             LoginError::NotOpen(_) => "mailbox-not-open",
+            LoginError::TermsNotAccepted => "terms-not-accepted",
             LoginError::Throttled(_) => "too-many-failures",
             LoginError::Busy => "busy",
             LoginError::Unavailable(_) => "unavailable",

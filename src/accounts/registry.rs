@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use crate::audit::{Actor, Asker};
 use crate::mail::{FIRST_FOLDERS, MailRoom, new_folder};
+use crate::mss::lifecycle::Stage;
 use crate::mss::{Address, Domain, Kind, MailboxState};
 use crate::store::{
     self, AccountId, AccountState, AddressEntry, Batch, CommitError, Committed, Expect, FolderExistence, FolderId,
-    FolderKey, MailboxKey, MetaKey, Store, Usage, Versioned,
+    FolderKey, MailboxKey, MetaKey, Store, SuspendedFor, Usage, Versioned,
 };
 
 use super::access_index::AccessIndex;
@@ -16,7 +17,9 @@ use super::certificates::CertificateIndex;
 use super::devices::{Authorities, DeviceOptions};
 use super::factors::FactorOptions;
 use super::hashing::{Hasher, HashingOptions};
+use super::lives::LifeOptions;
 use super::notice::Outbox;
+use super::publication::{PublicationOptions, Wake};
 use super::refused::RefusedLogins;
 use super::sessions::Sessions;
 use super::throttle::{Throttle, ThrottleOptions};
@@ -39,6 +42,12 @@ pub struct AccountOptions {
     pub devices: DeviceOptions,
     /// Second factors.
     pub factors: FactorOptions,
+    /// Mailboxes' lives.
+    pub life: LifeOptions,
+    /// Holders are told when their mailbox is opened from a new network.
+    pub new_places: bool,
+    /// What is published in the national directory.
+    pub publication: PublicationOptions,
 }
 
 /// Who people are. Cheap to clone.
@@ -58,7 +67,11 @@ struct Inner {
     authorities: Authorities,
     devices: DeviceOptions,
     factors: FactorOptions,
+    life: LifeOptions,
+    new_places: bool,
     outbox: Outbox,
+    publication: PublicationOptions,
+    publication_wake: Wake,
     access: AccessIndex,
     sessions: Sessions,
     refused: RefusedLogins,
@@ -75,6 +88,8 @@ pub struct ListFilter {
     pub kind: Option<Kind>,
     /// In one state.
     pub state: Option<MailboxState>,
+    /// In one stage of their lives.
+    pub stage: Option<Stage>,
     /// Test mailboxes only, or none of them.
     pub test: Option<bool>,
     /// Those that their password opens alone, or none of them; closed ones are not among them.
@@ -94,7 +109,11 @@ impl Registry {
             authorities: Authorities::default(),
             devices: options.devices,
             factors: options.factors,
+            life: options.life,
+            new_places: options.new_places,
             outbox: Outbox::default(),
+            publication: options.publication,
+            publication_wake: Wake::default(),
             access: AccessIndex::default(),
             sessions: Sessions::default(),
             refused: RefusedLogins::default(),
@@ -159,6 +178,24 @@ impl Registry {
         &self.inner.factors
     }
 
+    /// Settings of mailboxes' lives.
+    pub fn life_options(&self) -> &LifeOptions {
+        &self.inner.life
+    }
+
+    pub(super) fn tells_new_places(&self) -> bool {
+        self.inner.new_places
+    }
+
+    /// What is published in the national directory.
+    pub fn publication_options(&self) -> &PublicationOptions {
+        &self.inner.publication
+    }
+
+    pub(super) fn publication_wake(&self) -> &Wake {
+        &self.inner.publication_wake
+    }
+
     pub(super) fn outbox(&self) -> &Outbox {
         &self.inner.outbox
     }
@@ -182,6 +219,7 @@ impl Registry {
             name: domain.as_str().to_owned(),
             description: description.to_owned(),
             created_at: crate::mail::now(),
+            ..store::Domain::default()
         };
         let mut batch = Batch::new();
         batch.insert(&record.name.clone(), &record);
@@ -244,14 +282,15 @@ impl Registry {
         Ok(self.store().get::<store::Domain>(&domain.as_str().to_owned())?.is_some())
     }
 
-    fn domain_record(&self, domain: &Domain) -> Result<Versioned<store::Domain>, AccountError> {
+    pub(super) fn domain_record(&self, domain: &Domain) -> Result<Versioned<store::Domain>, AccountError> {
         let record = self.store().get::<store::Domain>(&domain.as_str().to_owned())?;
         record.ok_or_else(|| AccountError::NotOwnDomain(domain.to_string()))
     }
 
     // ---- accounts ----
 
-    /// Creates a mailbox: account, key and first folders in one commit.
+    /// Creates a mailbox: account, key and first folders in one commit. It opens at once, or as soon as its holder accepts the
+    /// terms of use, where there are any to be asked for (MSSanté §5).
     ///
     /// # Errors
     /// [`AccountError::NotOwnDomain`], [`AccountError::AddressTaken`], [`AccountError::AddressClosed`],
@@ -264,6 +303,9 @@ impl Registry {
         let _no_removal = self.inner.domains.read().await;
         self.address_is_free(&new.address)?;
         self.domain_record(new.address.domain())?;
+        if self.life_of(&record).terms.asked && self.terms_in_force()?.is_some() {
+            (record.state, record.suspended_for) = (AccountState::Suspended, Some(SuspendedFor::Request));
+        }
         let id = AccountId(self.store().allocate(MetaKey::NextAccount, 1).await?);
         record.sealed_key = Some(self.room().master().seal(id, &MailboxKey::generate()));
         let mut numbers = Vec::with_capacity(FIRST_FOLDERS.len());
@@ -411,6 +453,7 @@ impl ListFilter {
         self.domain.as_ref().is_none_or(|domain| domain == account.address.domain())
             && self.kind.is_none_or(|kind| kind == account.kind)
             && self.state.is_none_or(|state| state == account.state)
+            && self.stage.is_none_or(|stage| stage == account.stage())
             && self.test.is_none_or(|test| test == account.data.test)
             && self.password_alone.is_none_or(|alone| alone == account.opens_by_password_alone())
             && text_fits

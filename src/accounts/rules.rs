@@ -76,6 +76,9 @@ pub(super) fn check(record: &store::Account) -> Result<(), RuleBreach> {
     if let Some(id) = &holder.structure_id {
         check_structure(id)?;
     }
+    if let Some(id) = &holder.activity_id {
+        check_activity(kind, id)?;
+    }
     if let Some(address) = &record.notification_address {
         Address::parse(address).map_err(|_| RuleBreach::BadNotificationAddress)?;
     }
@@ -167,6 +170,15 @@ fn check_structure(id: &str) -> Result<(), RuleBreach> {
     };
     let expected = "1 + FINESS (9 characters), 3 + SIRET (14 digits), or an id that begins otherwise";
     is_good.then_some(()).ok_or(RuleBreach::BadId { field: "holder.structure_id", expected })
+}
+
+/// Only a PER mailbox may be an activity's (MSSanté §9: PractitionerRole).
+fn check_activity(kind: Kind, id: &str) -> Result<(), RuleBreach> {
+    if kind != Kind::Per {
+        return Err(RuleBreach::NotForKind { kind, field: "the number of an activity" });
+    }
+    let is_good = (1..=ID_OCTETS).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_digit());
+    is_good.then_some(()).ok_or(RuleBreach::BadId { field: "holder.activity_id", expected: "digits" })
 }
 
 fn is_token(id: &str) -> bool {

@@ -349,6 +349,19 @@ pub enum Action {
     },
 }
 
+/// The name of what jobs do: alone in its stream.
+pub(super) const JOB_RAN: &str = "job-ran";
+
+impl Stream {
+    /// Its name, as its directory has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Functional => "functional",
+            Self::Technical => "technical",
+        }
+    }
+}
+
 impl Trace {
     /// A trace of an action that nobody has asked for.
     pub fn of(action: Action) -> Self {
@@ -410,7 +423,7 @@ impl Action {
             Self::Lived { .. } => "lived",
             Self::Noticed { .. } => "noticed",
             Self::Published { .. } => "published",
-            Self::JobRan { .. } => "job-ran",
+            Self::JobRan { .. } => JOB_RAN,
         }
     }
 }

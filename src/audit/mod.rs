@@ -16,8 +16,18 @@
 
 mod action;
 mod asker;
+mod facets;
+pub mod indicators;
+mod observe;
+mod query;
+mod reading;
+mod scribe;
 mod tracer;
 
 pub use action::{Action, Actor, By, FolderKind, MessageFacts, Origin, Stream, Trace};
 pub use asker::Asker;
+pub use observe::Observer;
+pub use query::TraceQuery;
+pub use reading::{Found, Traces, TracesError};
+pub use scribe::{Scribe, ScribeOptions};
 pub use tracer::Tracer;

@@ -6,8 +6,9 @@ use clap::{Args, Subcommand};
 use hyper::Method;
 
 use super::client::{Client, ClientError, ServerArguments, path};
-use super::output::{Exit, Output, pairs, table};
-use crate::serve::http::types::{Domain, Domains, NewDomain};
+use super::mailbox::parse_size;
+use super::output::{Exit, Output, pairs, size, table};
+use crate::serve::http::types::{Domain, DomainChange, Domains, NewDomain};
 
 /// The operator's own domains
 #[derive(Args, Debug)]
@@ -34,6 +35,20 @@ enum Verb {
     Show {
         /// Its name
         name: String,
+    },
+    /// Changes a domain
+    Set {
+        /// Its name
+        name: String,
+        /// What it is for
+        #[arg(long, value_name = "TEXT")]
+        description: Option<String>,
+        /// What all its mailboxes together may hold, as 2TiB, or none
+        #[arg(long, value_name = "SIZE", value_parser = parse_bound)]
+        quota: Option<Bound>,
+        /// What each of its mailboxes may hold that has no quota of its own, as 5GiB, or none (the server's default)
+        #[arg(long, value_name = "SIZE", value_parser = parse_bound)]
+        mailbox_quota: Option<Bound>,
     },
     /// Removes a domain; refused while a mailbox stands in it
     Remove {
@@ -65,12 +80,40 @@ impl Verb {
                 let domain: Domain = client.get(&path(&["domains", &name])).await?;
                 output.result(&domain, details);
             }
+            Self::Set { name, description, quota, mailbox_quota } => {
+                let change = DomainChange {
+                    description,
+                    quota: quota.map(|bound| bound.0),
+                    mailbox_quota: mailbox_quota.map(|bound| bound.0),
+                };
+                if change == DomainChange::default() {
+                    return Err(ClientError::Local("nothing to change: name at least one field (see --help)".into()));
+                }
+                let domain: Domain = client.send(Method::PATCH, &path(&["domains", &name]), &change).await?;
+                output.result(&domain, details);
+            }
             Self::Remove { name } => {
                 client.order(Method::DELETE, &path(&["domains", &name])).await?;
                 output.result(&serde_json::json!({ "removed": name }), |_| format!("{name} removed."));
             }
         }
         Ok(Exit::Done)
+    }
+}
+
+/// A size, or `none`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Bound(Option<u64>);
+
+fn parse_bound(text: &str) -> Result<Bound, String> {
+    if text == "none" { Ok(Bound(None)) } else { parse_size(text).map(|bytes| Bound(Some(bytes))) }
+}
+
+fn used(domain: &Domain) -> String {
+    match (domain.quota, domain.used_bytes) {
+        (Some(quota), Some(used)) => format!("{} of {}", size(used), size(quota)),
+        (Some(quota), None) => size(quota),
+        (None, _) => "no bound".to_owned(),
     }
 }
 
@@ -113,6 +156,8 @@ fn details(domain: &Domain) -> String {
         ("description", domain.description.clone()),
         ("added", domain.created_at.clone().unwrap_or_default()),
         ("mailboxes", domain.mailboxes.to_string()),
+        ("used", used(domain)),
+        ("quota of a mailbox", domain.mailbox_quota.map_or_else(|| "the server's".to_owned(), size)),
         ("in white list", listed(domain).into()),
     ])
 }

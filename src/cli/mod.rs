@@ -18,14 +18,19 @@
 mod check;
 pub mod client;
 mod device;
+mod directory;
 mod dns;
 mod domain;
 pub mod export;
 pub mod files;
 mod follow;
 pub mod import;
+mod indicators;
+mod lifecycle;
 mod mailbox;
+mod notice;
 pub mod output;
+mod person;
 mod queue;
 mod reload;
 mod sandbox;
@@ -33,7 +38,10 @@ mod secret;
 mod serve;
 mod session;
 mod store;
+mod terms;
 mod tie;
+mod trace_line;
+mod traces;
 mod trust;
 
 use clap::{Parser, Subcommand};
@@ -55,12 +63,17 @@ struct CommandLine {
 enum Command {
     Check(check::Check),
     Device(device::DeviceCommand),
+    Directory(directory::DirectoryCommand),
     Dns(dns::DnsCommand),
     Domain(domain::DomainCommand),
     Follow(follow::Follow),
     Mailbox(mailbox::MailboxCommand),
+    Lifecycle(lifecycle::LifecycleCommand),
     Import(import::Import),
     Export(export::Export),
+    Indicators(indicators::IndicatorsCommand),
+    Person(person::PersonCommand),
+    Notice(notice::NoticeCommand),
     Queue(queue::QueueCommand),
     Reload(reload::Reload),
     Sandbox(sandbox::Sandbox),
@@ -68,6 +81,8 @@ enum Command {
     Session(session::SessionCommand),
     Status(reload::StatusCommand),
     Store(store::StoreCommand),
+    Traces(traces::TracesCommand),
+    Terms(terms::TermsCommand),
     Trust(trust::TrustCommand),
 }
 
@@ -76,12 +91,17 @@ pub fn run() -> ExitCode {
     match CommandLine::parse().command {
         Command::Check(check) => check.run(),
         Command::Device(device) => device.run(),
+        Command::Directory(directory) => directory.run(),
         Command::Dns(dns) => dns.run(),
         Command::Domain(domain) => domain.run(),
         Command::Follow(follow) => follow.run(),
         Command::Mailbox(mailbox) => mailbox.run(),
+        Command::Lifecycle(lifecycle) => lifecycle.run(),
         Command::Import(import) => import.run(),
         Command::Export(export) => export.run(),
+        Command::Indicators(indicators) => indicators.run(),
+        Command::Person(person) => person.run(),
+        Command::Notice(notice) => notice.run(),
         Command::Queue(queue) => queue.run(),
         Command::Reload(reload) => reload.run(),
         Command::Sandbox(sandbox) => sandbox.run(),
@@ -89,6 +109,8 @@ pub fn run() -> ExitCode {
         Command::Session(session) => session.run(),
         Command::Status(status) => status.run(),
         Command::Store(store) => store.run(),
+        Command::Traces(traces) => traces.run(),
+        Command::Terms(terms) => terms.run(),
         Command::Trust(trust) => trust.run(),
     }
 }

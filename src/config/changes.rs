@@ -7,7 +7,7 @@ use super::Config;
 use toml::{Table, Value};
 
 /// Keys that are only read at start. A section's name stands for all its keys.
-const NEED_RESTART: [&str; 26] = [
+const NEED_RESTART: &[&str] = &[
     "server.name",
     "server.workers",
     "store",
@@ -25,12 +25,18 @@ const NEED_RESTART: [&str; 26] = [
     "relay.dns",
     "citizens",
     "trail",
+    "traces",
     "limits.mime_depth",
     "limits.mime_parts",
     "accounts",
     "devices",
     "codes",
+    "directory",
     "notices",
+    "indicators",
+    "lifecycle",
+    "terms",
+    "quotas",
     "admin",
     "metrics.listen",
     "log.format",
@@ -72,7 +78,7 @@ impl Config {
             kept.relay.routes.clone_from(&running.relay.routes);
         }
         let (mut table, running) = (as_table(&kept), as_table(running));
-        for key in NEED_RESTART {
+        for &key in NEED_RESTART {
             match key.split_once('.') {
                 Some((section, name)) => {
                     let value = running.get(section).and_then(|section| section.get(name)).cloned();
@@ -182,7 +188,7 @@ mod tests {
     #[test]
     fn every_key_that_needs_a_restart_exists() {
         let table = as_table(&Config::default());
-        for key in NEED_RESTART {
+        for &key in NEED_RESTART {
             let mut parts = key.split('.');
             let section = parts.next().and_then(|s| table.get(s)).unwrap_or_else(|| panic!("{key}"));
             assert!(parts.next().is_none_or(|name| section.get(name).is_some()), "{key}");

@@ -13,14 +13,19 @@
 
 mod changes;
 pub mod devices;
+pub mod directory;
 pub mod fronts;
 pub mod human;
+pub mod indicators;
+pub mod lifecycle;
 pub mod notices;
 pub mod portal;
 pub mod psc;
+pub mod quotas;
 pub mod sections;
 pub mod sending;
 mod source;
+pub mod traces;
 mod validate;
 
 pub use changes::{Changes, changes, needs_restart};
@@ -66,18 +71,30 @@ pub struct Config {
     pub citizens: sending::Citizens,
     /// What is kept to follow a message by.
     pub trail: sending::Trail,
+    /// Who did what, when: where that is kept, and how long.
+    pub traces: traces::Traces,
     /// What bounds a message.
     pub limits: sections::Limits,
     /// Mailboxes and passwords.
     pub accounts: sections::Accounts,
+    /// What mailboxes may hold.
+    pub quotas: quotas::Quotas,
     /// Pro Santé Connect.
     pub psc: psc::Psc,
     /// Enrolled workstations and phones.
     pub devices: devices::Devices,
     /// Codes that holders show beside their password.
     pub codes: devices::Codes,
+    /// The national directory.
+    pub directory: directory::Directory,
     /// What holders are told outside of the trust space.
     pub notices: notices::Notices,
+    /// The monthly figures.
+    pub indicators: indicators::Indicators,
+    /// What becomes of mailboxes with time.
+    pub lifecycle: lifecycle::Lifecycle,
+    /// The terms of use.
+    pub terms: lifecycle::Terms,
     /// The administration API.
     pub admin: sections::Admin,
     /// Metrics and health.
@@ -169,6 +186,7 @@ impl Config {
         {
             anchor(path);
         }
+        anchor(&mut self.traces.path);
         anchor(&mut tls.mailbox.certificate);
         anchor(&mut tls.mailbox.key);
         let psc = &mut self.psc;
@@ -181,6 +199,11 @@ impl Config {
         tls.crls.iter_mut().chain(&mut tls.mailbox.crls).for_each(anchor_text);
         anchor_text(&mut trust.source);
         anchor_text(&mut self.seal.master_key);
+        let directory = &mut self.directory;
+        anchor(&mut directory.client_certificate);
+        anchor(&mut directory.client_key);
+        directory.anchors.iter_mut().for_each(anchor);
+        anchor_text(&mut directory.api_key);
         self.notices.anchors.iter_mut().for_each(anchor);
         anchor_text(&mut self.notices.password);
         self

@@ -32,6 +32,29 @@ pub struct Notices {
     /// A notice that could not be sent is given up when it is so old; a code when it is of no use any more.
     #[serde(with = "human::duration")]
     pub give_up: Duration,
+    /// Notices a minute that the relay is given at most; codes count, and wait for nothing.
+    pub rate: u32,
+    /// How often holders are told of new messages who have not said how often.
+    pub new_mail: NewMailPace,
+    /// The hour (UTC) at which those are told who are told once a day.
+    pub daily_hour: u8,
+    /// Whether holders are told when their mailbox is opened from a network that it was not opened from before.
+    pub new_places: bool,
+}
+
+/// How often a holder is told that messages came.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NewMailPace {
+    /// As they come.
+    AtOnce,
+    /// Once an hour at most.
+    Hourly,
+    /// Once a day.
+    #[default]
+    Daily,
+    /// Never.
+    None,
 }
 
 /// How the connection with the relay is secured.
@@ -61,7 +84,11 @@ impl Default for Notices {
             from: String::new(),
             name: "Messagerie sécurisée de santé".into(),
             contact: String::new(),
-            give_up: 4 * HOUR,
+            give_up: 48 * HOUR,
+            rate: 300,
+            new_mail: NewMailPace::default(),
+            daily_hour: 6,
+            new_places: true,
         }
     }
 }
@@ -98,7 +125,12 @@ pub(super) fn problems(notices: &Notices, found: &mut Found<'_, '_>) {
         let is_good = text.chars().count() <= TEXT && !text.chars().any(char::is_control);
         found.check(is_good, key, || format!("expected one line of at most {TEXT} characters"));
     }
-    let (least, most) = (Duration::from_secs(60), 48 * HOUR);
+    let counts =
+        [("notices.rate", notices.rate, 1, 60_000), ("notices.daily_hour", u32::from(notices.daily_hour), 0, 23)];
+    for (key, value, least, most) in counts {
+        found.check((least..=most).contains(&value), key, || format!("{value}; expected {least} to {most}"));
+    }
+    let (least, most) = (Duration::from_secs(60), 7 * 24 * HOUR);
     found.check((least..=most).contains(&notices.give_up), "notices.give_up", || {
         let [value, least, most] = [notices.give_up, least, most].map(human::show_duration);
         format!("{value}; expected {least} to {most}")

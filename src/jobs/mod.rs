@@ -1,4 +1,5 @@
-//! What runs beside the mail path: the white list and the revocation lists, kept fresh; notices to holders.
+//! What runs beside the mail path: the white list and the revocation lists, kept fresh; notices to holders;
+//! mailboxes' lives.
 //!
 //! The first two have the same shape. A *source* is a file or an address; it is asked every so often, and what comes is
 //! judged as a whole before anything changes. What was judged good is kept on disk, durably, so that a start without the
@@ -6,18 +7,25 @@
 //!
 //! - [`trust`]: the white list → the [`TrustSpace`](crate::mss::TrustSpace) that admission and exchange read.
 //! - [`crl`]: the CRLs → a watch channel that the TLS contexts are rebuilt from, and the state that admission reads.
+//! - [`indicators`]: the calendar of the month's counters.
+//! - [`lifecycle`]: the day → what becomes of mailboxes.
 //! - [`notices`]: what holders are told → a relay of ordinary mail.
+//! - [`directory`]: what the national directory has to know of our mailboxes → the directory.
 //!
 //! An **alarm** is a `tracing::error` line with an `event` field from a closed set (`trust.refused`, `trust.stale`,
 //! `crl.refused`, `crl.stale`, `crl.unusable`, `cache.unwritable` …), and a figure of its own in the metrics.
 //!
-//! This room calls `mss`, `config`, `telemetry`, the certificate reading of `serve::tls`, and for notices `wire` and
-//! `accounts::notice`.
+//! This room calls `mss`, `config`, `telemetry`, `audit` for technical traces and the month's counters, the certificate
+//! reading of `serve::tls`, `wire`, and of `accounts` what waits for a job there.
 
 mod cache;
 pub mod crl;
+pub mod directory;
 pub mod fetch;
+pub mod indicators;
+pub mod lifecycle;
 pub mod notices;
+mod traced;
 pub mod trust;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -56,11 +56,16 @@ pub(super) struct FolderEffect {
 pub(super) struct Announcement {
     pub(super) mailbox: Arc<Mailbox>,
     pub(super) effects: Vec<FolderEffect>,
+    /// The mailbox's address and what it holds from now on, where that has changed.
+    pub(super) held: Option<(String, u64)>,
 }
 
 impl Announcement {
-    /// Tells the sessions. Called after the commit, under the mailbox's lock.
+    /// Tells the sessions, and the domain's count. Called after the commit, under the mailbox's lock.
     pub(super) fn announce(self) {
+        if let Some((address, bytes)) = self.held {
+            self.mailbox.room().note_held(&address, self.mailbox.account(), bytes);
+        }
         for effect in self.effects {
             if let Some(state) = self.mailbox.live_state(effect.folder) {
                 state.apply(effect);

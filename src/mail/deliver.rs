@@ -252,6 +252,7 @@ impl Filing {
             }
             let inbox = work.selectable(&FolderName::parse(INBOX)?)?;
             let uid = self.add(&mut work, inbox, FlagBits::default())?;
+            work.came(inbox, uid);
             self.uids.push((mailbox.account(), uid));
         }
         if into_sent {

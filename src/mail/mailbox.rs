@@ -102,6 +102,21 @@ pub struct QuotaUse {
     pub messages: u64,
     /// Bytes that it may hold; `None`: no bound.
     pub limit: Option<u64>,
+    /// Bytes that its domain may still take; `None`: no bound.
+    pub domain_left: Option<u64>,
+}
+
+impl QuotaUse {
+    /// Bytes that it may hold as things are: it grows no further than its domain.
+    pub fn effective(&self) -> Option<u64> {
+        let by_domain = self.domain_left.map(|left| self.bytes.saturating_add(left));
+        self.limit.into_iter().chain(by_domain).min()
+    }
+
+    /// Whether so many bytes more fit in.
+    pub fn has_room_for(&self, bytes: u64) -> bool {
+        self.effective().is_none_or(|most| self.bytes.saturating_add(bytes) <= most)
+    }
 }
 
 impl Mailbox {
@@ -248,9 +263,9 @@ impl Mailbox {
 
     /// What the mailbox holds and may hold.
     pub fn quota(&self) -> Result<QuotaUse, MailError> {
-        let limit = self.room.account(self.account)?.quota.or(self.room.limits().quota);
+        let bounds = self.room.bounds(&*self.room.account(self.account)?);
         let usage = self.store().get::<Usage>(&self.account)?.map(|usage| usage.record).unwrap_or_default();
-        Ok(QuotaUse { bytes: usage.bytes, messages: usage.messages, limit })
+        Ok(QuotaUse { bytes: usage.bytes, messages: usage.messages, limit: bounds.quota, domain_left: bounds.left })
     }
 
     fn count_recent(&self, id: FolderId, folder: &Folder) -> Result<u32, MailError> {

@@ -6,19 +6,26 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::audit::Tracer;
 use crate::store::{
-    Account, AccountId, AccountState, CommitError, MailboxKey, MasterKey, MetaKey, SecretKey, Store, Versioned,
+    Account, AccountId, AccountState, CommitError, Domain, MailboxKey, MasterKey, MetaKey, SecretKey, Store, Versioned,
 };
 
 use super::aftermath::absence::UnderWay;
+use super::domains::{Bounds, Domains};
 use super::queue::{Opened, Queue, QueueOptions, own_key};
 use super::summary::SummaryLimits;
-use super::{Incoming, MailError, Mailbox, Passing};
+use super::{Incoming, MailError, Mailbox, NewMailTimes, Passing, QuotaByKind};
 
 /// Bounds of the mail room.
 #[derive(Clone, Debug)]
 pub struct MailLimits {
-    /// Bytes that a mailbox may hold where its account says nothing; `None`: no bound.
+    /// Bytes that a mailbox may hold where neither its account nor its domain says anything.
     pub quota: Option<u64>,
+    /// The same by kind, which goes before it.
+    pub quota_by_kind: QuotaByKind,
+    /// Percents of its quota at which a mailbox's holder is warned, rising.
+    pub warn_at: Vec<u8>,
+    /// How holders are told of new messages; `None`: nobody carries notices.
+    pub new_mail: Option<NewMailTimes>,
     /// Folders of a mailbox, levels and subscriptions included.
     pub folders: usize,
     /// Changes of a mailbox that are kept.
@@ -37,6 +44,9 @@ impl Default for MailLimits {
     fn default() -> Self {
         Self {
             quota: Some(2 << 30),
+            quota_by_kind: QuotaByKind::default(),
+            warn_at: vec![80, 95],
+            new_mail: None,
             folders: 1_000,
             changes: 1_000,
             full_grace: 86_400,
@@ -68,6 +78,7 @@ struct Inner {
     traces: Tracer,
     queue: Queue,
     notices: UnderWay,
+    domains: Domains,
 }
 
 /// A room that may be gone: what the queue, which the room owns, files its reports by.
@@ -95,8 +106,10 @@ impl MailRoom {
     /// What store and key say: another master key, a damaged key of what is on its way.
     pub fn new(store: Store, master: MasterKey, limits: MailLimits) -> Result<Self, MailError> {
         let transit = own_key(&store, &master, SecretKey::Transit)?;
-        let traces = Tracer::new(store.clone(), own_key(&store, &master, SecretKey::Traces)?);
+        let traces = Tracer::new(store.clone(), own_key(&store, &master, SecretKey::Traces)?)?;
         let opened = Opened::read(&store, &transit, &limits.queue)?;
+        let queue_traces = traces.clone();
+        let domains = Domains::read(&store)?;
         let inner = Arc::new_cyclic(|room| Inner {
             store,
             master,
@@ -105,8 +118,9 @@ impl MailRoom {
             folder_ids: tokio::sync::Mutex::new(0..0),
             transit,
             traces,
-            queue: Queue::new(opened, WeakRoom(room.clone())),
+            queue: Queue::new(opened, queue_traces, WeakRoom(room.clone())),
             notices: UnderWay::default(),
+            domains,
         });
         Ok(Self { inner })
     }
@@ -131,7 +145,7 @@ impl MailRoom {
         &self.inner.traces
     }
 
-    /// The key that seals what is on its way: the queue, and the trail.
+    /// The key that seals what is on its way: the queue, and notices.
     pub(crate) fn transit(&self) -> &MailboxKey {
         &self.inner.transit
     }
@@ -144,6 +158,30 @@ impl MailRoom {
     /// The absence notices that are under way.
     pub(crate) fn notices(&self) -> &UnderWay {
         &self.inner.notices
+    }
+
+    /// What bounds a mailbox now.
+    pub(super) fn bounds(&self, account: &Account) -> Bounds {
+        let limits = self.limits();
+        self.inner.domains.bounds(account, limits.quota_by_kind.of(account.kind).or(limits.quota))
+    }
+
+    /// What a mailbox holds after a commit.
+    pub(crate) fn note_held(&self, address: &str, account: AccountId, bytes: u64) {
+        self.inner.domains.note(address, account, bytes);
+    }
+
+    /// What all mailboxes of a domain hold, where it has a quota.
+    pub fn held_by_domain(&self, name: &str) -> Option<u64> {
+        self.inner.domains.used(name)
+    }
+
+    /// A domain's record is another from now on. Where it has got a quota, every account is read: not for an async thread.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub(crate) fn domain_changed(&self, record: &Domain) -> Result<(), MailError> {
+        Ok(self.inner.domains.changed(record, self.store())?)
     }
 
     /// A sink for a message that comes in: its body goes to the log, its summary is made on the way.

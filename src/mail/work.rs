@@ -9,12 +9,15 @@ use std::sync::Arc;
 use crate::audit::{Action, Asker, FolderKind};
 use crate::store::{
     AccountId, AccountState, Batch, Change, ChangeEntry, ChangeKey, Content, Expect, Folder, FolderExistence, FolderId,
-    FolderKey, Message, MessageKey, SpecialUse, Uid, UidSet, Usage, Version, Versioned, flags,
+    FolderKey, Message, MessageKey, NoticePart, NoticeStateKey, SpecialUse, Uid, UidSet, Usage, Version, Versioned,
+    flags,
 };
 
 use super::changes::{Announcement, FolderEffect};
+use super::domains::Bounds;
 use super::flags::FlagBits;
 use super::folder_list::Entry;
+use super::marks::{Marks, warn};
 use super::names::{FolderName, INBOX};
 use super::room::now;
 use super::{MailError, Mailbox};
@@ -27,7 +30,8 @@ pub(super) struct Work {
     mailbox: Arc<Mailbox>,
     address: String,
     pub(super) now: i64,
-    quota: Option<u64>,
+    bounds: Bounds,
+    marks: Marks,
     usage: Usage,
     usage_version: Option<Version>,
     usage_before: Usage,
@@ -73,7 +77,9 @@ impl Work {
         if account.state == AccountState::Closed {
             return Err(MailError::Closed);
         }
-        let quota = account.quota.or(mailbox.room().limits().quota);
+        let (room, now) = (mailbox.room(), now());
+        let bounds = room.bounds(&account);
+        let marks = Marks::new(room.limits().new_mail, &account, now);
         let usage = mailbox.store().get::<Usage>(&id)?;
         let usage_version = usage.as_ref().map(|usage| usage.version);
         let usage = usage.map(|usage| usage.record).unwrap_or_default();
@@ -81,9 +87,10 @@ impl Work {
         let folders = folders.into_iter().map(|(key, folder)| WorkFolder::read(key.folder, folder)).collect();
         Ok(Self {
             mailbox: mailbox.clone(),
+            now,
             address: account.record.address,
-            now: now(),
-            quota,
+            bounds,
+            marks,
             usage,
             usage_version,
             usage_before: usage,
@@ -119,14 +126,18 @@ impl Work {
         &self.usage
     }
 
-    /// Whether so many bytes more fit in.
+    /// Whether so many bytes more fit in: in the mailbox, and in its domain.
     pub(super) fn has_room_for(&self, bytes: u64) -> bool {
-        self.quota.is_none_or(|quota| self.usage.bytes.saturating_add(bytes) <= quota)
+        let after = self.usage.bytes.saturating_add(bytes);
+        let growth = after.saturating_sub(self.usage_before.bytes);
+        self.bounds.quota.is_none_or(|quota| after <= quota) && self.bounds.left.is_none_or(|left| growth <= left)
     }
 
     /// Whether there is any room at all.
     pub(super) fn has_room(&self) -> bool {
-        self.quota.is_none_or(|quota| self.usage.bytes < quota)
+        let growth = self.usage.bytes.saturating_sub(self.usage_before.bytes);
+        self.bounds.quota.is_none_or(|quota| self.usage.bytes < quota)
+            && self.bounds.left.is_none_or(|left| growth < left)
     }
 
     /// Notes that mail has found no room, if that is not known yet; says since when.
@@ -135,8 +146,9 @@ impl Work {
     }
 
     fn note_room_again(&mut self) {
-        let has_room = self.quota.is_none_or(|quota| self.usage.bytes < quota / 100 * ROOM_AGAIN_PERCENT);
-        if has_room {
+        let quota = self.bounds.quota;
+        let has_room = quota.is_none_or(|quota| self.usage.bytes < quota / 100 * ROOM_AGAIN_PERCENT);
+        if has_room && self.has_room() {
             self.usage.over_quota_since = None;
         }
     }
@@ -249,6 +261,11 @@ impl Work {
         Ok(uid)
     }
 
+    /// A message that came by itself, which the holder may be told of.
+    pub(super) fn came(&mut self, index: usize, uid: Uid) {
+        self.marks.arrived(self.folders[index].id, uid);
+    }
+
     /// Gives a message other flags; nothing happens when they are the same. Says what is now there.
     pub(super) fn set_flags(
         &mut self,
@@ -311,11 +328,13 @@ impl Work {
             effects.extend(folder.into_effect());
         }
         self.write_change(batch);
+        self.write_marks(batch);
         if self.usage != self.usage_before {
             let expect = self.usage_version.map_or(Expect::Absent, Expect::Version);
             batch.expect::<Usage>(&account, expect).put(&account, &self.usage);
         }
-        Announcement { mailbox: self.mailbox, effects }
+        let held = (self.usage.bytes != self.usage_before.bytes).then_some((self.address, self.usage.bytes));
+        Announcement { mailbox: self.mailbox, effects, held }
     }
 
     /// Where a session that may change the folder has it open, that session takes `\Recent` of what arrives now
@@ -324,6 +343,14 @@ impl Work {
         if !folder.arrived.is_empty() && self.mailbox.live_state(folder.id).is_some_and(|state| state.has_writer()) {
             folder.record.recent_from = folder.record.uid_next;
         }
+    }
+
+    /// What the holder is to be told of new messages and of the mailbox's room.
+    fn write_marks(&mut self, batch: &mut Batch) {
+        let limits = self.mailbox.room().limits();
+        let warning = warn(&mut self.usage, self.bounds.quota, &limits.warn_at).filter(|_| limits.new_mail.is_some());
+        let key = NoticeStateKey { part: NoticePart::Marks, account: self.mailbox.account() };
+        self.marks.write(self.mailbox.store(), key, warning, batch);
     }
 
     fn write_change(&mut self, batch: &mut Batch) {

@@ -281,6 +281,13 @@ const PSC: Subject = Subject {
     department: "Paris (75)",
 };
 
+const DIRECTORY: Subject = Subject {
+    cn: "annuaire.example",
+    structure: "399000000100051",
+    organisation: "ANNUAIRE SANTE TEST",
+    department: "Paris (75)",
+};
+
 const LIST_SIGNER: Subject = Subject {
     cn: "alb.mssante.example",
     structure: "399000000100001",
@@ -306,6 +313,7 @@ pub fn leaves() -> Vec<Leaf> {
         Leaf::new("b", AQUITAINE, Usage::Operator)
             .hosts(&["imap.nouvelle-aquitaine.mssante.example", "nouvelle-aquitaine.mssante.example"]),
         Leaf::new("psc", PSC, Usage::Server),
+        Leaf::new("annuaire", DIRECTORY, Usage::Server),
         Leaf::new("operateur-c", PEER_C, Usage::Operator).hosts(&["operateur-c.mssante.example"]),
         Leaf::new("liste", LIST_SIGNER, Usage::Signer),
         application("application-a", "1990000012", "laboratoire-exemple"),

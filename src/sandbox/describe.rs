@@ -2,6 +2,7 @@
 
 use super::SandboxError;
 use super::cast::{self, Holder, Resident};
+use super::directory::{self, Directory};
 use super::layout::{Layout, write_whole};
 use super::pki::{Identity, P12_PASSWORD, Pki};
 use super::ports::Ports;
@@ -28,6 +29,8 @@ struct Description {
     peers: Vec<Peer>,
     /// The Pro Santé Connect look-alike.
     psc: Psc,
+    /// The look-alike of the national directory.
+    directory: DirectoryOf,
     /// The relay of ordinary mail: what notices there were.
     notices: Notices,
 }
@@ -79,6 +82,18 @@ struct Psc {
 struct ClientOf {
     client_id: String,
     client_secret: &'static str,
+}
+
+#[derive(Serialize)]
+struct DirectoryOf {
+    /// The FHIR base.
+    base: String,
+    /// For the header `ESANTE-API-KEY`.
+    api_key: &'static str,
+    /// Takes the knobs as JSON.
+    knobs: String,
+    /// What was asked of it: readings counted, patches that were applied.
+    seen: String,
 }
 
 #[derive(Serialize)]
@@ -138,11 +153,28 @@ pub(super) struct Common {
     pub(super) persons: Vec<Person>,
     /// The port of the relay of ordinary mail.
     pub(super) courriel: u16,
+    /// `https://localhost:PORT` of the look-alike of the national directory.
+    pub(super) directory: String,
 }
 
 impl Common {
-    pub(super) fn of(connect: &ProSanteConnect, courriel: u16) -> Self {
-        Self { issuer: connect.issuer().to_owned(), persons: connect.people().to_vec(), courriel }
+    pub(super) fn of(connect: &ProSanteConnect, courriel: u16, directory: &Directory) -> Self {
+        Self {
+            issuer: connect.issuer().to_owned(),
+            persons: connect.people().to_vec(),
+            courriel,
+            directory: directory.host().to_owned(),
+        }
+    }
+
+    fn directory(&self) -> DirectoryOf {
+        let host = &self.directory;
+        DirectoryOf {
+            base: directory::base(host),
+            api_key: directory::API_KEY,
+            knobs: format!("{host}/_sandbox/knobs"),
+            seen: format!("{host}/_sandbox/seen"),
+        }
     }
 
     fn psc(self, running: &[Running<'_>]) -> Psc {
@@ -181,6 +213,7 @@ pub(super) fn write(layout: &Layout, pki: &Pki, running: &[Running<'_>], common:
             })
             .collect(),
         notices: Notices { port: common.courriel, directory: "courriel" },
+        directory: common.directory(),
         psc: common.psc(running),
     };
     let text = serde_json::to_vec_pretty(&description).map_err(SandboxError::internal("sandbox.json"))?;

@@ -5,13 +5,14 @@
 //! ordinary configuration files, so what works here works outside.
 //!
 //! The way of a start: the directory is taken ([`layout`]), the PKI made or opened ([`pki`]), the white list signed
-//! (`white_list`), the Pro Santé Connect look-alike (`psc`) and the relay of ordinary mail (`courriel`) opened, one server started for each operator of the [`cast`] (`process`), their mailboxes made through the
+//! (`white_list`), the look-alikes of Pro Santé Connect (`psc`) and of the national directory (`directory`) and the relay of ordinary mail (`courriel`) opened, one server started for each operator of the [`cast`] (`process`), their mailboxes made through the
 //! administration API (`furnish`), the sample [`messages`] sent from each operator to the other (`post`), and
 //! `sandbox.json` written (`describe`). A later start finds what the earlier one left, and makes only what is missing.
 
 pub mod cast;
 mod courriel;
 mod describe;
+mod directory;
 mod error;
 mod furnish;
 pub mod layout;
@@ -22,6 +23,7 @@ mod post;
 mod process;
 mod psc;
 pub mod trust_list;
+mod web;
 mod welcome;
 mod white_list;
 
@@ -33,6 +35,7 @@ pub use psc::{AskError, token};
 use cast::Operator;
 use courriel::Courriel;
 use describe::{Common, Running};
+use directory::Directory;
 use error::operator_error;
 use layout::Layout;
 use pki::Pki;
@@ -95,13 +98,15 @@ impl Sandbox {
             }
         });
         let (layout, pki) = prepared.await.map_err(|error| SandboxError::Cast(error.to_string()))??;
-        let AllPorts { operators: ports, psc, courriel } = ports::choose(base_port, 2)?;
+        let AllPorts { operators: ports, psc, courriel, directory } = ports::choose(base_port, 2)?;
         let ports = [ports[0], ports[1]];
         let [a, b] = &operators;
         let connect = ProSanteConnect::open(&layout, &pki, &operators, psc).await?;
-        let common = Common::of(&connect, courriel);
+        let directory = Directory::open(&layout, &pki, &operators, directory).await?;
+        let common = Common::of(&connect, courriel, &directory);
         Courriel::open(&layout, courriel).await?.serve();
         connect.serve();
+        directory.serve();
         let processes = tokio::try_join!(
             Process::start(&layout, a, ports[0], (b, ports[1].smtp), &common),
             Process::start(&layout, b, ports[1], (a, ports[0].smtp), &common)

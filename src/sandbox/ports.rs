@@ -12,8 +12,9 @@ const STRIDE: u16 = 1000;
 /// What each operator listens on: SMTP, IMAP, IMAP over TLS, metrics, submission, submission over TLS, HTTPS; IMAP and
 /// submission of the front of applications; HTTP.
 const SERVED: [u16; 10] = [25, 143, 993, 912, 587, 465, 443, 144, 588, 80];
-/// What the sandbox itself listens on, once: the Pro Santé Connect look-alike, the relay of ordinary mail.
-const COMMON: [u16; 2] = [844, 825];
+/// What the sandbox itself listens on, once: the Pro Santé Connect look-alike, the relay of ordinary mail, the look-alike of
+/// the national directory.
+const COMMON: [u16; 3] = [844, 825, 845];
 /// Where free ports are looked for: not where the system takes the ports of outgoing connections from.
 const FREE_FROM: u16 = 15_000;
 const FREE_UNTIL: u16 = 32_000;
@@ -52,6 +53,8 @@ pub(super) struct AllPorts {
     pub psc: u16,
     /// The relay of ordinary mail.
     pub courriel: u16,
+    /// The look-alike of the national directory.
+    pub directory: u16,
 }
 
 impl Ports {
@@ -83,9 +86,9 @@ pub(super) fn choose(base: u16, operators: u16) -> Result<AllPorts, SandboxError
         ports.into_iter().try_for_each(is_free).map(|()| Ports::of(ports))
     };
     let operators = (0..operators).map(of_operator).collect::<Result<_, _>>()?;
-    let [psc, courriel] = COMMON.map(|port| base + port);
-    [psc, courriel].into_iter().try_for_each(is_free)?;
-    Ok(AllPorts { operators, psc, courriel })
+    let [psc, courriel, directory] = COMMON.map(|port| base + port);
+    [psc, courriel, directory].into_iter().try_for_each(is_free)?;
+    Ok(AllPorts { operators, psc, courriel, directory })
 }
 
 /// Ports that are free at this moment, from a random place on, so that sandboxes that start together do not meet.
@@ -101,8 +104,8 @@ fn free(operators: u16) -> Result<AllPorts, SandboxError> {
     let (sets, rest) = found.as_chunks::<{ SERVED.len() }>();
     let ports: Vec<Ports> = sets.iter().map(|set| Ports::of(*set)).collect();
     match rest {
-        [psc, courriel] if ports.len() == usize::from(operators) => {
-            Ok(AllPorts { operators: ports, psc: *psc, courriel: *courriel })
+        [psc, courriel, directory] if ports.len() == usize::from(operators) => {
+            Ok(AllPorts { operators: ports, psc: *psc, courriel: *courriel, directory: *directory })
         }
         _ => Err(SandboxError::NoFreePorts),
     }
@@ -134,11 +137,11 @@ mod tests {
                 p.http,
             ]
         };
-        let mut all: Vec<u16> =
-            ports.operators.iter().flat_map(of_operator).chain([ports.psc, ports.courriel]).collect();
+        let common = [ports.psc, ports.courriel, ports.directory];
+        let mut all: Vec<u16> = ports.operators.iter().flat_map(of_operator).chain(common).collect();
         all.sort_unstable();
         all.dedup();
-        assert_eq!(all.len(), 22);
+        assert_eq!(all.len(), 23);
     }
 
     #[test]

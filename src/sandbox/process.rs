@@ -6,6 +6,7 @@
 
 use super::cast::{self, Operator};
 use super::describe::Common;
+use super::directory;
 use super::layout::{Layout, write_whole};
 use super::ports::Ports;
 use super::psc::{SECRET, client_id};
@@ -52,6 +53,7 @@ impl Process {
         let config = home.join("caducee.toml");
         write_whole(&config, configuration(operator, ports, (other, port), common).as_bytes(), 0o600)?;
         write_whole(&home.join("psc.secret"), SECRET.as_bytes(), 0o600)?;
+        write_whole(&home.join("directory.key"), directory::API_KEY.as_bytes(), 0o600)?;
         make_master_key(&home.join("master.key"))?;
         let notify = home.join("notify.sock");
         let _ = fs::remove_file(&notify);
@@ -182,6 +184,7 @@ fn configuration(operator: &Operator, ports: Ports, (other, port): (&Operator, u
     let Ports { smtp, imap, imaps, metrics, submission, submissions, https, authcli_imap, authcli_submission, http } =
         ports;
     let (client, Common { issuer, courriel, .. }) = (client_id(operator), common);
+    let directory = directory::base(&common.directory);
     format!(
         r#"# Written by `caducee sandbox` at every start: changes made here do not last.
 
@@ -248,6 +251,13 @@ client_id = "{client}"
 client_secret = "psc.secret"
 anchors = ["../pki/anchors.pem"]
 
+[directory]
+url = "{directory}"
+api_key = "directory.key"
+anchors = ["../pki/anchors.pem"]
+# Here nobody has to accept terms of use before others may find them.
+publish_from = "creation"
+
 [notices]
 host = "127.0.0.1"
 port = {courriel}
@@ -298,7 +308,8 @@ mod tests {
             http: 10_080,
         };
         let issuer = "https://localhost:10844/auth/realms/esante-wallet".into();
-        let common = Common { issuer, persons: Vec::new(), courriel: 10_825 };
+        let common =
+            Common { issuer, persons: Vec::new(), courriel: 10_825, directory: "https://localhost:10845".into() };
         let [a, b] = cast::operators();
         for (operator, other) in [(&a, &b), (&b, &a)] {
             let text = configuration(operator, ports, (other, 11_025), &common);

@@ -34,6 +34,9 @@ pub(super) fn sentence(refused: &Refused) -> String {
                 "Trop de connexions par Pro Sante Connect refusees depuis cette adresse : reessayez dans {seconds} s."
             )
         }
+        Refused::Untraced => {
+            "Le service ne peut pas ouvrir de boite pour le moment. Reessayez dans quelques minutes.".into()
+        }
         Refused::NoTokens => "Ce service n'accepte pas Pro Sante Connect.".into(),
     }
 }
@@ -58,6 +61,9 @@ fn of_login(error: &LoginError) -> String {
         }
         LoginError::Ended(Ending::Closed) | LoginError::NotOpen(_) => "Cette boite est fermee.",
         LoginError::Ended(_) => "Ce qui vous ouvrait cette boite vient de changer : reconnectez-vous.",
+        LoginError::TermsNotAccepted => {
+            "Les conditions d'utilisation de cette boite sont a accepter : connectez-vous a la page des titulaires."
+        }
         LoginError::Throttled(wait) => {
             let seconds = wait.as_secs().max(1);
             return format!("Trop d'essais refuses : attendez {seconds} s, puis verifiez le mot de passe enregistre.");
@@ -142,6 +148,7 @@ mod tests {
             LoginError::Ended(Ending::CredentialGone),
             LoginError::NotOpen(MailboxState::Suspended),
             LoginError::NotOpen(MailboxState::Closed),
+            LoginError::TermsNotAccepted,
             LoginError::Throttled(Duration::from_secs(12)),
             LoginError::Unavailable(AccountError::BadGrant("é")),
         ];

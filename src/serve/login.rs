@@ -26,6 +26,9 @@ pub(super) enum Refused {
     /// The access token is refused, or Pro Santé Connect cannot say now.
     #[error(transparent)]
     Token(#[from] PscError),
+    /// Traces cannot be written, and nobody is let in untraced.
+    #[error("the login cannot be traced now; try later")]
+    Untraced,
     /// Pro Santé Connect is not configured.
     #[error("access tokens open no mailbox here")]
     NoTokens,
@@ -36,6 +39,7 @@ impl Refused {
     pub(super) fn is_temporary(&self) -> bool {
         match self {
             Refused::Login(error) => error.is_temporary(),
+            Refused::Untraced => true,
             Refused::Token(error) => matches!(error, PscError::Unavailable(_) | PscError::PutOff(_)),
             Refused::PasswordAlone(_) | Refused::Certificate(_) | Refused::NoTokens => false,
         }
@@ -48,6 +52,7 @@ impl Refused {
             Refused::PasswordAlone(_) => LoginError::Refused.name(),
             Refused::Certificate(problem) => problem.name(),
             Refused::Token(error) => error.reason(),
+            Refused::Untraced => "untraced",
             Refused::NoTokens => "no-tokens",
         }
     }
@@ -115,8 +120,11 @@ pub(super) async fn verify(
     metrics.logins.get_or_create(&AccountLabel { means, result }).inc();
     if let Err(reason) = &verified {
         tracing::info!(means, %reason, "login refused");
-        let (person, asked, reason) = (person.as_deref(), asked.as_str(), reason.name());
-        registry.note_refused(RefusedLogin { door, peer, means, person, asked, reason });
+        // What is refused because no trace can be kept leaves none.
+        if !matches!(reason, Refused::Untraced) {
+            let (person, asked, reason) = (person.as_deref(), asked.as_str(), reason.name());
+            registry.note_refused(RefusedLogin { door, peer, means, person, asked, reason });
+        }
     }
     verified
 }
@@ -129,6 +137,9 @@ async fn check(
     person: &mut Option<String>,
 ) -> Result<Login, Refused> {
     let registry = verifiers.registry;
+    if registry.room().traces().is_stuck() {
+        return Err(Refused::Untraced);
+    }
     match credentials {
         Credentials::Password { authorisation, user, password } => {
             // A password that is no text is nobody's; the same work is done for it.

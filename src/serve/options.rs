@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
-use crate::accounts::{AccountOptions, DeviceOptions, FactorOptions, HashingOptions, ThrottleOptions};
-use crate::config::Config;
+use crate::accounts::publication::{PublicationOptions, PublishFrom};
+use crate::accounts::{AccountOptions, DeviceOptions, FactorOptions, HashingOptions, LifeOptions, ThrottleOptions};
+use crate::audit::indicators::IndicatorOptions;
 use crate::config::sending::Route;
-use crate::mail::MailLimits;
+use crate::config::{Config, directory, notices};
 use crate::mail::queue::{QueueOptions, RouteTimes};
 use crate::mail::summary::SummaryLimits;
-use crate::store;
+use crate::mail::{MailLimits, NewMailTimes, QuotaByKind};
+use crate::mss::CitizenRules;
+use crate::mss::lifecycle::Delays;
+use crate::store::{self, NewMailPace};
 
 pub(super) fn store_options(config: &Config) -> store::Options {
     let settings = &config.store;
@@ -37,7 +41,56 @@ pub(super) fn account_options(config: &Config) -> AccountOptions {
         longest_delay: settings.password_longest_delay,
         ..ThrottleOptions::default()
     };
-    AccountOptions { hashing, throttle, devices: device_options(config), factors: factor_options(config) }
+    AccountOptions {
+        hashing,
+        throttle,
+        devices: device_options(config),
+        factors: factor_options(config),
+        life: life_options(config),
+        new_places: config.notices.new_places,
+        publication: publication_options(config),
+    }
+}
+
+fn life_options(config: &Config) -> LifeOptions {
+    let settings = &config.lifecycle;
+    let days = |duration| whole_seconds(duration) / 86_400;
+    LifeOptions {
+        delays: Delays {
+            inactivity: days(settings.inactivity),
+            notice: days(settings.notice),
+            answer: settings.answer,
+            kept: days(settings.identification_keep),
+        },
+        asked: config.terms.kinds.clone(),
+        unconfirmed_percent: u64::from(settings.unconfirmed_percent),
+        terms_grace: whole_seconds(config.terms.grace),
+        journal_keep: whole_seconds(settings.journal_keep),
+    }
+}
+
+pub(super) fn indicator_options(config: &Config, citizens: &CitizenRules) -> IndicatorOptions {
+    let indicators = &config.indicators;
+    IndicatorOptions {
+        most_rows: indicators.most_rows,
+        anonymous_after: indicators.anonymous_after,
+        keep: indicators.keep,
+        citizens: citizens.clone(),
+        // A configuration that was taken has a good one.
+        layout: indicators.layout().unwrap_or_default(),
+    }
+}
+
+fn publication_options(config: &Config) -> PublicationOptions {
+    let directory = &config.directory;
+    PublicationOptions {
+        on: directory.is_on(),
+        from: match directory.publish_from {
+            directory::PublishFrom::Acceptance => PublishFrom::Acceptance,
+            directory::PublishFrom::Creation => PublishFrom::Creation,
+        },
+        test_mailboxes: directory.test_mailboxes,
+    }
 }
 
 fn device_options(config: &Config) -> DeviceOptions {
@@ -73,6 +126,9 @@ fn whole_seconds(time: Duration) -> i64 {
 pub(super) fn mail_limits(config: &Config) -> MailLimits {
     MailLimits {
         quota: Some(config.accounts.quota),
+        quota_by_kind: quota_by_kind(config),
+        warn_at: config.quotas.warn_at.clone(),
+        new_mail: config.notices.is_on().then(|| new_mail_times(config)),
         folders: config.accounts.max_folders as usize,
         summary: SummaryLimits {
             depth: config.limits.mime_depth as usize,
@@ -83,6 +139,22 @@ pub(super) fn mail_limits(config: &Config) -> MailLimits {
         host: config.server.name.clone(),
         ..MailLimits::default()
     }
+}
+
+fn quota_by_kind(config: &Config) -> QuotaByKind {
+    let quotas = &config.quotas;
+    let given = |bytes: u64| Some(bytes).filter(|bytes| *bytes > 0);
+    QuotaByKind { per: given(quotas.per), org: given(quotas.org), app: given(quotas.app), cab: given(quotas.cab) }
+}
+
+fn new_mail_times(config: &Config) -> NewMailTimes {
+    let pace = match config.notices.new_mail {
+        notices::NewMailPace::AtOnce => NewMailPace::AtOnce,
+        notices::NewMailPace::Hourly => NewMailPace::Hourly,
+        notices::NewMailPace::Daily => NewMailPace::Daily,
+        notices::NewMailPace::None => NewMailPace::None,
+    };
+    NewMailTimes { pace, daily_hour: config.notices.daily_hour }
 }
 
 fn queue_options(config: &Config) -> QueueOptions {

@@ -17,18 +17,25 @@ use super::http::socket::SocketError;
 use super::jobs::{JobSettings, Jobs};
 use super::limits::{Counts, DoorLimits};
 use super::listen::{ListenError, Listener, TaskToken, accept_loop};
-use super::options::{account_options, mail_limits, store_options};
+use super::options::{account_options, indicator_options, mail_limits, store_options};
 use super::portal::{self, Portal};
 use super::psc::{self, PscConfigError};
 use super::reload::Reloader;
 use super::secrets::{MasterKeyError, SecretError, read_master_key, read_secret};
 use super::shutdown::{ShutdownSwitch, shutdown};
 use super::tls::{Contexts, Material, TlsError};
-use super::{Shared, devices, health, imap, inbound, listen, outbound, published, submission, sweep, systemd, watch};
+use super::{
+    Shared, devices, front, health, imap, inbound, listen, outbound, published, submission, sweep, systemd, watch,
+};
 use crate::accounts::devices::DeviceError;
 use crate::accounts::psc::PscHandle;
 use crate::accounts::{AccountError, Registry};
+use crate::audit::indicators::Indicators;
+use crate::audit::{Scribe, ScribeOptions, Traces, TracesError};
 use crate::config::{Config, ConfigError};
+use crate::jobs::directory::{DirectoryJob, DirectorySetupError};
+use crate::jobs::indicators;
+use crate::jobs::lifecycle::LifecycleJob;
 use crate::jobs::notices::{NoticeJob, NoticeSetupError};
 use crate::jobs::trust::SetupError;
 use crate::mail::aftermath::absence;
@@ -85,6 +92,9 @@ pub enum ServeError {
     /// The relay of notices cannot be used.
     #[error(transparent)]
     Notices(#[from] NoticeSetupError),
+    /// The directory's API key or certificates.
+    #[error(transparent)]
+    Directory(#[from] DirectorySetupError),
     /// Its password cannot be had.
     #[error("notices.password: {0}")]
     NoticePassword(#[from] SecretError),
@@ -97,6 +107,9 @@ pub enum ServeError {
     /// The domains cannot be read.
     #[error(transparent)]
     Domains(#[from] AccountError),
+    /// The day files of traces cannot be used.
+    #[error("traces.path: {0}")]
+    Traces(#[from] TracesError),
     /// A door does not open.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -142,6 +155,8 @@ struct Server {
     /// Closed when the last connection's task has ended.
     tasks: mpsc::Receiver<std::convert::Infallible>,
     signals: Signals,
+    /// Writes traces down.
+    scribe: Scribe,
 }
 
 /// The signals that are listened to.
@@ -192,12 +207,29 @@ async fn finish_erasures(shared: Arc<Shared>) {
     }
 }
 
+/// Tends the month's counters until the server stops.
+async fn tend_indicators(shared: Arc<Shared>) {
+    indicators::run(shared.indicators.clone(), shared.mail.traces().clone(), shared.shutdown.begun()).await;
+}
+
 /// Reads once who may open what: before the doors, so that no login has to.
 async fn prepare_access(shared: &Shared) {
     let registry = shared.registry.clone();
-    let prepared = tokio::task::spawn_blocking(move || registry.prepare_access()).await;
-    if let Ok(Err(error)) = prepared {
-        tracing::error!(%error, "the access lists are not read; they are at the first login that asks");
+    let preparing = move || {
+        registry.prepare_access()?;
+        registry.is_any_bound_by_structure()
+    };
+    let is_any_bound = match tokio::task::spawn_blocking(preparing).await {
+        Ok(Err(error)) => {
+            tracing::error!(%error, "who may open what is not read; it is at the first login that asks");
+            return;
+        }
+        prepared => matches!(prepared, Ok(Ok(true))),
+    };
+    if is_any_bound && front::any_certificate_of_a_structure_opens(&shared.config.load()) {
+        warn!(
+            "tls.mailbox.policies is empty: any certificate of a structure, a server's too, opens the APP mailboxes bound to it"
+        );
     }
 }
 
@@ -213,19 +245,23 @@ impl Server {
             let (config, metrics, trust) = (config.clone(), metrics.clone(), Arc::clone(&trust));
             move || Rooms::open(&config, &metrics, trust)
         };
-        let Rooms { store, mail, tls, psc, jobs, notices } = tokio::task::spawn_blocking(opening).await??;
+        let Rooms { store, mail, traces, scribe, indicators, tls, psc, jobs, notices, directory } =
+            tokio::task::spawn_blocking(opening).await??;
         let listeners = listen::open(&config)?;
         let health = health_listeners(&config).await?;
         let plain = published::plain::listen(&config.published.autoconfig_listen)?;
         let admin = AdminDoor::open(&config)?;
         let shared = Arc::new(Shared {
             registry: Registry::new(mail.clone(), account_options(&config)),
+            indicators,
             psc,
+            directory: directory.as_ref().map(DirectoryJob::handle),
             config: ArcSwap::from_pointee(config),
             trust,
             jobs,
             store,
             mail,
+            traces,
             metrics,
             tls,
             shutdown,
@@ -239,27 +275,32 @@ impl Server {
         });
         citizens_are_no_domain_of_ours(&shared)?;
         devices::start(&shared).await?;
-        start_notices(&shared, notices);
+        let (token, tasks) = mpsc::channel(1);
+        start_notices(&shared, notices, &token).await?;
+        start_directory(&shared, directory);
         first_refresh(&shared).await?;
         shared.jobs.start(&shared);
         prepare_access(&shared).await;
-        let (token, tasks) = mpsc::channel(1);
         open_doors(&shared, listeners, &token);
         tokio::spawn(admin.serve(Arc::clone(&shared), token.clone()));
         for listener in health {
             tokio::spawn(health::serve(Arc::clone(&shared), listener));
         }
+        let limits = DoorLimits::default();
         for listener in plain {
-            tokio::spawn(published::plain::serve(Arc::clone(&shared), listener));
+            tokio::spawn(published::plain::serve(Arc::clone(&shared), listener, limits.clone()));
         }
         tokio::spawn(watch::run(Arc::clone(&shared)));
         tokio::spawn(sweep::run(Arc::clone(&shared)));
+        tokio::spawn(sweep::old_trail(Arc::clone(&shared)));
         tokio::spawn(sweep::sessions(Arc::clone(&shared)));
+        start_lifecycle(&shared);
         tokio::spawn(finish_erasures(Arc::clone(&shared)));
+        tokio::spawn(tend_indicators(Arc::clone(&shared)));
         let queue = shared.mail.queue().clone();
         tokio::spawn(async move { queue.tend().await });
         outbound::start(&shared, Arc::new(shared.mail.queue().clone()), token);
-        Ok(Self { shared, switch, tasks, signals })
+        Ok(Self { shared, switch, tasks, signals, scribe })
     }
 
     /// Serves until told to stop; then drains.
@@ -312,8 +353,11 @@ impl Server {
         }
         // They are short, and their correspondents would wait for another message to be told.
         drop(tokio::time::timeout(LAST_NOTICES, absence::idle(&self.shared.mail)).await);
-        let store = self.shared.store.clone();
-        let closing = tokio::task::spawn_blocking(move || store.close());
+        let (store, scribe) = (self.shared.store.clone(), self.scribe);
+        let closing = tokio::task::spawn_blocking(move || {
+            scribe.stop();
+            store.close();
+        });
         tokio::select! {
             _ = closing => info!("stopped"),
             signal = self.signals.stop() => {
@@ -329,10 +373,14 @@ impl Server {
 struct Rooms {
     store: Store,
     mail: MailRoom,
+    traces: Traces,
+    scribe: Scribe,
+    indicators: Indicators,
     tls: Contexts,
     psc: PscHandle,
     jobs: Jobs,
     notices: Option<NoticeJob>,
+    directory: Option<DirectoryJob>,
 }
 
 impl Rooms {
@@ -340,18 +388,32 @@ impl Rooms {
         // TLS first: a mistake there should not have to wait for a log's replay.
         let material = Material::read(&config.tls)?;
         let facts = Facts::of(&material);
-        let jobs = Jobs::new(JobSettings::read(config)?, trust, metrics);
+        let jobs = Jobs::new(JobSettings::read(config)?, Arc::clone(&trust), metrics);
         let tls = Contexts::new(material, jobs.revocation(config.tls.crl_grace))?;
         facts.note(metrics);
         let psc = PscHandle::new(psc::client(&config.psc, metrics)?);
         let notices = open_notices(config, metrics)?;
+        let directory = open_directory(config, metrics)?;
         let master = read_master_key(&config.seal.master_key)?;
         let (store, opening) = Store::open(&config.store.path, &master, &store_options(config))?;
         info!(?opening, path = %config.store.path.display(), "store open");
         let store = store.counted_by(metrics);
         let mail = MailRoom::new(store.clone(), master, mail_limits(config))?;
         mail.queue().count_into(metrics);
-        Ok(Self { store, mail, tls, psc, jobs, notices })
+        jobs.trace_into(mail.traces());
+        let traces = Traces::open(mail.traces(), &config.traces.directory(&config.store.path))?;
+        let indicators = Indicators::new(store.clone(), indicator_options(config, &trust.load().citizens));
+        let scribe = Scribe::start(&traces, scribe_options(config, metrics, &indicators))?;
+        Ok(Self { store, mail, traces, scribe, indicators, tls, psc, jobs, notices, directory })
+    }
+}
+
+/// What the scribe works with. Who counts traces as they are written down goes into `observers`.
+fn scribe_options(config: &Config, metrics: &Metrics, indicators: &Indicators) -> ScribeOptions {
+    ScribeOptions {
+        observers: vec![indicators.observer()],
+        most_waiting: config.traces.most_waiting as usize,
+        metrics: metrics.clone(),
     }
 }
 
@@ -362,12 +424,47 @@ fn open_notices(config: &Config, metrics: &Metrics) -> Result<Option<NoticeJob>,
     Ok(NoticeJob::new(config, password, metrics.clone())?)
 }
 
-/// Starts the job that carries notices, where there is a relay for them.
-fn start_notices(shared: &Arc<Shared>, job: Option<NoticeJob>) {
-    if let (Some(job), Some(inbox)) = (job, shared.registry.take_notices()) {
-        let shutdown = shared.shutdown.clone();
-        tokio::spawn(async move { job.run(inbox, shutdown.begun()).await });
+fn open_directory(config: &Config, metrics: &Metrics) -> Result<Option<DirectoryJob>, ServeError> {
+    let setting = config.directory.api_key.clone();
+    let read_key = Box::new(move || match setting.as_str() {
+        "" => Ok(None),
+        setting => read_secret("directory.api_key", setting).map(Some).map_err(|error| error.to_string()),
+    });
+    Ok(DirectoryJob::open(&config.directory, read_key, metrics.clone())?)
+}
+
+/// Starts the job that publishes mailboxes, where there is a directory for them.
+fn start_directory(shared: &Arc<Shared>, job: Option<DirectoryJob>) {
+    if let Some(job) = job {
+        let (registry, shutdown) = (shared.registry.clone(), shared.shutdown.clone());
+        tokio::spawn(async move { job.run(registry, shutdown.begun()).await });
     }
+}
+
+/// Starts the job that carries notices, where there is a relay for them. Where there is none any more, what waited for it goes.
+async fn start_notices(shared: &Arc<Shared>, job: Option<NoticeJob>, token: &TaskToken) -> Result<(), ServeError> {
+    let Some(job) = job else {
+        let given_up = shared.registry.give_up_notices().await?;
+        if given_up > 0 {
+            warn!(given_up, "notices waited for a relay, and there is none (notices.host)");
+        }
+        return Ok(());
+    };
+    if let Some(inbox) = shared.registry.take_notices() {
+        let (shutdown, token) = (shared.shutdown.clone(), token.clone());
+        tokio::spawn(async move {
+            job.run(inbox, shutdown.begun()).await;
+            drop(token);
+        });
+    }
+    Ok(())
+}
+
+/// Starts the job that lets mailboxes live on.
+fn start_lifecycle(shared: &Arc<Shared>) {
+    let (job, metrics) = (LifecycleJob::new(shared.registry.clone()), shared.metrics.clone());
+    let shutdown = shared.shutdown.clone();
+    tokio::spawn(async move { job.run_daily(metrics, shutdown.begun()).await });
 }
 
 /// An own mailbox in a citizens' domain would be under both sets of rules.

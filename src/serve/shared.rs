@@ -9,7 +9,10 @@ use super::shutdown::Shutdown;
 use super::tls::{self, CertificateProblem, Contexts, HandshakeRefusal, PeerIdentity};
 use crate::accounts::Registry;
 use crate::accounts::psc::PscHandle;
+use crate::audit::Traces;
+use crate::audit::indicators::Indicators;
 use crate::config::Config;
+use crate::jobs::directory::DirectoryHandle;
 use crate::mail::MailRoom;
 use crate::mss::dn::NormalisedName;
 use crate::mss::trust::TrustHandle;
@@ -33,12 +36,18 @@ pub struct Shared {
     pub jobs: Jobs,
     /// The store.
     pub store: Store,
+    /// Publication in the national directory, where it is configured.
+    pub directory: Option<DirectoryHandle>,
     /// Mailboxes and deliveries.
     pub mail: MailRoom,
+    /// What was traced.
+    pub traces: Traces,
     /// Domains, mailboxes, credentials.
     pub registry: Registry,
     /// Pro Santé Connect, where it is configured.
     pub psc: PscHandle,
+    /// The month's counters.
+    pub indicators: Indicators,
     /// The figures.
     pub metrics: Metrics,
     /// The TLS contexts in force.

@@ -105,7 +105,7 @@ pub struct ResultLabel {
 pub struct NoticeLabel {
     /// The notice's stable name.
     pub notice: &'static str,
-    /// `sent`, `deferred`, `given-up`.
+    /// `sent`, `deferred`, `given-up`, `bounced`.
     pub result: &'static str,
 }
 
@@ -174,6 +174,12 @@ pub struct Metrics {
     pub log_syncs: Counter,
     /// Bytes appended to the log.
     pub log_bytes: Counter,
+    /// Traces that were written down.
+    pub traces_written: Counter,
+    /// Traces that wait, when they were last counted.
+    pub traces_waiting: Gauge,
+    /// 1 while they cannot be written down.
+    pub traces_trouble: Gauge,
     /// 1 when the store answers, 0 when its engine has failed.
     pub store_ready: Gauge,
     /// Free bytes on the store's file system.
@@ -222,6 +228,20 @@ pub struct Metrics {
     pub relay_sessions: Family<RuleLabel, Counter>,
     /// Notices to holders' unsecured addresses, by what they tell and what the tries came to.
     pub notices: Family<NoticeLabel, Counter>,
+    /// Closings that wait for the administrator's confirmation.
+    pub lifecycle_unconfirmed: Gauge,
+    /// Mailboxes that would be closed in time, but whose holders cannot be told.
+    pub lifecycle_stuck: Gauge,
+    /// Requests to the national directory, by result (`ok`, or the error's name).
+    pub directory_requests: Family<ResultLabel, Counter>,
+    /// Mailboxes that the directory has to hear of.
+    pub directory_waiting: Gauge,
+    /// How long the one that has waited longest does, tasks included, in seconds.
+    pub directory_oldest: Gauge,
+    /// Mailboxes that the directory refuses: tasks of the administrator's.
+    pub directory_tasks: Gauge,
+    /// 1 while nothing is published because the directory refuses our key or certificate.
+    pub directory_halted: Gauge,
     /// Reloads of configuration and certificates, by result (`ok`, `failed`).
     pub reloads: Family<RuleLabel, Counter>,
 }
@@ -239,6 +259,7 @@ impl Metrics {
         self.register_mail(all);
         self.register_queue(all);
         self.register_trust(all);
+        self.register_directory(all);
         root
     }
 
@@ -252,6 +273,10 @@ impl Metrics {
         all.register("imap_sessions", "IMAP sessions after login", self.imap_sessions.clone());
         all.register("imap_idle", "IMAP sessions in IDLE", self.imap_idle.clone());
         all.register("reloads", "Reloads by result", self.reloads.clone());
+        let unconfirmed = self.lifecycle_unconfirmed.clone();
+        all.register("lifecycle_unconfirmed", "Closings that wait for a confirmation", unconfirmed);
+        let stuck = self.lifecycle_stuck.clone();
+        all.register("lifecycle_stuck", "Inactive mailboxes whose holders cannot be told", stuck);
         all.register("notices", "Tries at notices to holders by result", self.notices.clone());
     }
 
@@ -280,6 +305,13 @@ impl Metrics {
         all.register("commits", "Durable commits", self.commits.clone());
         all.register("log_syncs", "Synchronisations of the log", self.log_syncs.clone());
         all.register_with_unit("log_written", "Bytes appended to the log", bytes(), self.log_bytes.clone());
+        all.register("traces_written", "Traces that stand in their day's file", self.traces_written.clone());
+        all.register(
+            "traces_waiting",
+            "Traces that wait to be written, when last counted",
+            self.traces_waiting.clone(),
+        );
+        all.register("traces_trouble", "1 while traces cannot be written", self.traces_trouble.clone());
         all.register("store_ready", "1 when the store answers", self.store_ready.clone());
         all.register_with_unit("store_free", "Free space of the store", bytes(), self.store_free.clone());
     }
@@ -293,6 +325,19 @@ impl Metrics {
         all.register("queue_destinations_away", "Destinations that cannot be spoken to", self.queue_away.clone());
         let oldest = self.queue_oldest.clone();
         all.register_with_unit("queue_oldest", "Age of the oldest message in the queue", Unit::Seconds, oldest);
+    }
+
+    fn register_directory(&self, all: &mut Registry) {
+        let requests = self.directory_requests.clone();
+        all.register("directory_requests", "Requests to the national directory by result", requests);
+        let waiting = self.directory_waiting.clone();
+        all.register("directory_waiting", "Mailboxes that the national directory has to hear of", waiting);
+        let oldest = self.directory_oldest.clone();
+        all.register_with_unit("directory_oldest", "Longest wait for the national directory", Unit::Seconds, oldest);
+        let tasks = self.directory_tasks.clone();
+        all.register("directory_tasks", "Mailboxes that the national directory refuses", tasks);
+        let halted = self.directory_halted.clone();
+        all.register("directory_halted", "1 while the national directory refuses our key or certificate", halted);
     }
 
     fn register_trust(&self, all: &mut Registry) {

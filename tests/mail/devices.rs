@@ -9,8 +9,8 @@ use caducee::accounts::devices::{
     Pkcs12Form,
 };
 use caducee::accounts::notice::NoticeInbox;
-use caducee::accounts::{AccountError, AccountOptions, By, NewMailbox, Registry};
-use caducee::mss::{Kind, MailboxState};
+use caducee::accounts::{AccountError, AccountOptions, Authority, By, CertificateFacts, NewMailbox, Registry};
+use caducee::mss::{DistinguishedName, Kind, MailboxState};
 use caducee::store::{
     AccessGrant, AccessRight, AccountId, AuthorityId, Batch, Credential, CredentialKey, DeviceAuthority, SecretKey,
 };
@@ -271,6 +271,30 @@ async fn enrolments_at_once_do_not_find_the_same_room() {
 }
 
 #[tokio::test]
+async fn a_device_is_found_by_its_certificate_from_its_enrolment_to_its_end() {
+    let house = House::in_memory();
+    let registry = with_options(&house, DeviceOptions { certificate_alone: true, ..DeviceOptions::default() });
+    let lea = house.account("lea").await.id;
+    let opened_by = async |device: &Device| {
+        let fingerprint = device.fingerprint.clone();
+        let subject = DistinguishedName::parse_text("CN=poste").unwrap();
+        let shown = CertificateFacts { authority: Authority::Device, fingerprint, subject };
+        registry.verify_external(&shown, None).await.map(|login| login.account).ok()
+    };
+    let first = registry.enrol_device(lea, made("PC")).await.unwrap().device;
+    assert_eq!(opened_by(&first).await, Some(lea), "the index is read for this");
+    let other = registry.enrol_device(lea, made("portable")).await.unwrap().device;
+    assert_eq!(opened_by(&other).await, Some(lea));
+    let key = DeviceKey::Made(Pkcs12Form::Modern);
+    let second = registry.renew_device(lea, first.number, key, OldCertificate::Now).await.unwrap().device;
+    assert_eq!((opened_by(&first).await, opened_by(&second).await), (None, Some(lea)));
+    registry.revoke_device(lea, second.number, By::Holder).await.unwrap();
+    assert_eq!((opened_by(&second).await, opened_by(&other).await), (None, Some(lea)));
+    registry.close(lea, "").await.unwrap();
+    assert_eq!(opened_by(&other).await, None);
+}
+
+#[tokio::test]
 async fn a_renewed_device_keeps_its_name_and_its_old_certificate_for_a_while() {
     let house = House::in_memory();
     let registry = with_options(&house, DeviceOptions { grace: 1, ..DeviceOptions::default() });
@@ -427,6 +451,6 @@ async fn the_holder_is_told_of_each_thing_that_is_done_to_a_device() {
 }
 
 async fn next(inbox: &mut NoticeInbox) -> (&'static str, String) {
-    let notice = tokio::time::timeout(Duration::from_secs(5), inbox.next()).await.unwrap().unwrap();
+    let notice = tokio::time::timeout(Duration::from_secs(5), inbox.next()).await.unwrap();
     (notice.notice.name(), notice.to.to_string())
 }

@@ -16,6 +16,7 @@ mod folders;
 mod forwarding;
 mod isolation;
 mod logins;
+mod notices;
 mod queue;
 mod quotas;
 mod reports;

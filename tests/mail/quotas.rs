@@ -1,10 +1,12 @@
 //! Quotas: `452 4.2.2` on the first day, then `552 5.2.2` (MSSanté §5).
 
-use caducee::accounts::AccountChange;
-use caducee::mail::{Admission, DeliverError, Delivery, Expunge, FlagOp, MailError, MailLimits, MessageFlags, deliver};
+use caducee::accounts::{AccountChange, DomainChange};
+use caducee::mail::{
+    Admission, DeliverError, Delivery, Expunge, FlagOp, MailError, MailLimits, MessageFlags, QuotaByKind, deliver,
+};
 use caducee::store::{Batch, Usage, flags};
 
-use crate::support::{House, message, new_mailbox};
+use crate::support::{House, domain, message, new_mailbox};
 
 const SIZE: u64 = 10_000;
 
@@ -83,4 +85,70 @@ async fn append_respects_the_mailboxs_own_quota() {
     let change = AccountChange { quota: Some(Some(10_000)), ..AccountChange::default() };
     house.registry.set(account.id, &change).await.unwrap();
     house.append(&mailbox, "INBOX", "b").await.unwrap();
+}
+
+fn bounds(quota: Option<u64>, mailbox_quota: Option<u64>) -> DomainChange {
+    DomainChange { quota: Some(quota), mailbox_quota: Some(mailbox_quota), description: None }
+}
+
+#[tokio::test]
+async fn a_full_domain_refuses_in_each_of_its_mailboxes_until_one_of_them_has_made_room() {
+    let house = House::embedded();
+    let (lea, max) = (house.account("lea").await.id, house.account("max").await.id);
+    let aura = domain("aura.mssante.example");
+    try_deliver(&house, &[lea]).await.unwrap();
+    // What is there already counts.
+    house.registry.set_domain(&aura, &bounds(Some(SIZE * 5 / 2), None)).await.unwrap();
+    assert_eq!(house.room.held_by_domain(aura.as_str()), Some(SIZE));
+    try_deliver(&house, &[max]).await.unwrap();
+    assert_eq!(house.room.admit(max, 1_000).await.unwrap(), Admission::Accept, "small mail still fits");
+    for account in [lea, max] {
+        assert_eq!(house.room.admit(account, SIZE).await.unwrap(), Admission::Temporary);
+        let refused = try_deliver(&house, &[account]).await;
+        assert!(matches!(refused, Err(DeliverError::Full { admission: Admission::Temporary, .. })), "{refused:?}");
+    }
+    let mailbox = house.room.open(lea).unwrap();
+    let used = mailbox.quota().unwrap();
+    assert_eq!(used.effective(), Some(SIZE * 3 / 2), "what it holds, and what the domain leaves");
+    let large = house.received(&large()).await;
+    let new = caducee::mail::NewMessage { message: large, flags: MessageFlags::system(0), internal_date: 0 };
+    assert!(matches!(mailbox.append("INBOX", new).await, Err(MailError::OverQuota)));
+    let mut session = mailbox.select("INBOX", false).await.unwrap();
+    assert!(matches!(session.copy(&[1], "Archive").await, Err(MailError::OverQuota)));
+    session.move_to(&[1], "Archive").await.unwrap();
+
+    // A start counts anew and comes to the same.
+    drop((session, mailbox));
+    let house = house.restarted();
+    assert_eq!(house.room.held_by_domain(aura.as_str()), Some(2 * SIZE));
+    assert_eq!(house.room.admit(max, SIZE).await.unwrap(), Admission::Temporary);
+    let mailbox = house.room.open(lea).unwrap();
+    let mut session = mailbox.select("Archive", false).await.unwrap();
+    session.store_flags(&[1], FlagOp::Add, &MessageFlags::system(flags::DELETED), None).await.unwrap();
+    session.expunge(Expunge::AllDeleted).await.unwrap();
+    try_deliver(&house, &[max]).await.unwrap();
+    house.check_counters();
+
+    // A closed mailbox takes no room.
+    house.registry.close(max, "").await.unwrap();
+    assert_eq!(house.room.held_by_domain(aura.as_str()), Some(0));
+    house.registry.set_domain(&aura, &bounds(None, None)).await.unwrap();
+    assert_eq!(house.room.held_by_domain(aura.as_str()), None);
+}
+
+#[tokio::test]
+async fn a_mailbox_has_its_own_quota_or_its_domains_or_its_kinds_or_everybodys() {
+    let by_kind = QuotaByKind { per: Some(40), ..QuotaByKind::default() };
+    let house = House::with_limits(MailLimits { quota: Some(50), quota_by_kind: by_kind, ..MailLimits::default() });
+    let lea = house.account("lea").await.id;
+    let practice = caducee::accounts::NewMailbox { kind: caducee::mss::Kind::Cab, ..new_mailbox("cabinet") };
+    let practice = house.create(practice).await.id;
+    let limit = |id| house.room.open(id).unwrap().quota().unwrap().limit;
+    assert_eq!((limit(lea), limit(practice)), (Some(40), Some(50)));
+    let aura = domain("aura.mssante.example");
+    house.registry.set_domain(&aura, &bounds(None, Some(30))).await.unwrap();
+    assert_eq!((limit(lea), limit(practice)), (Some(30), Some(30)));
+    let own = AccountChange { quota: Some(Some(20)), ..AccountChange::default() };
+    house.registry.set(lea, &own).await.unwrap();
+    assert_eq!((limit(lea), limit(practice)), (Some(20), Some(30)));
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use caducee::accounts::{Account, AccountOptions, HashingOptions, NewMailbox, Registry};
 use caducee::audit::Asker;
@@ -12,8 +13,8 @@ use caducee::mail::{
 };
 use caducee::mss::{Address, Domain, Kind};
 use caducee::store::{
-    AccountId, Body, Content, Folder, FolderExistence, FolderKey, Holder, MasterKey, Message, MessageKey, Options,
-    QueueMessage, Store, Usage, flags,
+    AccountId, Body, Content, Folder, FolderExistence, FolderKey, Holder, MasterKey, Message, MessageKey, OpenError,
+    Options, QueueMessage, Store, Usage, flags,
 };
 
 /// A room, its registry and the directory of its store, if it has one.
@@ -21,6 +22,12 @@ pub struct House {
     pub room: MailRoom,
     pub registry: Registry,
     directory: Option<Directory>,
+}
+
+/// How many steps of messages are traced.
+pub fn steps(room: &MailRoom) -> usize {
+    let traces = room.traces().waiting(.., usize::MAX).unwrap();
+    traces.iter().filter(|trace| trace.message.is_some()).count()
 }
 
 /// A directory under the build's own, removed when dropped.
@@ -69,9 +76,13 @@ impl House {
     }
 
     pub fn embedded() -> Self {
+        Self::embedded_with(MailLimits::default())
+    }
+
+    pub fn embedded_with(limits: MailLimits) -> Self {
         let directory = Directory::new();
         let store = open(&directory);
-        Self::over(store, MailLimits::default(), Some(directory))
+        Self::over(store, limits, Some(directory))
     }
 
     fn over(store: Store, limits: MailLimits, directory: Option<Directory>) -> Self {
@@ -89,6 +100,14 @@ impl House {
         drop((room, registry));
         let store = open(&directory);
         Self::over(store, limits, Some(directory))
+    }
+
+    /// As [`House::restarted`], of a store that has stepped over damage before, as what it set aside shows.
+    pub fn restarted_after_damage(self) -> Self {
+        let aside = self.directory.as_ref().expect("a store on disk").path().join("aside");
+        std::fs::create_dir_all(&aside).unwrap();
+        std::fs::write(aside.join("00000001-4096"), b"a damaged frame").unwrap();
+        self.restarted()
     }
 
     /// Stops the server and leaves its files.
@@ -183,7 +202,14 @@ impl House {
 
 fn open(directory: &Directory) -> Store {
     let options = Options { cache: 8 << 20, reserve: 0, ..Options::default() };
-    Store::open(&directory.0, &master(), &options).unwrap().0
+    // A program that another test is starting holds the lock as well, from its fork to its exec.
+    for _ in 0..100 {
+        match Store::open(&directory.0, &master(), &options) {
+            Err(OpenError::InUse(_)) => std::thread::sleep(Duration::from_millis(20)),
+            opened => return opened.unwrap().0,
+        }
+    }
+    panic!("the store stays in use")
 }
 
 pub fn address(name: &str) -> Address {

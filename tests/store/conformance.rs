@@ -374,7 +374,7 @@ fn a_record_too_large_for_the_index_is_read_all_the_same() {
     on_both(|store| async move {
         for size in [100, 3000, 3072, 4096, 100_000, 5_000_000] {
             let description: String = (0..size).map(|n| char::from(b'a' + (n % 23) as u8)).collect();
-            let domain = Domain { name: "d".into(), description, created_at: 1 };
+            let domain = Domain { name: "d".into(), description, created_at: 1, ..Domain::default() };
             let mut batch = Batch::new();
             batch.put(&"d".to_owned(), &domain);
             store.commit(batch).await.unwrap();

@@ -215,9 +215,9 @@ impl Registry {
         self.room_for_device(id, &name, &person)?;
         let issued = self.issue(&account, &name, new.key).await?;
         let credential = NewCredential { name: name.clone(), person, replaces: None };
-        let device = self.put_device(id, credential, &issued.certificate, issued.expires_at).await?;
+        let notice = Notice::DeviceEnrolled { device: name, until: issued.expires_at };
+        let device = self.put_device(&account, credential, &issued, notice).await?;
         tracing::info!(account = %id, number = device.number, serial = device.serial, "device enrolled");
-        self.tell(&account, Notice::DeviceEnrolled { device: name, until: issued.expires_at });
         Ok(Enrolled { device, credentials: issued.credentials })
     }
 
@@ -237,12 +237,12 @@ impl Registry {
         let person = self.person_of_device(&account, before.person.clone())?;
         let issued = self.issue(&account, &before.name, key).await?;
         let credential = NewCredential { name: before.name.clone(), person, replaces: Some((number, old)) };
-        let device = self.put_device(id, credential, &issued.certificate, issued.expires_at).await?;
+        let notice = Notice::DeviceRenewed { device: before.name, until: issued.expires_at };
+        let device = self.put_device(&account, credential, &issued, notice).await?;
         if old == OldCertificate::Now {
             self.end_sessions_by(CredentialKey { account: id, number });
         }
         tracing::info!(account = %id, number = device.number, replaces = number, "device renewed");
-        self.tell(&account, Notice::DeviceRenewed { device: before.name, until: issued.expires_at });
         Ok(Enrolled { device, credentials: issued.credentials })
     }
 
@@ -253,9 +253,8 @@ impl Registry {
     pub async fn revoke_device(&self, id: AccountId, number: u32, by: By) -> Result<Device, DeviceError> {
         let account = self.by_id(id)?.ok_or(AccountError::NoAccount)?;
         let device = self.device(id, number)?;
-        self.remove_device(id, number).await?;
+        self.remove_device(&account, number, Notice::DeviceRevoked { device: device.name.clone(), by }).await?;
         tracing::info!(account = %id, number, serial = device.serial, ?by, "device revoked");
-        self.tell(&account, Notice::DeviceRevoked { device: device.name.clone(), by });
         Ok(device)
     }
 

@@ -6,9 +6,10 @@ use aws_lc_rs::digest;
 use rustls::pki_types::CertificateDer;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::{DeviceError, OldCertificate};
+use super::{DeviceError, Issued, OldCertificate};
+use crate::accounts::notice::Notice;
 use crate::accounts::registry::ATTEMPTS;
-use crate::accounts::{AccountError, Registry};
+use crate::accounts::{Account, AccountError, Registry};
 use crate::store::{
     self, AccountId, AccountState, Batch, CommitError, Credential, CredentialKey, CredentialKind, Expect,
 };
@@ -68,6 +69,9 @@ pub(super) struct NewCredential {
     /// The device whose place it takes, and when that one ends.
     pub(super) replaces: Option<(u32, OldCertificate)>,
 }
+
+/// A credential that a commit takes away.
+type Gone = (CredentialKey, CredentialKind);
 
 /// A name that people can read and tell from others.
 pub(super) fn checked_name(name: &str) -> Result<String, DeviceError> {
@@ -133,14 +137,16 @@ impl Registry {
         Ok(())
     }
 
-    /// Writes a device's credential, and what becomes of the one that it replaces; those that have ended go.
+    /// Writes a device's credential, with what its holder is told, and what becomes of the one that it replaces; those that
+    /// have ended go.
     pub(super) async fn put_device(
         &self,
-        id: AccountId,
+        account: &Account,
         new: NewCredential,
-        certificate: &CertificateDer<'_>,
-        expires_at: i64,
+        issued: &Issued,
+        notice: Notice,
     ) -> Result<Device, DeviceError> {
+        let (id, certificate) = (account.id, &issued.certificate);
         let kind = CredentialKind::Device { sha256: fingerprint(certificate), serial: serial(certificate)? };
         for attempt in 0..ATTEMPTS {
             let read = self.store().get::<store::Account>(&id)?.ok_or(AccountError::NoAccount)?;
@@ -149,11 +155,12 @@ impl Registry {
             }
             let now = crate::mail::now();
             let mut batch = Batch::new();
+            let mut gone = Vec::new();
             match new.replaces {
                 None => self.room_for_device(id, &new.name, &new.person)?,
-                Some((number, old)) => self.replace_device(id, number, old, now, &mut batch)?,
+                Some((number, old)) => gone.extend(self.replace_device(id, number, old, now, &mut batch)?),
             }
-            self.clear_ended(id, now, &mut batch)?;
+            gone.extend(self.clear_ended(id, now, &mut batch)?);
             let mut record = read.record.clone();
             let key = CredentialKey { account: id, number: record.next_credential };
             record.next_credential += 1;
@@ -163,8 +170,9 @@ impl Registry {
                 person: Some(new.person.clone()),
                 created_at: now,
                 last_used_at: None,
-                expires_at: Some(expires_at),
+                expires_at: Some(issued.expires_at),
             };
+            self.tell_in(&mut batch, account, notice.clone());
             // Every change of a mailbox's devices goes over this record: two at once cannot both find room.
             batch.update(&id, read.version, &record).insert(&key, &credential);
             let what = if new.replaces.is_none() { "device-enrolled" } else { "device-renewed" };
@@ -174,7 +182,8 @@ impl Registry {
                 Err(CommitError::Conflict(_)) => crate::mail::pause(attempt).await,
                 Err(error) => return Err(error.into()),
                 Ok(_) => {
-                    self.certificates().outdate();
+                    self.certificates().note(key, &kind);
+                    gone.iter().for_each(|(key, kind)| self.certificates().forget(*key, kind));
                     return shown(key.number, credential, now).ok_or(DeviceError::NoDevice);
                 }
             }
@@ -182,7 +191,7 @@ impl Registry {
         Err(DeviceError::busy())
     }
 
-    /// What becomes of a renewed device's old certificate.
+    /// What becomes of a renewed device's old certificate: the credential, if it is to go.
     fn replace_device(
         &self,
         id: AccountId,
@@ -190,7 +199,7 @@ impl Registry {
         old: OldCertificate,
         now: i64,
         batch: &mut Batch,
-    ) -> Result<(), DeviceError> {
+    ) -> Result<Option<Gone>, DeviceError> {
         if self.device(id, number)?.state == DeviceState::Replaced {
             // Its successor is the one to renew.
             return Err(DeviceError::NameTaken);
@@ -201,30 +210,40 @@ impl Registry {
         match old {
             OldCertificate::Now => {
                 batch.expect::<Credential>(&key, Expect::Version(read.version)).delete::<Credential>(&key);
+                Ok(Some((key, read.record.kind)))
             }
             OldCertificate::AfterGrace => {
                 let expires_at = read.expires_at.map_or(ends, |end| end.min(ends));
                 let credential = Credential { expires_at: Some(expires_at), ..read.record };
                 batch.update(&key, read.version, &credential);
+                Ok(None)
             }
         }
-        Ok(())
     }
 
-    /// Devices that have ended are listed until the next is enrolled.
-    fn clear_ended(&self, id: AccountId, now: i64, batch: &mut Batch) -> Result<(), DeviceError> {
+    /// Devices that have ended are listed until the next is enrolled: those that go.
+    fn clear_ended(&self, id: AccountId, now: i64, batch: &mut Batch) -> Result<Vec<Gone>, DeviceError> {
+        let mut gone = Vec::new();
         for (key, credential) in self.credentials(id)? {
             let is_device = matches!(credential.kind, CredentialKind::Device { .. });
             if is_device && credential.expires_at.is_some_and(|end| end <= now) {
                 batch.expect::<Credential>(&key, Expect::Version(credential.version)).delete::<Credential>(&key);
+                gone.push((key, credential.record.kind));
             }
         }
-        Ok(())
+        Ok(gone)
     }
 
-    /// Takes a device's credential away.
-    pub(super) async fn remove_device(&self, id: AccountId, number: u32) -> Result<(), DeviceError> {
-        match self.remove_credential(CredentialKey { account: id, number }).await {
+    /// Takes a device's credential away, and tells its holder.
+    pub(super) async fn remove_device(
+        &self,
+        account: &Account,
+        number: u32,
+        notice: Notice,
+    ) -> Result<(), DeviceError> {
+        let mut told = Batch::new();
+        self.tell_in(&mut told, account, notice);
+        match self.remove_credential_and(CredentialKey { account: account.id, number }, told).await {
             Err(AccountError::NoCredential) => Err(DeviceError::NoDevice),
             outcome => Ok(outcome.map(drop)?),
         }

@@ -19,10 +19,9 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use super::notice::{By, Code, Notice};
+use super::notice::{By, Code, Notice, masked, notification_address};
 use super::registry::ATTEMPTS;
 use super::{Account, AccountError, Registry, secret_text};
-use crate::mss::Address;
 use crate::store::{
     self, AccountId, Authenticator, Batch, CommitError, Expect, MailboxKey, SealError, SealedKey, SecondFactor,
     StoreError,
@@ -228,13 +227,11 @@ impl Registry {
         }
         let (now, code) = (crate::mail::now(), secret_text::digits(options.digits));
         let until = now + options.lifetime;
-        let put = |record: &mut SecondFactor, key: &MailboxKey| {
+        let notice = Notice::Code { code: Code::new(code.clone()), until };
+        self.change_factors(&account, told(notice), |record, key| {
             check::put_mailed(record, &Secrets(key), attempt, &code, options, now)
-        };
-        self.change_factors(id, |()| None, put).await?;
-        if !self.tell(&account, Notice::Code { code: Code::new(code), until }) {
-            return Err(FactorError::NoNotices);
-        }
+        })
+        .await?;
         Ok(MailedTo { to: masked(&to), until })
     }
 
@@ -244,23 +241,19 @@ impl Registry {
     /// [`FactorError`].
     pub async fn check_code(&self, id: AccountId, attempt: &str, code: &str) -> Result<FactorUsed, FactorError> {
         let (code, options, now) = (secret_text::normalised(code), self.factor_options(), crate::mail::now());
-        let what = |used: &FactorUsed| match used {
-            FactorUsed::RecoveryCode { .. } => Some("recovery-code-used"),
-            // A login's trace tells it.
+        let account = self.by_id(id)?.ok_or(AccountError::NoAccount)?;
+        let notice = |used: &FactorUsed| match used {
+            FactorUsed::RecoveryCode { left } => Some(Notice::RecoveryCodeUsed { left: *left }),
             FactorUsed::Authenticator | FactorUsed::MailedCode => None,
         };
-        let check = |record: &mut SecondFactor, key: &MailboxKey| {
-            check::check(record, &Secrets(key), attempt, &code, options, now)
-        };
-        let used = self.change_factors(id, what, check).await;
+        let used = self
+            .change_factors(&account, notice, |record, key| {
+                check::check(record, &Secrets(key), attempt, &code, options, now)
+            })
+            .await;
         match &used {
             Ok(used) => tracing::info!(account = %id, ?used, "second factor accepted"),
             Err(error) => tracing::info!(account = %id, %error, "second factor refused"),
-        }
-        if let Ok(FactorUsed::RecoveryCode { left }) = used
-            && let Some(account) = self.by_id(id)?
-        {
-            self.tell(&account, Notice::RecoveryCodeUsed { left });
         }
         used
     }
@@ -274,7 +267,7 @@ impl Registry {
         let (now, plain) = (crate::mail::now(), totp::new_secret());
         // It opens nothing yet: what puts it in use is traced.
         self.change_factors(
-            id,
+            &account,
             |()| None,
             |record, key| {
                 let sealed = SealedKey(Secrets(key).seal_authenticator(&plain));
@@ -296,18 +289,13 @@ impl Registry {
         let account = self.by_id(id)?.ok_or(AccountError::NoAccount)?;
         let (code, options, now) = (secret_text::normalised(code), self.factor_options(), crate::mail::now());
         let codes = self.recovery_codes();
-        self.change_factors(
-            id,
-            |()| Some("factor-set"),
-            |record, key| {
-                check::confirm(record, &Secrets(key), &code, options, now)?;
-                record.recovery = Secrets(key).recovery_digests(&codes);
-                Ok(())
-            },
-        )
+        self.change_factors(&account, told(Notice::AuthenticatorAdded), |record, key| {
+            check::confirm(record, &Secrets(key), &code, options, now)?;
+            record.recovery = Secrets(key).recovery_digests(&codes);
+            Ok(())
+        })
         .await?;
         tracing::info!(account = %id, "authenticator in use");
-        self.tell(&account, Notice::AuthenticatorAdded);
         Ok(RecoveryCodes(codes))
     }
 
@@ -317,17 +305,12 @@ impl Registry {
     /// [`FactorError::NotSet`], or what the registry says.
     pub async fn remove_authenticator(&self, id: AccountId, by: By) -> Result<(), FactorError> {
         let account = self.by_id(id)?.ok_or(AccountError::NoAccount)?;
-        self.change_factors(
-            id,
-            |()| Some("factor-removed"),
-            |record, _| {
-                record.begun = None;
-                record.authenticator.take().map(drop).ok_or(FactorError::NotSet)
-            },
-        )
+        self.change_factors(&account, told(Notice::AuthenticatorRemoved { by }), |record, _| {
+            record.begun = None;
+            record.authenticator.take().map(drop).ok_or(FactorError::NotSet)
+        })
         .await?;
         tracing::info!(account = %id, ?by, "authenticator removed");
-        self.tell(&account, Notice::AuthenticatorRemoved { by });
         Ok(())
     }
 
@@ -338,17 +321,12 @@ impl Registry {
     pub async fn new_recovery_codes(&self, id: AccountId) -> Result<RecoveryCodes, FactorError> {
         let account = self.by_id(id)?.ok_or(AccountError::NoAccount)?;
         let codes = self.recovery_codes();
-        self.change_factors(
-            id,
-            |()| Some("recovery-codes-made"),
-            |record, key| {
-                record.recovery = Secrets(key).recovery_digests(&codes);
-                Ok(())
-            },
-        )
+        self.change_factors(&account, told(Notice::RecoveryCodesMade), |record, key| {
+            record.recovery = Secrets(key).recovery_digests(&codes);
+            Ok(())
+        })
         .await?;
         tracing::info!(account = %id, "recovery codes made");
-        self.tell(&account, Notice::RecoveryCodesMade);
         Ok(RecoveryCodes(codes))
     }
 
@@ -364,12 +342,12 @@ impl Registry {
             let mut batch = Batch::new();
             batch.expect::<SecondFactor>(&id, Expect::Version(read.version)).delete::<SecondFactor>(&id);
             self.note("factors-reset", Some(&account.data.address), None, &mut batch);
+            self.tell_in(&mut batch, &account, Notice::FactorsReset);
             match self.store().commit(batch).await {
                 Err(CommitError::Conflict(_)) => crate::mail::pause(attempt).await,
                 Err(error) => return Err(error.into()),
                 Ok(_) => {
                     tracing::info!(account = %id, "second factors reset");
-                    self.tell(&account, Notice::FactorsReset);
                     return Ok(());
                 }
             }
@@ -382,13 +360,14 @@ impl Registry {
     }
 
     /// Changes a mailbox's record and commits it over the version that was read, whatever the outcome: a wrong code costs a
-    /// try. Only then is the outcome known to anybody. `what`: how a change that succeeds is traced.
+    /// try. Only then is the outcome known to anybody. What the holder is told of it goes into the same commit, and the trace.
     async fn change_factors<T>(
         &self,
-        id: AccountId,
-        what: impl Fn(&T) -> Option<&'static str>,
+        account: &Account,
+        notice: impl Fn(&T) -> Option<Notice>,
         change: impl Fn(&mut SecondFactor, &MailboxKey) -> Result<T, FactorError>,
     ) -> Result<T, FactorError> {
+        let id = account.id;
         let key = self.mailbox_key(id)?;
         for attempt in 0..ATTEMPTS {
             let read = self.store().get::<SecondFactor>(&id)?;
@@ -403,11 +382,17 @@ impl Registry {
                 Some(read) => batch.update(&id, read.version, &record),
                 None => batch.insert(&id, &record),
             };
-            if let Some(what) = outcome.as_ref().ok().and_then(&what) {
-                self.note_on(id, what, None, &mut batch);
+            if let Some(notice) = outcome.as_ref().ok().and_then(&notice) {
+                if let Some(what) = traced_as(&notice) {
+                    self.note(what, Some(&account.data.address), None, &mut batch);
+                }
+                self.tell_in(&mut batch, account, notice);
             }
             match self.store().commit(batch).await {
-                Ok(_) => return outcome,
+                Ok(_) => {
+                    self.wake_notices();
+                    return outcome;
+                }
                 Err(CommitError::Conflict(_)) => crate::mail::pause(attempt).await,
                 Err(error) => return Err(error.into()),
             }
@@ -422,14 +407,21 @@ impl Registry {
     }
 }
 
-fn notification_address(account: &Account) -> Option<Address> {
-    account.data.notification_address.as_deref().and_then(|text| Address::parse(text).ok())
+/// The name that a change goes by in the traces, as its holder is told of it. A mailed code changes nothing yet, and a login's
+/// own trace tells of the others that were used.
+fn traced_as(notice: &Notice) -> Option<&'static str> {
+    match notice {
+        Notice::AuthenticatorAdded => Some("factor-set"),
+        Notice::AuthenticatorRemoved { .. } => Some("factor-removed"),
+        Notice::RecoveryCodesMade => Some("recovery-codes-made"),
+        Notice::RecoveryCodeUsed { .. } => Some("recovery-code-used"),
+        _ => None,
+    }
 }
 
-/// An address that its holder knows again, and nobody else learns: `a•••@exemple.fr`.
-fn masked(address: &Address) -> String {
-    let first: String = address.local().chars().take(1).collect();
-    format!("{first}•••@{}", address.domain())
+/// Tells this, whatever came of the change, as long as it was made.
+fn told<T>(notice: Notice) -> impl Fn(&T) -> Option<Notice> {
+    move |_| Some(notice.clone())
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::check::{check, confirm, put_mailed};
 use super::*;
+use crate::mss::Address;
 
 const NOW: i64 = 1_795_633_200;
 

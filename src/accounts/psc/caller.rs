@@ -6,17 +6,17 @@ use hyper::StatusCode;
 use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 
+use crate::accounts::https::{Answer, Call, Https};
 use crate::telemetry::{Metrics, ResultLabel};
 
 use super::Trouble;
 use super::breaker::Breaker;
-use super::http::{Answer, Call, Http};
 
 /// Wait before another try.
 const BEFORE_AGAIN: Duration = Duration::from_millis(200);
 
 pub(super) struct Caller {
-    http: Http,
+    https: Https,
     breaker: Breaker,
     turns: Semaphore,
     retries: u32,
@@ -24,8 +24,8 @@ pub(super) struct Caller {
 }
 
 impl Caller {
-    pub(super) fn new(http: Http, breaker: Breaker, at_once: usize, retries: u32, metrics: Metrics) -> Self {
-        Self { http, breaker, turns: Semaphore::new(at_once.max(1)), retries, metrics }
+    pub(super) fn new(https: Https, breaker: Breaker, at_once: usize, retries: u32, metrics: Metrics) -> Self {
+        Self { https, breaker, turns: Semaphore::new(at_once.max(1)), retries, metrics }
     }
 
     /// Sends a request; gives the answer of a server that works, whatever it says: 2xx or 4xx.
@@ -54,7 +54,7 @@ impl Caller {
         let _turn = self.turns.acquire().await.map_err(|_| Trouble::Interrupted)?;
         let passage = self.breaker.pass(Instant::now()).ok_or(Trouble::Resting)?;
         let begin = Instant::now();
-        let outcome = self.http.send(call).await.and_then(in_earnest);
+        let outcome = self.https.send(call).await.map_err(Trouble::from).and_then(in_earnest);
         self.metrics.psc_request_duration.0.observe(begin.elapsed().as_secs_f64());
         let result = outcome.as_ref().err().map_or("ok", Trouble::name);
         self.metrics.psc_requests.get_or_create(&ResultLabel { result }).inc();

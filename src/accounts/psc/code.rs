@@ -17,10 +17,10 @@ use serde::Deserialize;
 use crate::telemetry::ResultLabel;
 use crate::wire::sasl::Secret;
 
-use super::http::{Answer, form};
 use super::judge::refused_us;
 use super::jwt::Jwt;
 use super::{Inner, Person, Psc, PscError, TokenRefusal, Trouble};
+use crate::accounts::https::{Answer, form};
 
 /// What is asked for (MSSanté §10).
 const SCOPE: &str = "openid scope_all";

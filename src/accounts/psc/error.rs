@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use crate::accounts::https::HttpsError;
+
 /// Why nobody could be made out.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PscError {
@@ -147,6 +149,18 @@ pub enum Trouble {
     /// The validation was interrupted.
     #[error("the validation was interrupted")]
     Interrupted,
+}
+
+impl From<HttpsError> for Trouble {
+    fn from(error: HttpsError) -> Self {
+        match error {
+            HttpsError::Connect(why) => Self::Connect(why),
+            HttpsError::Tls(why) => Self::Tls(why),
+            HttpsError::Broken(why) => Self::Broken(why),
+            HttpsError::TimedOut => Self::TimedOut,
+            HttpsError::TooLarge => Self::TooLarge,
+        }
+    }
 }
 
 impl Trouble {

@@ -9,10 +9,10 @@ use crate::wire::sasl::Secret;
 
 use super::caller::Caller;
 use super::claims::{Claims, NumericDate, Validated};
-use super::http::{Call, Endpoint, encoded};
 use super::jwt::{Jwt, KeyProblem, KeySet, Keys};
 use super::metadata::Metadata;
 use super::{Client, Inner, Judging, Person, PscError, TokenRefusal, Trouble};
+use crate::accounts::https::{Call, Endpoint, encoded};
 
 /// RFC 7662 §2.2.
 #[derive(Deserialize)]

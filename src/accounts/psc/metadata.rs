@@ -4,7 +4,7 @@
 use serde::Deserialize;
 
 use super::Trouble;
-use super::http::Endpoint;
+use crate::accounts::https::Endpoint;
 
 /// Below the issuer's address. The `wallet-` is no slip.
 const PATH: &str = "/.well-known/wallet-openid-configuration";

@@ -8,7 +8,7 @@
 //!        │ not known                                                                                   ▼
 //!        └▶ flights: one at a time for a token ─▶ judge: jwt (keys) · introspection ─▶ claims ─▶ userinfo ─▶ bound to that
 //!                                                          └────────┬────────┘     where the id lacks       certificate?
-//!                                                    caller: turns, breaker, retries ─▶ http               ─▶ Person
+//!                                                    caller: turns, breaker, retries ─▶ https              ─▶ Person
 //! ```
 //!
 //! # Rules
@@ -30,7 +30,6 @@ mod code;
 mod error;
 mod flights;
 mod fresh;
-mod http;
 mod judge;
 mod jwt;
 mod metadata;
@@ -41,10 +40,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
+use rustls::RootCertStore;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::version::{TLS12, TLS13};
-use rustls::{ClientConfig, RootCertStore};
 
+use crate::accounts::Subscriber;
+use crate::accounts::https::{self, Bounds, Call, Endpoint, Https};
 use crate::telemetry::{Metrics, ResultLabel};
 use crate::wire::sasl::Secret;
 
@@ -56,10 +56,9 @@ pub use code::challenge_of;
 pub use error::{PscError, TokenRefusal, Trouble};
 use flights::Flights;
 use fresh::Fresh;
-use http::{Bounds, Endpoint, Http};
 use jwt::Keys;
 use metadata::Metadata;
-use refusals::{Refusals, Sender};
+use refusals::Refusals;
 
 /// Longest token that is looked at.
 const LONGEST_TOKEN: usize = 16 << 10;
@@ -137,7 +136,7 @@ pub enum PscSetupError {
 pub struct Psc {
     inner: Arc<Inner>,
     /// Whom what is refused counts for.
-    sender: Option<Sender>,
+    sender: Option<Subscriber>,
 }
 
 struct Inner {
@@ -180,10 +179,10 @@ impl Psc {
             secret: options.client_secret,
             has_certificate: options.identity.is_some(),
         };
-        let tls = tls_of(options.anchors, options.identity)?;
+        let tls = https::tls(options.anchors, options.identity)?;
         let bounds = Bounds { connect: options.connect_timeout, whole: options.timeout, answer: options.max_answer };
         let breaker = Breaker::new(options.breaker_failures, options.breaker_pause, metrics.clone());
-        let caller = Caller::new(Http::new(tls, bounds), breaker, options.at_once, options.retries, metrics.clone());
+        let caller = Caller::new(Https::new(tls, bounds), breaker, options.at_once, options.retries, metrics.clone());
         let rules =
             Rules { issuer: options.issuer, audience: options.audience, acr: options.acr, skew: options.clock_skew };
         let inner = Inner {
@@ -209,7 +208,7 @@ impl Psc {
     /// The same client, asked by somebody at this address: what is refused counts for them, and after
     /// `max_refused_per_address` within a minute they are put off.
     pub fn asked_by(&self, address: IpAddr) -> Self {
-        Self { inner: Arc::clone(&self.inner), sender: Some(Sender::of(address)) }
+        Self { inner: Arc::clone(&self.inner), sender: Some(Subscriber::of(address)) }
     }
 
     /// Who stands behind an access token. `shown`: the certificate (DER) that the client showed on the connection that the
@@ -289,27 +288,11 @@ impl Inner {
     /// What the issuer says of itself.
     async fn metadata(&self) -> Result<Arc<Metadata>, Trouble> {
         let read = async {
-            let document: metadata::Document = self.caller.document(&http::Call::get(&self.discovery)).await?;
+            let document: metadata::Document = self.caller.document(&Call::get(&self.discovery)).await?;
             document.endpoints(&self.rules.issuer, self.client.has_certificate)
         };
         self.metadata.get(self.refresh, read).await
     }
-}
-
-fn tls_of(
-    anchors: RootCertStore,
-    identity: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
-) -> Result<ClientConfig, rustls::Error> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&TLS13, &TLS12])?
-        .with_root_certificates(anchors);
-    let mut tls = match identity {
-        Some((chain, key)) => builder.with_client_auth_cert(chain, key)?,
-        None => builder.with_no_client_auth(),
-    };
-    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(tls)
 }
 
 /// The client in force, if Pro Santé Connect is configured; a reload puts another in its place. Cheap to clone.

@@ -60,6 +60,9 @@ pub(super) struct ChangeArguments {
     common: CommonArguments,
     #[command(flatten)]
     handling: HandlingArguments,
+    /// How often its holder is told of new messages at the notification address
+    #[arg(long, value_name = "PACE", value_parser = ["at-once", "hourly", "daily", "none"])]
+    new_mail: Option<String>,
     /// Empty this field (may be repeated)
     #[arg(long, value_name = "FIELD")]
     clear: Vec<Clearable>,
@@ -81,6 +84,7 @@ impl ChangeArguments {
             quota: common.quota.map(Some),
             allow_password: common.allow_password,
             notification_address: common.notification_address.map(Some),
+            new_mail_notices: self.new_mail.map(Some),
             ..MailboxChange::default()
         };
         self.handling.apply(&mut change)?;
@@ -131,6 +135,9 @@ struct HolderArguments {
     /// National id of the responsible person (ORG, APP)
     #[arg(long, value_name = "ID")]
     responsible: Option<String>,
+    /// Number of the activity that a PER mailbox belongs to (idSituationExercice), where it is not the professional's as such
+    #[arg(long, value_name = "NUMBER")]
+    activity_id: Option<String>,
 }
 
 impl HolderArguments {
@@ -147,6 +154,7 @@ impl HolderArguments {
             profession: self.profession,
             speciality: self.speciality,
             responsible: self.responsible,
+            activity_id: self.activity_id,
         }
     }
 
@@ -163,6 +171,7 @@ impl HolderArguments {
             profession: self.profession.map(Some),
             speciality: self.speciality.map(Some),
             responsible: self.responsible.map(Some),
+            activity_id: self.activity_id.map(Some),
         }
     }
 }
@@ -218,9 +227,11 @@ enum Clearable {
     Profession,
     Speciality,
     Responsible,
+    ActivityId,
     AccessList,
     Quota,
     NotificationAddress,
+    NewMail,
     Comment,
 }
 
@@ -239,7 +250,9 @@ impl Clearable {
             Self::Profession => &mut holder.profession,
             Self::Speciality => &mut holder.speciality,
             Self::Responsible => &mut holder.responsible,
+            Self::ActivityId => &mut holder.activity_id,
             Self::NotificationAddress => &mut change.notification_address,
+            Self::NewMail => &mut change.new_mail_notices,
             Self::Comment => &mut change.comment,
             Self::AccessList => {
                 change.access_list = Some(Vec::new());
@@ -255,7 +268,7 @@ impl Clearable {
 }
 
 /// A size: digits, and perhaps K, M, G or T (powers of 1024; `KiB`, `MB` and the like mean the same).
-fn parse_size(text: &str) -> Result<u64, String> {
+pub(in crate::cli) fn parse_size(text: &str) -> Result<u64, String> {
     let text = text.trim();
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic() || c == ' ');
     let number: u64 = digits.parse().map_err(|_| "expected a number of bytes, or one with K, M, G or T".to_owned())?;

@@ -15,6 +15,7 @@ use hyper::Method;
 use self::access::{GrantArguments, UngrantArguments};
 use self::certificate::CertificateVerb;
 use self::factor::FactorVerb;
+pub(in crate::cli) use self::fields::parse_size;
 use self::fields::{ChangeArguments, CreateArguments};
 use super::client::{Client, ClientError, ServerArguments, path, query};
 use super::output::{Exit, Output};
@@ -76,7 +77,7 @@ struct ListArguments {
     /// Only this kind: PER, ORG, APP or CAB
     #[arg(long)]
     kind: Option<String>,
-    /// Only this state: open, suspended or closed
+    /// Only this state: open, suspended, closed; or requested, closing, forgotten
     #[arg(long)]
     state: Option<String>,
     /// Only test mailboxes (--test), or only others (--test=false)
@@ -217,6 +218,7 @@ async fn close(arguments: CloseArguments, client: &mut Client, output: &Output) 
     if !yes {
         let question = format!(
             "Closing {} erases {} message(s) for good; nobody, the operator included, can read them again.\n\
+             What its holder wants to keep is taken out first: caducee export.\n\
              Type the address to confirm: ",
             mailbox.address, mailbox.used_messages
         );

@@ -12,7 +12,7 @@ pub(super) fn listing(mailboxes: &[Mailbox]) -> String {
         [
             mailbox.address.clone(),
             mailbox.kind.clone(),
-            mailbox.state.clone(),
+            stage(mailbox),
             tick(mailbox.test),
             holder_name(mailbox),
             mailbox.used_messages.to_string(),
@@ -32,6 +32,9 @@ pub(super) fn details(mailbox: &Mailbox) -> String {
         ("id", mailbox.id.to_string()),
         ("kind", mailbox.kind.clone()),
         ("state", mailbox.state.clone()),
+        ("stage", mailbox.stage.clone()),
+        ("closing on", text(&mailbox.closing_on)),
+        ("terms accepted", text(&mailbox.terms_version)),
         ("state since", text(&mailbox.state_changed_at)),
         ("reason", text(&mailbox.state_reason)),
         ("test", tick(mailbox.test)),
@@ -48,6 +51,7 @@ pub(super) fn details(mailbox: &Mailbox) -> String {
         ("profession", text(&holder.profession)),
         ("speciality", text(&holder.speciality)),
         ("responsible", text(&holder.responsible)),
+        ("activity", text(&holder.activity_id)),
         ("access list", mailbox.access_list.iter().map(grant).collect::<Vec<_>>().join("; ")),
         ("sent on to", mailbox.forward.as_ref().map(forward).unwrap_or_default()),
         ("absence", mailbox.absence.as_ref().map(absence).unwrap_or_default()),
@@ -55,7 +59,8 @@ pub(super) fn details(mailbox: &Mailbox) -> String {
         ("used", used(mailbox)),
         ("password", password_state(mailbox).into()),
         ("certificates", mailbox.certificates.to_string()),
-        ("notices to", text(&mailbox.notification_address)),
+        ("notices to", notices(mailbox)),
+        ("told of new mail", mailbox.new_mail_notices.clone().unwrap_or_else(|| "as the server does".into())),
         ("created", text(&mailbox.created_at)),
         ("last login", text(&mailbox.last_login_at)),
         ("comment", text(&mailbox.comment)),
@@ -66,6 +71,19 @@ fn used(mailbox: &Mailbox) -> String {
     match mailbox.quota {
         Some(quota) => format!("{} of {}", size(mailbox.used_bytes), size(quota)),
         None => size(mailbox.used_bytes),
+    }
+}
+
+/// Where it is in its life; an older server tells its state alone.
+fn stage(mailbox: &Mailbox) -> String {
+    Some(&mailbox.stage).filter(|stage| !stage.is_empty()).unwrap_or(&mailbox.state).clone()
+}
+
+fn notices(mailbox: &Mailbox) -> String {
+    let address = mailbox.notification_address.clone().unwrap_or_default();
+    match &mailbox.notices_refused {
+        Some(status) => format!("{address} (takes NOTHING: {status})"),
+        None => address,
     }
 }
 

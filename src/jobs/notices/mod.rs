@@ -1,16 +1,19 @@
 //! Notices to holders' unsecured addresses, carried to a relay of ordinary mail (MSSanté §5).
 //!
 //! ```text
-//! accounts: something changed ─▶ outbox (bounded) ─▶ text, in French ─▶ SMTP session with the relay
-//!                                                          │  refused for now, or away
-//!                                                          └──▶ again, less and less often, until it is of no use
+//! accounts: a change's commit ─▶ WaitingNotice ─▶ inbox, codes first ─▶ text, in French ─▶ SMTP session with the relay
+//! mail's marks ─▶ tend ─────────────┘                  ▲                                        │
+//!                                                      └── again, less and less often ◀─────────┤ refused for now, or away
+//!                              deleted from the queue, in the commit of its trace ◀─────────────┘ sent, refused, of no use
 //! ```
 //!
 //! Rules: what leaves here is a [`Notice`](crate::accounts::notice::Notice) and nothing else: this room knows no mailbox and
-//! no message (the map of `lib.rs` forbids it `mail` and `store`). What waits is in memory and bounded; a stop loses it, which
-//! the log says. No line of the log holds an address or the relay's words, which may.
+//! no message (the map of `lib.rs` forbids it `mail` and `store`). What waits is on disk; what is in hand is bounded. Codes have
+//! turns and room of their own, so that no digest and no announcement keeps one waiting. No line of the log holds an address or
+//! the relay's words, which may.
 
 mod compose;
+mod pace;
 mod relay;
 mod texts;
 
@@ -20,27 +23,39 @@ use std::time::Duration;
 
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, RootCertStore};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 
 use super::jittered;
-use crate::accounts::notice::{Notice, NoticeInbox, OutgoingNotice};
+use crate::accounts::Registry;
+use crate::accounts::notice::{Notice, NoticeInbox, Outcome, OutgoingNotice};
 use crate::config::Config;
 use crate::mss::{Address, AddressError};
 use crate::serve::tls::{TlsError, read_anchors, read_certificates};
 use crate::telemetry::{Metrics, NoticeLabel};
 use crate::wire::smtp::sender::Login;
 use compose::Sender;
-use relay::Relay;
+use pace::{Pace, Standing};
+use relay::{Relay, RelayError};
 
 /// What most systems trust.
 const SYSTEM_ANCHORS: &str = "/etc/ssl/certs/ca-certificates.crt";
 
-/// Sessions with the relay at a time.
+/// Sessions with the relay at a time; codes have as many of their own.
 const AT_ONCE: usize = 4;
 
-/// Notices that wait for another try; more stay in the outbox.
-const MOST_WAITING: usize = 2_000;
+/// Notices that are in hand at a time, most of them for another try; more stay in the queue.
+const MOST_IN_HAND: usize = 2_000;
+
+/// Codes that are in hand beside them.
+const MOST_URGENT: usize = 500;
+
+/// How often the mail room's marks are looked at.
+const TEND_EVERY: Duration = Duration::from_secs(5);
+
+/// How long a stop waits for what is being said to the relay.
+const LAST: Duration = Duration::from_secs(5);
 
 /// The wait before the second try, three times as long before each further one, and the longest.
 const FIRST_RETRY: Duration = Duration::from_secs(5);
@@ -67,6 +82,9 @@ pub struct NoticeJob {
     sender: Arc<Sender>,
     give_up: i64,
     turns: Arc<Semaphore>,
+    urgent_turns: Arc<Semaphore>,
+    pace: Arc<Pace>,
+    standing: Arc<Standing>,
     metrics: Metrics,
 }
 
@@ -99,64 +117,134 @@ impl NoticeJob {
             sender: Arc::new(sender),
             give_up: i64::try_from(settings.give_up.as_secs()).unwrap_or(i64::MAX),
             turns: Arc::new(Semaphore::new(AT_ONCE)),
+            urgent_turns: Arc::new(Semaphore::new(AT_ONCE)),
+            pace: Arc::new(Pace::new(settings.rate)),
+            standing: Arc::default(),
             metrics,
         }))
     }
 
-    /// Carries what comes, until `stop`.
+    /// Carries what comes, and makes notices of what the mail room has marked, until `stop`; then lets those end that are being
+    /// said to the relay.
     pub async fn run(self, mut inbox: NoticeInbox, stop: impl Future<Output = ()>) {
-        let mut stop = std::pin::pin!(stop);
+        let registry = inbox.registry().clone();
+        let (stopping, stopped) = watch::channel(false);
         let mut under_way = JoinSet::new();
-        loop {
-            let has_room = under_way.len() < MOST_WAITING;
-            tokio::select! {
-                () = &mut stop => break,
-                Some(_) = under_way.join_next() => {}
-                next = inbox.next(), if has_room => match next {
-                    Some(notice) => drop(under_way.spawn(self.clone().carry(notice))),
-                    None => break,
-                },
+        {
+            let mut stop = std::pin::pin!(stop);
+            let mut tending = std::pin::pin!(self.clone().tend(registry.clone()));
+            loop {
+                let count = under_way.len();
+                // Codes have room of their own.
+                let next = async { if count < MOST_IN_HAND { inbox.next().await } else { inbox.next_urgent().await } };
+                tokio::select! {
+                    () = &mut stop => break,
+                    () = &mut tending => break,
+                    Some(_) = under_way.join_next() => {}
+                    notice = next, if count < MOST_IN_HAND + MOST_URGENT => {
+                        let delivery = Carried { job: self.clone(), registry: registry.clone(), stopped: stopped.clone() };
+                        under_way.spawn(delivery.carry(notice));
+                    }
+                }
             }
         }
-        if !under_way.is_empty() {
-            tracing::warn!(count = under_way.len(), "notices that were not sent yet are lost with the stop");
+        inbox.leave();
+        stopping.send_replace(true);
+        let last = async { while under_way.join_next().await.is_some() {} };
+        if tokio::time::timeout(LAST, last).await.is_err() {
+            tracing::warn!("a notice is cut off by the stop: it may come twice");
         }
     }
 
-    /// Sends a notice, again and again until it has left or is of no use.
-    async fn carry(self, notice: OutgoingNotice) {
-        let (account, name) = (notice.account, notice.notice.name());
-        let message = compose::message(&self.sender, &notice);
-        let of_use_until = match notice.notice {
+    /// Makes notices of marks. Where the relay takes none, marks wait: what they tell is then one notice and not many.
+    async fn tend(self, registry: Registry) {
+        let mut ticks = tokio::time::interval(TEND_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            if self.standing.rests() {
+                continue;
+            }
+            if let Err(error) = registry.tend_notices(super::unix_now()).await {
+                tracing::error!(%error, "no notices are made of new messages and quotas for now");
+            }
+        }
+    }
+
+    /// One try.
+    async fn send(&self, notice: &OutgoingNotice, message: &[u8]) -> Result<(), RelayError> {
+        let turns = if notice.is_urgent() { &self.urgent_turns } else { &self.turns };
+        // They are never closed.
+        let _turn = turns.acquire().await;
+        self.pace.turn(notice.is_urgent()).await;
+        let outcome = relay::send(&self.relay, &self.sender.address, &notice.to, message).await;
+        match &outcome {
+            Err(error) if error.is_the_relays() => {
+                if self.standing.failed() {
+                    tracing::error!(event = "notices.stuck", reason = %error, "the relay takes no notices: they wait");
+                }
+            }
+            _ => self.standing.answered(),
+        }
+        outcome
+    }
+
+    /// Unix seconds from which a notice is of no use.
+    fn of_use_until(&self, notice: &OutgoingNotice) -> i64 {
+        match notice.notice {
             Notice::Code { until, .. } => until,
             _ => notice.at.saturating_add(self.give_up),
-        };
-        let mut wait = FIRST_RETRY;
-        loop {
-            let Ok(turn) = self.turns.acquire().await else { return };
-            let outcome = relay::send(&self.relay, &self.sender.address, &notice.to, &message).await;
-            drop(turn);
-            let error = match outcome {
-                Ok(()) => {
-                    tracing::info!(%account, notice = name, "notice sent");
-                    return self.count(name, "sent");
-                }
-                Err(error) => error,
-            };
-            let is_over = super::unix_now().saturating_add(wait.as_secs().cast_signed()) >= of_use_until;
-            if error.is_final() || is_over {
-                tracing::warn!(%account, notice = name, reason = %error, "notice given up");
-                return self.count(name, "given-up");
-            }
-            tracing::info!(%account, notice = name, reason = %error, "notice not sent yet");
-            self.count(name, "deferred");
-            tokio::time::sleep(jittered(wait)).await;
-            wait = (wait * 3).min(LONGEST_RETRY);
         }
     }
 
-    fn count(&self, notice: &'static str, result: &'static str) {
-        self.metrics.notices.get_or_create(&NoticeLabel { notice, result }).inc();
+    fn count(&self, notice: &OutgoingNotice, result: &'static str) {
+        self.metrics.notices.get_or_create(&NoticeLabel { notice: notice.notice.name(), result }).inc();
+    }
+}
+
+/// A notice on its way.
+struct Carried {
+    job: NoticeJob,
+    registry: Registry,
+    stopped: watch::Receiver<bool>,
+}
+
+impl Carried {
+    /// Sends a notice, again and again until it has left or is of no use; a stop leaves it in the queue.
+    async fn carry(mut self, notice: OutgoingNotice) {
+        let message = compose::message(&self.job.sender, &notice);
+        let (account, name) = (notice.account, notice.notice.name());
+        let of_use_until = self.job.of_use_until(&notice);
+        let mut wait = FIRST_RETRY;
+        while super::unix_now() < of_use_until {
+            if *self.stopped.borrow() {
+                return;
+            }
+            let error = match self.job.send(&notice, &message).await {
+                Ok(()) => return self.settle(&notice, &Outcome::Sent).await,
+                Err(error) => error,
+            };
+            tracing::info!(%account, notice = name, reason = %error, "notice not sent");
+            if let Some(outcome) = error.outcome() {
+                return self.settle(&notice, &outcome).await;
+            }
+            self.job.count(&notice, "deferred");
+            tokio::select! {
+                () = tokio::time::sleep(jittered(wait)) => {}
+                _ = self.stopped.wait_for(|stopped| *stopped) => return,
+            }
+            wait = (wait * 3).min(LONGEST_RETRY);
+        }
+        self.settle(&notice, &Outcome::GivenUp).await;
+    }
+
+    async fn settle(&self, notice: &OutgoingNotice, outcome: &Outcome) {
+        let (account, name, result) = (notice.account, notice.notice.name(), outcome.name());
+        tracing::info!(%account, notice = name, result, "notice settled");
+        self.job.count(notice, result);
+        if let Err(error) = self.registry.settle_notice(notice, outcome).await {
+            tracing::error!(%account, notice = name, %error, "what became of a notice is not written down");
+        }
     }
 }
 

@@ -11,12 +11,13 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
+use crate::accounts::notice::Outcome;
 use crate::config::notices::NoticeTls;
 use crate::mss::Address;
 use crate::wire::smtp::params::{MailParams, RcptParams};
 use crate::wire::smtp::path::{ForwardPath, Mailbox, ReversePath};
 use crate::wire::smtp::reply::Reply;
-use crate::wire::smtp::sender::{Failure, Login, Outcome, Patience, Security, Sender, Step, Transaction, Unfit};
+use crate::wire::smtp::sender::{self, Failure, Login, Patience, Security, Sender, Step, Transaction, Unfit};
 
 /// How long the relay may take to be reached, and to take a piece of what is said.
 const REACH: Duration = Duration::from_secs(30);
@@ -64,9 +65,12 @@ pub(super) enum RelayError {
     /// It refuses the message for now, or the session. The words of its reply may name the address: only its codes are told.
     #[error("the relay answers {0}")]
     Refused(Codes),
-    /// It refuses the message or its recipient for good.
+    /// It refuses the message for good.
     #[error("the relay refuses it for good: {0}")]
     RefusedForGood(Codes),
+    /// It refuses the recipient for good.
+    #[error("the relay refuses the address for good: {0}")]
+    AddressRefused(Codes),
     /// It cannot take the message.
     #[error("the relay cannot take it: {0}")]
     Unfit(#[from] Unfit),
@@ -92,14 +96,37 @@ impl std::fmt::Display for Codes {
 }
 
 impl RelayError {
-    /// Whether trying again can help.
-    pub(super) fn is_final(&self) -> bool {
-        matches!(self, Self::RefusedForGood(_) | Self::BadAddress | Self::Unfit(Unfit::Utf8 | Unfit::TooLarge { .. }))
+    /// What becomes of the notice, if trying again cannot help.
+    pub(super) fn outcome(&self) -> Option<Outcome> {
+        match self {
+            Self::AddressRefused(codes) => Some(Outcome::Bounced(codes.to_string())),
+            // RFC 3463 §3.2: bad destination mailbox address syntax.
+            Self::BadAddress => Some(Outcome::Bounced("5.1.3".to_owned())),
+            Self::RefusedForGood(_) | Self::Unfit(Unfit::Utf8 | Unfit::TooLarge { .. }) => Some(Outcome::GivenUp),
+            _ => None,
+        }
     }
 
+    /// Whether the relay itself is in trouble, whatever the notice.
+    pub(super) fn is_the_relays(&self) -> bool {
+        matches!(self, Self::Connect(_) | Self::Tls(_) | Self::Broken(_) | Self::Silent | Self::Failed(_))
+    }
+
+    /// A refusal of the message.
     pub(super) fn of_reply(reply: &Reply) -> Self {
         let codes = Codes(reply.code, reply.enhanced);
         if reply.is_permanent_failure() { Self::RefusedForGood(codes) } else { Self::Refused(codes) }
+    }
+
+    /// A refusal of the recipient.
+    pub(super) fn of_recipient(reply: &Reply) -> Self {
+        let codes = Codes(reply.code, reply.enhanced);
+        if reply.is_permanent_failure() { Self::AddressRefused(codes) } else { Self::Refused(codes) }
+    }
+
+    /// A refusal of our own address: the operator's mistake, whatever its code; no notice is at fault.
+    fn of_sender(reply: &Reply) -> Self {
+        Self::Refused(Codes(reply.code, reply.enhanced))
     }
 
     fn of_failure(failure: &Failure) -> Self {
@@ -203,17 +230,16 @@ async fn transmit(stream: &mut dyn Wire, engine: &mut Sender, message: &[u8]) ->
     let mut refusal = None;
     loop {
         match follow(stream, engine).await? {
-            Step::Recipient(_, reply) if !reply.is_positive() => refusal = Some(RelayError::of_reply(&reply)),
+            Step::Recipient(_, reply) if !reply.is_positive() => refusal = Some(RelayError::of_recipient(&reply)),
             Step::Recipient(..) => {}
             Step::Body => {
                 engine.body(message);
                 engine.body_end();
             }
-            Step::Done(Outcome::Answered(reply)) if reply.is_positive() => return Ok(()),
-            Step::Done(Outcome::Answered(reply) | Outcome::SenderRefused(reply)) => {
-                return Err(RelayError::of_reply(&reply));
-            }
-            Step::Done(Outcome::NoRecipient) => return Err(refusal.unwrap_or_else(out_of_step)),
+            Step::Done(sender::Outcome::Answered(reply)) if reply.is_positive() => return Ok(()),
+            Step::Done(sender::Outcome::Answered(reply)) => return Err(RelayError::of_reply(&reply)),
+            Step::Done(sender::Outcome::SenderRefused(reply)) => return Err(RelayError::of_sender(&reply)),
+            Step::Done(sender::Outcome::NoRecipient) => return Err(refusal.unwrap_or_else(out_of_step)),
             _ => return Err(out_of_step()),
         }
     }

@@ -117,18 +117,30 @@ async fn a_refusal_for_now_is_tried_again_and_one_for_good_is_not() {
     let (address, mut taken) = relay(vec!["451 4.3.0 plus tard"]).await;
     let (registry, account, _) = scene(&config(address, NoticeTls::None)).await;
     let begin = Instant::now();
-    assert!(registry.tell(&account, Notice::PasswordChanged { by: By::Holder }));
+    assert!(registry.tell(&account, Notice::PasswordChanged { by: By::Holder }).await);
     assert!(body_of(&taken.recv().await.unwrap()).contains("mot de passe"));
     assert!(begin.elapsed() >= Duration::from_secs(4), "{:?}", begin.elapsed());
 
     let (address, mut taken) = relay(vec!["550 5.1.1 inconnue"]).await;
     let (registry, account, metrics) = scene(&config(address, NoticeTls::None)).await;
-    assert!(registry.tell(&account, Notice::FactorsReset));
-    let given_up = NoticeLabel { notice: "factors-reset", result: "given-up" };
-    while metrics.notices.get_or_create(&given_up).get() == 0 {
+    assert!(registry.tell(&account, Notice::FactorsReset).await);
+    let bounced = NoticeLabel { notice: "factors-reset", result: "bounced" };
+    while metrics.notices.get_or_create(&bounced).get() == 0 {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     assert!(taken.try_recv().is_err());
+    // The account says so, until the address takes one again.
+    let noted = async |wanted: Option<&str>| {
+        let status = || registry.by_id(account.id).unwrap().unwrap().data.notice_bounce.map(|bounce| bounce.status);
+        while status().as_deref() != wanted {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    noted(Some("550 5.1.1")).await;
+    assert!(registry.tell(&account, Notice::FactorsReset).await);
+    assert!(taken.recv().await.is_some());
+    noted(None).await;
+    assert_eq!(registry.waiting_notices().unwrap().notices, 0, "what is settled lies nowhere");
 }
 
 #[tokio::test]
@@ -202,7 +214,7 @@ async fn over_tls_with_a_login_a_notice_leaves_and_an_unknown_certificate_gets_n
         assert_eq!(taken.recv().await.unwrap(), "Subject: x\r\n\r\ny\r\n", "{tls:?}");
         let refused = send(&config, "autre").await.unwrap_err();
         assert_eq!(refused.to_string(), "the relay answers 535 5.7.8", "{tls:?}");
-        assert!(!refused.is_final(), "the operator's mistake, not the notice's");
+        assert_eq!(refused.outcome(), None, "the operator's mistake, not the notice's");
         // Whatever the system trusts, it is not this certificate.
         config.notices.anchors.clear();
         let untrusted = send(&config, "sésame").await.unwrap_err();
@@ -223,7 +235,7 @@ async fn without_a_relay_nobody_is_told_and_no_code_is_mailed() {
 #[test]
 fn a_code_of_the_relay_is_told_without_its_words() {
     let reply = crate::wire::smtp::reply::Reply::new(550, (5, 1, 1), "<anne@fai.example> inconnue");
-    let error = relay::RelayError::of_reply(&reply);
-    assert_eq!(error.to_string(), "the relay refuses it for good: 550 5.1.1");
-    assert!(error.is_final());
+    let error = relay::RelayError::of_recipient(&reply);
+    assert_eq!(error.to_string(), "the relay refuses the address for good: 550 5.1.1");
+    assert_eq!(error.outcome(), Some(Outcome::Bounced("550 5.1.1".into())));
 }

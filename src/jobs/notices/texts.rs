@@ -17,6 +17,10 @@ pub(super) struct Text {
 pub(super) fn text(notice: &Notice, mailbox: &str) -> Text {
     let (subject, what) = match notice {
         Notice::Code { code, until } => return code_text(code.reveal(), *until, mailbox),
+        Notice::NewMail { messages, or_more } => return new_mail(*messages, *or_more, mailbox),
+        Notice::QuotaReached { percent } => return quota_reached(*percent, mailbox),
+        Notice::QuotaFull => return quota_full(mailbox),
+        Notice::Maintenance { text } => return maintenance(text, mailbox),
         Notice::DeviceEnrolled { device, until } => (
             "Nouvel appareil autorisé",
             format!(
@@ -76,6 +80,26 @@ pub(super) fn text(notice: &Notice, mailbox: &str) -> Text {
             "Mot de passe modifié",
             format!("Le mot de passe de la boîte aux lettres {mailbox} a été modifié{}.", by_whom(*by)),
         ),
+        Notice::TermsChanged { version, until } => return terms_text(version, *until, mailbox),
+        Notice::ClosingAnnounced { on } => return closing_text("Fermeture de votre boîte aux lettres", *on, mailbox),
+        Notice::ClosingReminder { on } => {
+            return closing_text("Rappel : fermeture imminente de votre boîte aux lettres", *on, mailbox);
+        }
+        Notice::Closed => return closed_text(mailbox),
+        Notice::AddressChanged => (
+            "Adresse de notification modifiée",
+            format!(
+                "Les avis concernant la boîte aux lettres {mailbox} sont désormais envoyés à une autre adresse que \
+                 celle-ci."
+            ),
+        ),
+        Notice::NewPlace { peer } => (
+            "Connexion depuis un nouveau réseau",
+            format!(
+                "La boîte aux lettres {mailbox} vient d'être ouverte depuis un réseau qui n'était pas connu (adresse \
+                 {peer}). Un changement de fournisseur d'accès ou un déplacement en est souvent la raison."
+            ),
+        ),
     };
     let alarm = "Si vous n'êtes pas à l'origine de cette opération, prévenez immédiatement l'assistance.";
     Text { subject, body: vec![what, alarm.into()] }
@@ -94,6 +118,94 @@ fn code_text(code: &str, until: i64, mailbox: &str) -> Text {
     ];
     // The code is not in the subject: it would stand on a locked screen.
     Text { subject: "Votre code d'accès", body }
+}
+
+fn terms_text(version: &str, until: Option<i64>, mailbox: &str) -> Text {
+    let then = match until {
+        Some(until) => format!(
+            "Acceptez-les avant la fin du {} : passé cette date, la boîte sera suspendue jusqu'à leur acceptation. Rien n'y \
+             sera perdu.",
+            day(until)
+        ),
+        None => "La boîte s'ouvrira dès que vous les aurez acceptées.".into(),
+    };
+    let body = vec![
+        format!(
+            "Des conditions d'utilisation (version {version}) sont à accepter pour la boîte aux lettres {mailbox}. \
+             Connectez-vous pour cela à la page des titulaires de votre opérateur."
+        ),
+        then,
+    ];
+    Text { subject: "Conditions d'utilisation à accepter", body }
+}
+
+/// MSSanté §5: told two months before, and once more.
+fn closing_text(subject: &'static str, on: i64, mailbox: &str) -> Text {
+    let body = vec![
+        format!(
+            "Personne ne s'est connecté à la boîte aux lettres {mailbox} depuis longtemps. Sans connexion de votre part, elle \
+             sera fermée à partir du {}.",
+            day(on)
+        ),
+        "À sa fermeture, tous ses messages seront effacés définitivement, et son adresse ne sera jamais réattribuée."
+            .into(),
+        "Pour la garder, il suffit de vous y connecter. Pour en conserver le contenu, enregistrez-le avant cette date."
+            .into(),
+    ];
+    Text { subject, body }
+}
+
+fn closed_text(mailbox: &str) -> Text {
+    let body = vec![
+        format!(
+            "La boîte aux lettres {mailbox} est fermée. Ses messages sont effacés définitivement, et son adresse ne sera jamais \
+             réattribuée."
+        ),
+        "Si vous n'attendiez pas cette fermeture, prévenez l'assistance.".into(),
+    ];
+    Text { subject: "Boîte aux lettres fermée", body }
+}
+
+fn new_mail(messages: u32, or_more: bool, mailbox: &str) -> Text {
+    let count = match (messages, or_more) {
+        (1, false) => "Un nouveau message non lu vous attend".to_owned(),
+        (messages, false) => format!("{messages} nouveaux messages non lus vous attendent"),
+        (messages, true) => format!("Au moins {messages} nouveaux messages non lus vous attendent"),
+    };
+    let body = vec![
+        format!("{count} dans la boîte aux lettres {mailbox}."),
+        "Cet avis ne dit jamais de qui ils viennent ni de quoi ils parlent. Pour en changer la fréquence, adressez-vous à \
+         l'assistance."
+            .into(),
+    ];
+    Text { subject: "Nouveaux messages", body }
+}
+
+fn quota_reached(percent: u8, mailbox: &str) -> Text {
+    let body = vec![
+        format!("La boîte aux lettres {mailbox} occupe plus de {percent} % de l'espace qui lui est accordé."),
+        "Quand elle sera pleine, les nouveaux messages seront refusés à leurs expéditeurs. Supprimez les messages dont vous \
+         n'avez plus besoin, puis videz la corbeille."
+            .into(),
+    ];
+    Text { subject: "Boîte aux lettres bientôt pleine", body }
+}
+
+fn quota_full(mailbox: &str) -> Text {
+    let body = vec![
+        format!("La boîte aux lettres {mailbox} est pleine : un message n'y a pas trouvé de place."),
+        // MSSanté §5: for now on the first day, then for good.
+        "Ses expéditeurs le tentent de nouveau pendant un jour ; ensuite, les nouveaux messages leur sont refusés. Supprimez \
+         les messages dont vous n'avez plus besoin, puis videz la corbeille."
+            .into(),
+    ];
+    Text { subject: "Boîte aux lettres pleine", body }
+}
+
+fn maintenance(text: &str, mailbox: &str) -> Text {
+    let mut body = vec![format!("Information concernant la boîte aux lettres {mailbox} :")];
+    body.extend(text.split("\n\n").map(str::to_owned));
+    Text { subject: "Information de votre opérateur", body }
 }
 
 /// The last lines of every notice.
@@ -149,4 +261,31 @@ fn hour(unix: i64) -> String {
     let Ok(at) = jiff::Timestamp::from_second(unix) else { return "la fin du délai".into() };
     let time = at.to_zoned(jiff::tz::TimeZone::UTC).time();
     format!("{} h {:02} (heure universelle, UTC)", time.hour(), time.minute())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn new_messages_are_counted_and_nothing_else_is_said_of_them() {
+        let of = |messages, or_more| text(&Notice::NewMail { messages, or_more }, "anne@aura.example").body[0].clone();
+        assert_eq!(of(1, false), "Un nouveau message non lu vous attend dans la boîte aux lettres anne@aura.example.");
+        assert!(of(12, false).starts_with("12 nouveaux messages"));
+        assert!(of(1_000, true).starts_with("Au moins 1000 "));
+    }
+
+    #[test]
+    fn only_what_touches_access_asks_to_call_for_help() {
+        let asks = |notice: &Notice| text(notice, "b").body.iter().any(|part| part.contains("prévenez immédiatement"));
+        assert!(asks(&Notice::AddressChanged) && asks(&Notice::NewPlace { peer: "192.0.2.1".into() }));
+        for notice in [
+            Notice::QuotaReached { percent: 80 },
+            Notice::QuotaFull,
+            Notice::Maintenance { text: "Arrêt.".into() },
+            Notice::NewMail { messages: 2, or_more: false },
+        ] {
+            assert!(!asks(&notice), "{notice:?}");
+        }
+    }
 }

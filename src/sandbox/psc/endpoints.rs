@@ -5,7 +5,8 @@ use super::knobs::Knobs;
 use super::page;
 use super::state::{Client, State};
 use crate::sandbox::SandboxError;
-use axum::body::{Body, Bytes};
+use crate::sandbox::web::{Shown, broken_off};
+use axum::body::Bytes;
 use axum::extract::{Extension, Request, State as Held};
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, LOCATION};
 use axum::http::{HeaderMap, StatusCode, Uri};
@@ -14,7 +15,6 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
-use http_body_util::channel::Channel;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,10 +22,6 @@ use std::time::Duration;
 
 /// The path of the realm, as in production.
 pub(super) const REALM: &str = "/auth/realms/esante-wallet";
-
-/// The client certificate of a connection, in DER, if one was shown.
-#[derive(Clone, Debug)]
-pub(super) struct Shown(pub(super) Option<Arc<Vec<u8>>>);
 
 type Shared = Held<Arc<State>>;
 
@@ -60,10 +56,7 @@ async fn fail(Held(state): Shared, request: Request, next: Next) -> Response {
     }
     tokio::time::sleep(Duration::from_millis(knobs.delay_ms)).await;
     if knobs.drop {
-        // A body that breaks off: the connection ends in the middle of the answer.
-        let (body, unwritten) = Channel::<Bytes, std::io::Error>::new(1);
-        body.abort(std::io::ErrorKind::ConnectionReset.into());
-        return Response::new(Body::new(unwritten));
+        return broken_off();
     }
     match knobs.status.and_then(|status| StatusCode::from_u16(status).ok()) {
         Some(status) => status.into_response(),

@@ -7,7 +7,7 @@ use super::problem::Problem;
 use super::{handling, types};
 use crate::accounts::{Account, AccountChange, NewMailbox, Registry};
 use crate::mss::Address;
-use crate::store::Holder;
+use crate::store::{Holder, NewMailPace};
 
 pub(super) fn new_mailbox(new: types::NewMailbox, registry: &Registry) -> Result<NewMailbox, Problem> {
     let address = parse_address(&new.address)?;
@@ -46,6 +46,10 @@ pub(super) fn change(
         holder: (!change.holder.is_empty()).then(|| changed_holder(account.data.holder.clone(), change.holder)),
         access_list: change.access_list.map(|list| grants(list, registry)).transpose()?,
         notification_address: change.notification_address,
+        new_mail_notices: change
+            .new_mail_notices
+            .map(|pace| pace.map(|pace| parse_pace(&pace)).transpose())
+            .transpose()?,
         quota: change.quota,
         allow_password: change.allow_password,
         save_sent: change.save_sent,
@@ -53,6 +57,24 @@ pub(super) fn change(
         forward: change.forward.map(|wanted| wanted.map(|wanted| handling::forward(wanted, account))),
         absence: change.absence.map(|wanted| wanted.map(handling::absence).transpose()).transpose()?,
     })
+}
+
+/// How often a holder is told of new messages, by name.
+const PACES: [(&str, NewMailPace); 4] = [
+    ("at-once", NewMailPace::AtOnce),
+    ("hourly", NewMailPace::Hourly),
+    ("daily", NewMailPace::Daily),
+    ("none", NewMailPace::None),
+];
+
+fn parse_pace(text: &str) -> Result<NewMailPace, Problem> {
+    let found = PACES.iter().find(|(name, _)| *name == text).map(|(_, pace)| *pace);
+    found.ok_or_else(|| Problem::field("new_mail_notices", "Expected at-once, hourly, daily or none."))
+}
+
+/// The name of a pace.
+pub(super) fn shown_pace(pace: NewMailPace) -> String {
+    PACES.iter().find(|(_, each)| *each == pace).map_or("", |(name, _)| *name).to_owned()
 }
 
 fn check_notices(address: &str) -> Result<(), Problem> {
@@ -73,6 +95,7 @@ fn holder(holder: types::Holder) -> Holder {
         profession: holder.profession,
         speciality: holder.speciality,
         responsible: holder.responsible,
+        activity_id: holder.activity_id,
     }
 }
 
@@ -89,6 +112,7 @@ fn changed_holder(mut holder: Holder, change: types::HolderChange) -> Holder {
         (&mut holder.profession, change.profession),
         (&mut holder.speciality, change.speciality),
         (&mut holder.responsible, change.responsible),
+        (&mut holder.activity_id, change.activity_id),
     ];
     for (field, change) in fields {
         if let Some(value) = change {
@@ -112,5 +136,6 @@ pub(super) fn shown_holder(holder: Holder) -> types::Holder {
         profession: holder.profession,
         speciality: holder.speciality,
         responsible: holder.responsible,
+        activity_id: holder.activity_id,
     }
 }

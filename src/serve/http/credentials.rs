@@ -16,7 +16,7 @@ use super::extract::{Json, Path};
 use super::message_flags::date;
 use super::problem::{Problem, Rule};
 use super::types::{Certificate, Certificates, NewCertificate, PasswordAnswer, PasswordChoice, PasswordRequest};
-use crate::accounts::notice::{By, Notice};
+use crate::accounts::By;
 use crate::accounts::{AccountError, CertificateBinding, Registry, generated_password};
 use crate::mss::dn::DistinguishedName;
 use crate::store::{AccountId, Credential, CredentialKey, CredentialKind};
@@ -31,9 +31,11 @@ pub(super) async fn set_password(
     Json(request): Json<PasswordRequest>,
 ) -> Result<axum::Json<PasswordAnswer>, Problem> {
     let account = administration.account(&address)?;
-    let password = set(&administration.registry, account.id, request.password).await?;
-    tracing::info!(account = %account.id, generated = password.is_some(), "password set");
-    administration.registry.tell(&account, Notice::PasswordChanged { by: By::Administrator });
+    let (password, made) = chosen(request.password);
+    let registry = &administration.registry;
+    registry.change_password(account.id, &password, "", By::Administrator).await.map_err(of_account)?;
+    tracing::info!(account = %account.id, generated = made, "password set");
+    let password = made.then(|| password.to_string());
     Ok(axum::Json(PasswordAnswer { password }))
 }
 
@@ -61,16 +63,21 @@ pub(super) fn check(registry: &Registry, password: &PasswordChoice) -> Result<()
     }
 }
 
-/// Sets a password; gives it back if it was made here.
+/// The password, and whether it was made here.
+fn chosen(password: PasswordChoice) -> (Zeroizing<String>, bool) {
+    match password {
+        PasswordChoice::Generate => (generated_password(), true),
+        PasswordChoice::Set(password) => (Zeroizing::new(password), false),
+    }
+}
+
+/// Sets a new mailbox's password; gives it back if it was made here.
 pub(super) async fn set(
     registry: &Registry,
     account: AccountId,
     password: PasswordChoice,
 ) -> Result<Option<String>, Problem> {
-    let (password, made) = match password {
-        PasswordChoice::Generate => (generated_password(), true),
-        PasswordChoice::Set(password) => (Zeroizing::new(password), false),
-    };
+    let (password, made) = chosen(password);
     registry.set_password(account, &password, "").await.map_err(of_account)?;
     Ok(made.then(|| password.to_string()))
 }

@@ -12,10 +12,10 @@ use super::errors::{of_account, sentence};
 use super::extract::{Json, Path};
 use super::message_flags::date;
 use super::problem::{Problem, Rule};
-use super::types::{Domain, Domains, NewDomain};
+use super::types::{Domain, DomainChange, Domains, NewDomain};
 use super::{Administration, blocking};
 use crate::accounts::{Account, ListFilter, Registry};
-use crate::{mss, store};
+use crate::{accounts, mss, store};
 
 /// Accounts read at a time while they are counted.
 const PAGE: usize = 1000;
@@ -46,9 +46,7 @@ pub(super) async fn show(
 /// `POST /v1/domains`.
 pub(super) async fn add(Acting(administration): Acting, Json(new): Json<NewDomain>) -> Result<Response, Problem> {
     let name = parse(&new.name, "name")?;
-    if new.description.chars().count() > DESCRIPTION || new.description.chars().any(char::is_control) {
-        return Err(Problem::field("description", format!("At most {DESCRIPTION} characters, no control characters.")));
-    }
+    check_description(&new.description)?;
     if administration.trust.load().citizens.has_domain(&name) {
         return Err(Problem::field(
             "name",
@@ -59,6 +57,33 @@ pub(super) async fn add(Acting(administration): Acting, Json(new): Json<NewDomai
     tracing::info!(domain = %name, "domain added");
     let location = [(header::LOCATION, format!("/v1/domains/{name}"))];
     Ok((StatusCode::CREATED, location, axum::Json(find(&administration, &name).await?)).into_response())
+}
+
+/// `PATCH /v1/domains/{name}`.
+pub(super) async fn change(
+    State(administration): State<Arc<Administration>>,
+    Path(name): Path<String>,
+    Json(change): Json<DomainChange>,
+) -> Result<axum::Json<Domain>, Problem> {
+    let name = parse(&name, "name")?;
+    if let Some(description) = &change.description {
+        check_description(description)?;
+    }
+    if !administration.registry.is_own(&name).map_err(of_account)? {
+        return Err(no_such_domain());
+    }
+    let DomainChange { description, quota, mailbox_quota } = change;
+    let change = accounts::DomainChange { description, quota, mailbox_quota };
+    administration.registry.set_domain(&name, &change).await.map_err(of_account)?;
+    tracing::info!(domain = %name, "domain changed");
+    find(&administration, &name).await.map(axum::Json)
+}
+
+fn check_description(description: &str) -> Result<(), Problem> {
+    if description.chars().count() > DESCRIPTION || description.chars().any(char::is_control) {
+        return Err(Problem::field("description", format!("At most {DESCRIPTION} characters, no control characters.")));
+    }
+    Ok(())
 }
 
 /// `DELETE /v1/domains/{name}`.
@@ -121,7 +146,10 @@ impl Administration {
         let name = mss::Domain::parse(&record.name).ok();
         Domain {
             listed: trust.list.as_ref().zip(name).map(|(list, name)| list.contains_domain(&name)),
+            used_bytes: self.mail.held_by_domain(&record.name),
             name: record.name,
+            quota: record.quota,
+            mailbox_quota: record.mailbox_quota,
             description: record.description,
             created_at: Some(date(record.created_at)),
             mailboxes,

@@ -45,6 +45,9 @@ pub(super) fn of_account(error: AccountError) -> Problem {
         AccountError::BadPassword(..) => told(Rule::PasswordTooWeak).at("password"),
         AccountError::BadBinding(_) => told(Rule::BadCertificate),
         AccountError::NoCredential => told(Rule::NoSuchCertificate),
+        AccountError::NoTerms => told(Rule::NoSuchTerms),
+        AccountError::TermsExist(_) => told(Rule::TermsExist).at("version"),
+        AccountError::BadTerms(_) => told(Rule::BadField),
         AccountError::Rule(breach) => told(rule_of(breach)).at(field_of(breach)),
         AccountError::Busy => told(Rule::Busy),
         // An address that was stored must be one: a damaged record.

@@ -15,6 +15,7 @@ use super::types::{
 };
 use super::{Administration, blocking, convert, credentials, domains, view};
 use crate::accounts::{self, Account, AccountError, ListFilter};
+use crate::mss::lifecycle::Stage;
 use crate::mss::{Address, Kind, MailboxState};
 use crate::store::AccountId;
 
@@ -71,19 +72,28 @@ pub(super) async fn list(
 }
 
 fn filter(query: &MailboxQuery) -> Result<ListFilter, Problem> {
-    let state = |text: &str| {
-        let states = [MailboxState::Open, MailboxState::Suspended, MailboxState::Closed];
-        let found = states.into_iter().find(|state| state.name().eq_ignore_ascii_case(text));
-        found.ok_or_else(|| Problem::field("?state", "Expected open, suspended or closed."))
-    };
+    let (state, stage) = query.state.as_deref().map_or(Ok((None, None)), parse_state)?;
     Ok(ListFilter {
         domain: query.domain.as_deref().map(|name| domains::parse(name, "?domain")).transpose()?,
         kind: query.kind.as_deref().map(|kind| parse_kind(kind, "?kind")).transpose()?,
-        state: query.state.as_deref().map(state).transpose()?,
+        state,
+        stage,
         test: query.test,
         password_alone: query.password_alone,
         text: query.search.clone(),
     })
+}
+
+/// A state, or one of the stages that are no states.
+fn parse_state(text: &str) -> Result<(Option<MailboxState>, Option<Stage>), Problem> {
+    let is_meant = |name: &str| name.eq_ignore_ascii_case(text);
+    let state = MailboxState::ALL.into_iter().find(|state| is_meant(state.name()));
+    let stage = Stage::ALL.into_iter().find(|stage| is_meant(stage.name())).filter(|_| state.is_none());
+    if state.is_none() && stage.is_none() {
+        let expected = "Expected open, suspended, closed; or requested, closing, forgotten.";
+        return Err(Problem::field("?state", expected));
+    }
+    Ok((state, stage))
 }
 
 pub(super) fn parse_kind(text: &str, field: &str) -> Result<Kind, Problem> {

@@ -11,8 +11,8 @@
 //! operator should know is in the log, under the problem's reference. Every body is bounded in size and time ([`extract`]).
 //! No log line holds an address: mailboxes are named by their numbers.
 //!
-//! `docs/admin-api.md` describes every endpoint; [`types`] is what travels, [`queue::types`], [`devices::types`] and
-//! [`trust::types`] beside it.
+//! `docs/admin-api.md` describes every endpoint; [`types`] is what travels, [`queue::types`], [`devices::types`],
+//! [`directory::types`] and [`trust::types`] beside it.
 
 mod access;
 mod acting;
@@ -20,6 +20,7 @@ pub mod connection;
 mod convert;
 mod credentials;
 pub mod devices;
+pub mod directory;
 mod domains;
 mod door;
 mod errors;
@@ -29,16 +30,22 @@ mod follow;
 mod frames;
 mod given_out;
 mod handling;
+pub mod indicators;
+mod lifecycle;
 pub mod line_ends;
 mod mailboxes;
 mod message_flags;
+mod notices;
 pub mod peer;
+mod person;
 pub mod problem;
 mod process;
 pub mod queue;
 mod reading;
 mod sessions;
 pub mod socket;
+mod terms;
+mod traces;
 pub mod trust;
 pub mod types;
 mod view;
@@ -47,6 +54,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
 use axum::routing::{delete, get, post, put};
 
 pub use self::door::AdminDoor;
@@ -55,6 +63,7 @@ pub use self::process::Process;
 use self::errors::{of_account, of_mail};
 use self::problem::{Problem, Rule};
 use crate::accounts::{Account, Registry};
+use crate::audit::Traces;
 use crate::mail::{MailRoom, Mailbox};
 use crate::mss::trust::TrustHandle;
 
@@ -65,14 +74,15 @@ pub struct Administration {
     mail: MailRoom,
     trust: TrustHandle,
     process: Arc<dyn Process>,
+    traces: Traces,
     started_at: i64,
 }
 
 impl Administration {
     /// The administration of a server that starts now.
-    pub fn new(registry: Registry, trust: TrustHandle, process: Arc<dyn Process>) -> Self {
+    pub fn new(registry: Registry, trust: TrustHandle, process: Arc<dyn Process>, traces: Traces) -> Self {
         let mail = registry.room().clone();
-        Self { registry, mail, trust, process, started_at: jiff::Timestamp::now().as_second() }
+        Self { registry, mail, trust, process, traces, started_at: jiff::Timestamp::now().as_second() }
     }
 
     /// The account with an address, closed ones included.
@@ -100,7 +110,10 @@ pub fn router(administration: Arc<Administration>) -> Router {
         .route("/v1/reload", post(process::reload))
         .route("/v1/follow", get(follow::follow))
         .route("/v1/domains", get(domains::list).post(domains::add))
-        .route("/v1/domains/{name}", get(domains::show).delete(domains::remove))
+        .route("/v1/domains/{name}", get(domains::show).patch(domains::change).delete(domains::remove))
+        .route("/v1/notices", get(notices::status))
+        .route("/v1/notices/maintenance", post(notices::announce))
+        .route("/v1/notices/bounces", post(notices::bounce))
         .route("/v1/mailboxes", get(mailboxes::list).post(mailboxes::create))
         .route("/v1/mailboxes/{address}", get(mailboxes::show).patch(mailboxes::change))
         .route("/v1/mailboxes/{address}/suspend", post(mailboxes::suspend))
@@ -118,6 +131,11 @@ pub fn router(administration: Arc<Administration>) -> Router {
         .route("/v1/mailboxes/{address}/messages/{uid}", get(reading::message))
         .merge(queue::router())
         .merge(devices::router())
+        .merge(traces::router())
+        .merge(person::router())
+        .merge(lifecycle::router())
+        .merge(terms::router())
+        .layer(from_fn_with_state(Arc::clone(&administration), traces::only_what_is_traced))
         .with_state(administration)
 }
 

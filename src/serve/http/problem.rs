@@ -69,12 +69,24 @@ pub enum Rule {
     NotForKind,
     /// The mailbox has no second factor.
     NoSuchFactor,
+    /// No version of the terms of use is called so, or it is not the one that is asked for.
+    NoSuchTerms,
+    /// A version of the terms of use is called so already.
+    TermsExist,
+    /// More mailboxes would be closed than are without a confirmation.
+    ConfirmationNeeded,
+    /// Nobody carries notices (`[notices]`).
+    NoNotices,
     /// No such folder.
     NoSuchFolder,
     /// The folder's name will not do.
     BadFolderName,
     /// No such message.
     NoSuchMessage,
+    /// Nothing is held about this person.
+    NoSuchPerson,
+    /// Nothing was counted in this month.
+    NothingCounted,
     /// The message is larger than messages may be.
     MessageTooLarge,
     /// The message cannot be taken as it is (empty, with NUL bytes …).
@@ -91,6 +103,10 @@ pub enum Rule {
     ReloadRefused,
     /// The white list could not be refreshed; the last good one stays in force.
     TrustRefused,
+    /// Nothing is published in the national directory.
+    DirectoryOff,
+    /// The national directory cannot be read.
+    DirectoryUnavailable,
     /// The server cannot do it now (it is stopping, or its store has failed).
     Unavailable,
     /// The server failed; its log says how.
@@ -128,9 +144,15 @@ impl Rule {
         Self::BadCertificateRequest,
         Self::NotForKind,
         Self::NoSuchFactor,
+        Self::NoSuchTerms,
+        Self::TermsExist,
+        Self::ConfirmationNeeded,
+        Self::NoNotices,
         Self::NoSuchFolder,
         Self::BadFolderName,
         Self::NoSuchMessage,
+        Self::NoSuchPerson,
+        Self::NothingCounted,
         Self::MessageTooLarge,
         Self::BadMessage,
         Self::OverQuota,
@@ -139,6 +161,8 @@ impl Rule {
         Self::DiskFull,
         Self::ReloadRefused,
         Self::TrustRefused,
+        Self::DirectoryOff,
+        Self::DirectoryUnavailable,
         Self::Unavailable,
         Self::Internal,
     ];
@@ -179,9 +203,15 @@ impl Rule {
             }
             Self::NotForKind => ("not-for-kind", S::CONFLICT, "Not for mailboxes of this kind"),
             Self::NoSuchFactor => ("no-such-factor", S::NOT_FOUND, "No second factor"),
+            Self::NoSuchTerms => ("no-such-terms", S::NOT_FOUND, "No such terms of use"),
+            Self::TermsExist => ("terms-exist", S::CONFLICT, "These terms of use are there already"),
+            Self::ConfirmationNeeded => ("confirmation-needed", S::CONFLICT, "Closing many needs a confirmation"),
+            Self::NoNotices => ("no-notices", S::CONFLICT, "Nobody carries notices"),
             Self::NoSuchFolder => ("no-such-folder", S::NOT_FOUND, "No such folder"),
             Self::BadFolderName => ("bad-folder-name", S::UNPROCESSABLE_ENTITY, "The folder's name cannot be accepted"),
             Self::NoSuchMessage => ("no-such-message", S::NOT_FOUND, "No such message"),
+            Self::NoSuchPerson => ("no-such-person", S::NOT_FOUND, "Nothing is held about this person"),
+            Self::NothingCounted => ("nothing-counted", S::NOT_FOUND, "Nothing was counted in this month"),
             Self::MessageTooLarge => ("message-too-large", S::PAYLOAD_TOO_LARGE, "The message is too large"),
             Self::BadMessage => ("bad-message", S::UNPROCESSABLE_ENTITY, "The message cannot be accepted"),
             Self::OverQuota => ("over-quota", S::INSUFFICIENT_STORAGE, "The mailbox is full"),
@@ -192,6 +222,8 @@ impl Rule {
             Self::DiskFull => ("disk-full", S::INSUFFICIENT_STORAGE, "The disk is nearly full"),
             Self::ReloadRefused => ("reload-refused", S::UNPROCESSABLE_ENTITY, "The new configuration is refused"),
             Self::TrustRefused => ("trust-refused", S::BAD_GATEWAY, "The white list could not be refreshed"),
+            Self::DirectoryOff => ("directory-off", S::CONFLICT, "Nothing is published in the directory"),
+            Self::DirectoryUnavailable => ("directory-unavailable", S::BAD_GATEWAY, "The directory cannot be read"),
             Self::Unavailable => ("unavailable", S::SERVICE_UNAVAILABLE, "The server cannot do it now"),
             Self::Internal => ("internal", S::INTERNAL_SERVER_ERROR, "The server failed"),
         }

@@ -1,13 +1,13 @@
 //! A mailbox as the API shows it.
 
 use super::access::shown_grant;
-use super::convert::shown_holder;
+use super::convert::{shown_holder, shown_pace};
 use super::errors::{of_account, of_mail};
 use super::handling::{shown_absence, shown_forward};
 use super::message_flags::date;
 use super::problem::Problem;
 use super::types::Mailbox;
-use crate::accounts::{Account, Registry};
+use crate::accounts::{Account, Registry, day_of};
 use crate::mail::{MailError, MailRoom, QuotaUse};
 use crate::store::CredentialKind;
 
@@ -16,13 +16,16 @@ pub(super) fn mailbox(registry: &Registry, room: &MailRoom, account: Account) ->
     let quota = match room.open_any(account.id).and_then(|mailbox| mailbox.quota()) {
         Ok(quota) => quota,
         // Of a closed mailbox there is nothing left; of one whose key is damaged the rest is shown all the same.
-        Err(MailError::Closed | MailError::Sealed(_)) => QuotaUse { bytes: 0, messages: 0, limit: account.data.quota },
+        Err(MailError::Closed | MailError::Sealed(_)) => {
+            QuotaUse { bytes: 0, messages: 0, limit: account.data.quota, domain_left: None }
+        }
         Err(problem) => return Err(of_mail(problem)),
     };
     let credentials = registry.credentials(account.id).map_err(of_account)?;
     let count = |is_it: fn(&CredentialKind) -> bool| credentials.iter().filter(|(_, each)| is_it(&each.kind)).count();
     let passwords = count(|kind| matches!(kind, CredentialKind::Password { .. }));
     let devices = count(|kind| matches!(kind, CredentialKind::Device { .. }));
+    let stage = account.stage().name().to_owned();
     let data = account.data;
     let address_of = |id| {
         let account = registry.by_id(id).map_err(of_account)?;
@@ -34,6 +37,11 @@ pub(super) fn mailbox(registry: &Registry, room: &MailRoom, account: Account) ->
         address: account.address.to_string(),
         kind: account.kind.code().to_owned(),
         state: account.state.name().to_owned(),
+        stage,
+        closing_on: data.closing.map(|closing| day_of(closing.on).to_string()),
+        terms_version: data.terms_version,
+        terms_accepted_at: data.terms_accepted_at.map(date),
+        terms_accepted_by: data.terms_accepted_by,
         test: data.test,
         restricted: data.restricted,
         holder: shown_holder(data.holder),
@@ -52,6 +60,8 @@ pub(super) fn mailbox(registry: &Registry, room: &MailRoom, account: Account) ->
         has_password: passwords > 0,
         certificates: (credentials.len() - passwords - devices) as u64,
         notification_address: data.notification_address,
+        new_mail_notices: data.new_mail_notices.map(shown_pace),
+        notices_refused: data.notice_bounce.map(|bounce| bounce.status),
         created_at: Some(date(data.created_at)),
         state_changed_at: Some(date(data.state_changed_at)),
         last_login_at: data.last_login_at.map(date),

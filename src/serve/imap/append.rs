@@ -65,6 +65,7 @@ impl Session {
         if self.user.is_none() {
             return Err(Reply::bad("Log in first"));
         }
+        self.traceable()?;
         let most = self.services.options.max_message;
         if size > most {
             // RFC 7889 §4
@@ -77,12 +78,11 @@ impl Session {
             place.needs(Right::Write)?;
             place.said_of_destination(place.mailbox.check_selectable(place.folder()?))?;
             let quota = place.said(place.mailbox.quota())?;
-            match quota.limit {
-                Some(limit) if quota.bytes.saturating_add(size) > limit => {
-                    Err(Reply::no(Some(Code::OverQuota), "The mailbox has no room for this message").into())
-                }
-                _ => Ok(()),
+            if quota.has_room_for(size) {
+                return Ok(());
             }
+            // RFC 9208 §4.3.
+            Err(Reply::no(Some(Code::OverQuota), "The mailbox has no room for this message").into())
         });
         match checked {
             Ok(()) => Ok(()),

@@ -207,7 +207,7 @@ impl From<&Refused> for Denied {
             refused if refused.is_temporary() => {
                 return Reply::no(Some(Code::Unavailable), alerts::sentence(refused)).into();
             }
-            Refused::Login(LoginError::NotOpen(_)) => Code::ContactAdmin,
+            Refused::Login(LoginError::NotOpen(_) | LoginError::TermsNotAccepted) => Code::ContactAdmin,
             Refused::Login(LoginError::Ambiguous | LoginError::PersonRefused) => Code::AuthorizationFailed,
             _ => Code::AuthenticationFailed,
         };

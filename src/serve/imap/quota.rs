@@ -32,9 +32,10 @@ impl Session {
         Ok(Reply::ok("Told"))
     }
 
-    /// Writes `* QUOTA root (STORAGE used limit)`, in units of 1024 bytes.
+    /// Writes `* QUOTA root (STORAGE used limit)`, in units of 1024 bytes; the limit is what the domain leaves, where that is less.
     fn tell_quota(&mut self, place: &Place) -> Result<(), Stop> {
-        let QuotaUse { bytes, limit, .. } = place.said(place.mailbox.quota())?;
+        let quota: QuotaUse = place.said(place.mailbox.quota())?;
+        let (bytes, limit) = (quota.bytes, quota.effective());
         let out = &mut self.channel.out;
         out.extend_from_slice(b"* QUOTA ");
         response::folder(out, place.root.as_deref().unwrap_or_default());

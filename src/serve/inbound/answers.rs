@@ -83,6 +83,7 @@ impl Session {
             recipients: Vec::new(),
             header: Vec::new(),
             ours: 0,
+            mss: Vec::new(),
             facts: HeaderFacts::default(),
             incoming: None,
         });
@@ -148,14 +149,16 @@ impl Session {
         accepted(&admission::header(&self.link.shared.trust.load(), &peer.identity.subject, &senders))?;
         let from_domain = senders.from.first().map(|address| address.domain().as_str());
         let lines = self.trace_lines(from_domain, hello)?;
+        let mss = smtp::mss_fields(&header);
         let header = trace_fields::without_ours(&header);
         if let Some(envelope) = &mut self.envelope {
             envelope.ours = u32::try_from(lines.len()).unwrap_or(u32::MAX);
+            envelope.mss = mss;
             if envelope.wants_success() {
                 envelope.header = header.to_vec();
             }
         }
-        self.keep(lines.as_bytes()).await?;
+        self.keep_above(lines.as_bytes()).await?;
         self.keep(&header).await
     }
 
@@ -194,6 +197,15 @@ impl Session {
     /// A piece of the body.
     pub(super) async fn keep_body(&mut self, piece: &[u8]) -> Result<(), Reply> {
         self.keep(piece).await.map_err(|refused| self.link.refuse(&refused, &self.reference()))
+    }
+
+    /// Our own lines.
+    async fn keep_above(&mut self, bytes: &[u8]) -> Result<(), Refused> {
+        let written = match self.envelope.as_mut().and_then(|envelope| envelope.incoming.as_mut()) {
+            Some(incoming) => Some(incoming.write_above(bytes).await),
+            None => None,
+        };
+        self.link.kept(written)
     }
 
     async fn keep(&mut self, bytes: &[u8]) -> Result<(), Refused> {
@@ -242,7 +254,7 @@ impl Session {
         let room = &self.link.shared.mail;
         let Prepared { recipients, mut also, follow_up } = aftermath::prepare(room, arrival).await;
         let count = recipients.len();
-        also.merge(trail::of_delivery(&self.link.shared, &envelope, &message));
+        also.merge(trail::of_delivery(&self.link.shared, &self.asker(), &envelope, &message));
         let told = trail::tell_success(room, &envelope, &message, &mut also).await;
         let delivery = Delivery { also, ..Delivery::new(message, recipients, self.link.now()) };
         let delivered = follow_up.deliver(room, delivery).await;

@@ -15,10 +15,11 @@ use super::people::{CODE, Halfway, Mishap, Newcomer, PASSWORD, PSC, Way, told};
 use super::psc::name_of;
 use super::refusal::Refusal;
 use super::sessions::Stage;
+use super::terms::Entrant;
 use super::visit::{Chooser, Cookie, Owing, Purpose, Visitor};
 use super::{Desk, texts};
-use crate::accounts::Registry;
 use crate::accounts::factors::{FactorError, FactorUsed};
+use crate::accounts::{Registry, SharedMailbox};
 use crate::audit::{Actor, Asker, By, Origin};
 use crate::store::AccountId;
 use crate::telemetry::Door;
@@ -31,6 +32,7 @@ pub(super) async fn welcome(State(desk): State<Arc<Desk>>, visitor: Visitor) -> 
         Some(Stage::In(_)) => Redirect::to("/postes").into_response(),
         Some(Stage::Choosing(_)) => Redirect::to("/boites").into_response(),
         Some(Stage::Halfway(_)) => Redirect::to("/code").into_response(),
+        Some(Stage::Owing(_)) => Redirect::to("/conditions").into_response(),
         None => desk.login_page(visitor.cookie, StatusCode::OK, None, ""),
     }
 }
@@ -66,9 +68,9 @@ pub(super) async fn password(
     let password = Zeroizing::new(form.mot_de_passe);
     let address = form.adresse.trim();
     match desk.check_password(address, &password, visitor.peer).await {
-        Ok(account) => {
+        Ok(first) => {
             let attempt = desk.seal.derive(Purpose::Attempt, &Cookie::new());
-            let halfway = Halfway { account: account.id, attempt };
+            let halfway = Halfway { first, attempt };
             desk.step(visitor.cookie.as_ref(), Stage::Halfway(Arc::new(halfway)), "/code")
         }
         Err(error) => {
@@ -93,7 +95,7 @@ pub(super) async fn ask_code(State(desk): State<Arc<Desk>>, owing: Owing, Query(
 
 impl Desk {
     fn code_page(&self, owing: &Owing, status: StatusCode, said: Option<&str>, wrong: Option<&str>) -> Answer {
-        let factors = self.shared.registry.factors(owing.halfway.account)?;
+        let factors = self.shared.registry.factors(owing.halfway.first.account)?;
         let body = entering::code(&self.form_token(&owing.cookie), &factors, said, wrong);
         Ok(self.page(status, texts::CODE_TITLE, body))
     }
@@ -101,8 +103,8 @@ impl Desk {
 
 /// Sends a code to the notification address.
 pub(super) async fn send_code(State(desk): State<Arc<Desk>>, owing: Owing, Form(Nothing {}): Form<Nothing>) -> Answer {
-    let Halfway { account, attempt } = &*owing.halfway;
-    let sent = desk.shared.registry.mail_code(*account, attempt).await;
+    let Halfway { first, attempt } = &*owing.halfway;
+    let sent = desk.shared.registry.mail_code(first.account, attempt).await;
     match sent.map_err(Mishap::from) {
         Ok(_) => Ok(Redirect::to("/code?fait=envoye").into_response()),
         Err(Mishap::Field(text)) => desk.code_page(&owing, StatusCode::CONFLICT, None, Some(&text)),
@@ -119,13 +121,13 @@ pub(super) struct CodeForm {
 
 /// The second step.
 pub(super) async fn code(State(desk): State<Arc<Desk>>, owing: Owing, Form(form): Form<CodeForm>) -> Answer {
-    let Halfway { account, attempt } = &*owing.halfway;
-    let (account, code) = (*account, Zeroizing::new(form.code));
+    let Halfway { first, attempt } = &*owing.halfway;
+    let (account, code) = (first.account, Zeroizing::new(form.code));
     match desk.registry_for_newcomer(account, owing.peer)?.check_code(account, attempt, &code).await {
         Ok(used) => {
             tracing::info!(event = "portal.code", %account, factor = factor(used), peer = %owing.peer, "code accepted");
-            let seat = desk.seat_by_code(account, owing.peer).await?;
-            Ok(desk.step(Some(&owing.cookie), Stage::In(Arc::new(seat)), "/postes"))
+            let stage = desk.let_in(desk.entrant_by_code(*first)?, owing.peer).await?;
+            Ok(desk.step(Some(&owing.cookie), stage, "/postes"))
         }
         Err(error) => {
             tracing::info!(event = "portal.code_refused", %account, reason = %error, peer = %owing.peer, "code refused");
@@ -196,14 +198,15 @@ pub(super) async fn from_psc(State(desk): State<Arc<Desk>>, visitor: Visitor, Qu
     }
     let person = desk.psc_person(&cookie, &back.code, visitor.peer).await?;
     let (name, national_id) = (name_of(&person), person.national_id);
-    let mailboxes = desk.shared.registry.opened_by_person(&national_id)?;
+    let mut mailboxes = desk.shared.registry.opened_by_person(&national_id)?;
+    mailboxes.extend(desk.shared.registry.awaiting_terms_of(&national_id)?);
     let stage = match &*mailboxes {
         [] => {
             desk.note_refused(visitor.peer, PSC, Some(&national_id), "", "no-mailbox");
             tracing::info!(event = "portal.nobody", peer = %visitor.peer, "somebody without a mailbox came");
             return Err(Refusal::new(StatusCode::FORBIDDEN, texts::NO_MAILBOX_TITLE, texts::NO_MAILBOX));
         }
-        [one] => Stage::In(Arc::new(desk.seat_by_psc(&national_id, &one.address, None, visitor.peer).await?)),
+        [one] => desk.let_in(entrant_by_psc(national_id, one, None), visitor.peer).await?,
         _ => Stage::Choosing(Arc::new(Newcomer { national_id, name, mailboxes })),
     };
     Ok(desk.step(Some(&cookie), stage, "/"))
@@ -235,10 +238,14 @@ pub(super) async fn choose(
 ) -> Answer {
     let Chooser { cookie, newcomer } = chooser;
     let chosen = newcomer.mailboxes.iter().find(|mailbox| mailbox.account.to_string() == form.boite);
-    let Some(address) = chosen.map(|mailbox| mailbox.address.clone()) else { return Err(Refusal::not_yours()) };
-    let person = newcomer.national_id.clone();
-    let seat = desk.seat_by_psc(&person, &address, Some(newcomer), visitor.peer).await?;
-    Ok(desk.step(Some(&cookie), Stage::In(Arc::new(seat)), "/postes"))
+    let Some(chosen) = chosen.cloned() else { return Err(Refusal::not_yours()) };
+    let entrant = entrant_by_psc(newcomer.national_id.clone(), &chosen, Some(newcomer));
+    Ok(desk.step(Some(&cookie), desk.let_in(entrant, visitor.peer).await?, "/postes"))
+}
+
+fn entrant_by_psc(person: String, mailbox: &SharedMailbox, newcomer: Option<Arc<Newcomer>>) -> Entrant {
+    let (account, address) = (mailbox.account, mailbox.address.clone());
+    Entrant { account, address, first: None, person: Some(person), newcomer }
 }
 
 /// Goodbye.
@@ -248,10 +255,15 @@ pub(super) async fn leave(
     Form(Nothing {}): Form<Nothing>,
 ) -> Response {
     let session = visitor.cookie.and_then(|cookie| desk.sessions.close(&cookie.key()));
-    if let Some(Stage::In(seat)) = session.as_ref().map(|session| &session.stage) {
-        seat.leave();
-    }
-    let by_psc = matches!(session.map(|session| session.stage), Some(Stage::In(seat)) if seat.way == Way::Psc);
+    let way = session.and_then(|session| match session.stage {
+        Stage::In(seat) => {
+            seat.leave();
+            Some(seat.way)
+        }
+        Stage::Owing(debtor) => Some(debtor.entrant.way()),
+        Stage::Halfway(_) | Stage::Choosing(_) => None,
+    });
+    let by_psc = way == Some(Way::Psc);
     let psc = if by_psc { desk.psc_end().await } else { None };
     Cookie::take_away(desk.page(StatusCode::OK, texts::GOODBYE_TITLE, entering::goodbye(psc.as_deref())))
 }

@@ -20,6 +20,7 @@ mod enter;
 mod factors;
 mod form;
 mod frame;
+mod notices;
 mod pages;
 mod password;
 mod people;
@@ -27,6 +28,7 @@ mod psc;
 mod qr;
 mod refusal;
 mod sessions;
+mod terms;
 mod texts;
 mod visit;
 mod workstations;
@@ -35,10 +37,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::header;
-use axum::middleware::from_fn_with_state;
-use axum::response::IntoResponse;
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
 pub use self::door::serve;
@@ -93,6 +95,8 @@ fn router(desk: &Arc<Desk>) -> Router {
         .route("/code/courriel", post(enter::send_code))
         .route("/psc", get(enter::to_psc))
         .route("/psc/retour", get(enter::from_psc))
+        .route("/conditions", get(terms::show).post(terms::accept))
+        .route("/conditions/plus-tard", post(terms::put_off))
         .route("/boites", get(enter::mailboxes).post(enter::choose))
         .route("/deconnexion", post(enter::leave))
         .route("/postes", get(workstations::list))
@@ -105,6 +109,7 @@ fn router(desk: &Arc<Desk>) -> Router {
         .route("/codes/application/confirmation", post(factors::confirm))
         .route("/codes/secours", post(factors::recovery))
         .route("/mot-de-passe", get(password::ask).post(password::set))
+        .route("/avis", get(notices::ask).post(notices::choose))
         .route("/aide", get(workstations::guide))
         .route("/style.css", get(async || ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], STYLE).into_response()))
         .with_state(Arc::clone(desk))
@@ -112,7 +117,17 @@ fn router(desk: &Arc<Desk>) -> Router {
         .fallback(async || Refusal::no_such_page())
         .method_not_allowed_fallback(async || Refusal::no_such_page())
         .layer(DefaultBodyLimit::disable())
+        .layer(from_fn_with_state(Arc::clone(desk), only_what_is_traced))
         .layer(from_fn_with_state(Arc::clone(desk), frame::around))
+}
+
+/// Lets nobody in and nothing be changed while it could not be traced (MSSanté §11).
+async fn only_what_is_traced(State(desk): State<Arc<Desk>>, request: Request, next: Next) -> Result<Response, Refusal> {
+    let is_stuck = desk.shared.mail.traces().is_stuck();
+    if is_stuck && !request.method().is_safe() {
+        return Err(Refusal::unavailable(texts::LATER, "traces cannot be written"));
+    }
+    Ok(next.run(request).await)
 }
 
 /// Autoconfiguration lives at the same door: the hosts that mail programs ask for it lead here.

@@ -16,7 +16,6 @@ use super::refusal::Refusal;
 use super::sessions::Stage;
 use super::visit::{Holder, Visitor};
 use super::{Desk, texts};
-use crate::accounts::notice::Notice;
 use crate::accounts::{AccountError, By};
 
 type Answer = Result<Response, Refusal>;
@@ -63,16 +62,13 @@ pub(super) async fn set(
         return wrong(texts::PASSWORDS_DIFFER.to_owned());
     }
     let (registry, account) = (desk.registry_for(&holder.seat), holder.seat.login().account);
-    match registry.set_password(account, &new, texts::PASSWORD_LABEL).await {
+    match registry.change_password(account, &new, texts::PASSWORD_LABEL, By::Holder).await {
         Ok(_) => {}
         Err(AccountError::BadPassword(least, most)) => return wrong(texts::bad_password(least, most)),
         Err(error) => return Err(error.into()),
     }
     let session = holder.seat.session();
     tracing::info!(event = "portal.password_set", %account, %session, "password set by its holder");
-    if let Some(account) = registry.by_id(account)? {
-        registry.tell(&account, Notice::PasswordChanged { by: By::Holder });
-    }
     desk.after(&holder, visitor.peer).await
 }
 
@@ -83,7 +79,8 @@ impl Desk {
         match holder.seat.way {
             Way::Psc => Ok(Redirect::to(TO).into_response()),
             Way::Code => {
-                let seat = self.seat_by_code(holder.seat.login().account, peer).await?;
+                let password = self.password_of(holder.seat.login().account)?;
+                let seat = self.seat_by_code(password, peer).await?;
                 Ok(self.step(Some(&holder.cookie), Stage::In(Arc::new(seat)), TO))
             }
         }

@@ -7,14 +7,16 @@ use axum::http::StatusCode;
 use zeroize::Zeroizing;
 
 use super::refusal::Refusal;
+use super::terms::Entrant;
 use super::{Desk, texts};
 use crate::accounts::devices::{Device, DeviceCredentials, DeviceError, DeviceKey, Enrolled, Pkcs12Form};
 use crate::accounts::factors::FactorError;
 use crate::accounts::{
-    Account, Ending, Login, LoginError, Means, RefusedLogin, Registry, SessionId, SessionTicket, SharedMailbox,
+    Account, Ending, FirstFactor, Login, LoginError, Means, RefusedLogin, Registry, SessionId, SessionTicket,
+    SharedMailbox,
 };
-use crate::mss::{Address, Kind, MailboxState, Right, Rights};
-use crate::store::{AccountId, CredentialKind};
+use crate::mss::{Address, Kind, Right, Rights};
+use crate::store::{AccountId, CredentialKey, CredentialKind};
 use crate::telemetry::{AccountLabel, Door};
 
 /// How somebody has shown who they are.
@@ -36,7 +38,7 @@ const MOST_OF_PERSON: usize = 100;
 
 /// Somebody whose password was right.
 pub(super) struct Halfway {
-    pub(super) account: AccountId,
+    pub(super) first: FirstFactor,
     /// Which login a mailed code is good for.
     pub(super) attempt: String,
 }
@@ -54,8 +56,8 @@ pub(super) struct Seat {
     pub(super) way: Way,
     /// Whom another mailbox can be chosen for.
     pub(super) newcomer: Option<Arc<Newcomer>>,
-    /// They are the professional whose mailbox it is, or it is a structure's.
-    may_be_taken_for_holder: bool,
+    /// They are the professional whose mailbox it is or came by its secrets, or it is a structure's.
+    secrets_are_theirs: bool,
 }
 
 /// A workstation's file, to be fetched.
@@ -89,10 +91,15 @@ impl Seat {
         self.login().rights.has(Right::Manage)
     }
 
-    /// Whether the password and the codes are theirs to mind. By these one is taken for the professional whose mailbox it is:
-    /// so there they are the professional's own, whatever others may manage.
+    /// Who they are, where a workstation can be theirs. Who came by what a practice or a service shares is nobody by name.
+    pub(super) fn person(&self) -> Option<&str> {
+        self.login().person.as_deref()
+    }
+
+    /// Whether the password and the codes are theirs to mind. By these one comes into the professional's mailbox with all rights,
+    /// into a personal one as the professional: so there they are the professional's own, whatever others may manage.
     pub(super) fn minds_secrets(&self) -> bool {
-        self.manages() && self.may_be_taken_for_holder
+        self.manages() && self.secrets_are_theirs
     }
 
     /// Whether a workstation is theirs to see and take away: their own, and every one where they manage.
@@ -102,8 +109,7 @@ impl Seat {
 
     /// Whether a workstation is their own. Only then it is theirs to renew: its certificate stands for its person.
     pub(super) fn owns(&self, device: &Device) -> bool {
-        let person = &self.login().person;
-        person.is_some() && device.person == *person
+        self.person().is_some_and(|person| device.person.as_deref() == Some(person))
     }
 }
 
@@ -114,17 +120,13 @@ impl Desk {
         address: &str,
         password: &str,
         peer: IpAddr,
-    ) -> Result<Account, LoginError> {
+    ) -> Result<FirstFactor, LoginError> {
         let registry = self.shared.registry.clone();
         let asked = address.to_owned();
         let (address, password) = (address.to_owned(), Zeroizing::new(password.to_owned()));
         // In a task of its own, to its end: who hangs up before the answer has guessed all the same.
         let checking = tokio::spawn(async move { registry.check_password(&address, &password, peer).await });
         let checked = checking.await.unwrap_or(Err(LoginError::Busy));
-        let checked = checked.and_then(|account| match account.state {
-            MailboxState::Open => Ok(account),
-            state => Err(LoginError::NotOpen(state)),
-        });
         self.count("portal-password", checked.as_ref().err());
         if let Err(error) = &checked {
             self.note_refused(peer, PASSWORD, None, &asked, error.name());
@@ -145,18 +147,25 @@ impl Desk {
         }
     }
 
-    /// Seats somebody whose password and code were right: the holder, or who minds the mailbox for its service.
-    pub(super) async fn seat_by_code(&self, account: AccountId, peer: IpAddr) -> Result<Seat, LoginError> {
-        let registry = &self.shared.registry;
-        let account = registry.by_id(account)?.ok_or(LoginError::Refused)?;
-        let is_password = |kind: &CredentialKind| matches!(kind, CredentialKind::Password { .. });
-        let mut credentials = registry.credentials(account.id)?.into_iter();
-        let (password, _) = credentials.find(|(_, stored)| is_password(&stored.kind)).ok_or(LoginError::Refused)?;
+    /// Somebody whose password and code were right. They are the holder's own in a personal mailbox; what opens a practice's or
+    /// a service's is shared there, and says of nobody who they are (MSSanté §4).
+    pub(super) fn entrant_by_code(&self, first: FirstFactor) -> Result<Entrant, LoginError> {
+        let Account { id, address, kind, data, .. } =
+            self.shared.registry.by_id(first.account)?.ok_or(LoginError::Refused)?;
+        let person = data.holder.national_id.filter(|_| kind == Kind::Per);
+        Ok(Entrant { account: id, address, first: Some(first), person, newcomer: None })
+    }
+
+    /// Seats them.
+    pub(super) async fn seat_by_code(&self, password: CredentialKey, peer: IpAddr) -> Result<Seat, LoginError> {
+        let account = self.shared.registry.by_id(password.account)?.ok_or(LoginError::Refused)?;
+        // Strong authentication, as any other (MSSanté §5).
+        self.shared.registry.note_use(&account, Some(password));
         let login = Login {
             account: account.id,
             address: account.address,
             kind: account.kind,
-            person: account.data.holder.national_id,
+            person: account.data.holder.national_id.filter(|_| account.kind == Kind::Per),
             rights: Rights::all(),
             means: Means::PasswordAndCode,
             credential: Some(password),
@@ -164,6 +173,14 @@ impl Desk {
             device: None,
         };
         self.seat(&login, Way::Code, None, peer).await
+    }
+
+    /// The password that a mailbox has now.
+    pub(super) fn password_of(&self, account: AccountId) -> Result<CredentialKey, LoginError> {
+        let is_password = |kind: &CredentialKind| matches!(kind, CredentialKind::Password { .. });
+        let mut credentials = self.shared.registry.credentials(account)?.into_iter();
+        let found = credentials.find(|(_, stored)| is_password(&stored.kind));
+        found.map(|(key, _)| key).ok_or(LoginError::Refused)
     }
 
     /// Seats somebody whom Pro Santé Connect knows, in one of their mailboxes; asked again, whatever was offered before.
@@ -211,9 +228,9 @@ impl Desk {
         let ticket = self.shared.registry.let_in(login, Door::Portal.name(), peer, MOST_OF_PERSON).await;
         self.count(means, ticket.as_ref().err());
         let ticket = ticket?;
-        let may_be_taken_for_holder = way == Way::Code || self.is_holder_or_of_structure(login)?;
+        let secrets_are_theirs = way == Way::Code || self.is_holder_or_of_structure(login)?;
         tracing::info!(event = "portal.login", account = %login.account, session = %ticket.id(), means, %peer, "logged in");
-        Ok(Seat { ticket, way, newcomer, may_be_taken_for_holder })
+        Ok(Seat { ticket, way, newcomer, secrets_are_theirs })
     }
 
     fn is_holder_or_of_structure(&self, login: &Login) -> Result<bool, LoginError> {
@@ -318,6 +335,7 @@ pub(super) fn told(error: &LoginError) -> (StatusCode, String) {
         LoginError::Throttled(wait) => (StatusCode::TOO_MANY_REQUESTS, texts::throttled(*wait)),
         LoginError::NotOpen(_) | LoginError::Ended(_) => (StatusCode::FORBIDDEN, texts::NOT_OPEN.to_owned()),
         LoginError::PersonRefused => (StatusCode::FORBIDDEN, texts::NO_MAILBOX.to_owned()),
+        LoginError::TermsNotAccepted => (StatusCode::FORBIDDEN, texts::TERMS_OWED.to_owned()),
         error if error.is_temporary() => (StatusCode::SERVICE_UNAVAILABLE, texts::LATER.to_owned()),
         _ => (StatusCode::FORBIDDEN, texts::WRONG_PASSWORD.to_owned()),
     }

@@ -9,6 +9,7 @@ pub(super) const NAVIGATION: &str = "Rubriques";
 pub(super) const NAV_DEVICES: &str = "Postes";
 pub(super) const NAV_FACTORS: &str = "Codes à usage unique";
 pub(super) const NAV_PASSWORD: &str = "Mot de passe";
+pub(super) const NAV_NOTICES: &str = "Avis";
 pub(super) const NAV_GUIDE: &str = "Réglages et aide";
 pub(super) const NAV_MAILBOXES: &str = "Changer de boîte";
 pub(super) const LEAVE: &str = "Se déconnecter";
@@ -95,6 +96,24 @@ pub(super) const GOODBYE_TITLE: &str = "Vous êtes déconnecté";
 pub(super) const GOODBYE: &str = "Votre session est terminée.";
 pub(super) const GOODBYE_PSC: &str = "Terminer aussi ma session Pro Santé Connect";
 
+// ---- terms of use ----
+
+pub(super) const TERMS_TITLE: &str = "Conditions d’utilisation";
+pub(super) const TERMS_WAIT: &str = "La boîte aux lettres s’ouvrira dès que vous les aurez acceptées.";
+pub(super) const TERMS_TICK: &str = "J’ai lu ces conditions d’utilisation et je les accepte.";
+pub(super) const TERMS_ACCEPT: &str = "Accepter";
+pub(super) const TERMS_LATER: &str = "Plus tard";
+pub(super) const TERMS_OWED: &str =
+    "Les conditions d’utilisation de cette boîte aux lettres sont à accepter par son titulaire.";
+
+pub(super) fn terms_intro(address: &str, version: &str) -> String {
+    format!("Conditions d’utilisation de la boîte aux lettres {address}, version {version}.")
+}
+
+pub(super) fn terms_until(until: i64) -> String {
+    format!("Acceptez-les avant la fin du {} : passé cette date, la boîte aux lettres sera suspendue.", day(until))
+}
+
 // ---- workstations ----
 
 pub(super) const DEVICES_TITLE: &str = "Postes et téléphones";
@@ -133,8 +152,9 @@ pub(super) const BAD_CSR: &str = "Cette demande de certificat est illisible, ou 
 pub(super) const NOT_FOR_KIND: &str =
     "Une boîte applicative s’ouvre avec un certificat de l’IGC-Santé : elle n’a pas de postes.";
 
-pub(super) const NOBODY_NAMED: &str =
-    "Le poste d’une boîte partagée est celui d’une personne : connectez-vous avec Pro Santé Connect.";
+pub(super) const NOBODY_NAMED: &str = "Le mot de passe et les codes de cette boîte sont partagés : ils ne disent pas qui vous êtes, et \
+                                       chaque poste est celui d’une personne. Pour enregistrer le vôtre, connectez-vous avec Pro Santé \
+                                       Connect, ou demandez-le à votre opérateur.";
 
 pub(super) const HANDED_TITLE: &str = "Poste enregistré";
 pub(super) const HANDED_PASSWORD: &str = "Mot de passe du fichier";
@@ -195,6 +215,26 @@ pub(super) const PASSWORDS_DIFFER: &str = "Les deux mots de passe sont différen
 /// How the credential is called in the administrator's lists.
 pub(super) const PASSWORD_LABEL: &str = "portail";
 
+// ---- notices ----
+
+pub(super) const NOTICES_TITLE: &str = "Avis à votre adresse habituelle";
+pub(super) const NOTICES_TEXT: &str = "Les avis disent qu’il se passe quelque chose dans votre boîte aux lettres : un nouveau poste, \
+    une boîte bientôt pleine, des messages qui vous attendent. Ils ne disent jamais de qui viennent les messages ni de quoi ils \
+    parlent, et ne contiennent aucun lien.";
+pub(super) const NOTICES_NOWHERE: &str = "Aucun avis ne vous est envoyé : aucune adresse n’est enregistrée pour cela, ou le service \
+    n’en envoie pas. Adressez-vous à l’assistance.";
+pub(super) const NOTICES_LEGEND: &str = "Être averti des nouveaux messages";
+pub(super) const NOTICES_AT_ONCE: &str = "dès leur arrivée";
+pub(super) const NOTICES_HOURLY: &str = "une fois par heure au plus";
+pub(super) const NOTICES_DAILY: &str = "une fois par jour";
+pub(super) const NOTICES_NONE: &str = "jamais";
+pub(super) const NOTICES_CHOOSE: &str = "Enregistrer";
+pub(super) const NOTICES_CHOSEN: &str = "Votre choix est enregistré.";
+
+pub(super) fn notices_to(address: &str) -> String {
+    format!("Ils sont envoyés à {address}. Pour changer cette adresse, adressez-vous à l’assistance.")
+}
+
 // ---- guide ----
 
 pub(super) const GUIDE_TITLE: &str = "Réglages et aide";
@@ -245,6 +285,7 @@ pub(super) const GUIDES: [(&str, &[&str]); 3] = [
 pub(super) fn done(name: &str) -> Option<&'static str> {
     match name {
         "revoque" => Some("Le poste est révoqué : il n’ouvre plus la boîte aux lettres."),
+        "conditions" => Some("Les conditions d’utilisation sont acceptées."),
         "mot-de-passe" => Some("Le mot de passe de la boîte aux lettres est changé."),
         _ => None,
     }

@@ -20,6 +20,7 @@ use super::door::Peer;
 use super::people::{Halfway, Newcomer, Seat};
 use super::refusal::Refusal;
 use super::sessions::{Limits, Session, Stage};
+use super::terms::Debtor;
 use super::{Desk, texts};
 
 /// `__Host-`: over HTTPS only, for this host only, for every path (RFC 6265bis §4.1.3.2).
@@ -136,14 +137,17 @@ impl Desk {
         Limits { most: portal.max_sessions, idle: portal.idle_timeout, longest: portal.session_timeout }
     }
 
-    /// Begins the next step of a login: a session under a new cookie; the one before is gone. Answers with a redirection.
+    /// Begins the next step of a login: a session under a new cookie; the one before is gone. Answers with a redirection, or
+    /// that there is no place.
     pub(super) fn step(&self, before: Option<&Cookie>, stage: Stage, to: &str) -> Response {
         if let Some(cookie) = before {
             self.sessions.close(&cookie.key());
         }
         let (cookie, limits, now) = (Cookie::new(), self.limits(), Instant::now());
         self.sessions.sweep(limits, now);
-        self.sessions.open(cookie.key(), stage, limits, now);
+        if !self.sessions.open(cookie.key(), stage, limits, now) {
+            return Refusal::unavailable(texts::LATER, "portal.max_sessions people are in").into_response();
+        }
         cookie.give(Redirect::to(to).into_response())
     }
 
@@ -171,13 +175,18 @@ impl FromRequestParts<Arc<Desk>> for Visitor {
 
 impl Desk {
     /// The session of a cookie, unless it is over. One that was ended from outside (by the administrator, with the mailbox,
-    /// with the right that it stood on) says so once.
+    /// with the right or the password that it stood on) says so once.
     fn living(&self, cookie: &Cookie) -> Result<Option<Session>, Refusal> {
         let session = self.sessions.find(&cookie.key(), self.limits(), Instant::now());
-        let ending = session.as_ref().and_then(|session| match &session.stage {
-            Stage::In(seat) => seat.look(),
-            Stage::Halfway(_) | Stage::Choosing(_) => None,
-        });
+        let ending = match session.as_ref().map(|session| &session.stage) {
+            Some(Stage::In(seat)) => seat.look(),
+            Some(Stage::Halfway(halfway)) => self.shared.registry.ending_of_first_factor(&halfway.first)?,
+            Some(Stage::Owing(debtor)) => match &debtor.entrant.first {
+                Some(first) => self.shared.registry.ending_of_first_factor(first)?,
+                None => None,
+            },
+            Some(Stage::Choosing(_)) | None => None,
+        };
         let Some(why) = ending else { return Ok(session) };
         self.sessions.close(&cookie.key());
         let mut refusal = Refusal::new(StatusCode::FORBIDDEN, texts::ENDED_TITLE, texts::ENDED);
@@ -197,6 +206,13 @@ pub(super) struct Owing {
 pub(super) struct Chooser {
     pub(super) cookie: Cookie,
     pub(super) newcomer: Arc<Newcomer>,
+}
+
+/// Somebody known for certain who owes an acceptance of the terms of use.
+pub(super) struct Debt {
+    pub(super) cookie: Cookie,
+    pub(super) peer: IpAddr,
+    pub(super) debtor: Arc<Debtor>,
 }
 
 /// Somebody in a mailbox.
@@ -232,10 +248,23 @@ impl FromRequestParts<Arc<Desk>> for Chooser {
         let newcomer = match visitor.session.map(|session| session.stage) {
             Some(Stage::Choosing(newcomer)) => Some(newcomer),
             Some(Stage::In(seat)) => seat.newcomer.clone(),
+            Some(Stage::Owing(debtor)) => debtor.entrant.newcomer.clone(),
             _ => None,
         };
         match (visitor.cookie, newcomer) {
             (Some(cookie), Some(newcomer)) => Ok(Self { cookie, newcomer }),
+            _ => Err(to_the_beginning()),
+        }
+    }
+}
+
+impl FromRequestParts<Arc<Desk>> for Debt {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, desk: &Arc<Desk>) -> Result<Self, Response> {
+        let visitor = Visitor::from_request_parts(parts, desk).await.map_err(IntoResponse::into_response)?;
+        match (visitor.cookie, visitor.session.map(|session| session.stage)) {
+            (Some(cookie), Some(Stage::Owing(debtor))) => Ok(Self { cookie, peer: visitor.peer, debtor }),
             _ => Err(to_the_beginning()),
         }
     }

@@ -15,6 +15,7 @@
 mod driver;
 mod header;
 mod link;
+mod mss;
 mod refusal;
 mod traced;
 
@@ -26,6 +27,7 @@ use crate::wire::smtp::receiver::Limits;
 pub(super) use driver::{Answers, Driver, Wire};
 pub(super) use header::senders;
 pub(super) use link::{Link, accepted, delivery_failed};
+pub(super) use mss::mss_fields;
 pub(super) use refusal::Refused;
 pub(super) use traced::{Named, RefusedMail};
 

@@ -4,12 +4,13 @@ use super::envelope::{Envelope, Local, Taking, Written};
 use super::header::{Mended, mend};
 use super::session::Session;
 use crate::accounts::Account;
+use crate::audit::{Action, Asker, MessageFacts, Trace};
 use crate::mail::aftermath::{self, Arrival, HeaderFacts, Prepared};
 use crate::mail::queue::{self, Kind, Outbound, OutboundRecipient};
 use crate::mail::report::{self, Original, Report, Told};
 use crate::mail::trace_fields::{Hops, Received, return_path};
-use crate::mail::trail::{self, Author, Event, Happening};
-use crate::mail::{self, Delivered, Delivery, OwnCopy, ReceivedMessage, conversation};
+use crate::mail::trail;
+use crate::mail::{self, Delivered, Delivery, OwnCopy, ReceivedMessage, Travels, conversation};
 use crate::mss::exchange::{self, Origin, Party};
 use crate::mss::{Address, admission};
 use crate::serve::smtp::{self, Named, Refused, RefusedMail, accepted, delivery_failed};
@@ -192,19 +193,19 @@ impl Session {
         self.may_be_from(&header)?;
         let envelope = self.envelope.as_ref().ok_or_else(Refused::store_unavailable)?;
         let ours = if envelope.local.is_empty() { String::new() } else { return_path(&envelope.return_path()) };
-        let Mended { added, kept, message_id, mss } =
-            mend(&header, self.link.now(), || new_message_id(&config.server.name));
-        let lines = format!("{ours}{}{added}", self.received(envelope, hello));
+        let Mended { added, kept, message_id } = mend(&header, self.link.now(), || new_message_id(&config.server.name));
+        let lines = format!("{}{added}", self.received(envelope, hello));
         let mut facts = HeaderFacts::of(&kept);
         facts.message_id = Some(message_id.clone());
         let written = Written {
             message_id: Some(message_id),
             answered_at: self.answered_at(envelope, &facts)?,
             facts,
-            mss,
+            mss: smtp::mss_fields(&header),
             skip: u32::try_from(ours.len()).unwrap_or(u32::MAX),
-            header: (lines.len() - ours.len() + kept.len()) as u64,
+            header: (lines.len() + kept.len()) as u64,
         };
+        self.keep_above(ours.as_bytes()).await?;
         self.keep(lines.as_bytes()).await?;
         self.keep(&kept).await?;
         if let Some(envelope) = &mut self.envelope {
@@ -291,6 +292,15 @@ impl Session {
         self.keep(piece).await.map_err(|refused| self.link.refuse(&refused, &self.reference()))
     }
 
+    /// The line that is for own mailboxes only.
+    async fn keep_above(&mut self, bytes: &[u8]) -> Result<(), Refused> {
+        let written = match self.envelope.as_mut().and_then(|envelope| envelope.incoming.as_mut()) {
+            Some(Taking::Kept(incoming)) if !bytes.is_empty() => Some(incoming.write_above(bytes).await),
+            taking => taking.map(|_| Ok(())),
+        };
+        self.link.kept(written)
+    }
+
     async fn keep(&mut self, bytes: &[u8]) -> Result<(), Refused> {
         let written = match self.envelope.as_mut().and_then(|envelope| envelope.incoming.as_mut()) {
             Some(incoming) => Some(incoming.write(bytes).await),
@@ -326,16 +336,17 @@ impl Session {
         }
         let room = &self.link.shared.mail;
         let mut also = self.conversations(&envelope)?;
-        trail::note(room.transit(), &accepted_event(&envelope, self.author()), &mut also);
         let failed = |error| self.link.mailbox_failed(&error);
         match envelope.incoming.take().ok_or_else(Refused::store_unavailable)? {
             Taking::Kept(incoming) => {
                 let message = incoming.finish().await.map_err(failed)?;
+                self.trace_accepted(&envelope, &message.travels, &mut also);
                 self.link_told(&envelope, message.told.as_deref(), &mut also);
                 self.file(envelope, message, also).await
             }
             Taking::Passing(passing) => {
                 let message = passing.finish().await.map_err(failed)?;
+                self.trace_accepted(&envelope, &message.travels, &mut also);
                 self.link_told(&envelope, message.told.as_deref(), &mut also);
                 let outbound = outbound(envelope).ok_or_else(Refused::store_unavailable)?;
                 let queued = mail::pass_on(room, message, outbound, also).await;
@@ -344,7 +355,16 @@ impl Session {
         }
     }
 
-    /// What a report that is sent tells of another message goes on that one's trail.
+    /// The first trace of the message's way, and whose it is.
+    fn trace_accepted(&self, envelope: &Envelope, travels: &Travels, also: &mut Batch) {
+        let room = &self.link.shared.mail;
+        room.traces().note(accepted_trace(envelope, travels, &self.asker()), also);
+        if let Some(message_id) = &envelope.written.message_id {
+            trail::mark(room, message_id, envelope.sender.as_ref(), also);
+        }
+    }
+
+    /// What a report that is sent tells of another message is traced as that one's.
     fn link_told(&self, envelope: &Envelope, told: Option<&Told>, also: &mut Batch) {
         let Some(told) = told else { return };
         let to: Vec<&Address> = envelope.local.iter().map(|local| &local.address).collect();
@@ -461,19 +481,18 @@ fn outbound(envelope: Envelope) -> Option<Outbound> {
     })
 }
 
-/// The first event of the message's trail.
-fn accepted_event(envelope: &Envelope, by: Option<Author>) -> Event {
-    Event {
-        message_id: envelope.written.message_id.clone().unwrap_or_default(),
+/// That the message was taken, on the mailbox in whose name it goes out.
+fn accepted_trace(envelope: &Envelope, travels: &Travels, by: &Asker) -> Trace {
+    let accepted = Action::Accepted {
+        sender: envelope.sender.as_ref().map(Address::to_string).unwrap_or_default(),
+        queued: envelope.remote.iter().map(|recipient| recipient.address.to_string()).collect(),
+        delivered: envelope.local.iter().map(|local| local.address.to_string()).collect(),
+    };
+    let facts = trail::whole(envelope.written.message_id.as_deref(), travels);
+    Trace {
+        message: Some(MessageFacts { mss: envelope.written.mss.clone(), ..facts }),
         reference: envelope.reference.clone(),
-        what: Happening::Accepted {
-            door: "submission".to_owned(),
-            sender: envelope.sender.as_ref().map(Address::to_string).unwrap_or_default(),
-            queued: envelope.remote.iter().map(|recipient| recipient.address.to_string()).collect(),
-            delivered: envelope.local.iter().map(|local| local.address.to_string()).collect(),
-            mss: envelope.written.mss.clone(),
-            by,
-        },
+        ..by.trace(Some(&envelope.account.address.to_string()), accepted)
     }
 }
 

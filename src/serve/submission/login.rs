@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::session::{Session, User};
 use crate::accounts::{Account, Login, Tried};
 use crate::audit::{Actor, Asker, Origin};
-use crate::mail::trail::Author;
 use crate::mss::{Address, Right};
 use crate::serve::login::{self, Client, Verifiers};
 use crate::serve::smtp::Refused;
@@ -87,11 +86,5 @@ impl Session {
                 Err(Refused::store_unavailable())
             }
         }
-    }
-
-    /// Who writes: the person, as far as the login tells, and the mailbox that is logged in.
-    pub(super) fn author(&self) -> Option<Author> {
-        let login = self.user.as_ref()?.login();
-        Some(Author { person: login.person.clone(), mailbox: login.address.to_string() })
     }
 }

@@ -32,6 +32,34 @@ pub struct Domain {
     pub description: String,
     /// Unix seconds.
     pub created_at: i64,
+    /// Bytes that all its mailboxes together may hold; `None`: no bound.
+    pub quota: Option<u64>,
+    /// Bytes that each of its mailboxes may hold that has no quota of its own; `None`: the server's default.
+    pub mailbox_quota: Option<u64>,
+}
+
+/// How often a holder is told that messages came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NewMailPace {
+    /// As they come.
+    AtOnce,
+    /// Once an hour at most.
+    Hourly,
+    /// Once a day.
+    Daily,
+    /// Never.
+    None,
+}
+
+/// That the notification address takes nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NoticeBounce {
+    /// Unix seconds of the last refusal.
+    pub at: i64,
+    /// The codes of its reply (`550 5.1.1`); never its words.
+    pub status: String,
 }
 
 /// The kind of a mailbox (MSSanté §4).
@@ -62,6 +90,28 @@ pub enum AccountState {
     Closed,
 }
 
+/// For what a mailbox is suspended, where it is not by the operator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SuspendedFor {
+    /// It was created, and its holder has not accepted the terms of use yet.
+    Request,
+    /// The terms have changed, and were not accepted in time.
+    Terms,
+}
+
+/// The closing of a mailbox, as it was announced to its holder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AnnouncedClosing {
+    /// Unix seconds.
+    pub announced_at: i64,
+    /// Unix seconds of the reminder.
+    pub reminded_at: Option<i64>,
+    /// Unix seconds of the first day on which it may be closed.
+    pub on: i64,
+}
+
 /// Whom or what a mailbox is bound to (MSSanté §4). Which fields matter depends on the kind.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -88,6 +138,8 @@ pub struct Holder {
     pub speciality: Option<String>,
     /// National id of the responsible person (ORG, APP).
     pub responsible: Option<String>,
+    /// Number of the activity (idSituationExercice) that a PER mailbox belongs to, where it is not the professional's as such.
+    pub activity_id: Option<String>,
 }
 
 /// What a person on the access list may do.
@@ -211,6 +263,16 @@ pub struct Account {
     pub terms_version: Option<String>,
     /// When they were accepted, Unix seconds.
     pub terms_accepted_at: Option<i64>,
+    /// By whom: a person's national id, or the administrator's user.
+    pub terms_accepted_by: Option<String>,
+    /// The version that the holder was told of last.
+    pub terms_told: Option<String>,
+    /// What it is suspended for; `None` where the operator did it.
+    pub suspended_for: Option<SuspendedFor>,
+    /// Its closing, where one was announced.
+    pub closing: Option<AnnouncedClosing>,
+    /// Unix seconds from which nothing is known any more of who held it.
+    pub forgotten_at: Option<i64>,
     /// The mailbox's key under the master key; `None` once the mailbox is closed: nobody reads its content any more.
     pub sealed_key: Option<SealedKey>,
     /// Unix seconds.
@@ -233,6 +295,10 @@ pub struct Account {
     pub forward: Option<Forward>,
     /// What is answered while the holder is away.
     pub absence: Option<Absence>,
+    /// How often the holder is told of new messages; `None`: as the server does by default.
+    pub new_mail_notices: Option<NewMailPace>,
+    /// That the notification address was refused; nothing once it has taken a notice again.
+    pub notice_bounce: Option<NoticeBounce>,
 }
 
 /// What an address leads to. An address is never given to someone else: a closed account leaves a tombstone.

@@ -19,7 +19,7 @@ pub trait Key: Sized + Clone + fmt::Debug {
 pub struct AccountId(pub u64);
 
 /// A folder's number, unique in the whole store. Never reused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct FolderId(pub u64);
 
@@ -212,6 +212,23 @@ impl TrailKey {
 /// Key of [`super::WaitingTrace`]: Unix microseconds, each given once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TraceKey(pub u64);
+
+/// Key of [`super::DirectoryEntry`]: all entries of an account lie together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DirectoryEntryKey {
+    /// The mailbox.
+    pub account: AccountId,
+    /// Unix microseconds.
+    pub number: u64,
+}
+
+impl DirectoryEntryKey {
+    /// The range of all entries of a mailbox.
+    #[must_use]
+    pub fn of(account: AccountId) -> RangeInclusive<DirectoryEntryKey> {
+        DirectoryEntryKey { account, number: 0 }..=DirectoryEntryKey { account, number: u64::MAX }
+    }
+}
 
 /// Key of what is kept of a mailbox's correspondent: [`super::Conversation`], [`super::AbsenceAnswer`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -411,6 +428,16 @@ impl Key for TraceKey {
     }
     fn decode(bytes: &[u8]) -> Option<Self> {
         Some(TraceKey(u64::from_be_bytes(bytes.try_into().ok()?)))
+    }
+}
+
+impl Key for DirectoryEntryKey {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.account.0.to_be_bytes());
+        out.extend_from_slice(&self.number.to_be_bytes());
+    }
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        pair(bytes).map(|(account, number)| DirectoryEntryKey { account: AccountId(account), number })
     }
 }
 

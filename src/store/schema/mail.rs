@@ -6,6 +6,9 @@ use crate::store::seal::SealedKey;
 
 const LAYOUT: u8 = 1;
 
+/// [`Usage`] has grown since its first layout.
+const USAGE_LAYOUT: u8 = 2;
+
 /// A counter: the number that it gives next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Meta {
@@ -24,6 +27,9 @@ pub struct Usage {
     pub last_change: u64,
     /// Unix seconds since when messages have found no room; `None`: there is room.
     pub over_quota_since: Option<i64>,
+    /// The highest share of its quota, in percent, that the holder was warned of and that it has not fallen below since; 100:
+    /// that messages find no room.
+    pub warned: u8,
 }
 
 /// The special use of a folder (RFC 6154).
@@ -341,19 +347,23 @@ impl Record for Usage {
     type Key = AccountId;
 
     fn encode(&self, out: &mut Vec<u8>) {
-        out.push(LAYOUT);
+        out.push(USAGE_LAYOUT);
         put_uint(out, self.bytes);
         put_uint(out, self.messages);
         put_uint(out, self.last_change);
         out.push(u8::from(self.over_quota_since.is_some()));
         put_int(out, self.over_quota_since.unwrap_or_default());
+        out.push(self.warned);
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let mut reader = Reader::layout(bytes, LAYOUT)?;
+        // The first layout ended before the warnings.
+        let is_first = bytes.first() == Some(&LAYOUT);
+        let mut reader = Reader::layout(bytes, if is_first { LAYOUT } else { USAGE_LAYOUT })?;
         let (bytes, messages, last_change) = (reader.uint()?, reader.uint()?, reader.uint()?);
         let (is_over, since) = (reader.bool()?, reader.int()?);
-        let record = Usage { bytes, messages, last_change, over_quota_since: is_over.then_some(since) };
+        let warned = if is_first { 0 } else { reader.byte()? };
+        let record = Usage { bytes, messages, last_change, over_quota_since: is_over.then_some(since), warned };
         reader.end().map(|()| record)
     }
 }
@@ -505,5 +515,22 @@ impl Record for Change {
         let at = reader.int()?;
         let entries = (0..reader.count()?).map(|_| ChangeEntry::decode(&mut reader)).collect::<Result<_, _>>()?;
         reader.end().map(|()| Change { at, entries })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_usage_of_the_first_layout_is_read_as_one_without_warnings() {
+        let usage =
+            Usage { bytes: 300, messages: 2, last_change: 9, over_quota_since: Some(1_795_633_200), warned: 95 };
+        let mut bytes = Vec::new();
+        usage.encode(&mut bytes);
+        assert_eq!(Usage::decode(&bytes), Ok(usage));
+        bytes[0] = LAYOUT;
+        assert_eq!(Usage::decode(&bytes[..bytes.len() - 1]), Ok(Usage { warned: 0, ..usage }));
+        assert!(Usage::decode(&bytes).is_err(), "nothing stands behind the first layout's end");
     }
 }

@@ -17,37 +17,61 @@
 //! | `QueueMessage` | [`QueueId`] | [`QueueMessage`]: a message on its way | compact |
 //! | `Consignment` | (queue id, number) | [`Consignment`]: its recipients in one domain, and when they are due | compact |
 //! | `QueueRecipient` | (consignment, number) | [`QueueRecipient`]: one that has not got it yet | compact |
-//! | `Trail` | (Message-ID's digest, time) | [`TrailEvent`]: what happened to a message | compact |
+//! | `Trail` | (Message-ID's digest, time) | [`TrailEvent`]: what happened to a message, before there was `Trace` | compact |
 //! | `Trace` | time | [`WaitingTrace`]: one that is not in its day's file yet | compact |
+//! | `Counter` | (month, sheet, row) | [`Counter`]: sums for the month's indicators | compact |
+//! | `TraceMark` | stream | [`TraceMark`]: where its day files stood | JSON |
+//! | `SentMark` | Message-ID's digest | [`SentMark`]: whose message it is | compact |
 //! | `Conversation` | (account, citizen's digest) | [`Conversation`]: whether a citizen may answer | compact |
 //! | `AbsenceAnswer` | (account, correspondent's digest) | [`AbsenceAnswer`]: who was told of an absence, when | compact |
 //! | `SentCopy` | (account, Message-ID's digest) | [`SentCopy`]: where a sent message was filed | compact |
 //! | `DeviceAuthority` | [`AuthorityId`] | [`DeviceAuthority`]: who signs enrolled devices' certificates | JSON |
 //! | `SecondFactor` | account | [`SecondFactor`]: what is shown beside the password | JSON |
+//! | `Journal` | (time, account) | [`JournalEntry`]: what happened in a mailbox's life | JSON |
+//! | `Terms` | (version, piece) | [`Terms`]: the terms of use | JSON |
+//! | `Notice` | (lane, time) | [`WaitingNotice`]: what a holder is to be told by ordinary mail | compact |
+//! | `NoticeState` | (part, account) | [`NoticeState`]: what notices are to be made of | JSON |
+//! | `DirectoryEntry` | (account, number) | [`DirectoryEntry`]: a mailbox that the directory has to hear of | JSON |
+//! | `DirectoryState` | account | [`DirectoryState`]: how a mailbox stands in the directory | JSON |
 //!
 //! Rules: keys are big-endian, so that byte order is the order of ids; the first byte of a record is the number of its
 //! layout; a new layout gets a new number and the old one stays readable. No other room knows any of this.
 
 mod accounts;
 pub(crate) mod codec;
+mod counters;
+mod directory;
 mod identity;
 mod keys;
+mod life;
 mod mail;
+mod notices;
+mod sent_mark;
+mod trace_mark;
 mod transit;
 
 pub use accounts::{
-    Absence, AccessGrant, AccessRight, Account, AccountKind, AccountState, AddressEntry, Credential, CredentialKind,
-    Domain, Forward, Holder,
+    Absence, AccessGrant, AccessRight, Account, AccountKind, AccountState, AddressEntry, AnnouncedClosing, Credential,
+    CredentialKind, Domain, Forward, Holder, NewMailPace, NoticeBounce, SuspendedFor,
 };
 pub use codec::DecodeError;
+pub use counters::{Counter, CounterKey};
+pub use directory::{DirectoryEntry, DirectoryImage, DirectoryPlace, DirectoryState, DirectoryTask};
 pub use identity::{Authenticator, DeviceAuthority, MailedCode, SecondFactor};
 pub use keys::{
-    AccountId, AuthorityId, BodyId, ChangeKey, ConsignmentKey, CorrespondentKey, CredentialKey, FolderId, FolderKey,
-    Key, MessageKey, MetaKey, QueueId, QueueRecipientKey, SecretKey, SentCopyKey, TraceKey, TrailKey, Uid, Version,
+    AccountId, AuthorityId, BodyId, ChangeKey, ConsignmentKey, CorrespondentKey, CredentialKey, DirectoryEntryKey,
+    FolderId, FolderKey, Key, MessageKey, MetaKey, QueueId, QueueRecipientKey, SecretKey, SentCopyKey, TraceKey,
+    TrailKey, Uid, Version,
 };
+pub use life::{JournalEntry, JournalKey, Terms, TermsHead, TermsKey};
 pub use mail::{
     Body, Change, ChangeEntry, Content, Folder, FolderExistence, Message, Meta, Place, SpecialUse, UidSet, Usage, flags,
 };
+pub use notices::{
+    KnownPlace, NewMailMark, NoticeKey, NoticeLane, NoticePart, NoticeState, NoticeStateKey, WaitingNotice,
+};
+pub use sent_mark::{SentMark, SentMarkKey};
+pub use trace_mark::{StreamKey, TraceMark};
 pub use transit::{
     AbsenceAnswer, Consignment, Conversation, QueueMessage, QueueRecipient, Secret, SentCopy, TrailEvent, WaitingTrace,
 };
@@ -86,7 +110,7 @@ pub enum Table {
     Consignment = 14,
     /// Recipients that have not got their message yet.
     QueueRecipient = 15,
-    /// What happened to messages.
+    /// What happened to messages, as older versions wrote it; a start moves it to [`Table::Trace`].
     Trail = 16,
     /// Citizens that a mailbox has written to.
     Conversation = 17,
@@ -100,11 +124,29 @@ pub enum Table {
     SecondFactor = 21,
     /// Traces that wait for their day's file.
     Trace = 22,
+    /// Whose messages have left.
+    SentMark = 23,
+    /// What the month's indicators are made from.
+    Counter = 24,
+    /// What happened in mailboxes' lives.
+    Journal = 25,
+    /// The terms of use.
+    Terms = 26,
+    /// Notices that wait for the relay of ordinary mail.
+    Notice = 27,
+    /// What notices are to be made of.
+    NoticeState = 28,
+    /// Mailboxes that the directory has to hear of.
+    DirectoryEntry = 29,
+    /// How mailboxes stand in the directory.
+    DirectoryState = 30,
+    /// Where the day files of traces stood.
+    TraceMark = 31,
 }
 
 impl Table {
     /// All tables, in the order of their numbers.
-    pub const ALL: [Table; 22] = [
+    pub const ALL: [Table; 31] = [
         Table::Meta,
         Table::Domain,
         Table::Account,
@@ -127,6 +169,15 @@ impl Table {
         Table::DeviceAuthority,
         Table::SecondFactor,
         Table::Trace,
+        Table::SentMark,
+        Table::Counter,
+        Table::TraceMark,
+        Table::Journal,
+        Table::Terms,
+        Table::Notice,
+        Table::NoticeState,
+        Table::DirectoryEntry,
+        Table::DirectoryState,
     ];
 
     /// The table of a raw key's first byte.
@@ -161,6 +212,15 @@ impl Table {
             Table::DeviceAuthority => "device-authority",
             Table::SecondFactor => "second-factor",
             Table::Trace => "trace",
+            Table::Counter => "counter",
+            Table::SentMark => "sent-mark",
+            Table::TraceMark => "trace-mark",
+            Table::Journal => "journal",
+            Table::Terms => "terms",
+            Table::Notice => "notice",
+            Table::NoticeState => "notice-state",
+            Table::DirectoryEntry => "directory-entry",
+            Table::DirectoryState => "directory-state",
         }
     }
 }
@@ -210,6 +270,15 @@ pub fn probe(table: Table, bytes: &[u8]) -> Result<(), DecodeError> {
         Table::DeviceAuthority => DeviceAuthority::decode(bytes).map(drop),
         Table::SecondFactor => SecondFactor::decode(bytes).map(drop),
         Table::Trace => WaitingTrace::decode(bytes).map(drop),
+        Table::Counter => Counter::decode(bytes).map(drop),
+        Table::SentMark => SentMark::decode(bytes).map(drop),
+        Table::TraceMark => TraceMark::decode(bytes).map(drop),
+        Table::Journal => JournalEntry::decode(bytes).map(drop),
+        Table::Terms => Terms::decode(bytes).map(drop),
+        Table::Notice => WaitingNotice::decode(bytes).map(drop),
+        Table::NoticeState => NoticeState::decode(bytes).map(drop),
+        Table::DirectoryEntry => DirectoryEntry::decode(bytes).map(drop),
+        Table::DirectoryState => DirectoryState::decode(bytes).map(drop),
     }
 }
 

@@ -41,6 +41,9 @@ pub struct Holder {
     /// National id of the responsible person (`ORG`, `APP`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub responsible: Option<String>,
+    /// Number of the activity (idSituationExercice) that a `PER` mailbox belongs to, where it is not the professional's as such.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub activity_id: Option<String>,
 }
 
 /// Somebody who may use a mailbox besides its holder (delegation, MSSanté §4): a person, or whoever holds a mailbox.
@@ -184,6 +187,21 @@ pub struct Mailbox {
     pub kind: String,
     /// `open`, `suspended` or `closed`.
     pub state: String,
+    /// Where it is in its life: `requested`, `open`, `suspended`, `closing`, `closed`, `forgotten`.
+    #[serde(default)]
+    pub stage: String,
+    /// The first day on which it will be closed, where that was announced.
+    #[serde(default)]
+    pub closing_on: Option<String>,
+    /// The version of the terms of use that was accepted last.
+    #[serde(default)]
+    pub terms_version: Option<String>,
+    /// When.
+    #[serde(default)]
+    pub terms_accepted_at: Option<String>,
+    /// By whom.
+    #[serde(default)]
+    pub terms_accepted_by: Option<String>,
     /// Whether it is a test mailbox.
     pub test: bool,
     /// Whether it may only exchange within the operator's own domains.
@@ -231,6 +249,12 @@ pub struct Mailbox {
     /// An unsecured address for notices without content.
     #[serde(default)]
     pub notification_address: Option<String>,
+    /// How often its holder is told of new messages (`at-once`, `hourly`, `daily`, `none`); absent: as the server does.
+    #[serde(default)]
+    pub new_mail_notices: Option<String>,
+    /// The codes with which the notification address was refused, where it takes nothing.
+    #[serde(default)]
+    pub notices_refused: Option<String>,
     /// When it was created.
     #[serde(default)]
     pub created_at: Option<String>,
@@ -273,7 +297,7 @@ pub struct MailboxQuery {
     /// Only this kind.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
-    /// Only this state.
+    /// Only this state, or this stage: `open`, `suspended`, `closed`; `requested`, `closing`, `forgotten`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
     /// Only test mailboxes, or only others.
@@ -327,12 +351,15 @@ pub struct MailboxChange {
     /// The operator's own notes; `null` clears them.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
     pub comment: Option<Option<String>>,
-    /// What it may hold, in bytes; `null` for the server's default.
+    /// What it may hold, in bytes; `null` for the domain's or the server's default.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
     pub quota: Option<Option<u64>>,
     /// Whether its password opens it alone, without an enrolled workstation's certificate: for tests.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allow_password: Option<bool>,
+    /// How often its holder is told of new messages: `at-once`, `hourly`, `daily`, `none`; `null`: as the server does.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    pub new_mail_notices: Option<Option<String>>,
     /// An unsecured address for notices; `null` clears it.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
     pub notification_address: Option<Option<String>>,
@@ -375,6 +402,9 @@ pub struct HolderChange {
     /// National id of the responsible person.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
     pub responsible: Option<Option<String>>,
+    /// Number of the activity.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    pub activity_id: Option<Option<String>>,
 }
 
 impl HolderChange {
@@ -385,7 +415,7 @@ impl HolderChange {
 }
 
 /// Reads a field that is there, `null` included, so that "absent" and "cleared" stay two things.
-fn given<'de, T, D>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
+pub(super) fn given<'de, T, D>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
 where
     T: Deserialize<'de>,
     D: Deserializer<'de>,

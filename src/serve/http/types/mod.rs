@@ -5,15 +5,29 @@
 //! nobody knows is refused (a typing error must not be silently ignored); an answer may grow new fields, so answers are
 //! read tolerantly. Nothing here holds a message's content: that only travels as a message body.
 
+mod indicators;
+mod life;
 mod mailboxes;
 mod messages;
+mod notices;
+mod persons;
+mod proof;
 mod sessions;
+mod traces;
 
 use serde::{Deserialize, Serialize};
 
+use mailboxes::given;
+
+pub use indicators::*;
+pub use life::*;
 pub use mailboxes::*;
 pub use messages::*;
+pub use notices::*;
+pub use persons::*;
+pub use proof::*;
 pub use sessions::*;
+pub use traces::*;
 
 /// The media type of one message as it stands (RFC 2046 §5.2.1).
 pub const MESSAGE_TYPE: &str = "message/rfc822";
@@ -104,6 +118,15 @@ pub struct Domain {
     /// Whether the white list in force lists it; unknown while there is no list.
     #[serde(default)]
     pub listed: Option<bool>,
+    /// What all its mailboxes together may hold, in bytes; absent where there is no bound.
+    #[serde(default)]
+    pub quota: Option<u64>,
+    /// What they hold, in bytes, where there is a bound.
+    #[serde(default)]
+    pub used_bytes: Option<u64>,
+    /// What each of its mailboxes may hold that has no quota of its own; absent: the server's default.
+    #[serde(default)]
+    pub mailbox_quota: Option<u64>,
 }
 
 /// All of the operator's own domains: `GET /v1/domains`.
@@ -111,6 +134,21 @@ pub struct Domain {
 pub struct Domains {
     /// The domains, by name.
     pub domains: Vec<Domain>,
+}
+
+/// What to change of a domain: `PATCH /v1/domains/{name}`. Absent fields stay as they are, `null` clears.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DomainChange {
+    /// What it is for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// What all its mailboxes together may hold, in bytes; `null`: no bound.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    pub quota: Option<Option<u64>>,
+    /// What each of its mailboxes may hold that has no quota of its own; `null`: the server's default.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    pub mailbox_quota: Option<Option<u64>>,
 }
 
 /// A domain to add: `POST /v1/domains`.

@@ -4,7 +4,9 @@
 pub(super) mod entering;
 pub(super) mod factors;
 pub(super) mod guide;
+pub(super) mod notices;
 pub(super) mod password;
+pub(super) mod terms;
 pub(super) mod workstations;
 
 use maud::{DOCTYPE, Markup, html};
@@ -68,6 +70,7 @@ fn navigation(inside: &Inside) -> Markup {
                 @if inside.may_manage {
                     li { a href="/codes" { (texts::NAV_FACTORS) } }
                     li { a href="/mot-de-passe" { (texts::NAV_PASSWORD) } }
+                    li { a href="/avis" { (texts::NAV_NOTICES) } }
                 }
                 li { a href="/aide" { (texts::NAV_GUIDE) } }
                 @if inside.may_change { li { a href="/boites" { (texts::NAV_MAILBOXES) } } }

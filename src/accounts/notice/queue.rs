@@ -1,0 +1,344 @@
+//! The queue of notices: durable, sealed, in two lanes.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
+use tokio::time::timeout;
+
+use super::{Notice, OutgoingNotice, notification_address};
+use crate::accounts::{Account, AccountError, Registry};
+use crate::audit::{Action, Trace};
+use crate::mss::Address;
+use crate::store::{AccountId, Batch, MailboxKey, NoticeBounce, NoticeKey, NoticeLane, Versioned, WaitingNotice};
+
+/// How long a notice that was written in another's commit waits at most until it is looked for.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Notices that are taken out of the queue at once.
+const AT_ONCE: usize = 256;
+
+/// What is written of a notice, sealed.
+#[derive(Serialize, Deserialize)]
+struct Written {
+    account: AccountId,
+    mailbox: String,
+    to: String,
+    at: i64,
+    #[serde(flatten)]
+    notice: Notice,
+}
+
+/// The registry's side of the queue.
+#[derive(Debug, Default)]
+pub(in crate::accounts) struct Outbox {
+    last: AtomicU64,
+    taken: AtomicBool,
+    served: AtomicBool,
+    wake: Notify,
+    /// Those that the inbox has given out and nobody has settled.
+    in_hand: Mutex<HashSet<NoticeKey>>,
+}
+
+impl Outbox {
+    pub(super) fn is_served(&self) -> bool {
+        self.served.load(Ordering::Relaxed)
+    }
+
+    fn in_hand(&self) -> MutexGuard<'_, HashSet<NoticeKey>> {
+        self.in_hand.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Unix microseconds, each given once and rising.
+    fn moment(&self) -> u64 {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = u64::try_from(since.as_micros()).unwrap_or(u64::MAX);
+        let later = |last: u64| now.max(last.saturating_add(1));
+        self.last.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(later(last))).map_or(now, later)
+    }
+}
+
+/// What became of a notice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The relay has it.
+    Sent,
+    /// It could not be sent for too long, or it is of no use any more.
+    GivenUp,
+    /// The relay refuses the address for good, with these codes.
+    Bounced(String),
+}
+
+impl Outcome {
+    /// Its name in traces and counters.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Sent => "sent",
+            Self::GivenUp => "given-up",
+            Self::Bounced(_) => "bounced",
+        }
+    }
+}
+
+/// What waits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Waiting {
+    /// How many.
+    pub notices: usize,
+    /// Unix seconds of the oldest.
+    pub oldest: Option<i64>,
+}
+
+/// The end of the queue that notices are taken from.
+#[derive(Debug)]
+pub struct NoticeInbox {
+    registry: Registry,
+    ready: VecDeque<OutgoingNotice>,
+    /// What is told from now on waits for the next start.
+    goes_on: bool,
+}
+
+impl NoticeInbox {
+    /// Where it comes from.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// The next notice, the urgent ones first. Cancel-safe.
+    pub async fn next(&mut self) -> OutgoingNotice {
+        self.next_of(false).await
+    }
+
+    /// The next urgent one. Cancel-safe.
+    pub async fn next_urgent(&mut self) -> OutgoingNotice {
+        self.next_of(true).await
+    }
+
+    async fn next_of(&mut self, only_urgent: bool) -> OutgoingNotice {
+        loop {
+            if let Some(found) = self.find(NoticeLane::Urgent, 1).pop_front() {
+                return found;
+            }
+            if !only_urgent {
+                if self.ready.is_empty() {
+                    self.ready = self.find(NoticeLane::Ordinary, AT_ONCE);
+                }
+                if let Some(found) = self.ready.pop_front() {
+                    return found;
+                }
+            }
+            // Whoever writes one in another's commit wakes nobody.
+            let _ = timeout(LOOK_EVERY, self.registry.outbox().wake.notified()).await;
+        }
+    }
+
+    /// The oldest of a lane that nobody has in hand, which are in hand from now on.
+    fn find(&self, lane: NoticeLane, most: usize) -> VecDeque<OutgoingNotice> {
+        let outbox = self.registry.outbox();
+        let mut in_hand = outbox.in_hand();
+        let wanted = in_hand.len() + most;
+        let rows = match self.registry.store().scan::<WaitingNotice>(NoticeKey::of(lane), wanted) {
+            Ok(rows) => rows,
+            Err(error) => {
+                tracing::error!(%error, "the notices that wait cannot be read");
+                return VecDeque::new();
+            }
+        };
+        let mut found = VecDeque::new();
+        for (key, waiting) in rows {
+            if found.len() < most
+                && in_hand.insert(key)
+                && let Some(notice) = self.registry.open_notice(key, &waiting)
+            {
+                found.push_back(notice);
+            }
+        }
+        found
+    }
+
+    /// The server stops, and will start again: what is told until then is not lost, and may be told.
+    pub fn leave(mut self) {
+        self.goes_on = true;
+    }
+}
+
+impl Drop for NoticeInbox {
+    fn drop(&mut self) {
+        self.registry.outbox().served.store(self.goes_on, Ordering::Relaxed);
+    }
+}
+
+/// What a sealed notice belongs to: the record's kind and its key.
+fn place(key: NoticeKey) -> [u8; 15] {
+    let mut place = *b"notice\0\0\0\0\0\0\0\0\0";
+    place[6] = key.lane as u8;
+    place[7..].copy_from_slice(&key.at.to_be_bytes());
+    place
+}
+
+impl Registry {
+    fn notice_key(&self) -> &MailboxKey {
+        self.room().transit()
+    }
+
+    /// The notices' end, for the job that carries them; there is one.
+    pub fn take_notices(&self) -> Option<NoticeInbox> {
+        let outbox = self.outbox();
+        if outbox.taken.swap(true, Ordering::Relaxed) {
+            return None;
+        }
+        outbox.served.store(true, Ordering::Relaxed);
+        Some(NoticeInbox { registry: self.clone(), ready: VecDeque::new(), goes_on: false })
+    }
+
+    /// Tells a mailbox's holder something, in the commit of what it is about. Whether it is put on its way: there may be no
+    /// notification address, or nobody who carries notices.
+    pub(in crate::accounts) fn tell_in(&self, batch: &mut Batch, account: &Account, notice: Notice) -> bool {
+        let name = notice.name();
+        let Some(to) = notification_address(account).filter(|_| self.carries_notices()) else {
+            tracing::debug!(account = %account.id, notice = name, "nobody to tell, or nobody who carries notices");
+            return false;
+        };
+        let key = NoticeKey { lane: notice.lane(), at: self.outbox().moment() };
+        let (mailbox, to) = (account.address.to_string(), to.to_string());
+        let written = Written { account: account.id, mailbox, to, at: crate::mail::now(), notice };
+        match serde_json::to_vec(&written).map(zeroize::Zeroizing::new) {
+            Ok(plain) => {
+                let sealed = self.notice_key().seal_bytes(&place(key), &plain);
+                batch.put(&key, &WaitingNotice { sealed });
+                true
+            }
+            Err(error) => {
+                // Texts and numbers always have a JSON form.
+                tracing::error!(notice = name, %error, "a notice cannot be written down");
+                false
+            }
+        }
+    }
+
+    /// As [`Registry::tell_in`], of what is in no commit of the registry's own. Whether it is on its way, durably.
+    pub async fn tell(&self, account: &Account, notice: Notice) -> bool {
+        let (mut batch, name) = (Batch::new(), notice.name());
+        if !self.tell_in(&mut batch, account, notice) {
+            return false;
+        }
+        match self.store().commit(batch).await {
+            Ok(_) => {
+                self.wake_notices();
+                true
+            }
+            Err(error) => {
+                tracing::error!(account = %account.id, notice = name, %error, "a notice cannot be put on its way");
+                false
+            }
+        }
+    }
+
+    /// Has the queue looked at now: a notice was committed that somebody waits for.
+    pub(in crate::accounts) fn wake_notices(&self) {
+        self.outbox().wake.notify_one();
+    }
+
+    /// A waiting notice; one that is damaged goes.
+    fn open_notice(&self, key: NoticeKey, waiting: &Versioned<WaitingNotice>) -> Option<OutgoingNotice> {
+        let read = || {
+            let plain = self.notice_key().open_bytes(&place(key), &waiting.sealed).ok()?;
+            let written: Written = serde_json::from_slice(&plain).ok()?;
+            let (mailbox, to) = (Address::parse(&written.mailbox).ok()?, Address::parse(&written.to).ok()?);
+            let Written { account, at, notice, .. } = written;
+            let id = format!("{:032x}", self.notice_key().digest("notice", &format!("{key:?}")));
+            Some(OutgoingNotice { key, id, account, mailbox, to, notice, at })
+        };
+        let notice = read();
+        if notice.is_none() {
+            tracing::error!(at = key.at, "a damaged notice is dropped");
+            let mut batch = Batch::new();
+            batch.delete::<WaitingNotice>(&key);
+            // Nobody waits for it; at the worst it is dropped again at the next start.
+            drop(self.store().commit_soon(batch));
+        }
+        notice
+    }
+
+    /// Takes a notice out of the queue and writes down what became of it: from then on no start sends it again.
+    ///
+    /// # Errors
+    /// What the store says: it stays in the queue then, and is sent again after the next start.
+    pub async fn settle_notice(&self, notice: &OutgoingNotice, outcome: &Outcome) -> Result<(), AccountError> {
+        let mut batch = Batch::new();
+        batch.delete::<WaitingNotice>(&notice.key);
+        self.room().traces().note(self.noticed(notice, outcome), &mut batch);
+        self.store().commit(batch).await?;
+        self.outbox().in_hand().remove(&notice.key);
+        match outcome {
+            Outcome::Sent => self.note_bounce(notice, None).await,
+            Outcome::Bounced(status) => self.note_bounce(notice, Some(status)).await,
+            Outcome::GivenUp => Ok(()),
+        }
+    }
+
+    fn noticed(&self, notice: &OutgoingNotice, outcome: &Outcome) -> Trace {
+        let action = Action::Noticed { notice: notice.notice.name().to_owned(), result: outcome.name().to_owned() };
+        Trace { actor: self.actor().clone(), mailbox: Some(notice.mailbox.to_string()), ..Trace::of(action) }
+    }
+
+    /// Notes on the account whether its notification address takes notices, as long as that is still the address.
+    async fn note_bounce(&self, notice: &OutgoingNotice, status: Option<&str>) -> Result<(), AccountError> {
+        let Some(account) =
+            self.by_id(notice.account)?.filter(|account| account.state != crate::mss::MailboxState::Closed)
+        else {
+            return Ok(());
+        };
+        let is_noted = account.data.notice_bounce.is_some();
+        if notification_address(&account).as_ref() != Some(&notice.to) || (!is_noted && status.is_none()) {
+            return Ok(());
+        }
+        let bounce = status.map(|status| NoticeBounce { at: crate::mail::now(), status: status.to_owned() });
+        self.set_bounce(notice.account, bounce).await
+    }
+
+    pub(super) async fn set_bounce(&self, id: AccountId, bounce: Option<NoticeBounce>) -> Result<(), AccountError> {
+        self.update(id, |record| {
+            record.notice_bounce.clone_from(&bounce);
+            Ok(())
+        })
+        .await
+        .map(drop)
+    }
+
+    /// What waits, of both lanes.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub fn waiting_notices(&self) -> Result<Waiting, AccountError> {
+        let rows = self.store().scan::<WaitingNotice>(.., usize::MAX)?;
+        let oldest = rows.iter().map(|(key, _)| key.at).min();
+        Ok(Waiting { notices: rows.len(), oldest: oldest.map(|at| (at / 1_000_000).cast_signed()) })
+    }
+
+    /// Gives up all that waits, where nobody carries notices any more: codes do not lie about. Says how many.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn give_up_notices(&self) -> Result<usize, AccountError> {
+        let mut given_up = 0;
+        loop {
+            let rows = self.store().scan::<WaitingNotice>(.., AT_ONCE)?;
+            if rows.is_empty() {
+                return Ok(given_up);
+            }
+            let mut batch = Batch::new();
+            for (key, waiting) in &rows {
+                batch.delete::<WaitingNotice>(key);
+                if let Some(notice) = self.open_notice(*key, waiting) {
+                    self.room().traces().note(self.noticed(&notice, &Outcome::GivenUp), &mut batch);
+                }
+            }
+            self.store().commit(batch).await?;
+            given_up += rows.len();
+        }
+    }
+}

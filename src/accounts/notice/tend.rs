@@ -1,0 +1,103 @@
+//! Notices of what the mail room has marked: new messages, how full a mailbox is.
+
+use super::Notice;
+use crate::accounts::{Account, AccountError, Registry};
+use crate::mail::MailError;
+use crate::store::{
+    AccountId, Batch, Message, MessageKey, NewMailMark, NoticePart, NoticeState, NoticeStateKey, Uid, flags,
+};
+
+/// Marks that are read at a time.
+const PAGE: usize = 1_000;
+
+/// New messages that are counted at most: "1000 or more" says as much.
+const MOST_COUNTED: usize = 1_000;
+
+/// A holder whose address was refused is told of no new messages for so long: relays turn away who goes on.
+const AFTER_BOUNCE: i64 = 7 * 86_400;
+
+impl Registry {
+    /// Makes notices of the marks that are due at `now` (Unix seconds); says how many mailboxes' were. Where this is not
+    /// called, marks wait and grow no further: new messages of one mailbox are one notice, however long it takes.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn tend_notices(&self, now: i64) -> Result<usize, AccountError> {
+        let (mut tended, mut from) = (0, AccountId(0));
+        loop {
+            let range = NoticeStateKey { part: NoticePart::Marks, account: from }..=NoticeStateKey {
+                part: NoticePart::Marks,
+                account: AccountId(u64::MAX),
+            };
+            let page = self.store().scan::<NoticeState>(range, PAGE)?;
+            let Some((last, _)) = page.last() else { return Ok(tended) };
+            from = AccountId(last.account.0.saturating_add(1));
+            for (key, state) in &page {
+                if state.quota.is_some() || state.new_mail.is_some_and(|mark| mark.due <= now) {
+                    tended += usize::from(self.tend_mailbox(*key, now).await?);
+                }
+            }
+        }
+    }
+
+    /// Takes one mailbox's marks, under the lock under which they are made.
+    async fn tend_mailbox(&self, key: NoticeStateKey, now: i64) -> Result<bool, AccountError> {
+        let mailbox = match self.room().open_any(key.account) {
+            Ok(mailbox) => mailbox,
+            Err(MailError::NoMailbox | MailError::Closed) => return self.forget_marks(key).await,
+            Err(error) => {
+                tracing::debug!(account = %key.account, %error, "a mailbox's marks wait");
+                return Ok(false);
+            }
+        };
+        let guard = mailbox.lock().await;
+        let Some(read) = self.store().get::<NoticeState>(&key)? else { return Ok(false) };
+        let Some(account) = self.by_id(key.account)? else { return Ok(false) };
+        let (mut state, mut batch) = (read.record, Batch::new());
+        if let Some(mark) = state.new_mail.take_if(|mark| mark.due <= now) {
+            self.tell_of_new_mail(&account, mark, now, &mut batch)?;
+        }
+        if let Some(percent) = state.quota.take() {
+            let notice = if percent < 100 { Notice::QuotaReached { percent } } else { Notice::QuotaFull };
+            self.tell_in(&mut batch, &account, notice);
+        }
+        if state == NoticeState::default() {
+            batch.delete::<NoticeState>(&key);
+        } else {
+            batch.put(&key, &state);
+        }
+        self.store().commit(batch).await?;
+        drop(guard);
+        Ok(true)
+    }
+
+    async fn forget_marks(&self, key: NoticeStateKey) -> Result<bool, AccountError> {
+        let mut batch = Batch::new();
+        batch.delete::<NoticeState>(&key);
+        self.store().commit(batch).await?;
+        Ok(false)
+    }
+
+    /// Tells how many of the messages from the mark on nobody has read; nothing where all are read or gone.
+    fn tell_of_new_mail(
+        &self,
+        account: &Account,
+        mark: NewMailMark,
+        now: i64,
+        batch: &mut Batch,
+    ) -> Result<(), AccountError> {
+        let bounced_at = account.data.notice_bounce.as_ref().map(|bounce| bounce.at);
+        if bounced_at.is_some_and(|at| now < at.saturating_add(AFTER_BOUNCE)) {
+            return Ok(());
+        }
+        let range =
+            MessageKey { folder: mark.folder, uid: mark.first }..=MessageKey { folder: mark.folder, uid: Uid::MAX };
+        let rows = self.store().scan::<Message>(range, MOST_COUNTED)?;
+        let unread = rows.iter().filter(|(_, message)| message.flags & flags::SEEN == 0).count();
+        if unread > 0 {
+            let messages = u32::try_from(unread).unwrap_or(u32::MAX);
+            self.tell_in(batch, account, Notice::NewMail { messages, or_more: rows.len() == MOST_COUNTED });
+        }
+        Ok(())
+    }
+}

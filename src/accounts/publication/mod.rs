@@ -1,0 +1,44 @@
+//! What the national directory has to know of our mailboxes (MSSanté §5, §9), and how each stands there.
+//!
+//! ```text
+//! an account changes ─▶ follow_up: is what the directory should show another? ─▶ DirectoryEntry, in the change's own commit
+//!                                                                                      │
+//! jobs::directory ◀── due ── entries, and the image that is wanted *now* ◀─────────────┘
+//!        └─▶ done: entries gone, DirectoryState, trace `published`, in one commit · later · task
+//! ```
+//!
+//! # Rules
+//!
+//! 1. An entry says that a mailbox has to be looked at, not what is to be done: that is the difference between what the mailbox
+//!    is now ([`wanted`]) and what the directory shows. So entries may be lost to one another, and be worked on twice.
+//! 2. Entries go only with the commit that says what came of them. A change that comes between leaves an entry of its own.
+//! 3. What the directory refuses for good waits for the administrator as a task; another change of the mailbox, or
+//!    `caducee directory publish`, tries again.
+
+mod image;
+mod outbox;
+mod standing;
+
+pub use crate::store::{DirectoryImage as Image, DirectoryPlace as Place, DirectoryTask as Task};
+pub use image::{PublicationOptions, PublishFrom, kind_of, wanted};
+pub use outbox::{Due, DuePage};
+pub use standing::{Counts, Pending, Standing};
+
+use tokio::sync::Notify;
+
+/// Tells the job that something has to be looked at.
+#[derive(Debug, Default)]
+pub(super) struct Wake(Notify);
+
+impl Wake {
+    fn ring(&self) {
+        self.0.notify_one();
+    }
+
+    async fn rung(&self) {
+        self.0.notified().await;
+    }
+}
+
+#[cfg(test)]
+mod tests;

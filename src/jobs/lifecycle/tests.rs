@@ -1,0 +1,300 @@
+//! Years of mailboxes' lives, on a clock that is driven.
+
+use super::*;
+use crate::accounts::notice::{Notice, NoticeInbox};
+use crate::accounts::{
+    Account, AccountError, AccountOptions, JournalQuery, LoginError, NewMailbox, NewTerms, midnight,
+};
+use crate::mail::{MailError, MailLimits, MailRoom, now};
+use crate::mss::lifecycle::Stage;
+use crate::mss::{Address, Domain, Kind, MailboxState};
+use crate::store::{AccessGrant, AccessRight, Holder, MasterKey, Store};
+
+const DAY: i64 = 86_400;
+const PERSON: &str = "899700000001";
+
+struct Scene {
+    registry: Registry,
+    job: LifecycleJob,
+    inbox: NoticeInbox,
+    start: i64,
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let room = MailRoom::new(Store::in_memory(), MasterKey::generate(), MailLimits::default()).unwrap();
+        let registry = Registry::new(room, AccountOptions::default());
+        registry.add_domain(&Domain::parse("aura.mssante.example").unwrap(), "").await.unwrap();
+        let inbox = registry.take_notices().unwrap();
+        Self { job: LifecycleJob::new(registry.clone()), registry, inbox, start: midnight(day_of(now())) }
+    }
+
+    fn wanted(name: &str) -> NewMailbox {
+        let address = Address::parse(&format!("{name}@aura.mssante.example")).unwrap();
+        let holder =
+            Holder { national_id: Some(PERSON.into()), last_name: Some("Fontanel".into()), ..Holder::default() };
+        let notification_address = Some(format!("{name}@courriel.example"));
+        NewMailbox { notification_address, ..NewMailbox::new(address, Kind::Per, holder) }
+    }
+
+    async fn mailbox(&self, name: &str) -> Account {
+        self.registry.create(Self::wanted(name)).await.unwrap()
+    }
+
+    async fn terms(&self, version: &str, accept_in: i64) {
+        let from = self.start;
+        let text = "Article 1.\n\nVous acceptez.".to_owned();
+        let new = NewTerms { version: version.into(), text, from, accept_by: from + accept_in * DAY };
+        self.registry.add_terms(&new).await.unwrap();
+    }
+
+    /// The job of so many days after the start.
+    async fn on_day(&self, day: i64) -> Ran {
+        self.job.run(self.start + day * DAY + 3_600, None).await.unwrap()
+    }
+
+    /// The job of each of these days; what was taken, by day.
+    async fn days(&self, days: std::ops::RangeInclusive<i64>) -> Vec<(i64, &'static str)> {
+        let mut taken = Vec::new();
+        for day in days {
+            taken.extend(self.on_day(day).await.taken.into_keys().map(|step| (day, step)));
+        }
+        taken
+    }
+
+    fn read(&self, account: &Account) -> Account {
+        self.registry.by_id(account.id).unwrap().unwrap()
+    }
+
+    fn journal_of(&self, account: &Account) -> Vec<String> {
+        let query = JournalQuery { account: Some(account.id), ..JournalQuery::default() };
+        self.registry.journal(&query, 100).unwrap().into_iter().map(|(_, entry)| entry.step).collect()
+    }
+
+    async fn notices(&mut self) -> Vec<&'static str> {
+        let mut names = Vec::new();
+        while let Ok(Some(notice)) = tokio::time::timeout(std::time::Duration::from_millis(1), self.inbox.next()).await
+        {
+            names.push(notice.notice.name());
+        }
+        names
+    }
+}
+
+#[tokio::test]
+async fn a_silent_mailbox_is_told_twice_closed_and_forgotten_and_its_address_is_never_given_again() {
+    let mut scene = Scene::new().await;
+    let lea = scene.mailbox("lea").await;
+    assert!(scene.days(0..=303).await.is_empty());
+    assert_eq!(scene.days(304..=304).await, [(304, "closing-announced")]);
+    let told = scene.read(&lea);
+    assert_eq!((told.stage(), told.state), (Stage::Closing, MailboxState::Open), "it goes on until then");
+    assert_eq!(scene.days(305..=365).await, [(365, "closing-reminded")]);
+    let taken = scene.days(366..=395).await;
+    let [(closed, "closed")] = taken[..] else { panic!("{taken:?}") };
+    assert!(closed > 365 + 13, "ten working days take two weeks at least: {closed}");
+    assert_eq!(scene.notices().await, ["closing-announced", "closing-reminder", "closed"]);
+    assert!(matches!(scene.registry.room().open(lea.id), Err(MailError::Closed)), "nobody reads it any more");
+    assert!(scene.read(&lea).data.holder.last_name.is_some(), "who held it is known for a year");
+
+    assert!(scene.days(396..=closed + 364).await.is_empty());
+    assert_eq!(scene.days(closed + 365..=closed + 365).await, [(closed + 365, "forgotten")]);
+    let left = scene.read(&lea);
+    assert_eq!((left.stage(), left.data.holder), (Stage::Forgotten, Holder::default()));
+    assert_eq!(left.data.notification_address, None);
+    assert!(matches!(scene.registry.create(Scene::wanted("lea")).await, Err(AccountError::AddressClosed)));
+    let steps = ["opened", "closing-announced", "closing-reminded", "closed", "forgotten"];
+    assert_eq!(scene.journal_of(&lea), steps);
+    assert!(scene.days(closed + 366..=closed + 800).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_login_calls_a_closing_off_at_once() {
+    let mut scene = Scene::new().await;
+    let lea = scene.mailbox("lea").await;
+    scene.on_day(304).await;
+    assert_eq!(scene.read(&lea).stage(), Stage::Closing);
+    scene.registry.open_for_person(PERSON, "lea@aura.mssante.example").unwrap();
+    for _ in 0..100 {
+        if scene.read(&lea).stage() == Stage::Open {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    assert_eq!(scene.read(&lea).stage(), Stage::Open);
+    assert_eq!(scene.journal_of(&lea), ["opened", "closing-announced", "closing-called-off"]);
+    assert_eq!(scene.notices().await, ["closing-announced"]);
+}
+
+#[tokio::test]
+async fn a_mailbox_that_is_opened_beside_others_own_ones_is_in_use() {
+    let scene = Scene::new().await;
+    scene.mailbox("lea").await;
+    let structure =
+        Holder { structure_id: Some("1010000024".into()), label: Some("Secrétariat".into()), ..Holder::default() };
+    let address = Address::parse("secretariat@aura.mssante.example").unwrap();
+    let shared = NewMailbox {
+        access_list: vec![AccessGrant {
+            person: PERSON.into(),
+            rights: vec![AccessRight::Read],
+            ..AccessGrant::default()
+        }],
+        ..NewMailbox::new(address, Kind::Org, structure)
+    };
+    let shared = scene.registry.create(shared).await.unwrap();
+    let login = scene.registry.open_for_person(PERSON, "lea@aura.mssante.example").unwrap();
+    assert_eq!(scene.read(&shared).data.last_login_at, None);
+    assert!(!scene.registry.rights_on(&login, shared.id).unwrap().is_empty());
+    for _ in 0..100 {
+        if scene.read(&shared).data.last_login_at == Some(scene.start) {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("nobody noted it");
+}
+
+#[tokio::test]
+async fn the_operator_calls_a_closing_off_by_reopening() {
+    let scene = Scene::new().await;
+    let lea = scene.mailbox("lea").await;
+    scene.on_day(304).await;
+    let back = scene.registry.reopen(lea.id, "elle a téléphoné").await.unwrap();
+    assert_eq!((back.stage(), back.data.closing), (Stage::Open, None));
+    let again = scene.registry.reopen(lea.id, "").await.unwrap();
+    assert_eq!(again, back, "what is open stays as it is");
+}
+
+#[tokio::test]
+async fn who_cannot_be_told_is_counted_and_not_closed() {
+    let scene = Scene::new().await;
+    let mute = NewMailbox { notification_address: None, ..Scene::wanted("muet") };
+    let mute = scene.registry.create(mute).await.unwrap();
+    for day in [304, 365, 400, 800] {
+        let ran = scene.on_day(day).await;
+        assert_eq!((ran.stuck, ran.taken.len()), (1, 0), "day {day}");
+    }
+    assert_eq!(scene.read(&mute).stage(), Stage::Open);
+    let plan = scene.job.plan(day_of(scene.start + 400 * DAY), 7).unwrap();
+    assert_eq!(plan.stuck.len(), 1);
+}
+
+#[tokio::test]
+async fn many_closings_at_once_wait_for_the_administrator_and_one_does_not() {
+    let scene = Scene::new().await;
+    for name in ["a", "b", "c"] {
+        scene.mailbox(name).await;
+    }
+    scene.on_day(304).await;
+    scene.on_day(365).await;
+    let ran = scene.on_day(390).await;
+    assert_eq!((ran.unconfirmed, ran.taken.len()), (3, 0));
+    let at = scene.start + 391 * DAY;
+    let few = scene.job.run(at, Some(2)).await.unwrap();
+    assert_eq!((few.unconfirmed, few.taken.len()), (3, 0), "three are due, not two");
+    let ran = scene.job.run(at, Some(3)).await.unwrap();
+    assert_eq!((ran.unconfirmed, ran.taken.get("closed")), (0, Some(&3)));
+    assert_eq!((scene.job.unconfirmed(3), scene.job.unconfirmed(1_000)), (1, 10));
+}
+
+#[tokio::test]
+async fn a_plan_foresees_what_the_runs_then_do_and_does_nothing() {
+    let scene = Scene::new().await;
+    let lea = scene.mailbox("lea").await;
+    let plan = scene.job.plan(day_of(scene.start), 1_000).unwrap();
+    let foreseen: Vec<_> = plan.steps.iter().map(|planned| (planned.on, planned.step.name())).collect();
+    assert_eq!(scene.read(&lea), lea, "nothing has changed");
+    let done = scene.days(0..=999).await;
+    let done: Vec<_> = done.into_iter().map(|(day, step)| (day_of(scene.start + day * DAY), step)).collect();
+    assert_eq!(done, foreseen);
+    assert_eq!(done.len(), 4);
+}
+
+#[tokio::test]
+async fn a_mailbox_opens_with_the_acceptance_of_the_terms_and_is_suspended_for_new_ones() {
+    let mut scene = Scene::new().await;
+    scene.terms("1", 0).await;
+    let lea = scene.mailbox("lea").await;
+    assert_eq!((lea.stage(), lea.state), (Stage::Requested, MailboxState::Suspended));
+    let refused = scene.registry.open_for_person(PERSON, "lea@aura.mssante.example");
+    assert!(matches!(refused, Err(LoginError::TermsNotAccepted)), "{refused:?}");
+    let waiting = scene.registry.awaiting_terms_of(PERSON).unwrap();
+    assert_eq!(waiting.len(), 1);
+    let other = scene.registry.awaiting_terms_of("899700000002").unwrap();
+    assert!(other.is_empty(), "others accept nothing for her");
+    assert!(matches!(scene.registry.accept_terms(lea.id, "2").await, Err(AccountError::NoTerms)));
+    let opened = scene.registry.accept_terms(lea.id, "1").await.unwrap();
+    assert_eq!((opened.stage(), opened.data.terms_version.as_deref()), (Stage::Open, Some("1")));
+    assert!(scene.registry.open_for_person(PERSON, "lea@aura.mssante.example").is_ok());
+
+    scene.terms("2", 30).await;
+    assert_eq!(scene.registry.terms_owed(&opened).unwrap().unwrap().head.version, "2");
+    assert_eq!(scene.days(0..=30).await, [(0, "terms-told")]);
+    assert_eq!(scene.days(31..=31).await, [(31, "suspended-for-terms")]);
+    let owing = scene.read(&lea);
+    assert_eq!((owing.stage(), owing.awaits_terms()), (Stage::Suspended, true));
+    let back = scene.registry.accept_terms(lea.id, "2").await.unwrap();
+    assert_eq!(back.stage(), Stage::Open);
+    assert!(scene.registry.terms_owed(&back).unwrap().is_none());
+    assert_eq!(scene.notices().await, ["terms-changed"]);
+    let steps =
+        ["requested", "terms-accepted", "opened", "terms-told", "suspended-for-terms", "terms-accepted", "reopened"];
+    assert_eq!(scene.journal_of(&lea), steps);
+}
+
+#[tokio::test]
+async fn test_mailboxes_and_software_are_not_asked_for_terms() {
+    let scene = Scene::new().await;
+    let before = scene.mailbox("avant").await;
+    scene.terms("1", 10).await;
+    let test = scene.registry.create(NewMailbox { test: true, ..Scene::wanted("test") }).await.unwrap();
+    let software =
+        Holder { structure_id: Some("1010000024".into()), label: Some("Logiciel".into()), ..Holder::default() };
+    let address = Address::parse("app@aura.mssante.example").unwrap();
+    let app = scene.registry.create(NewMailbox::new(address, Kind::App, software)).await.unwrap();
+    assert_eq!((test.stage(), app.stage()), (Stage::Open, Stage::Open));
+    assert_eq!(scene.days(0..=11).await, [(0, "terms-told"), (11, "suspended-for-terms")]);
+    assert_eq!(
+        [&before, &test, &app].map(|account| scene.read(account).stage()),
+        [Stage::Suspended, Stage::Open, Stage::Open]
+    );
+}
+
+#[tokio::test]
+async fn old_lines_of_the_journal_are_forgotten_and_counted() {
+    let scene = Scene::new().await;
+    let lea = scene.mailbox("lea").await;
+    assert_eq!(scene.on_day(3_649).await.forgotten_lines, 0);
+    let ran = scene.on_day(3_651).await;
+    assert!(ran.forgotten_lines >= 1, "{ran:?}");
+    assert!(!scene.journal_of(&lea).contains(&"opened".to_owned()));
+}
+
+#[tokio::test]
+async fn a_text_of_terms_comes_back_whole_and_a_version_is_added_once() {
+    let scene = Scene::new().await;
+    let text = "Article 1er : été.\n".repeat(900);
+    let new = NewTerms { version: "2026-01".into(), text: text.clone(), from: scene.start, accept_by: scene.start };
+    let added = scene.registry.add_terms(&new).await.unwrap();
+    assert!(added.head.pieces > 5);
+    let (read, whole) = scene.registry.terms_text("2026-01").unwrap();
+    assert_eq!((read, whole), (added, text));
+    assert!(matches!(scene.registry.add_terms(&new).await, Err(AccountError::TermsExist(_))));
+    let earlier = NewTerms { version: "2025".into(), from: scene.start - DAY, ..new };
+    assert!(matches!(scene.registry.add_terms(&earlier).await, Err(AccountError::BadTerms(_))));
+}
+
+#[tokio::test]
+async fn the_closing_notice_tells_the_day_that_the_plan_has() {
+    let mut scene = Scene::new().await;
+    scene.mailbox("lea").await;
+    scene.on_day(304).await;
+    let sent = scene.inbox.next().await.unwrap();
+    let Notice::ClosingAnnounced { on } = sent.notice else { panic!("{:?}", sent.notice) };
+    scene.on_day(365).await;
+    let due = (366..420).find(|day| {
+        let plan = scene.job.plan(day_of(scene.start + day * DAY), 1).unwrap();
+        plan.closings() == 1
+    });
+    assert_eq!(Some(on), due.map(|day| scene.start + day * DAY));
+}

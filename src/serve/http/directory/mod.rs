@@ -1,0 +1,264 @@
+//! Publication in the national directory: how it stands, what waits, and what the administrator does about it.
+
+pub mod types;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::routing::{get, post};
+
+use self::types::{
+    DirectoryDifference, DirectoryImage, DirectoryMailbox, DirectoryQuery, DirectoryStatus, DirectoryTask,
+    DirectoryTasks, DirectoryVerified, PendingMailbox, PendingMailboxes, PublishOrder, Queued, VerifyOrder,
+};
+use super::blocking;
+use super::errors::of_account;
+use super::extract::{Json, Path, Query};
+use super::mailboxes::parse_address;
+use super::message_flags::date;
+use super::problem::{Problem, Rule};
+use crate::accounts::publication::{Counts, Image, Pending, Task};
+use crate::accounts::{Account, Registry};
+use crate::jobs::directory::verify::{self, Difference, VerifyError};
+use crate::jobs::directory::{Activity, DirectoryHandle};
+use crate::mss::Domain;
+use crate::serve::Shared;
+use crate::store::AccountId;
+
+/// Mailboxes on a page where the request does not say, and the most.
+const PAGE: u32 = 100;
+const LARGEST_PAGE: u32 = 1000;
+
+/// What these handlers work with.
+#[derive(Clone)]
+pub struct DirectoryAdministration {
+    /// The job; none: it is off.
+    job: Option<DirectoryHandle>,
+    registry: Registry,
+    /// Seconds after which a mailbox that waits is an alarm.
+    late: i64,
+}
+
+impl DirectoryAdministration {
+    /// That of the running server.
+    pub fn of(shared: &Arc<Shared>) -> Self {
+        let late = shared.config.load().directory.late.as_secs();
+        Self { job: shared.directory.clone(), registry: shared.registry.clone(), late: late.cast_signed() }
+    }
+
+    fn job(&self) -> Result<&DirectoryHandle, Problem> {
+        let off = || Problem::new(Rule::DirectoryOff, "Nothing is published: directory.url is empty.");
+        self.job.as_ref().ok_or_else(off)
+    }
+
+    fn account(&self, address: &str) -> Result<Account, Problem> {
+        let account = self.registry.by_address(&parse_address(address)?).map_err(of_account)?;
+        account.ok_or_else(|| Problem::new(Rule::NoSuchMailbox, "No mailbox has this address."))
+    }
+}
+
+/// The endpoints under `/v1/directory`.
+pub fn router(administration: DirectoryAdministration) -> Router {
+    Router::new()
+        .route("/v1/directory", get(status))
+        .route("/v1/directory/pending", get(pending))
+        .route("/v1/directory/tasks", get(tasks))
+        .route("/v1/directory/mailboxes/{address}", get(mailbox))
+        .route("/v1/directory/publish", post(publish))
+        .route("/v1/directory/resume", post(resume))
+        .route("/v1/directory/verify", post(verify))
+        .with_state(administration)
+}
+
+/// `GET /v1/directory`.
+async fn status(State(directory): State<DirectoryAdministration>) -> Result<axum::Json<DirectoryStatus>, Problem> {
+    let registry = directory.registry.clone();
+    let counts = blocking(move || registry.publication_counts().map_err(of_account)).await?;
+    Ok(axum::Json(directory.status(counts)))
+}
+
+impl DirectoryAdministration {
+    fn status(&self, counts: Counts) -> DirectoryStatus {
+        let (activity, until, words) = match self.job.as_ref().map(DirectoryHandle::activity) {
+            None => ("off", None, None),
+            Some(Activity::Working) => ("working", None, None),
+            Some(Activity::Away { until, words }) => ("away", Some(date(until)), Some(words)),
+            Some(Activity::Halted { until, words }) => ("halted", Some(date(until)), Some(words)),
+        };
+        let now = jiff::Timestamp::now().as_second();
+        let is_late = counts.oldest.is_some_and(|since| now.saturating_sub(since) >= self.late);
+        let alarms = [("refused", activity == "halted"), ("late", is_late), ("tasks", counts.tasks > 0)];
+        DirectoryStatus {
+            activity: activity.to_owned(),
+            until,
+            words,
+            published: counts.published,
+            waiting: counts.waiting,
+            tasks: counts.tasks,
+            oldest_at: counts.oldest.map(date),
+            alarms: alarms.into_iter().filter(|(_, is_raised)| *is_raised).map(|(name, _)| name.to_owned()).collect(),
+        }
+    }
+}
+
+/// `GET /v1/directory/pending`.
+async fn pending(
+    State(directory): State<DirectoryAdministration>,
+    Query(query): Query<DirectoryQuery>,
+) -> Result<axum::Json<PendingMailboxes>, Problem> {
+    let (after, limit) = page(&query)?;
+    let registry = directory.registry;
+    blocking(move || {
+        let found = registry.publications_pending(after, limit).map_err(of_account)?;
+        let next_after = found.last().filter(|_| found.len() >= limit).map(|last| last.account.0);
+        let shown = found.into_iter().map(|pending| {
+            let address = address_of(&registry, pending.account)?;
+            Ok(shown_pending(address, pending))
+        });
+        Ok(axum::Json(PendingMailboxes { pending: shown.collect::<Result<_, Problem>>()?, next_after }))
+    })
+    .await
+}
+
+/// `GET /v1/directory/tasks`.
+async fn tasks(
+    State(directory): State<DirectoryAdministration>,
+    Query(query): Query<DirectoryQuery>,
+) -> Result<axum::Json<DirectoryTasks>, Problem> {
+    let (after, limit) = page(&query)?;
+    let registry = directory.registry;
+    blocking(move || {
+        let found = registry.publication_tasks(after, limit).map_err(of_account)?;
+        let next_after = found.last().filter(|_| found.len() >= limit).map(|(last, _)| last.0);
+        let shown = found.into_iter().map(|(id, task)| Ok(shown_task(address_of(&registry, id)?, task)));
+        Ok(axum::Json(DirectoryTasks { tasks: shown.collect::<Result<_, Problem>>()?, next_after }))
+    })
+    .await
+}
+
+/// `GET /v1/directory/mailboxes/{address}`.
+async fn mailbox(
+    State(directory): State<DirectoryAdministration>,
+    Path(address): Path<String>,
+) -> Result<axum::Json<DirectoryMailbox>, Problem> {
+    let account = directory.account(&address)?;
+    let standing = directory.registry.publication_of(&account).map_err(of_account)?;
+    let address = || account.data.address.clone();
+    Ok(axum::Json(DirectoryMailbox {
+        address: address(),
+        wanted: standing.wanted.map(shown_image),
+        published: standing.published.map(shown_image),
+        published_at: standing.published_at.map(date),
+        pending: standing.waiting.into_iter().map(|pending| shown_pending(address(), pending)).collect(),
+        task: standing.task.map(|task| shown_task(address(), task)),
+    }))
+}
+
+/// `POST /v1/directory/publish`.
+async fn publish(
+    State(directory): State<DirectoryAdministration>,
+    Json(order): Json<PublishOrder>,
+) -> Result<axum::Json<Queued>, Problem> {
+    directory.job()?;
+    let registry = &directory.registry;
+    let accounts: Vec<AccountId> = match (&order.address, order.tasks) {
+        (Some(address), false) => vec![directory.account(address)?.id],
+        (None, true) => {
+            let tasks = registry.publication_tasks(None, usize::MAX).map_err(of_account)?;
+            tasks.into_iter().map(|(id, _)| id).collect()
+        }
+        _ => return Err(Problem::field("address", "Say an address; or else tasks, alone.")),
+    };
+    for account in &accounts {
+        registry.publish_again(*account).await.map_err(of_account)?;
+    }
+    Ok(axum::Json(Queued { queued: accounts.len() as u64 }))
+}
+
+/// `POST /v1/directory/resume`.
+async fn resume(State(directory): State<DirectoryAdministration>) -> Result<axum::Json<DirectoryStatus>, Problem> {
+    directory.job()?.resume();
+    status(State(directory)).await
+}
+
+/// `POST /v1/directory/verify`.
+async fn verify(
+    State(directory): State<DirectoryAdministration>,
+    Json(order): Json<Option<VerifyOrder>>,
+) -> Result<axum::Json<DirectoryVerified>, Problem> {
+    let job = directory.job()?;
+    let names = directory.registry.domains().map_err(of_account)?;
+    let domains: Vec<Domain> = names.iter().filter_map(|domain| Domain::parse(&domain.name).ok()).collect();
+    let found = verify::read(job.client(), &domains).await.map_err(|error| of_verify(error.into()))?;
+    let mend = order.unwrap_or_default().mend;
+    let verified = verify::compare(&directory.registry, found, mend).await.map_err(of_verify)?;
+    Ok(axum::Json(DirectoryVerified {
+        wanted: verified.wanted,
+        shown: verified.shown,
+        differences: verified.differences.into_iter().map(shown_difference).collect(),
+    }))
+}
+
+/// What cannot be verified is to the peer.
+fn of_verify(error: VerifyError) -> Problem {
+    match error {
+        VerifyError::Directory(error) => {
+            Problem::new(Rule::DirectoryUnavailable, format!("The directory cannot be read: {error}."))
+        }
+        VerifyError::Accounts(error) => of_account(error),
+    }
+}
+
+fn page(query: &DirectoryQuery) -> Result<(Option<AccountId>, usize), Problem> {
+    let limit = query.limit.unwrap_or(PAGE);
+    if !(1..=LARGEST_PAGE).contains(&limit) {
+        return Err(Problem::field("?limit", format!("Expected 1 to {LARGEST_PAGE}.")));
+    }
+    Ok((query.after.map(AccountId), limit as usize))
+}
+
+/// The address of an account; its number, where its record is damaged.
+fn address_of(registry: &Registry, id: AccountId) -> Result<String, Problem> {
+    let account = registry.by_id(id).map_err(of_account)?;
+    Ok(account.map_or_else(|| id.to_string(), |account| account.data.address))
+}
+
+fn shown_pending(address: String, pending: Pending) -> PendingMailbox {
+    PendingMailbox {
+        address,
+        since: date(pending.at),
+        cause: pending.cause,
+        tries: pending.tries,
+        next_try_at: (pending.due_at > 0).then(|| date(pending.due_at)),
+        words: pending.words,
+    }
+}
+
+fn shown_task(address: String, task: Task) -> DirectoryTask {
+    let (since, refused_at) = (date(task.since), date(task.at));
+    DirectoryTask { address, since, refused_at, status: task.status, words: task.words }
+}
+
+fn shown_image(image: Image) -> DirectoryImage {
+    DirectoryImage {
+        identifier: format!("{}|{}", image.place.system, image.place.value),
+        resource: image.place.resource,
+        red_list: image.red_list,
+        zero_paper: image.zero_paper,
+        description: image.description,
+        service: image.service,
+        responsible: image.responsible,
+    }
+}
+
+fn shown_difference(difference: Difference) -> DirectoryDifference {
+    DirectoryDifference {
+        address: difference.address,
+        discord: difference.discord.name().to_owned(),
+        fields: difference.fields.into_iter().map(str::to_owned).collect(),
+        shown_at: difference.shown_at,
+        waits: difference.waits,
+        mended: difference.mended,
+    }
+}
