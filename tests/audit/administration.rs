@@ -12,11 +12,15 @@ const OTHER: &str = "lea@aura.mssante.example";
 
 /// What an administrator did, as the traces name it, and on which mailbox.
 fn done(traces: &[Trace]) -> Vec<(&str, Option<&str>)> {
-    let of = |action| match action {
-        &Action::Administered { ref what, .. } => what.as_str(),
+    traces.iter().map(|trace| (what(&trace.action), trace.mailbox.as_deref())).collect()
+}
+
+#[track_caller]
+fn what(action: &Action) -> &str {
+    match action {
+        Action::Administered { what, .. } => what,
         action => panic!("{action:?}"),
-    };
-    traces.iter().map(|trace| (of(&trace.action), trace.mailbox.as_deref())).collect()
+    }
 }
 
 #[track_caller]
