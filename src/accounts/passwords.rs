@@ -12,6 +12,7 @@ use super::hashing::{LONGEST_PASSWORD, TooBusy};
 use super::login::Bound;
 use super::registry::ATTEMPTS;
 use super::throttle::{Attempt, Turn};
+use super::traced::{credential_about, credential_names};
 use super::{Account, AccountError, CertificateFacts, Login, LoginError, Means, Origin, Registry};
 use crate::mss::Address;
 use crate::store::{
@@ -87,6 +88,8 @@ impl Registry {
                 expires_at: None,
             };
             batch.update(&id, read.version, &record).insert(&key, &credential);
+            let (set, _) = credential_names(&kind);
+            self.note(set, Some(&record.address), credential_about(&kind, label), &mut batch);
             match self.store().commit(batch).await {
                 Err(CommitError::Conflict(_)) => crate::mail::pause(attempt).await,
                 outcome => {
@@ -122,6 +125,8 @@ impl Registry {
         let credential = self.store().get::<Credential>(&key)?.ok_or(AccountError::NoCredential)?;
         let mut batch = Batch::new();
         batch.expect::<Credential>(&key, Expect::Version(credential.version)).delete::<Credential>(&key);
+        let (_, removed) = credential_names(&credential.kind);
+        self.note_on(key.account, removed, credential_about(&credential.kind, &credential.label), &mut batch);
         let committed = match self.store().commit(batch).await {
             Err(CommitError::Conflict(_)) => return Err(AccountError::Busy),
             outcome => outcome?,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::audit::Actor;
+use crate::audit::{Actor, Asker};
 use crate::mail::{FIRST_FOLDERS, MailRoom, new_folder};
 use crate::mss::{Address, Domain, Kind, MailboxState};
 use crate::store::{
@@ -17,6 +17,7 @@ use super::devices::{Authorities, DeviceOptions};
 use super::factors::FactorOptions;
 use super::hashing::{Hasher, HashingOptions};
 use super::notice::Outbox;
+use super::refused::RefusedLogins;
 use super::sessions::Sessions;
 use super::throttle::{Throttle, ThrottleOptions};
 use super::{Account, AccountChange, AccountError, NewMailbox, rules};
@@ -45,7 +46,7 @@ pub struct AccountOptions {
 pub struct Registry {
     inner: Arc<Inner>,
     /// For whom it works, as the traces of its changes tell.
-    actor: Arc<Actor>,
+    asker: Arc<Asker>,
 }
 
 #[derive(Debug)]
@@ -60,6 +61,7 @@ struct Inner {
     outbox: Outbox,
     access: AccessIndex,
     sessions: Sessions,
+    refused: RefusedLogins,
     /// Read while a mailbox is created, written while a domain is taken away: neither comes between the other's steps.
     domains: tokio::sync::RwLock<()>,
 }
@@ -95,20 +97,26 @@ impl Registry {
             outbox: Outbox::default(),
             access: AccessIndex::default(),
             sessions: Sessions::default(),
+            refused: RefusedLogins::default(),
             domains: tokio::sync::RwLock::default(),
         };
-        Self { inner: Arc::new(inner), actor: Arc::new(Actor::server()) }
+        Self { inner: Arc::new(inner), asker: Arc::new(Asker::server()) }
     }
 
     /// The same registry, working for somebody: the traces of what it changes name them.
     #[must_use]
-    pub fn acting_for(&self, actor: Actor) -> Self {
-        Self { inner: Arc::clone(&self.inner), actor: Arc::new(actor) }
+    pub fn acting_for(&self, asker: impl Into<Arc<Asker>>) -> Self {
+        Self { inner: Arc::clone(&self.inner), asker: asker.into() }
     }
 
     /// For whom it works.
     pub fn actor(&self) -> &Actor {
-        &self.actor
+        &self.asker.actor
+    }
+
+    /// For whom it works, and from where they ask.
+    pub fn asker(&self) -> &Arc<Asker> {
+        &self.asker
     }
 
     /// The mail room of these accounts.
@@ -159,6 +167,10 @@ impl Registry {
         &self.inner.access
     }
 
+    pub(super) fn refused(&self) -> &RefusedLogins {
+        &self.inner.refused
+    }
+
     // ---- domains ----
 
     /// Makes a domain one of the operator's.
@@ -173,6 +185,7 @@ impl Registry {
         };
         let mut batch = Batch::new();
         batch.insert(&record.name.clone(), &record);
+        self.note("domain-added", None, Some(&record.name), &mut batch);
         match self.store().commit(batch).await {
             Err(CommitError::Conflict(_)) => Err(AccountError::DomainExists(record.name)),
             outcome => Ok(outcome?),
@@ -194,6 +207,7 @@ impl Registry {
             let key = domain.as_str().to_owned();
             let mut batch = Batch::new();
             batch.expect::<store::Domain>(&key, Expect::Version(record.version)).delete::<store::Domain>(&key);
+            self.note("domain-removed", None, Some(&key), &mut batch);
             match self.store().commit(batch).await {
                 Err(CommitError::Conflict(_)) => crate::mail::pause(attempt).await,
                 outcome => return Ok(outcome?),

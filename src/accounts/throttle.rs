@@ -299,7 +299,7 @@ impl<K: Hash + Eq + Clone> Table<K> {
 
 /// Whose an address is: one subscriber has a whole IPv6 /64, and guesses from each address of it. (Connections are counted by the
 /// same.)
-fn subscriber(address: IpAddr) -> IpAddr {
+pub(super) fn subscriber(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         v4 @ IpAddr::V4(_) => v4,
         IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() & !u128::from(u64::MAX)).into()),

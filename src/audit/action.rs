@@ -221,6 +221,12 @@ pub enum Action {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         asked: Option<String>,
     },
+    /// So many more were not let in from there within a minute, beyond those that have a trace of their own; without a peer:
+    /// from everywhere else.
+    LoginsRefused {
+        /// How many.
+        count: u32,
+    },
     /// The session ended.
     LoggedOut {
         /// Why: `logout`, or what ended it.
@@ -294,8 +300,9 @@ pub enum Action {
     // ---- administration and life ----
     /// A mailbox, a domain or a means of access was changed. `what` is one of a small set of kebab-case names:
     /// `mailbox-created`, `mailbox-changed`, `mailbox-suspended`, `mailbox-reopened`, `mailbox-closed`, `access-granted`,
-    /// `access-taken`, `password-set`, `device-enrolled`, `device-renewed`, `device-revoked`, `factor-set`, `factor-removed`,
-    /// `certificate-bound`, `certificate-unbound`, `domain-added`, `domain-removed`, `session-ended` …
+    /// `access-taken`, `password-set`, `password-removed`, `device-enrolled`, `device-renewed`, `device-revoked`,
+    /// `device-authority-made`, `factor-set`, `factor-removed`, `factors-reset`, `recovery-codes-made`, `recovery-code-used`,
+    /// `certificate-bound`, `certificate-unbound`, `domain-added`, `domain-removed`, `session-ended`, `person-told`, `person-erased` …
     Administered {
         /// What.
         what: String,
@@ -402,6 +409,7 @@ impl Action {
             Self::Disposition { .. } => "disposition",
             Self::LoggedIn => "logged-in",
             Self::LoginRefused { .. } => "login-refused",
+            Self::LoginsRefused { .. } => "logins-refused",
             Self::LoggedOut { .. } => "logged-out",
             Self::Opened { .. } => "opened",
             Self::Read { .. } => "read",

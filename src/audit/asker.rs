@@ -1,5 +1,7 @@
 //! Who asks for something, and from where.
 
+use std::sync::Arc;
+
 use super::{Action, Actor, Origin, Trace};
 
 /// Who asks for something, and from where: what the traces of one session have in common.
@@ -27,5 +29,11 @@ impl Asker {
 impl From<Actor> for Asker {
     fn from(actor: Actor) -> Self {
         Self { actor, origin: Origin::default() }
+    }
+}
+
+impl From<Actor> for Arc<Asker> {
+    fn from(actor: Actor) -> Self {
+        Arc::new(actor.into())
     }
 }

@@ -83,6 +83,7 @@ fn plain(action: &Action) -> String {
     let count = |messages: u32, folder: &FolderKind| format!("{messages} in {}", folder_name(*folder));
     match action {
         Action::LoginRefused { reason, asked } => joined([Some(reason), asked.as_ref()]),
+        Action::LoginsRefused { count } => format!("{count} more within a minute"),
         Action::LoggedOut { reason } => reason.clone(),
         Action::Opened { folder } => folder_name(*folder).into(),
         Action::Read { folder, messages }

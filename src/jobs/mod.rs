@@ -12,8 +12,8 @@
 //! An **alarm** is a `tracing::error` line with an `event` field from a closed set (`trust.refused`, `trust.stale`,
 //! `crl.refused`, `crl.stale`, `crl.unusable`, `cache.unwritable` …), and a figure of its own in the metrics.
 //!
-//! This room calls `mss`, `config`, `telemetry`, `audit` for technical traces and the month's counters, the certificate
-//! reading of `serve::tls`, and for notices `wire` and `accounts::notice`.
+//! This room calls `mss`, `config`, `telemetry`, `audit` for technical traces and the month's counters, the certificate reading of
+//! `serve::tls`, and for notices `wire` and `accounts::notice`.
 
 mod cache;
 pub mod crl;

@@ -11,7 +11,7 @@ use tracing::{error, info};
 const FIRST: Duration = Duration::from_secs(600);
 const EVERY: Duration = Duration::from_secs(86_400);
 
-/// How often sessions are looked at whose grant or certificate ends with time.
+/// How often sessions are looked at whose grant or certificate ends with time, and refused logins counted.
 const SESSIONS: Duration = Duration::from_secs(60);
 
 /// Ends the sessions whose right has run out, until the server stops. What is taken away by somebody ends them at once.
@@ -25,6 +25,9 @@ pub(super) async fn sessions(shared: Arc<Shared>) {
         // Reads some records of each session: not for an async thread.
         if let Err(error) = tokio::task::spawn_blocking(move || registry.review_sessions()).await {
             error!(%error, "the sessions were not looked at");
+        }
+        if let Err(error) = shared.registry.note_refused_beyond().await {
+            error!(%error, "how many logins were refused is not written down");
         }
     }
 }

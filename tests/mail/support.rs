@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use caducee::accounts::{Account, AccountOptions, HashingOptions, NewMailbox, Registry};
+use caducee::audit::Asker;
 use caducee::mail::{
     Delivered, Delivery, MailError, MailLimits, MailRoom, Mailbox, MessageFlags, NewMessage, ReceivedMessage, Selected,
     deliver,
@@ -138,7 +139,7 @@ impl House {
         let message = self.received(message(text).as_bytes()).await;
         let flags = MessageFlags::system(flags::SEEN);
         let new = NewMessage { message, flags, internal_date: 1_700_000_000 };
-        mailbox.append(folder, new).await.map(|appended| appended.uid)
+        mailbox.append(folder, new, &Asker::default()).await.map(|appended| appended.uid)
     }
 
     /// Every counter is what the records say, every message has its content, every body as many messages as it counts.

@@ -15,6 +15,7 @@
 //! [`trust::types`] beside it.
 
 mod access;
+mod acting;
 pub mod connection;
 mod convert;
 mod credentials;
@@ -26,6 +27,7 @@ pub mod extract;
 mod filing;
 mod follow;
 mod frames;
+mod given_out;
 mod handling;
 pub mod indicators;
 pub mod line_ends;
@@ -62,6 +64,7 @@ use crate::mail::{MailRoom, Mailbox};
 use crate::mss::trust::TrustHandle;
 
 /// What the handlers work with.
+#[derive(Clone)]
 pub struct Administration {
     registry: Registry,
     mail: MailRoom,

@@ -14,6 +14,7 @@ use rustls::pki_types::CertificateDer;
 use super::channel::{Channel, Transport};
 use super::reply::{End, Outcome, Reply, Stop};
 use super::services::Services;
+use super::traced::Looks;
 use super::updates::Expunges;
 use super::user::{User, ended};
 use crate::accounts::Tried;
@@ -50,6 +51,8 @@ pub struct Session {
     pub(super) told_keywords: usize,
     /// RFC 7162 §3.1: from the first command that knows of it, FETCH responses carry MODSEQ.
     pub(super) condstore: bool,
+    /// What of its looking was traced already.
+    pub(super) looks: Looks,
     bad_commands: u32,
     began: Instant,
 }
@@ -91,6 +94,7 @@ impl Session {
             selected: None,
             told_keywords: 0,
             condstore: false,
+            looks: Looks::default(),
             bad_commands: 0,
             began: Instant::now(),
             services,
@@ -343,7 +347,9 @@ impl Session {
             }
         }
         self.selected = None;
-        self.user = None;
+        if let Some(user) = self.user.take() {
+            user.ticket.leave(end.name());
+        }
         if !matches!(end, End::Lost(_)) {
             self.channel.close().await;
         }

@@ -10,7 +10,7 @@ use crate::mail::trace_fields::{self, Hops, Received, Trust};
 use crate::mail::{Delivered, Delivery, MailError, ReceivedMessage};
 use crate::mss::exchange::{self, Origin, Party};
 use crate::mss::{Address, admission};
-use crate::serve::smtp::{self, Refused, accepted, delivery_failed};
+use crate::serve::smtp::{self, Named, Refused, RefusedMail, accepted, delivery_failed};
 use crate::wire::smtp::command::{MailFrom, RcptTo};
 use crate::wire::smtp::receiver::{Answer, Hello, Question};
 use crate::wire::smtp::reply::Reply;
@@ -19,23 +19,41 @@ impl Session {
     /// Answers a question of the engine's; a refusal is counted and logged.
     pub(super) async fn decided(&mut self, question: Question, hello: Option<&Hello>) -> Answer {
         let reference = self.reference();
+        if let Question::Message { size } = question {
+            return self.message(size).await;
+        }
+        let named = Named::by(&question);
         let decided = match question {
             Question::Mail(mail) => self.mail(mail),
             Question::Rcpt(rcpt) => self.rcpt(rcpt).await,
             Question::Open => self.open(),
             Question::HeaderEnd => self.header_end(hello).await,
-            Question::Message { size } => return self.message(size).await,
             // Asked and answered by the session, which holds the socket.
             Question::StartTls => Ok(()),
-            // This door never offers it.
-            Question::Auth(_) => Err(Refused::no_peer()),
+            // This door never offers the one; the other is answered above.
+            Question::Auth(_) | Question::Message { .. } => Err(Refused::no_peer()),
         };
+        if let Err(refused) = &decided {
+            self.link.trace_refused(&self.asker(), refused, &self.refused_mail().with(named), &reference);
+        }
         self.link.answer(decided, &reference)
     }
 
     /// What the operator can search in the logs: the transaction, or the connection.
     pub(super) fn reference(&self) -> String {
         self.envelope.as_ref().map_or_else(|| self.link.id.to_string(), |envelope| envelope.reference.clone())
+    }
+
+    /// What is told of the mail under way, should it be refused.
+    fn refused_mail(&self) -> RefusedMail {
+        let Some(envelope) = &self.envelope else { return RefusedMail::default() };
+        RefusedMail {
+            sender: envelope.sender.as_ref().map(Address::to_string).unwrap_or_default(),
+            recipients: envelope.recipients.iter().map(|recipient| recipient.address.to_string()).collect(),
+            mailbox: None,
+            message_id: envelope.facts.message_id.clone(),
+            size: envelope.params.size,
+        }
     }
 
     /// `MAIL`: is there room, and may the peer speak for this sender?
@@ -201,6 +219,7 @@ impl Session {
     /// The message is complete: one commit for all its mailboxes.
     async fn message(&mut self, size: u64) -> Answer {
         let reference = self.reference();
+        let about = RefusedMail { size: Some(size), ..self.refused_mail() };
         let came = match self.envelope.take() {
             Some(envelope) => self.commit(envelope).await,
             None => Err(Refused::store_unavailable()),
@@ -208,6 +227,9 @@ impl Session {
         if let Ok(delivered) = &came {
             self.count_delivery(delivered, size);
             tracing::info!(event = "tx-commit", reference, size, mailboxes = delivered.uids.len());
+        }
+        if let Err(refused) = &came {
+            self.link.trace_refused(&self.asker(), refused, &about, &reference);
         }
         self.link.answer_to_message(came.map(|delivered| taken(&delivered, &reference)), &reference)
     }

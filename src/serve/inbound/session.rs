@@ -10,6 +10,7 @@ use crate::mss::dn::NormalisedName;
 use crate::serve::limits::CountPermit;
 use crate::serve::smtp::{Answers, Link, Refused, Wire};
 use crate::serve::tls::{HandshakeRefusal, PeerIdentity};
+use crate::telemetry::Door;
 use crate::wire::smtp::receiver::{Answer, Hello, Question, Receiver};
 use crate::wire::smtp::reply::Reply;
 
@@ -35,12 +36,12 @@ impl Session {
         Session { link, peer: None, envelope: None, transactions: 0 }
     }
 
-    /// The other operator, for traces.
+    /// Who is at the other end, as traces tell it.
     pub(super) fn asker(&self) -> Asker {
+        let actor = Actor { by: Some(By::Operator), ..Actor::default() };
         let subject = self.peer.as_ref().map(|peer| peer.identity.subject.to_string());
         let peer = Some(self.link.address.to_string());
-        let actor = Actor { by: Some(By::Operator), ..Actor::default() };
-        Asker { actor, origin: Origin { door: "smtp".to_owned(), peer, subject, session: None } }
+        Asker { actor, origin: Origin { door: Door::Smtp.name().to_owned(), peer, subject, session: None } }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The ways in and out: Pro Santé Connect, or a password and then a code; which mailbox; goodbye.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{Query, State};
@@ -10,13 +11,17 @@ use zeroize::Zeroizing;
 
 use super::form::{Form, Nothing};
 use super::pages::entering;
-use super::people::{Halfway, Mishap, Newcomer, Way, told};
+use super::people::{CODE, Halfway, Mishap, Newcomer, PASSWORD, PSC, Way, told};
 use super::psc::name_of;
 use super::refusal::Refusal;
 use super::sessions::Stage;
 use super::visit::{Chooser, Cookie, Owing, Purpose, Visitor};
 use super::{Desk, texts};
-use crate::accounts::factors::FactorUsed;
+use crate::accounts::Registry;
+use crate::accounts::factors::{FactorError, FactorUsed};
+use crate::audit::{Actor, Asker, By, Origin};
+use crate::store::AccountId;
+use crate::telemetry::Door;
 
 type Answer = Result<Response, Refusal>;
 
@@ -116,19 +121,37 @@ pub(super) struct CodeForm {
 pub(super) async fn code(State(desk): State<Arc<Desk>>, owing: Owing, Form(form): Form<CodeForm>) -> Answer {
     let Halfway { account, attempt } = &*owing.halfway;
     let (account, code) = (*account, Zeroizing::new(form.code));
-    match desk.shared.registry.check_code(account, attempt, &code).await {
+    match desk.registry_for_newcomer(account, owing.peer)?.check_code(account, attempt, &code).await {
         Ok(used) => {
             tracing::info!(event = "portal.code", %account, factor = factor(used), peer = %owing.peer, "code accepted");
-            let seat = desk.seat_by_code(account, owing.peer)?;
+            let seat = desk.seat_by_code(account, owing.peer).await?;
             Ok(desk.step(Some(&owing.cookie), Stage::In(Arc::new(seat)), "/postes"))
         }
         Err(error) => {
             tracing::info!(event = "portal.code_refused", %account, reason = %error, peer = %owing.peer, "code refused");
+            desk.note_code_refused(account, owing.peer, &error)?;
             match Mishap::from(error) {
                 Mishap::Field(text) => desk.code_page(&owing, StatusCode::FORBIDDEN, None, Some(&text)),
                 Mishap::Page(refusal) => Err(refusal),
             }
         }
+    }
+}
+
+impl Desk {
+    /// The registry, working for somebody whose password was right.
+    fn registry_for_newcomer(&self, account: AccountId, peer: IpAddr) -> Result<Registry, Refusal> {
+        let login = self.shared.registry.by_id(account)?.map(|account| account.address.to_string());
+        let actor = Actor { by: Some(By::User), login, means: Some(PASSWORD.to_owned()), ..Actor::default() };
+        let origin = Origin { door: Door::Portal.name().to_owned(), peer: Some(peer.to_string()), ..Origin::default() };
+        Ok(self.shared.registry.acting_for(Asker { actor, origin }))
+    }
+
+    fn note_code_refused(&self, account: AccountId, peer: IpAddr, error: &FactorError) -> Result<(), Refusal> {
+        let account = self.shared.registry.by_id(account)?;
+        let asked = account.map(|account| account.address.to_string()).unwrap_or_default();
+        self.note_refused(peer, CODE, None, &asked, error.name());
+        Ok(())
     }
 }
 
@@ -168,6 +191,7 @@ pub(super) async fn from_psc(State(desk): State<Arc<Desk>>, visitor: Visitor, Qu
         return Err(no_such_trip());
     }
     if !back.error.is_empty() {
+        desk.note_refused(visitor.peer, PSC, None, "", "refused-there");
         return Err(Refusal::new(StatusCode::FORBIDDEN, texts::PSC_REFUSED_TITLE, texts::PSC_REFUSED));
     }
     let person = desk.psc_person(&cookie, &back.code, visitor.peer).await?;
@@ -175,10 +199,11 @@ pub(super) async fn from_psc(State(desk): State<Arc<Desk>>, visitor: Visitor, Qu
     let mailboxes = desk.shared.registry.opened_by_person(&national_id)?;
     let stage = match &*mailboxes {
         [] => {
+            desk.note_refused(visitor.peer, PSC, Some(&national_id), "", "no-mailbox");
             tracing::info!(event = "portal.nobody", peer = %visitor.peer, "somebody without a mailbox came");
             return Err(Refusal::new(StatusCode::FORBIDDEN, texts::NO_MAILBOX_TITLE, texts::NO_MAILBOX));
         }
-        [one] => Stage::In(Arc::new(desk.seat_by_psc(&national_id, &one.address, None, visitor.peer)?)),
+        [one] => Stage::In(Arc::new(desk.seat_by_psc(&national_id, &one.address, None, visitor.peer).await?)),
         _ => Stage::Choosing(Arc::new(Newcomer { national_id, name, mailboxes })),
     };
     Ok(desk.step(Some(&cookie), stage, "/"))
@@ -212,7 +237,7 @@ pub(super) async fn choose(
     let chosen = newcomer.mailboxes.iter().find(|mailbox| mailbox.account.to_string() == form.boite);
     let Some(address) = chosen.map(|mailbox| mailbox.address.clone()) else { return Err(Refusal::not_yours()) };
     let person = newcomer.national_id.clone();
-    let seat = desk.seat_by_psc(&person, &address, Some(newcomer), visitor.peer)?;
+    let seat = desk.seat_by_psc(&person, &address, Some(newcomer), visitor.peer).await?;
     Ok(desk.step(Some(&cookie), Stage::In(Arc::new(seat)), "/postes"))
 }
 
@@ -223,6 +248,9 @@ pub(super) async fn leave(
     Form(Nothing {}): Form<Nothing>,
 ) -> Response {
     let session = visitor.cookie.and_then(|cookie| desk.sessions.close(&cookie.key()));
+    if let Some(Stage::In(seat)) = session.as_ref().map(|session| &session.stage) {
+        seat.leave();
+    }
     let by_psc = matches!(session.map(|session| session.stage), Some(Stage::In(seat)) if seat.way == Way::Psc);
     let psc = if by_psc { desk.psc_end().await } else { None };
     Cookie::take_away(desk.page(StatusCode::OK, texts::GOODBYE_TITLE, entering::goodbye(psc.as_deref())))

@@ -10,7 +10,9 @@ use super::refusal::Refusal;
 use super::{Desk, texts};
 use crate::accounts::devices::{Device, DeviceCredentials, DeviceError, DeviceKey, Enrolled, Pkcs12Form};
 use crate::accounts::factors::FactorError;
-use crate::accounts::{Account, Ending, Login, LoginError, Means, SessionId, SessionTicket, SharedMailbox};
+use crate::accounts::{
+    Account, Ending, Login, LoginError, Means, RefusedLogin, Registry, SessionId, SessionTicket, SharedMailbox,
+};
 use crate::mss::{Address, Kind, MailboxState, Right, Rights};
 use crate::store::{AccountId, CredentialKind};
 use crate::telemetry::{AccountLabel, Door};
@@ -23,6 +25,11 @@ pub(super) enum Way {
     /// With the mailbox's password and a one-time code.
     Code,
 }
+
+/// What somebody comes in with, in traces of who did not.
+pub(super) const PASSWORD: &str = "password";
+pub(super) const CODE: &str = "password-and-code";
+pub(super) const PSC: &str = "pro-sante-connect";
 
 /// Most sessions of one person in one mailbox at this door; those who come with a service's password and a code are one.
 const MOST_OF_PERSON: usize = 100;
@@ -68,6 +75,11 @@ impl Seat {
         self.ticket.session().ending()
     }
 
+    /// They have said goodbye.
+    pub(super) fn leave(&self) {
+        self.ticket.leave("logout");
+    }
+
     /// The session's number, for the log: it tells who did something in a mailbox of many.
     pub(super) fn session(&self) -> SessionId {
         self.ticket.id()
@@ -104,6 +116,7 @@ impl Desk {
         peer: IpAddr,
     ) -> Result<Account, LoginError> {
         let registry = self.shared.registry.clone();
+        let asked = address.to_owned();
         let (address, password) = (address.to_owned(), Zeroizing::new(password.to_owned()));
         // In a task of its own, to its end: who hangs up before the answer has guessed all the same.
         let checking = tokio::spawn(async move { registry.check_password(&address, &password, peer).await });
@@ -113,6 +126,9 @@ impl Desk {
             state => Err(LoginError::NotOpen(state)),
         });
         self.count("portal-password", checked.as_ref().err());
+        if let Err(error) = &checked {
+            self.note_refused(peer, PASSWORD, None, &asked, error.name());
+        }
         checked
     }
 
@@ -130,7 +146,7 @@ impl Desk {
     }
 
     /// Seats somebody whose password and code were right: the holder, or who minds the mailbox for its service.
-    pub(super) fn seat_by_code(&self, account: AccountId, peer: IpAddr) -> Result<Seat, LoginError> {
+    pub(super) async fn seat_by_code(&self, account: AccountId, peer: IpAddr) -> Result<Seat, LoginError> {
         let registry = &self.shared.registry;
         let account = registry.by_id(account)?.ok_or(LoginError::Refused)?;
         let is_password = |kind: &CredentialKind| matches!(kind, CredentialKind::Password { .. });
@@ -145,25 +161,54 @@ impl Desk {
             means: Means::PasswordAndCode,
             credential: Some(password),
             password: None,
+            device: None,
         };
-        self.seat(&login, Way::Code, None, peer)
+        self.seat(&login, Way::Code, None, peer).await
     }
 
     /// Seats somebody whom Pro Santé Connect knows, in one of their mailboxes; asked again, whatever was offered before.
-    pub(super) fn seat_by_psc(
+    pub(super) async fn seat_by_psc(
         &self,
         person: &str,
         address: &Address,
         newcomer: Option<Arc<Newcomer>>,
         peer: IpAddr,
     ) -> Result<Seat, LoginError> {
-        let login = self.shared.registry.open_for_person(person, &address.to_string())?;
-        self.seat(&login, Way::Psc, newcomer, peer)
+        let asked = address.to_string();
+        let opened = self.shared.registry.open_for_person(person, &asked);
+        let login = opened.inspect_err(|error| {
+            self.note_refused(peer, PSC, Some(person), &asked, error.name());
+        })?;
+        self.seat(&login, Way::Psc, newcomer, peer).await
     }
 
-    fn seat(&self, login: &Login, way: Way, newcomer: Option<Arc<Newcomer>>, peer: IpAddr) -> Result<Seat, LoginError> {
+    /// Writes down that somebody was not let in here.
+    pub(super) fn note_refused(
+        &self,
+        peer: IpAddr,
+        means: &'static str,
+        person: Option<&str>,
+        asked: &str,
+        reason: &str,
+    ) {
+        let door = Door::Portal.name();
+        self.shared.registry.note_refused(RefusedLogin { door, peer, means, person, asked, reason });
+    }
+
+    /// The registry, working for somebody in a mailbox.
+    pub(super) fn registry_for(&self, seat: &Seat) -> Registry {
+        self.shared.registry.acting_for(Arc::clone(seat.ticket.session().asker()))
+    }
+
+    async fn seat(
+        &self,
+        login: &Login,
+        way: Way,
+        newcomer: Option<Arc<Newcomer>>,
+        peer: IpAddr,
+    ) -> Result<Seat, LoginError> {
         let means = if way == Way::Psc { "portal-psc" } else { "portal-code" };
-        let ticket = self.shared.registry.enter(login, Door::Portal.name(), peer, MOST_OF_PERSON);
+        let ticket = self.shared.registry.let_in(login, Door::Portal.name(), peer, MOST_OF_PERSON).await;
         self.count(means, ticket.as_ref().err());
         let ticket = ticket?;
         let may_be_taken_for_holder = way == Way::Code || self.is_holder_or_of_structure(login)?;

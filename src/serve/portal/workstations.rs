@@ -83,7 +83,7 @@ pub(super) async fn enrol(State(desk): State<Arc<Desk>>, holder: Holder, Form(fo
         person: login.person.clone(),
         key: key_of(&form.demande, form.file_form()),
     };
-    match desk.shared.registry.enrol_device(login.account, new).await.map_err(Mishap::from) {
+    match desk.registry_for(&holder.seat).enrol_device(login.account, new).await.map_err(Mishap::from) {
         Ok(enrolled) => {
             tracing::info!(event = "portal.device_enrolled", account = %login.account, session = %holder.seat.session(),
                 device = enrolled.device.number, "workstation enrolled by its holder");
@@ -151,7 +151,8 @@ pub(super) async fn renew(
     let account = holder.seat.login().account;
     let form = NameForm { ancien: form.ancien, ..NameForm::default() };
     let key = key_of("", form.file_form());
-    let renewed = desk.shared.registry.renew_device(account, device.number, key, OldCertificate::AfterGrace).await?;
+    let registry = desk.registry_for(&holder.seat);
+    let renewed = registry.renew_device(account, device.number, key, OldCertificate::AfterGrace).await?;
     let session = holder.seat.session();
     tracing::info!(event = "portal.device_renewed", %account, %session, device = number, "workstation renewed by its holder");
     Ok(desk.hand_over(&holder, renewed.into()))
@@ -173,7 +174,7 @@ pub(super) async fn revoke(
 ) -> Answer {
     let device = desk.device(&holder.seat, number)?;
     let account = holder.seat.login().account;
-    desk.shared.registry.revoke_device(account, device.number, By::Holder).await?;
+    desk.registry_for(&holder.seat).revoke_device(account, device.number, By::Holder).await?;
     let session = holder.seat.session();
     tracing::info!(event = "portal.device_revoked", %account, %session, device = number, "workstation revoked at the page");
     Ok(Redirect::to("/postes?fait=revoque").into_response())

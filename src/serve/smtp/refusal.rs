@@ -36,6 +36,11 @@ impl Refused {
         Reply { code: self.code, enhanced: Some(self.enhanced), lines: vec![text.into()] }
     }
 
+    /// Whether it is trouble of our own that refuses, and no rule.
+    pub(in crate::serve) fn is_ours(&self) -> bool {
+        matches!(self.rule, "disk-nearly-full" | "store-unavailable" | "traces-stuck" | "busy")
+    }
+
     /// The reply's code.
     pub(in crate::serve) fn code(&self) -> u16 {
         self.code

@@ -13,7 +13,7 @@ use crate::mail::trail;
 use crate::mail::{self, Delivered, Delivery, OwnCopy, ReceivedMessage, Travels, conversation};
 use crate::mss::exchange::{self, Origin, Party};
 use crate::mss::{Address, admission};
-use crate::serve::smtp::{self, Refused, accepted, delivery_failed};
+use crate::serve::smtp::{self, Named, Refused, RefusedMail, accepted, delivery_failed};
 use crate::store::{AccountId, Batch};
 use crate::wire::smtp::command::{MailFrom, RcptTo};
 use crate::wire::smtp::params::{BodyKind, Hold, MailParams, RcptParams};
@@ -27,14 +27,39 @@ impl Session {
         let decided = match question {
             Question::Auth(credentials) => return self.enter(credentials).await,
             Question::Message { size } => return self.message(size).await,
+            question => self.decide_mail(question, hello, &reference).await,
+        };
+        self.link.answer(decided, &reference)
+    }
+
+    /// Answers a question about mail under way; a refusal is traced.
+    async fn decide_mail(&mut self, question: Question, hello: Option<&Hello>, reference: &str) -> Result<(), Refused> {
+        let named = Named::by(&question);
+        let decided = match question {
             Question::Mail(mail) => self.mail(mail),
             Question::Rcpt(rcpt) => self.rcpt(rcpt).await,
             Question::Open => self.open(),
             Question::HeaderEnd => self.header_end(hello).await,
-            // Asked and answered by the driver, which holds the socket.
-            Question::StartTls => Ok(()),
+            // Asked and answered elsewhere: by the driver, which holds the socket, and by the caller.
+            Question::StartTls | Question::Auth(_) | Question::Message { .. } => Ok(()),
         };
-        self.link.answer(decided, &reference)
+        if let Err(refused) = &decided {
+            self.link.trace_refused(&self.asker(), refused, &self.refused_mail().with(named), reference);
+        }
+        decided
+    }
+
+    /// What is told of the mail under way, should it be refused.
+    fn refused_mail(&self) -> RefusedMail {
+        let own = self.user.as_ref().map(|user| user.login().address.to_string());
+        let Some(envelope) = &self.envelope else { return RefusedMail { mailbox: own, ..RefusedMail::default() } };
+        RefusedMail {
+            sender: envelope.sender.as_ref().map(Address::to_string).unwrap_or_default(),
+            recipients: envelope.recipients().map(Address::to_string).collect(),
+            mailbox: Some(envelope.account.address.to_string()),
+            message_id: envelope.written.message_id.clone(),
+            size: envelope.params.size,
+        }
     }
 
     /// What the operator can search in the logs: the transaction, or the connection.
@@ -286,13 +311,17 @@ impl Session {
 
     /// The message is complete: one commit for all that it means.
     async fn message(&mut self, size: u64) -> Answer {
-        let reference = self.reference();
+        let (reference, about) = (self.reference(), self.refused_mail());
         let Some(envelope) = self.envelope.take() else {
             return self.link.answer_to_message(Err(Refused::store_unavailable()), &reference);
         };
         let (queued, message_id) = (envelope.remote.len(), envelope.written.message_id.clone().unwrap_or_default());
         let reports_wanted = envelope.success_reports_wanted();
+        let about = RefusedMail { size: Some(size), ..about };
         let came = self.commit(envelope, size).await;
+        if let Err(refused) = &came {
+            self.link.trace_refused(&self.asker(), refused, &about, &reference);
+        }
         if let Ok(delivered) = &came {
             let (mailboxes, copy) = (delivered.uids.len(), delivered.own_copy);
             self.count(mailboxes, size);
