@@ -61,8 +61,8 @@ async fn erase(
     let erasable = held.erasable();
     // Told from what was there: afterwards it is gone.
     let erased = erasable.iter().map(|what| goes(&held, what)).collect();
+    administration.note_access(if really { "person-erased" } else { "person-told" }, &person).await?;
     if really {
-        administration.note_access("person-erased", &person).await?;
         for what in &erasable {
             administration.registry.erase_of_person(what).await.map_err(of_account)?;
         }
