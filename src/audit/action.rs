@@ -302,7 +302,8 @@ pub enum Action {
     /// `mailbox-created`, `mailbox-changed`, `mailbox-suspended`, `mailbox-reopened`, `mailbox-closed`, `access-granted`,
     /// `access-taken`, `password-set`, `password-removed`, `device-enrolled`, `device-renewed`, `device-revoked`,
     /// `device-authority-made`, `factor-set`, `factor-removed`, `factors-reset`, `recovery-codes-made`, `recovery-code-used`,
-    /// `certificate-bound`, `certificate-unbound`, `domain-added`, `domain-removed`, `session-ended` …
+    /// `certificate-bound`, `certificate-unbound`, `domain-added`, `domain-removed`, `session-ended`, `person-told`,
+    /// `person-erased` …
     Administered {
         /// What.
         what: String,

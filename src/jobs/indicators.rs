@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tracing::{error, info};
 
 use crate::audit::indicators::{Indicators, Tended};
-use crate::audit::{Action, Actor, Trace, Tracer};
+use crate::audit::{Action, Asker, Tracer};
 use crate::mss::indicators::Month;
 
 /// The longest wait: a clock that was set, a machine that slept.
@@ -34,7 +34,7 @@ async fn tell(tended: &Tended, tracer: &Tracer) {
     let detail = in_words(tended);
     info!(event = "indicators.tended", detail, "the month's counters");
     let action = Action::JobRan { job: "indicators".into(), result: "done".into(), detail };
-    if let Err(error) = tracer.write([Trace { actor: Actor::server(), ..Trace::of(action) }]).await {
+    if let Err(error) = tracer.write([Asker::server().trace(None, action)]).await {
         error!(%error, "what was done to the month's counters is not traced");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 
+use caducee::audit::{Action, Trace, TraceQuery};
 use caducee::mss::Address;
 use caducee::store::{Batch, Credential, CredentialKey, CredentialKind};
 use serde_json::{Value, json};
@@ -126,4 +127,27 @@ async fn a_closed_mailbox_keeps_who_held_it_for_a_year_and_nothing_else() {
     let until = again["kept"][0]["until"].as_str().unwrap();
     let closed = mailbox["state_since"].as_str().unwrap();
     assert_ne!(until[..4], closed[..4], "{closed} to {until}");
+}
+
+#[tokio::test]
+async fn who_looks_at_a_persons_data_or_erases_them_is_traced() {
+    let server = Server::start().await;
+    camille(&server).await;
+    told(&server, CAMILLE).await;
+    server.caducee(&["person", "erase", CAMILLE]).await.expect(0);
+    let looked = |wanted: &str| {
+        let query = TraceQuery { action: Some("administered".into()), ..TraceQuery::default() };
+        let traces = server.traces.search(&query, 100).unwrap().traces;
+        let is_it = |trace: &Trace| match &trace.action {
+            Action::Administered { what, about, .. } => what == wanted && about.as_deref() == Some(CAMILLE),
+            _ => false,
+        };
+        traces.into_iter().filter(is_it).map(|trace| trace.actor.login).collect::<Vec<_>>()
+    };
+    let told = looked("person-told");
+    assert_eq!(told.len(), 2, "what would be erased is told, too");
+    assert!(told.iter().all(|login| login.as_ref().is_some_and(|login| login.starts_with("uid "))), "{told:?}");
+    assert!(looked("person-erased").is_empty());
+    server.caducee(&["person", "erase", CAMILLE, "--really"]).await.expect(0);
+    assert_eq!(looked("person-erased").len(), 1);
 }

@@ -20,6 +20,9 @@ const INTERNAL: &str = "interne";
 const OPERATOR: &str = "operateur";
 const CITIZEN: &str = "patient";
 
+/// Logins that were refused beyond those that are traced one by one.
+const MANY_REFUSED: &str = "refus-en-nombre";
+
 /// What stands for others' words that are none of the sort that is expected.
 const UNREADABLE: &str = "(illisible)";
 
@@ -46,6 +49,11 @@ pub(super) fn count(
         Action::Refused { rule, .. } => counting.add(Sheet::Refusals, &[&trace.origin.door, rule], &[1]),
         Action::LoggedIn => counting.logged_in(),
         Action::LoginRefused { reason, asked } => counting.login_refused(reason, asked.as_deref()),
+        // More than have a trace each: nobody knows any more which mailboxes were asked for, nor how.
+        Action::LoginsRefused { count } => {
+            let door = trace.origin.door.as_str();
+            counting.add(Sheet::Connections, &["", "", door, "", MANY_REFUSED], &[u64::from(*count)])
+        }
         Action::Read { .. } => counting.read(),
         Action::Administered { what, .. } => counting.moved(what),
         _ => Ok(()),

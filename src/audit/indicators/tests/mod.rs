@@ -216,6 +216,7 @@ fn logins_refusals_and_movements_have_their_sheets() {
         at_door("imap", "pro-sante-connect", Some(ANNE), Action::LoggedIn),
         at_door("submission", "password", None, refused(Some(ANNE))),
         at_door("submission", "password", None, refused(None)),
+        at_door("submission", "", None, Action::LoginsRefused { count: 40 }),
         at_door("imap", "password", Some(CARE), Action::Read { folder: FolderKind::Inbox, messages: 3 }),
         at_door("smtp", "", None, rule),
         administered(CARE, "mailbox-created"),
@@ -224,6 +225,7 @@ fn logins_refusals_and_movements_have_their_sheets() {
     assert_eq!(
         scene.rows(Sheet::Connections),
         [
+            "||submission||refus-en-nombre: 40",
             "||submission|password|bad-credentials: 1",
             "aura.example|PER|imap|pro-sante-connect|admis: 2",
             "aura.example|PER|submission|password|bad-credentials: 1",

@@ -6,11 +6,11 @@ mod texts;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
 use axum::http::header;
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 
+use super::acting::Acting;
 use super::errors::of_account;
 use super::extract::{Json, Path};
 use super::message_flags::date;
@@ -22,7 +22,7 @@ use super::types::{
 use super::{Administration, blocking};
 use crate::accounts::person::{Erasable, Held, HeldGrant, HeldMailbox, HeldMeans, Stays};
 use crate::accounts::{Account, OpenSession, right_of};
-use crate::audit::{Trace, TraceQuery, Traces, TracesError};
+use crate::audit::{Action, Trace, TraceQuery, Traces, TracesError};
 use crate::store::{AccountId, Credential, CredentialKind, Holder};
 
 /// The longest national id: `8` and an RPPS have 12; employers give longer ones.
@@ -40,25 +40,19 @@ pub(super) fn router() -> Router<Arc<Administration>> {
 }
 
 /// `GET /v1/persons/{person}`.
-async fn show(
-    State(administration): State<Arc<Administration>>,
-    Path(person): Path<String>,
-) -> Result<axum::Json<Person>, Problem> {
-    administration.person(&person).await.map(axum::Json)
+async fn show(Acting(administration): Acting, Path(person): Path<String>) -> Result<axum::Json<Person>, Problem> {
+    administration.told(&person).await.map(axum::Json)
 }
 
 /// `GET /v1/persons/{person}/page`: the same, to read.
-async fn show_page(
-    State(administration): State<Arc<Administration>>,
-    Path(person): Path<String>,
-) -> Result<Response, Problem> {
-    let person = administration.person(&person).await?;
+async fn show_page(Acting(administration): Acting, Path(person): Path<String>) -> Result<Response, Problem> {
+    let person = administration.told(&person).await?;
     Ok(([(header::CACHE_CONTROL, "no-store")], Html(page::page(&person))).into_response())
 }
 
 /// `POST /v1/persons/{person}/erase`.
 async fn erase(
-    State(administration): State<Arc<Administration>>,
+    Acting(administration): Acting,
     Path(person): Path<String>,
     Json(order): Json<Option<ErasureOrder>>,
 ) -> Result<axum::Json<Erasure>, Problem> {
@@ -67,6 +61,7 @@ async fn erase(
     let erasable = held.erasable();
     // Told from what was there: afterwards it is gone.
     let erased = erasable.iter().map(|what| goes(&held, what)).collect();
+    administration.note_access(if really { "person-erased" } else { "person-told" }, &person).await?;
     if really {
         for what in &erasable {
             administration.registry.erase_of_person(what).await.map_err(of_account)?;
@@ -99,8 +94,17 @@ impl Administration {
         .await
     }
 
-    async fn person(&self, person: &str) -> Result<Person, Problem> {
+    /// Traces who looked at a person's data, or erased them: before they see it.
+    async fn note_access(&self, what: &str, person: &str) -> Result<(), Problem> {
+        let action = Action::Administered { what: what.into(), fields: Vec::new(), about: Some(person.into()) };
+        let trace = self.registry.asker().trace(None, action);
+        let written = self.mail.traces().write([trace]).await;
+        written.map(drop).map_err(|error| of_account(error.into()))
+    }
+
+    async fn told(&self, person: &str) -> Result<Person, Problem> {
         let (held, traces) = self.held_about(person).await?;
+        self.note_access("person-told", person).await?;
         let ground = |[data, why, until]: [&str; 3]| Ground { data: data.into(), why: why.into(), until: until.into() };
         Ok(Person {
             person: person.to_owned(),
