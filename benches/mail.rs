@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use caducee::accounts::{AccountOptions, NewMailbox, Registry};
+use caducee::audit::Asker;
 use caducee::mail::summary::{Summary, SummaryBuilder, SummaryLimits};
 use caducee::mail::{Delivery, FlagOp, MailLimits, MailRoom, Mailbox, MessageFlags, NewMessage, deliver};
 use caducee::mss::{Address, Kind};
@@ -133,7 +134,7 @@ async fn fill(room: &MailRoom, mailbox: &Arc<Mailbox>, messages: usize) {
             run.push((folder.clone(), NewMessage { message, flags: MessageFlags::default(), internal_date: 0 }));
         }
         left -= run.len();
-        mailbox.append_all(run).await.expect("the run is filed");
+        mailbox.append_all(run, &Asker::default()).await.expect("the run is filed");
     }
 }
 

@@ -1,4 +1,4 @@
-//! The queue at its largest: `cargo bench --bench queue [-- DIRECTORY [MESSAGES [DOMAINS]]]`.
+//! The queue at its largest: `cargo bench --bench queue [-- DIRECTORY [MESSAGES [DOMAINS [CACHE]]]]`, the cache in MiB.
 //!
 //! Prints a small table: messages taken in, sixteen at once; then, in a process of its own, the start with all of them
 //! waiting and the memory that it takes; a round of tries that all find their destination away; what waiting costs; taking
@@ -27,25 +27,32 @@ fn main() {
     let directory = arguments.next().map_or_else(|| std::env::temp_dir().join("caducee-bench-queue"), PathBuf::from);
     let messages = arguments.next().and_then(|text| text.parse().ok()).unwrap_or(100_000);
     let domains = arguments.next().and_then(|text| text.parse().ok()).unwrap_or(500);
+    let cache = arguments.next().and_then(|text| text.parse::<u64>().ok());
+    let cache = cache.map_or(Options::default().cache, |mebibytes| mebibytes << 20);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime starts");
     if std::env::var_os(SECOND).is_some() {
-        return runtime.block_on(started(&directory));
+        return runtime.block_on(started(&directory, cache));
     }
     let _ = std::fs::remove_dir_all(&directory);
-    let room = open(&directory);
+    let room = open(&directory, cache);
     runtime.block_on(fill(&room, messages, domains));
     room.store().close();
     drop(room);
     // Memory is told of a process that starts with a full queue, not of the one that filled it.
     let program = std::env::current_exe().expect("this program has a path");
-    let status = Command::new(program).env(SECOND, "1").arg(&directory).status().expect("this program runs again");
+    let status = Command::new(program)
+        .env(SECOND, "1")
+        .args(std::env::args_os().skip(1))
+        .status()
+        .expect("this program runs again");
     let _ = std::fs::remove_dir_all(&directory);
     assert!(status.success());
 }
 
-fn open(directory: &Path) -> MailRoom {
+fn open(directory: &Path, cache: u64) -> MailRoom {
     let master = MasterKey::from_bytes([7; 32]);
-    let (store, _) = Store::open(directory, &master, &Options::default()).expect("the store opens");
+    let (store, _) =
+        Store::open(directory, &master, &Options { cache, ..Options::default() }).expect("the store opens");
     MailRoom::new(store, master, MailLimits::default()).expect("the room opens")
 }
 
@@ -88,10 +95,11 @@ async fn enqueue(room: &MailRoom, recipient: &str) {
     room.queue().enqueue(outbound, message).await.expect("it is queued");
 }
 
-async fn started(directory: &Path) {
+async fn started(directory: &Path, cache: u64) {
     let master = MasterKey::from_bytes([7; 32]);
     let begin = Instant::now();
-    let (store, _) = Store::open(directory, &master, &Options::default()).expect("the store opens");
+    let (store, _) =
+        Store::open(directory, &master, &Options { cache, ..Options::default() }).expect("the store opens");
     timed("the store opens", begin);
     let before = resident();
     let begin = Instant::now();

@@ -14,7 +14,7 @@
 //! | [`accounts`] | who people are: domains, mailboxes, credentials | audit, mail, store, mss, wire, telemetry |
 //! | [`jobs`] | what runs beside: white list and CRL refresh, notices, the directory, the life of mailboxes | serve::tls, accounts, audit, config, mss, wire, telemetry |
 //! | [`serve`] | the doors: listeners, TLS, limits; one folder a door | jobs, accounts, audit, mail, store, config, mss, wire, telemetry |
-//! | [`cli`] | one file a subcommand; a client of the administration API | sandbox, serve, jobs, mail, store, config, mss, wire |
+//! | [`cli`] | one file a subcommand; a client of the administration API | sandbox, serve, jobs, audit, mail, store, config, mss, wire |
 //! | [`sandbox`] | a whole trust space on loopback; a client of the administration API | cli::client, serve::http, store, config, mss, wire |
 //!
 //! # Who may call whom

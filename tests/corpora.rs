@@ -27,6 +27,8 @@ mod report;
 mod sasl;
 #[path = "../fuzz/checks/smtp.rs"]
 mod smtp;
+#[path = "../fuzz/checks/traces.rs"]
+mod traces;
 #[path = "../fuzz/checks/whitelist.rs"]
 mod whitelist;
 
@@ -44,6 +46,7 @@ const CHECKS: &[Named] = &[
     ("report", report::check),
     ("sasl", sasl::check),
     ("smtp", smtp::check),
+    ("traces", traces::check),
     ("whitelist", whitelist::check),
 ];
 

@@ -1,8 +1,8 @@
 //! Others' reports: any split of a message tells the same, and what is told is bounded, on one line each, and can be
 //! written down and read again.
 
+use caducee::audit::Trace;
 use caducee::mail::report::{Sniffer, Told, What};
-use caducee::mail::trail::Event;
 
 /// One input of the fuzzer: the first byte chooses the size of the pieces, the rest is a message. Line feeds alone become
 /// CRLF where the first bit says so, so that seeds can be read.
@@ -40,10 +40,10 @@ pub fn check(data: &[u8]) {
             bounded(status.as_deref().unwrap_or_default(), 9);
         }
     }
-    for event in told.events("<abc@aura.example>", "r/1") {
-        let written = serde_json::to_vec(&event).expect("an event has a JSON form");
-        let read: Event = serde_json::from_slice(&written).expect("and is read again");
-        assert_eq!(read, event);
+    for trace in told.traces("<abc@aura.example>", "r/1") {
+        let written = serde_json::to_vec(&trace).expect("a trace has a JSON form");
+        let read: Trace = serde_json::from_slice(&written).expect("and is read again");
+        assert_eq!(read, trace);
     }
 }
 

@@ -11,8 +11,10 @@
 use std::net::IpAddr;
 
 use super::access_index::Opener;
+use super::passwords::FirstFactor;
 use super::sessions::{Ending, OpenSession, SessionTicket};
-use super::{Account, AccountError, Login, LoginError, Means, Registry};
+use super::{Account, AccountError, Login, LoginError, Means, RefusedLogin, Registry};
+use crate::audit::Action;
 use crate::mss::{Address, Kind, Rights};
 use crate::store::{AccountId, Credential, CredentialKey, CredentialKind};
 
@@ -206,7 +208,8 @@ impl Registry {
         let account = self.by_address(&address)?.filter(|account| reaches(login, account));
         let account = account.ok_or(LoginError::PersonRefused)?;
         let there = self.let_in_person(&account, &person, login.means.clone())?;
-        Ok(Login { credential: login.credential, password: login.password, ..there })
+        let device = login.device.clone();
+        Ok(Login { credential: login.credential, password: login.password, device, ..there })
     }
 
     /// A login of a person in a mailbox that they hold, or whose access list lets them in.
@@ -228,7 +231,48 @@ impl Registry {
             means,
             credential: None,
             password: None,
+            device: None,
         })
+    }
+
+    /// Lets a login in: [`Registry::enter`], and its trace. Nobody is in whose coming is not written down; who is not let in
+    /// has a trace too.
+    ///
+    /// # Errors
+    /// As [`Registry::enter`]; [`LoginError::Unavailable`] when it cannot be written down.
+    pub async fn let_in(
+        &self,
+        login: &Login,
+        door: &'static str,
+        peer: IpAddr,
+        most: usize,
+    ) -> Result<SessionTicket, LoginError> {
+        let entered = self.enter_traced(login, door, peer, most).await;
+        if let Err(error) = &entered {
+            let (person, asked) = (login.person.as_deref(), &login.address.to_string());
+            let (means, reason) = (login.means.name(), error.name());
+            self.note_refused(RefusedLogin { door, peer, means, person, asked, reason });
+        }
+        entered
+    }
+
+    async fn enter_traced(
+        &self,
+        login: &Login,
+        door: &'static str,
+        peer: IpAddr,
+        most: usize,
+    ) -> Result<SessionTicket, LoginError> {
+        let mut ticket = self.enter(login, door, peer, most)?;
+        let (traces, mailbox) = (self.room().traces(), login.address.to_string());
+        let written = traces.write([ticket.session().asker().trace(Some(&mailbox), Action::LoggedIn)]);
+        // Before the wait: whoever goes away meanwhile has come and gone.
+        ticket.trace_end(Some(traces.clone()));
+        if let Err(error) = written.await {
+            ticket.trace_end(None);
+            return Err(error.into());
+        }
+        Ok(ticket)
     }
 
     /// Puts a login on the list of sessions, and asks once more whether it stands: what was taken away meanwhile has either
@@ -276,6 +320,23 @@ impl Registry {
         let rights = self.own_rights(login, &account)?;
         let has_all = login.rights.iter().all(|right| rights.has(right));
         Ok((!has_all).then_some(Ending::AccessChanged))
+    }
+
+    /// Why a password that was right is the first of two factors no more; `None`: it is. A mailbox that was suspended
+    /// meanwhile, and opened again, is begun with anew.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub fn ending_of_first_factor(&self, first: &FirstFactor) -> Result<Option<Ending>, AccountError> {
+        let Some(account) = self.by_id(first.account)? else { return Ok(Some(Ending::Closed)) };
+        // Who still has to accept the terms does so after the second factor.
+        if let Some(ending) = Ending::of_state(account.state).filter(|_| !account.awaits_terms()) {
+            return Ok(Some(ending));
+        }
+        if account.data.state_changed_at != first.state_changed_at {
+            return Ok(Some(Ending::Suspended));
+        }
+        Ok((!self.is_in_force(first.password)?).then_some(Ending::CredentialGone))
     }
 
     /// Whether the mailbox of the password that a login was made with is still marked to be opened by it alone.

@@ -1,14 +1,14 @@
 //! Client certificates that open mailboxes: bound one by one, by subject, or for an APP mailbox by the structure's id.
 
-use std::collections::HashMap;
 use std::ops::Bound;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::Mutex;
 
 use crate::mss::Kind;
 use crate::mss::dn::DistinguishedName;
 use crate::store::{AccountId, Committed, Credential, CredentialKey, CredentialKind, Versioned};
 
+use super::hints::{HintTable, Hints};
 use super::{Account, AccountError, Registry};
 
 /// Credentials read at a time while the index is built.
@@ -45,27 +45,41 @@ pub enum CertificateBinding {
     Structure,
 }
 
-/// Which accounts a certificate may open. Bindings change by an administrator's hand, a handful a day, so the index is
-/// built whole from the store at the first use after a change. Its entries are hints: the credentials decide.
-#[derive(Debug, Default)]
-pub(super) struct CertificateIndex {
-    /// Rises with each change of a binding.
-    generation: AtomicU64,
-    built: Mutex<Option<(u64, Arc<Index>)>>,
+/// Under what a certificate's credentials are found.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Name {
+    Fingerprint(Box<str>),
+    Subject(Box<str>),
+    Structure(Box<str>),
 }
 
-type Index = HashMap<String, Vec<AccountId>>;
+/// Which credentials a certificate may meet. Holders enrol and revoke as they like, so each change is noted by itself; hints, as
+/// the credentials decide.
+#[derive(Debug, Default)]
+pub(super) struct CertificateIndex {
+    hints: Hints<Name, CredentialKey>,
+    /// Held by who has it read: others wait for that without a thread.
+    flight: Mutex<()>,
+}
 
 impl CertificateIndex {
-    /// A binding was added or taken away.
-    pub(super) fn outdate(&self) {
-        self.generation.fetch_add(1, Ordering::Release);
+    /// A credential was added; it is in the store already.
+    pub(super) fn note(&self, key: CredentialKey, kind: &CredentialKind) {
+        if let Some(name) = name_of(kind) {
+            self.hints.add(name, key);
+        }
     }
 
-    fn current(&self) -> Option<Arc<Index>> {
-        let built = self.built.lock().unwrap_or_else(PoisonError::into_inner);
-        let (generation, index) = built.as_ref()?;
-        (*generation == self.generation.load(Ordering::Acquire)).then(|| index.clone())
+    /// A credential is gone from the store. Its number is never given again.
+    pub(super) fn forget(&self, key: CredentialKey, kind: &CredentialKind) {
+        if let Some(name) = name_of(kind) {
+            self.hints.remove(&name, key);
+        }
+    }
+
+    /// A mailbox was closed: all that opened it is gone. Looks at every hint, as seldom as that is.
+    pub(super) fn forget_all_of(&self, account: AccountId) {
+        self.hints.remove_where(|key| key.account == account);
     }
 }
 
@@ -82,9 +96,7 @@ impl Registry {
     ) -> Result<Committed, AccountError> {
         let account = self.by_id(id)?.ok_or(AccountError::NoAccount)?;
         let kind = credential_kind(&account, binding)?;
-        let committed = self.put_credential(id, kind, label).await?;
-        self.certificates().outdate();
-        Ok(committed)
+        self.put_credential(id, kind, label).await
     }
 
     /// The account's credential that the certificate meets, if any.
@@ -120,34 +132,46 @@ impl Registry {
         &self,
         certificate: &CertificateFacts,
     ) -> Result<Vec<AccountId>, AccountError> {
-        let keys = keys_of(certificate);
-        if let Some(index) = self.certificates().current() {
-            return Ok(look_up(&index, &keys));
+        let (index, names) = (self.certificates(), names_of(certificate));
+        if let Some(found) = index.hints.find(&names) {
+            return Ok(accounts_of(&found));
         }
-        let generation = self.certificates().generation.load(Ordering::Acquire);
-        let registry = self.clone();
-        let built = tokio::task::spawn_blocking(move || registry.build_index()).await;
-        let index = Arc::new(built.unwrap_or(Err(AccountError::Busy))?);
-        let found = look_up(&index, &keys);
-        *self.certificates().built.lock().unwrap_or_else(PoisonError::into_inner) = Some((generation, index));
-        Ok(found)
+        let _alone = index.flight.lock().await;
+        if !index.hints.is_read() {
+            let registry = self.clone();
+            let reading = tokio::task::spawn_blocking(move || registry.prepare_certificates());
+            reading.await.unwrap_or(Err(AccountError::Busy))?;
+        }
+        Ok(accounts_of(&index.hints.find(&names).unwrap_or_default()))
     }
 
-    fn build_index(&self) -> Result<Index, AccountError> {
-        let mut index = Index::new();
+    /// Whether a mailbox is bound to its structure's certificates, whichever of them.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub fn is_any_bound_by_structure(&self) -> Result<bool, AccountError> {
+        self.prepare_certificates()?;
+        Ok(self.certificates().hints.has(|name| matches!(name, Name::Structure(_))).unwrap_or_default())
+    }
+
+    /// Reads every credential once, so that no login has to.
+    fn prepare_certificates(&self) -> Result<(), AccountError> {
+        self.certificates().hints.read(|table| self.read_credentials(table))
+    }
+
+    fn read_credentials(&self, table: &mut HintTable<Name, CredentialKey>) -> Result<(), AccountError> {
         let mut after: Option<CredentialKey> = None;
         loop {
             let range = (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
             let page = self.store().scan::<Credential>(range, PAGE)?;
-            let Some((last, _)) = page.last() else { break };
+            let Some((last, _)) = page.last() else { return Ok(()) };
             after = Some(*last);
             for (key, credential) in page {
-                if let Some(name) = key_of(&credential.kind) {
-                    index.entry(name).or_default().push(key.account);
+                if let Some(name) = name_of(&credential.kind) {
+                    table.add(name, key);
                 }
             }
         }
-        Ok(index)
     }
 }
 
@@ -200,33 +224,67 @@ fn is_met(kind: &CredentialKind, account: &Account, certificate: &CertificateFac
 }
 
 /// Under which name a credential stands in the index.
-fn key_of(kind: &CredentialKind) -> Option<String> {
+fn name_of(kind: &CredentialKind) -> Option<Name> {
     match kind {
         CredentialKind::Password { .. } => None,
         CredentialKind::CertificateFingerprint { sha256 } | CredentialKind::Device { sha256, .. } => {
-            Some(format!("fingerprint {sha256}"))
+            Some(Name::Fingerprint(sha256.as_str().into()))
         }
         CredentialKind::CertificateSubject { subject } => {
-            DistinguishedName::parse_text(subject).ok().map(|subject| subject_key(&subject))
+            DistinguishedName::parse_text(subject).ok().map(|subject| subject_name(&subject))
         }
-        CredentialKind::CertificateStructure { structure_id } => Some(format!("structure {structure_id}")),
+        CredentialKind::CertificateStructure { structure_id } => Some(Name::Structure(structure_id.as_str().into())),
     }
 }
 
 /// Under which names a certificate's credentials may stand.
-fn keys_of(certificate: &CertificateFacts) -> Vec<String> {
-    let units = certificate.subject.values("OU").map(|unit| format!("structure {}", unit.trim()));
-    let others = [format!("fingerprint {}", certificate.fingerprint), subject_key(&certificate.subject)];
+fn names_of(certificate: &CertificateFacts) -> Vec<Name> {
+    let units = certificate.subject.values("OU").map(|unit| Name::Structure(unit.trim().into()));
+    let others = [Name::Fingerprint(certificate.fingerprint.as_str().into()), subject_name(&certificate.subject)];
     others.into_iter().chain(units).collect()
 }
 
-fn subject_key(subject: &DistinguishedName) -> String {
-    format!("subject {:?}", subject.normalised())
+fn subject_name(subject: &DistinguishedName) -> Name {
+    Name::Subject(format!("{:?}", subject.normalised()).into())
 }
 
-fn look_up(index: &Index, keys: &[String]) -> Vec<AccountId> {
-    let mut found: Vec<AccountId> = keys.iter().filter_map(|key| index.get(key)).flatten().copied().collect();
+fn accounts_of(credentials: &[CredentialKey]) -> Vec<AccountId> {
+    let mut found: Vec<AccountId> = credentials.iter().map(|key| key.account).collect();
     found.sort_unstable();
     found.dedup();
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn device(sha256: &str) -> CredentialKind {
+        CredentialKind::Device { sha256: sha256.into(), serial: String::new() }
+    }
+
+    fn shown(sha256: &str) -> Vec<Name> {
+        let subject = DistinguishedName::parse_text("CN=agenda,OU=1-999").unwrap();
+        names_of(&CertificateFacts { authority: Authority::Igc, fingerprint: sha256.into(), subject })
+    }
+
+    #[test]
+    fn a_change_of_one_credential_leaves_all_others_where_they_are() {
+        let index = CertificateIndex::default();
+        let key = |account, number| CredentialKey { account: AccountId(account), number };
+        let found = |sha256: &str| index.hints.find(&shown(sha256)).map(|found| accounts_of(&found));
+        index.hints.read(|_| Ok::<_, ()>(())).unwrap();
+        index.note(key(1, 1), &CredentialKind::CertificateStructure { structure_id: "1-999".into() });
+        index.note(key(2, 1), &CredentialKind::CertificateSubject { subject: "OU=1-999, CN=Agenda".into() });
+        index.note(key(3, 1), &device("aa"));
+        index.note(key(3, 2), &CredentialKind::Password { hash: "aa".into() });
+        let of_structure = found("bb");
+        assert_eq!(found("aa"), of_structure.clone().map(|found| [found, vec![AccountId(3)]].concat()));
+        index.forget(key(3, 1), &device("aa"));
+        assert_eq!(found("aa"), of_structure);
+        index.note(key(3, 3), &device("aa"));
+        index.forget_all_of(AccountId(1));
+        assert!(found("aa").is_some_and(|found| found.contains(&AccountId(3)) && !found.contains(&AccountId(1))));
+        assert!(index.hints.is_read(), "nothing is read anew");
+    }
 }

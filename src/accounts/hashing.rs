@@ -180,9 +180,25 @@ fn verify(options: &HashingOptions, hash: &str, password: &str, memory: &mut Vec
     };
     let made_with = (params.m_cost(), params.t_cost(), params.p_cost());
     let is_outdated = made_with != (options.memory, options.passes, options.lanes);
+    let missing = missing_work(options, &params);
     // Outputs are compared in constant time.
     let fits = compute(&argon2(params), password, salt, expected.len(), memory).as_ref() == Some(expected);
+    if let Some(missing) = missing {
+        let _ = compute(&argon2(missing), password, b"what is missing.", OUTPUT, memory);
+    }
     Verdict { fits, is_outdated }
+}
+
+/// What a hash made with less than today's settings costs less than nobody's, as settings that cost so much. Without it the time
+/// of a refusal would tell which mailboxes are there and were not logged in to since the settings were raised. (Argon2's work
+/// is its memory, once a pass.)
+fn missing_work(options: &HashingOptions, made_with: &Params) -> Option<Params> {
+    let work = |params: &Params| u64::from(params.m_cost()) * u64::from(params.t_cost());
+    let today = params(options);
+    let missing = work(&today).checked_sub(work(made_with))?;
+    let memory = u32::try_from(missing / u64::from(today.t_cost())).ok()?;
+    // Less than the algorithm's least is not worth the while.
+    Params::new(memory, today.t_cost(), 1, None).ok()
 }
 
 /// Computes in `memory`, which grows to what is needed and is kept for the next hash.
@@ -262,6 +278,32 @@ mod tests {
         let new = Hasher::new(HashingOptions { memory: 128, ..cheap() });
         let verdict = new.verify(Some(hash), Zeroizing::new("abcdefgh".into())).await.unwrap();
         assert_eq!(verdict, Verdict { fits: true, is_outdated: true });
+    }
+
+    #[test]
+    fn a_hash_of_cheaper_days_costs_what_nobodys_does() {
+        let today = HashingOptions { memory: 1_024, passes: 2, ..HashingOptions::default() };
+        let work = |params: &Params| params.m_cost() * params.t_cost();
+        for (memory, passes) in [(64, 1), (64, 2), (1_000, 2), (1_024, 1), (512, 3)] {
+            let old = params(&HashingOptions { memory, passes, ..today });
+            let missing = missing_work(&today, &old).unwrap();
+            assert_eq!(work(&old) + work(&missing), work(&params(&today)), "{memory} {passes}");
+        }
+        for (memory, passes) in [(1_024, 2), (1_023, 2), (2_048, 2), (1_024, 3)] {
+            let old = params(&HashingOptions { memory, passes, ..today });
+            assert_eq!(missing_work(&today, &old), None, "{memory} {passes}");
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_computed_whether_the_password_fits_or_not() {
+        let today = HashingOptions { memory: 1_024, ..cheap() };
+        let old = hash(&cheap(), "abcdefgh", &mut Vec::new()).unwrap();
+        for (password, fits) in [("abcdefgh", true), ("wrong", false)] {
+            let mut memory = Vec::new();
+            assert_eq!(verify(&today, &old, password, &mut memory), Verdict { fits, is_outdated: true });
+            assert!(memory.len() >= 900, "{} KiB", memory.len());
+        }
     }
 
     #[tokio::test]

@@ -124,7 +124,7 @@ impl Registry {
         run_to_its_end(async move {
             let (account, event) = registry.happen_now(id, &occasion, choose).await?;
             if event.is_some() && account.data.state == AccountState::Closed {
-                registry.certificates().outdate();
+                registry.certificates().forget_all_of(id);
                 registry.erase(id).await?;
             }
             Ok((account, event))

@@ -23,6 +23,8 @@ pub struct Login {
     pub credential: Option<CredentialKey>,
     /// The password that went with a workstation's certificate.
     pub password: Option<CredentialKey>,
+    /// What the workstation or the software is called here, for traces.
+    pub device: Option<String>,
 }
 
 /// What a login was made with.
@@ -162,6 +164,8 @@ impl Registry {
         self.note_use(account, Some(key));
         // What several know tells nobody's name: a practice's password stands for no person, in no trace either.
         let is_ones_own = matches!(means, Means::Device { .. }) || account.kind == Kind::Per;
+        let has_name = matches!(means, Means::Device { .. } | Means::Certificate { .. });
+        let device = Some(&credential.label).filter(|label| has_name && !label.is_empty());
         Ok(Login {
             account: account.id,
             address: account.address.clone(),
@@ -171,6 +175,7 @@ impl Registry {
             means,
             credential: Some(key),
             password,
+            device: device.cloned(),
         })
     }
 

@@ -12,6 +12,7 @@ use super::hashing::{LONGEST_PASSWORD, TooBusy};
 use super::login::Bound;
 use super::registry::ATTEMPTS;
 use super::throttle::{Attempt, Turn};
+use super::traced::{credential_about, credential_names};
 use super::{Account, AccountError, CertificateFacts, Login, LoginError, Means, Origin, Registry};
 use crate::mss::Address;
 use crate::store::{
@@ -31,6 +32,18 @@ struct Fitting {
     account: Account,
     password: Bound,
     with: With,
+}
+
+/// A password that was right, with nothing that it opens: the first of two factors. It stands until the password or the
+/// mailbox's state changes ([`Registry::ending_of_first_factor`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FirstFactor {
+    /// The mailbox.
+    pub account: AccountId,
+    /// The password.
+    pub password: CredentialKey,
+    /// Unix seconds of the last change of the mailbox's state.
+    pub state_changed_at: i64,
 }
 
 /// Setting.
@@ -73,7 +86,7 @@ impl Registry {
             let mut record = read.record.clone();
             let mut batch = Batch::new();
             let replaced = self.replaced_by(id, &kind)?;
-            for key in &replaced {
+            for (key, _) in &replaced {
                 batch.delete::<Credential>(key);
             }
             let key = CredentialKey { account: id, number: record.next_credential };
@@ -87,11 +100,17 @@ impl Registry {
                 expires_at: None,
             };
             batch.update(&id, read.version, &record).insert(&key, &credential);
+            let (set, _) = credential_names(&kind);
+            self.note(set, Some(&record.address), credential_about(&kind, label), &mut batch);
             match self.store().commit(batch).await {
                 Err(CommitError::Conflict(_)) => crate::mail::pause(attempt).await,
                 outcome => {
                     let committed = outcome?;
-                    replaced.into_iter().for_each(|gone| self.end_sessions_by(gone));
+                    self.certificates().note(key, &kind);
+                    for (gone, credential) in replaced {
+                        self.certificates().forget(gone, &credential.kind);
+                        self.end_sessions_by(gone);
+                    }
                     return Ok(committed);
                 }
             }
@@ -99,11 +118,15 @@ impl Registry {
         Err(AccountError::Busy)
     }
 
-    fn replaced_by(&self, id: AccountId, kind: &CredentialKind) -> Result<Vec<CredentialKey>, AccountError> {
+    fn replaced_by(
+        &self,
+        id: AccountId,
+        kind: &CredentialKind,
+    ) -> Result<Vec<(CredentialKey, Versioned<Credential>)>, AccountError> {
         let is_password = |kind: &CredentialKind| matches!(kind, CredentialKind::Password { .. });
         let gives_way = |old: &CredentialKind| old == kind || (is_password(kind) && is_password(old));
         let all = self.credentials(id)?.into_iter();
-        Ok(all.filter(|(_, old)| gives_way(&old.kind)).map(|(key, _)| key).collect())
+        Ok(all.filter(|(_, old)| gives_way(&old.kind)).collect())
     }
 
     /// What opens an account.
@@ -122,11 +145,13 @@ impl Registry {
         let credential = self.store().get::<Credential>(&key)?.ok_or(AccountError::NoCredential)?;
         let mut batch = Batch::new();
         batch.expect::<Credential>(&key, Expect::Version(credential.version)).delete::<Credential>(&key);
+        let (_, removed) = credential_names(&credential.kind);
+        self.note_on(key.account, removed, credential_about(&credential.kind, &credential.label), &mut batch);
         let committed = match self.store().commit(batch).await {
             Err(CommitError::Conflict(_)) => return Err(AccountError::Busy),
             outcome => outcome?,
         };
-        self.certificates().outdate();
+        self.certificates().forget(key, &credential.kind);
         self.end_sessions_by(key);
         Ok(committed)
     }
@@ -176,17 +201,21 @@ impl Registry {
         }
     }
 
-    /// Whether this is the mailbox's password, whatever else would open it: the first of two factors. Slowed down as logins
-    /// are, with the same work and answer.
+    /// Whether this is the mailbox's password, whatever else would open it. Slowed down as logins are, with the same work and
+    /// answer.
     ///
     /// # Errors
     /// [`LoginError`].
-    pub async fn check_password(&self, address: &str, password: &str, peer: IpAddr) -> Result<Account, LoginError> {
+    pub async fn check_password(&self, address: &str, password: &str, peer: IpAddr) -> Result<FirstFactor, LoginError> {
         let line = self.line_of(address, None)?;
         let opens = |_: &Account| Ok(Some(With::Nothing));
-        let Fitting { account, .. } = self.fitting(address, password, peer.into(), line, opens).await?;
+        let Fitting { account, password: (password, _), .. } =
+            self.fitting(address, password, peer.into(), line, opens).await?;
         // Who still has to accept the terms does so after the second factor.
-        if account.is_open() || account.awaits_terms() { Ok(account) } else { Err(account.not_open()) }
+        if !account.is_open() && !account.awaits_terms() {
+            return Err(account.not_open());
+        }
+        Ok(FirstFactor { account: account.id, password, state_changed_at: account.data.state_changed_at })
     }
 
     /// Where an attempt stands in line: by its address, and with an enrolled workstation of that mailbox in a line of its own,

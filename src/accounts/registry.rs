@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::audit::Actor;
+use crate::audit::{Actor, Asker};
 use crate::mail::{FIRST_FOLDERS, MailRoom, new_folder};
 use crate::mss::lifecycle::Stage;
 use crate::mss::{Address, Domain, Kind, MailboxState};
@@ -19,6 +19,7 @@ use super::factors::FactorOptions;
 use super::hashing::{Hasher, HashingOptions};
 use super::lives::LifeOptions;
 use super::notice::Outbox;
+use super::refused::RefusedLogins;
 use super::sessions::Sessions;
 use super::throttle::{Throttle, ThrottleOptions};
 use super::{Account, AccountChange, AccountError, NewMailbox, rules};
@@ -49,7 +50,7 @@ pub struct AccountOptions {
 pub struct Registry {
     inner: Arc<Inner>,
     /// For whom it works, as the traces of its changes tell.
-    actor: Arc<Actor>,
+    asker: Arc<Asker>,
 }
 
 #[derive(Debug)]
@@ -65,6 +66,7 @@ struct Inner {
     outbox: Outbox,
     access: AccessIndex,
     sessions: Sessions,
+    refused: RefusedLogins,
     /// Read while a mailbox is created, written while a domain is taken away: neither comes between the other's steps.
     domains: tokio::sync::RwLock<()>,
 }
@@ -103,20 +105,26 @@ impl Registry {
             outbox: Outbox::default(),
             access: AccessIndex::default(),
             sessions: Sessions::default(),
+            refused: RefusedLogins::default(),
             domains: tokio::sync::RwLock::default(),
         };
-        Self { inner: Arc::new(inner), actor: Arc::new(Actor::server()) }
+        Self { inner: Arc::new(inner), asker: Arc::new(Asker::server()) }
     }
 
     /// The same registry, working for somebody: the traces of what it changes name them.
     #[must_use]
-    pub fn acting_for(&self, actor: Actor) -> Self {
-        Self { inner: Arc::clone(&self.inner), actor: Arc::new(actor) }
+    pub fn acting_for(&self, asker: impl Into<Arc<Asker>>) -> Self {
+        Self { inner: Arc::clone(&self.inner), asker: asker.into() }
     }
 
     /// For whom it works.
     pub fn actor(&self) -> &Actor {
-        &self.actor
+        &self.asker.actor
+    }
+
+    /// For whom it works, and from where they ask.
+    pub fn asker(&self) -> &Arc<Asker> {
+        &self.asker
     }
 
     /// The mail room of these accounts.
@@ -172,6 +180,10 @@ impl Registry {
         &self.inner.access
     }
 
+    pub(super) fn refused(&self) -> &RefusedLogins {
+        &self.inner.refused
+    }
+
     // ---- domains ----
 
     /// Makes a domain one of the operator's.
@@ -186,6 +198,7 @@ impl Registry {
         };
         let mut batch = Batch::new();
         batch.insert(&record.name.clone(), &record);
+        self.note("domain-added", None, Some(&record.name), &mut batch);
         match self.store().commit(batch).await {
             Err(CommitError::Conflict(_)) => Err(AccountError::DomainExists(record.name)),
             outcome => Ok(outcome?),
@@ -207,6 +220,7 @@ impl Registry {
             let key = domain.as_str().to_owned();
             let mut batch = Batch::new();
             batch.expect::<store::Domain>(&key, Expect::Version(record.version)).delete::<store::Domain>(&key);
+            self.note("domain-removed", None, Some(&key), &mut batch);
             match self.store().commit(batch).await {
                 Err(CommitError::Conflict(_)) => crate::mail::pause(attempt).await,
                 outcome => return Ok(outcome?),

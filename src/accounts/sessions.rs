@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::sync::Notify;
 
 use super::Login;
+use crate::audit::{Action, Actor, Asker, By, Origin, Tracer};
 use crate::mss::MailboxState;
 use crate::store::AccountId;
 
@@ -87,12 +88,19 @@ pub struct OpenSession {
     pub peer: IpAddr,
     /// Unix seconds of the login.
     pub began_at: i64,
+    /// The same for traces.
+    asker: Arc<Asker>,
     heard_at: AtomicI64,
     ending: OnceLock<Ending>,
     woken: Notify,
 }
 
 impl OpenSession {
+    /// Who is in, and from where, as the traces of what they do tell.
+    pub fn asker(&self) -> &Arc<Asker> {
+        &self.asker
+    }
+
     /// Unix seconds of the last command.
     pub fn heard_at(&self) -> i64 {
         self.heard_at.load(Ordering::Relaxed)
@@ -169,8 +177,10 @@ impl Sessions {
         }
         open.counts.insert(share, count + 1);
         let now = crate::mail::now();
+        let id = SessionId(self.inner.last.fetch_add(1, Ordering::Relaxed) + 1);
         let session = Arc::new(OpenSession {
-            id: SessionId(self.inner.last.fetch_add(1, Ordering::Relaxed) + 1),
+            id,
+            asker: Arc::new(asker(login, door, peer, id)),
             login: login.clone(),
             door,
             peer,
@@ -180,7 +190,7 @@ impl Sessions {
             woken: Notify::new(),
         });
         open.by_id.insert(session.id, Arc::clone(&session));
-        Some(SessionTicket { sessions: self.clone(), session })
+        Some(SessionTicket { sessions: self.clone(), session, traces: None, left: OnceLock::new() })
     }
 
     /// All of them, in the order in which they came.
@@ -210,6 +220,18 @@ impl Sessions {
     }
 }
 
+fn asker(login: &Login, door: &str, peer: IpAddr, id: SessionId) -> Asker {
+    let actor = Actor {
+        by: Some(By::User),
+        person: login.person.clone(),
+        login: Some(login.address.to_string()),
+        means: Some(login.means.name().to_owned()),
+        device: login.device.clone(),
+    };
+    let origin = Origin { door: door.to_owned(), peer: Some(peer.to_string()), session: Some(id.0), subject: None };
+    Asker { actor, origin }
+}
+
 fn end(session: &OpenSession, why: Ending) -> bool {
     let is_first = session.end(why);
     if is_first {
@@ -219,11 +241,15 @@ fn end(session: &OpenSession, why: Ending) -> bool {
     is_first
 }
 
-/// A session's place on the list; given back on drop.
+/// A session's place on the list; given back on drop. One whose coming was traced has its going traced then.
 #[derive(Debug)]
 pub struct SessionTicket {
     sessions: Sessions,
     session: Arc<OpenSession>,
+    /// Where its end is written down.
+    traces: Option<Tracer>,
+    /// Why it ends, where nobody outside ends it.
+    left: OnceLock<&'static str>,
 }
 
 impl SessionTicket {
@@ -247,6 +273,17 @@ impl SessionTicket {
         self.session.ended().await
     }
 
+    /// Where its end is to be written down, as its beginning was.
+    pub(super) fn trace_end(&mut self, traces: Option<Tracer>) {
+        self.traces = traces;
+    }
+
+    /// Why it ends: `logout`, or what the door ended it for. Without a word: `closed`, by the client.
+    pub fn leave(&self, why: &'static str) {
+        // The first word counts.
+        let _said_already = self.left.set(why);
+    }
+
     /// A command came.
     pub fn touch(&self) {
         self.session.heard_at.store(crate::mail::now(), Ordering::Relaxed);
@@ -255,6 +292,13 @@ impl SessionTicket {
 
 impl Drop for SessionTicket {
     fn drop(&mut self) {
+        if let Some(traces) = &self.traces {
+            let reason = self.session.ending().map(Ending::name).or(self.left.get().copied());
+            let reason = reason.unwrap_or("closed").to_owned();
+            let mailbox = self.session.login.address.to_string();
+            // On its way from here on; there is nobody left to wait for it.
+            drop(traces.write([self.session.asker.trace(Some(&mailbox), Action::LoggedOut { reason })]));
+        }
         let mut open = self.sessions.open();
         open.by_id.remove(&self.session.id);
         let share = Share::of(&self.session.login, self.session.door);
@@ -288,6 +332,7 @@ mod tests {
             means: Means::Password,
             credential: None,
             password: None,
+            device: None,
         }
     }
 

@@ -14,6 +14,8 @@ use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::Subscriber;
+
 /// How failed logins are slowed down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ThrottleOptions {
@@ -67,12 +69,12 @@ pub(super) struct Throttle {
 }
 
 /// A mailbox, and an address from which it was opened.
-type Pair = (String, IpAddr);
+type Pair = (String, Subscriber);
 
 #[derive(Debug, Default)]
 struct Tables {
     mailboxes: Table<String>,
-    addresses: Table<IpAddr>,
+    addresses: Table<Subscriber>,
     pairs: Table<Pair>,
     /// What other pairs have failed; a line of their own they do not have.
     strangers: Table<Pair>,
@@ -136,7 +138,7 @@ impl Throttle {
     pub(super) fn turn(&self, mailbox: &str, peer: IpAddr, asked: Instant, now: Instant) -> Turn<'_> {
         let options = &self.options;
         let mut tables = self.tables();
-        let pair = (mailbox.to_owned(), subscriber(peer));
+        let pair = (mailbox.to_owned(), Subscriber::of(peer));
         let is_trusted = tables.trusted.get(&pair).is_some_and(|seen| now.duration_since(*seen) < TRUSTED_FOR);
         let Place { full_until, left, next } = tables.place(&pair, is_trusted, now, options);
         if let Some(until) = full_until {
@@ -297,15 +299,6 @@ impl<K: Hash + Eq + Clone> Table<K> {
     }
 }
 
-/// Whose an address is: one subscriber has a whole IPv6 /64, and guesses from each address of it. (Connections are counted by the
-/// same.)
-fn subscriber(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        v4 @ IpAddr::V4(_) => v4,
-        IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() & !u128::from(u64::MAX)).into()),
-    }
-}
-
 fn delay(failures: u32, options: &ThrottleOptions, factor: u32) -> Duration {
     match failures.saturating_sub(options.free * factor) {
         0 => Duration::ZERO,
@@ -355,7 +348,7 @@ mod tests {
 
     /// An attempt that has had its turn.
     fn attempt<'a>(throttle: &'a Throttle, mailbox: &str, peer: IpAddr) -> Attempt<'a> {
-        let pair = (mailbox.to_owned(), peer);
+        let pair = (mailbox.to_owned(), Subscriber::of(peer));
         let is_trusted = throttle.tables().trusted.contains_key(&pair);
         Attempt { throttle, pair, is_trusted }
     }

@@ -221,6 +221,12 @@ pub enum Action {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         asked: Option<String>,
     },
+    /// So many more were not let in from there within a minute, beyond those that have a trace of their own; without a peer:
+    /// from everywhere else.
+    LoginsRefused {
+        /// How many.
+        count: u32,
+    },
     /// The session ended.
     LoggedOut {
         /// Why: `logout`, or what ended it.
@@ -294,7 +300,8 @@ pub enum Action {
     // ---- administration and life ----
     /// A mailbox, a domain or a means of access was changed. `what` is one of a small set of kebab-case names:
     /// `mailbox-created`, `mailbox-changed`, `mailbox-suspended`, `mailbox-reopened`, `mailbox-closed`, `access-granted`,
-    /// `access-taken`, `password-set`, `device-enrolled`, `device-renewed`, `device-revoked`, `factor-set`, `factor-removed`,
+    /// `access-taken`, `password-set`, `password-removed`, `device-enrolled`, `device-renewed`, `device-revoked`,
+    /// `device-authority-made`, `factor-set`, `factor-removed`, `factors-reset`, `recovery-codes-made`, `recovery-code-used`,
     /// `certificate-bound`, `certificate-unbound`, `domain-added`, `domain-removed`, `session-ended` …
     Administered {
         /// What.
@@ -340,6 +347,19 @@ pub enum Action {
         #[serde(default, skip_serializing_if = "String::is_empty")]
         detail: String,
     },
+}
+
+/// The name of what jobs do: alone in its stream.
+pub(super) const JOB_RAN: &str = "job-ran";
+
+impl Stream {
+    /// Its name, as its directory has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Functional => "functional",
+            Self::Technical => "technical",
+        }
+    }
 }
 
 impl Trace {
@@ -389,6 +409,7 @@ impl Action {
             Self::Disposition { .. } => "disposition",
             Self::LoggedIn => "logged-in",
             Self::LoginRefused { .. } => "login-refused",
+            Self::LoginsRefused { .. } => "logins-refused",
             Self::LoggedOut { .. } => "logged-out",
             Self::Opened { .. } => "opened",
             Self::Read { .. } => "read",
@@ -402,7 +423,7 @@ impl Action {
             Self::Lived { .. } => "lived",
             Self::Noticed { .. } => "noticed",
             Self::Published { .. } => "published",
-            Self::JobRan { .. } => "job-ran",
+            Self::JobRan { .. } => JOB_RAN,
         }
     }
 }

@@ -15,7 +15,19 @@
 //! 3. Mail waits for no trace beyond that commit. Where traces cannot be kept, mail stops with temporary errors.
 
 mod action;
+mod asker;
+mod facets;
+pub mod indicators;
+mod observe;
+mod query;
+mod reading;
+mod scribe;
 mod tracer;
 
 pub use action::{Action, Actor, By, FolderKind, MessageFacts, Origin, Stream, Trace};
+pub use asker::Asker;
+pub use observe::Observer;
+pub use query::TraceQuery;
+pub use reading::{Found, Traces, TracesError};
+pub use scribe::{Scribe, ScribeOptions};
 pub use tracer::Tracer;

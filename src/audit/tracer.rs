@@ -1,13 +1,18 @@
 //! Writing traces down.
 
+use std::collections::HashSet;
 use std::future::Future;
+use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::store::{Batch, CommitError, Committed, MailboxKey, Store, TraceKey, WaitingTrace};
+use crate::store::{Batch, CommitError, Committed, MailboxKey, Store, StoreError, TraceKey, WaitingTrace};
 
 use super::Trace;
+
+/// Traces that are read at a time.
+const PAGE: usize = 1_000;
 
 /// Writes traces down, sealed. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -19,27 +24,48 @@ pub struct Tracer {
 struct Inner {
     store: Store,
     key: MailboxKey,
+    /// The greatest moment that was given.
     last: AtomicU64,
+    /// The scribe cannot write, and too many wait for it.
+    stuck: AtomicBool,
 }
 
 impl Tracer {
     /// A tracer over a store; `key` seals what waits for the scribe.
-    pub fn new(store: Store, key: MailboxKey) -> Self {
-        Self { inner: Arc::new(Inner { store, key, last: AtomicU64::new(0) }) }
+    ///
+    /// # Errors
+    /// What waits already cannot be read.
+    pub fn new(store: Store, key: MailboxKey) -> Result<Self, StoreError> {
+        // A clock that was set back must not give a moment twice.
+        let last = store.scan_back::<WaitingTrace>(.., 1)?.first().map_or(0, |(key, _)| key.0);
+        let inner = Inner { store, key, last: AtomicU64::new(last), stuck: AtomicBool::new(false) };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Adds a trace of now to the batch that makes it true.
     pub fn note(&self, mut trace: Trace, batch: &mut Batch) {
         trace.at = self.moment();
-        let key = TraceKey(trace.at);
-        match serde_json::to_vec(&trace) {
-            Ok(plain) => {
-                let sealed = self.inner.key.seal_bytes(&place(key), &plain);
-                batch.put(&key, &WaitingTrace { sealed });
-            }
-            // Texts, numbers and lists of them always have a JSON form.
-            Err(error) => tracing::error!(%error, "a trace cannot be written down"),
+        self.put(&trace, batch);
+    }
+
+    /// Adds a trace of the past, at its own moment or at the next free one. `taken` are the moments that the batch has already.
+    ///
+    /// # Errors
+    /// What waits cannot be read.
+    pub fn note_at(
+        &self,
+        mut trace: Trace,
+        at: u64,
+        taken: &mut HashSet<u64>,
+        batch: &mut Batch,
+    ) -> Result<(), StoreError> {
+        trace.at = at;
+        while taken.contains(&trace.at) || self.inner.store.get::<WaitingTrace>(&TraceKey(trace.at))?.is_some() {
+            trace.at += 1;
         }
+        taken.insert(trace.at);
+        self.put(&trace, batch);
+        Ok(())
     }
 
     /// Writes traces of what changes nothing else (a login, a reading), in a commit of their own that shares the next sync.
@@ -60,6 +86,66 @@ impl Tracer {
     pub fn open(&self, key: TraceKey, waiting: &WaitingTrace) -> Option<Trace> {
         let plain = self.inner.key.open_bytes(&place(key), &waiting.sealed).ok()?;
         serde_json::from_slice(&plain).ok()
+    }
+
+    /// Up to `limit` traces that wait for the scribe, in their order, of a range of moments.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub fn waiting(&self, moments: impl RangeBounds<u64>, limit: usize) -> Result<Vec<Trace>, StoreError> {
+        let end = moments.end_bound().cloned().map(TraceKey);
+        let mut from = moments.start_bound().cloned().map(TraceKey);
+        let mut found = Vec::new();
+        loop {
+            let page = self.inner.store.scan::<WaitingTrace>((from, end), PAGE)?;
+            let last = page.last().filter(|_| page.len() == PAGE).map(|(key, _)| *key);
+            found.extend(page.iter().filter_map(|(key, waiting)| self.open(*key, waiting)));
+            match last {
+                Some(last) if found.len() < limit => from = Bound::Excluded(last),
+                _ => break,
+            }
+        }
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    /// Whether so many traces wait that nothing more may happen: the scribe cannot write them down (rule 3).
+    pub fn is_stuck(&self) -> bool {
+        self.inner.stuck.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_stuck(&self, stuck: bool) {
+        self.inner.stuck.store(stuck, Ordering::Release);
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        &self.inner.store
+    }
+
+    pub(super) fn key(&self) -> &MailboxKey {
+        &self.inner.key
+    }
+
+    /// The last moment that was given.
+    pub(super) fn last(&self) -> u64 {
+        self.inner.last.load(Ordering::Relaxed)
+    }
+
+    /// Gives no moment up to this one any more.
+    pub(super) fn begin_after(&self, at: u64) {
+        self.inner.last.fetch_max(at, Ordering::Relaxed);
+    }
+
+    fn put(&self, trace: &Trace, batch: &mut Batch) {
+        let key = TraceKey(trace.at);
+        match serde_json::to_vec(trace) {
+            Ok(plain) => {
+                let sealed = self.inner.key.seal_bytes(&place(key), &plain);
+                batch.put(&key, &WaitingTrace { sealed });
+            }
+            // Texts, numbers and lists of them always have a JSON form.
+            Err(error) => tracing::error!(%error, "a trace cannot be written down"),
+        }
     }
 
     /// Unix microseconds, each given once and rising: the order of traces is the order of the calls.
@@ -86,7 +172,7 @@ mod tests {
     #[tokio::test]
     async fn a_trace_waits_sealed_and_comes_back_as_it_was() {
         let store = Store::in_memory();
-        let tracer = Tracer::new(store.clone(), MailboxKey::generate());
+        let tracer = Tracer::new(store.clone(), MailboxKey::generate()).unwrap();
         let read = Trace { mailbox: Some("anne@aura.example".into()), ..Trace::of(Action::LoggedIn) };
         tracer.write([read.clone(), read.clone()]).await.unwrap();
         let rows = store.scan::<WaitingTrace>(.., 9).unwrap();
@@ -97,5 +183,34 @@ mod tests {
             assert_eq!(opened, Trace { at: key.0, ..read.clone() });
             assert!(tracer.open(TraceKey(key.0 + 1), waiting).is_none(), "it opens at its own place only");
         }
+    }
+
+    #[tokio::test]
+    async fn no_moment_is_given_twice_whatever_the_clock_does() {
+        let (store, key) = (Store::in_memory(), MailboxKey::generate());
+        let tracer = Tracer::new(store.clone(), key.clone()).unwrap();
+        let tomorrow = tracer.moment() + 86_400_000_000;
+        let (mut taken, mut batch) = (HashSet::new(), Batch::new());
+        for _ in 0..3 {
+            tracer.note_at(Trace::of(Action::LoggedIn), tomorrow, &mut taken, &mut batch).unwrap();
+        }
+        store.commit(batch).await.unwrap();
+        let mut batch = Batch::new();
+        tracer.note_at(Trace::of(Action::LoggedIn), tomorrow, &mut HashSet::new(), &mut batch).unwrap();
+        store.commit(batch).await.unwrap();
+        // The clock is a day behind of what waits.
+        let again = Tracer::new(store, key).unwrap();
+        again.write([Trace::of(Action::LoggedIn)]).await.unwrap();
+        let moments: Vec<u64> = again.waiting(.., 99).unwrap().iter().map(|trace| trace.at - tomorrow).collect();
+        assert_eq!(moments, [0, 1, 2, 3, 4]);
+        assert_eq!(again.waiting(tomorrow + 1..=tomorrow + 2, 99).unwrap().len(), 2);
+        assert_eq!(again.waiting(.., 3).unwrap().len(), 3);
+    }
+
+    #[tokio::test]
+    async fn what_waits_is_read_whole_however_much_it_is() {
+        let tracer = Tracer::new(Store::in_memory(), MailboxKey::generate()).unwrap();
+        tracer.write((0..2_500).map(|_| Trace::of(Action::LoggedIn))).await.unwrap();
+        assert_eq!(tracer.waiting(.., usize::MAX).unwrap().len(), 2_500);
     }
 }

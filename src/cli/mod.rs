@@ -24,9 +24,11 @@ pub mod export;
 pub mod files;
 mod follow;
 pub mod import;
+mod indicators;
 mod lifecycle;
 mod mailbox;
 pub mod output;
+mod person;
 mod queue;
 mod reload;
 mod sandbox;
@@ -36,6 +38,8 @@ mod session;
 mod store;
 mod terms;
 mod tie;
+mod trace_line;
+mod traces;
 mod trust;
 
 use clap::{Parser, Subcommand};
@@ -64,6 +68,8 @@ enum Command {
     Lifecycle(lifecycle::LifecycleCommand),
     Import(import::Import),
     Export(export::Export),
+    Indicators(indicators::IndicatorsCommand),
+    Person(person::PersonCommand),
     Queue(queue::QueueCommand),
     Reload(reload::Reload),
     Sandbox(sandbox::Sandbox),
@@ -71,6 +77,7 @@ enum Command {
     Session(session::SessionCommand),
     Status(reload::StatusCommand),
     Store(store::StoreCommand),
+    Traces(traces::TracesCommand),
     Terms(terms::TermsCommand),
     Trust(trust::TrustCommand),
 }
@@ -87,6 +94,8 @@ pub fn run() -> ExitCode {
         Command::Lifecycle(lifecycle) => lifecycle.run(),
         Command::Import(import) => import.run(),
         Command::Export(export) => export.run(),
+        Command::Indicators(indicators) => indicators.run(),
+        Command::Person(person) => person.run(),
         Command::Queue(queue) => queue.run(),
         Command::Reload(reload) => reload.run(),
         Command::Sandbox(sandbox) => sandbox.run(),
@@ -94,6 +103,7 @@ pub fn run() -> ExitCode {
         Command::Session(session) => session.run(),
         Command::Status(status) => status.run(),
         Command::Store(store) => store.run(),
+        Command::Traces(traces) => traces.run(),
         Command::Terms(terms) => terms.run(),
         Command::Trust(trust) => trust.run(),
     }

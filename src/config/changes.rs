@@ -7,7 +7,7 @@ use super::Config;
 use toml::{Table, Value};
 
 /// Keys that are only read at start. A section's name stands for all its keys.
-const NEED_RESTART: [&str; 28] = [
+const NEED_RESTART: [&str; 30] = [
     "server.name",
     "server.workers",
     "store",
@@ -25,12 +25,14 @@ const NEED_RESTART: [&str; 28] = [
     "relay.dns",
     "citizens",
     "trail",
+    "traces",
     "limits.mime_depth",
     "limits.mime_parts",
     "accounts",
     "devices",
     "codes",
     "notices",
+    "indicators",
     "lifecycle",
     "terms",
     "admin",

@@ -15,6 +15,7 @@ mod changes;
 pub mod devices;
 pub mod fronts;
 pub mod human;
+pub mod indicators;
 pub mod lifecycle;
 pub mod notices;
 pub mod portal;
@@ -22,6 +23,7 @@ pub mod psc;
 pub mod sections;
 pub mod sending;
 mod source;
+pub mod traces;
 mod validate;
 
 pub use changes::{Changes, changes, needs_restart};
@@ -67,6 +69,8 @@ pub struct Config {
     pub citizens: sending::Citizens,
     /// What is kept to follow a message by.
     pub trail: sending::Trail,
+    /// Who did what, when: where that is kept, and how long.
+    pub traces: traces::Traces,
     /// What bounds a message.
     pub limits: sections::Limits,
     /// Mailboxes and passwords.
@@ -79,6 +83,8 @@ pub struct Config {
     pub codes: devices::Codes,
     /// What holders are told outside of the trust space.
     pub notices: notices::Notices,
+    /// The monthly figures.
+    pub indicators: indicators::Indicators,
     /// What becomes of mailboxes with time.
     pub lifecycle: lifecycle::Lifecycle,
     /// The terms of use.
@@ -174,6 +180,7 @@ impl Config {
         {
             anchor(path);
         }
+        anchor(&mut self.traces.path);
         anchor(&mut tls.mailbox.certificate);
         anchor(&mut tls.mailbox.key);
         let psc = &mut self.psc;

@@ -232,7 +232,7 @@ impl Citizens {
     }
 }
 
-/// `[trail]`: what is kept to follow a message by.
+/// `[trail]`: what is kept to know a message of ours by when others report about it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Trail {

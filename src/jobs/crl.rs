@@ -22,8 +22,10 @@ use x509_parser::revocation_list::CertificateRevocationList;
 
 use super::cache::CachedFile;
 use super::fetch::{FetchError, Fetched, Fetcher, Source, Validators};
+use super::traced::Runs;
 use super::trust::SetupError;
 use super::{jittered, unix_now};
+use crate::audit::Tracer;
 use crate::config::Config;
 use crate::mss::trust::TrustHandle;
 use crate::mss::{CrlState, TrustSpace};
@@ -187,6 +189,7 @@ pub struct CrlJob {
     state: Mutex<HashMap<Source, SourceState>>,
     refreshing: tokio::sync::Mutex<()>,
     wake: Notify,
+    runs: Runs,
 }
 
 #[derive(Debug, Default)]
@@ -211,10 +214,16 @@ impl CrlJob {
             state: Mutex::default(),
             refreshing: tokio::sync::Mutex::default(),
             wake: Notify::new(),
+            runs: Runs::default(),
         };
         job.start_from_cache();
         job.publish();
         job
+    }
+
+    /// Traces its runs from now on.
+    pub fn trace_into(&self, tracer: &Tracer) {
+        self.runs.begin(tracer);
     }
 
     /// The lists in force, and when they change.
@@ -349,6 +358,7 @@ impl CrlJob {
     fn note(&self, source: &Source, result: &Result<&'static str, CrlError>) {
         let name = result.as_ref().copied().unwrap_or_else(CrlError::name);
         self.metrics.crl_refreshes.get_or_create(&RuleLabel { rule: name }).inc();
+        self.runs.ran("crl", name, source.to_string());
         let mut state = self.state();
         let state = state.entry(source.clone()).or_default();
         state.last_result = Some(name);

@@ -7,20 +7,23 @@
 //!
 //! - [`trust`]: the white list → the [`TrustSpace`](crate::mss::TrustSpace) that admission and exchange read.
 //! - [`crl`]: the CRLs → a watch channel that the TLS contexts are rebuilt from, and the state that admission reads.
+//! - [`indicators`]: the calendar of the month's counters.
 //! - [`lifecycle`]: the day → what becomes of mailboxes.
 //! - [`notices`]: what holders are told → a relay of ordinary mail.
 //!
 //! An **alarm** is a `tracing::error` line with an `event` field from a closed set (`trust.refused`, `trust.stale`,
 //! `crl.refused`, `crl.stale`, `crl.unusable`, `cache.unwritable` …), and a figure of its own in the metrics.
 //!
-//! This room calls `mss`, `config`, `telemetry`, the certificate reading of `serve::tls`, and for notices and lives `wire`,
-//! `audit` and `accounts`.
+//! This room calls `mss`, `config`, `telemetry`, `audit` for technical traces and the month's counters, the certificate
+//! reading of `serve::tls`, and for notices and lives `wire` and `accounts`.
 
 mod cache;
 pub mod crl;
 pub mod fetch;
+pub mod indicators;
 pub mod lifecycle;
 pub mod notices;
+mod traced;
 pub mod trust;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -14,7 +14,9 @@ use tokio::sync::{Notify, watch};
 
 use super::cache::CachedFile;
 use super::fetch::{FetchError, Fetched, Fetcher, Source, Validators};
+use super::traced::Runs;
 use super::{jittered, unix_now};
+use crate::audit::Tracer;
 use crate::config::Config;
 use crate::mss::test_addresses::{TestAddresses, TestRuleError};
 use crate::mss::trust::TrustHandle;
@@ -238,6 +240,7 @@ pub struct TrustJob {
     /// Held during a refresh: two at once would race for the older of two lists.
     refreshing: tokio::sync::Mutex<()>,
     wake: Notify,
+    runs: Runs,
 }
 
 /// What is remembered between refreshes.
@@ -271,10 +274,16 @@ impl TrustJob {
             state: Mutex::default(),
             refreshing: tokio::sync::Mutex::default(),
             wake: Notify::new(),
+            runs: Runs::default(),
         };
         job.put_rules();
         job.start_from_cache();
         job
+    }
+
+    /// Traces its runs from now on.
+    pub fn trace_into(&self, tracer: &Tracer) {
+        self.runs.begin(tracer);
     }
 
     /// Takes new settings: they count from the next refresh, which is made soon. The list in force stays until then.
@@ -403,6 +412,7 @@ impl TrustJob {
         let now = unix_now();
         let name = result.as_ref().map_or_else(RefreshError::name, |refreshed| refreshed.name());
         self.metrics.white_list_refreshes.get_or_create(&RuleLabel { rule: name }).inc();
+        self.runs.ran("white-list", name, settings.source.to_string());
         let mut state = self.state();
         state.last_attempt_at = Some(now);
         state.last_result = Some(name);

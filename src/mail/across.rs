@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use crate::audit::Asker;
 use crate::store::{Batch, CommitError, Committed, Uid};
 
 use super::flags::{FlagBits, carry};
@@ -14,7 +15,7 @@ use super::names::FolderName;
 use super::operations::{COPY_AT_ONCE, Copied, RowReader, Transfer, rising, take_back};
 use super::room::pause;
 use super::selected::Selected;
-use super::work::{NewRow, Work};
+use super::work::{NewRow, Work, messages};
 use super::{MailError, Mailbox};
 
 impl Selected {
@@ -55,7 +56,7 @@ impl Selected {
                 let here = source.by_id(self.folder())?;
                 let there = target.selectable(&dest)?;
                 let ends = Ends { source, here, target, there };
-                transfer(ends, &rows, part, how, batch)
+                transfer(ends, &rows, part, how, &self.asker, batch)
             });
             match outcome.await {
                 Ok((part, committed)) => {
@@ -66,7 +67,7 @@ impl Selected {
                 }
                 Err(error) => {
                     if how == Transfer::Copy {
-                        take_back(to, &dest, &done.dest).await;
+                        take_back(to, &dest, &done.dest, &self.asker).await;
                     }
                     return Err(error);
                 }
@@ -89,6 +90,7 @@ fn transfer(
     rows: &RowReader<'_>,
     uids: &[Uid],
     how: Transfer,
+    asker: &Asker,
     batch: &mut Batch,
 ) -> Result<Copied, MailError> {
     let Ends { source, here, target, there } = ends;
@@ -120,6 +122,10 @@ fn transfer(
         let new = target.add(there, row, batch)?;
         done.source.push(uid);
         done.dest.push(new);
+    }
+    if !done.source.is_empty() {
+        let (folder, count) = (source.kind(here), messages(done.source.len()));
+        source.note(asker, how.action(folder, target.kind(there), Some(target.address()), count), batch);
     }
     Ok(done)
 }

@@ -1,7 +1,9 @@
 //! What the administration does to a mailbox: filing runs of messages, and listing what is there without reading it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::audit::{Action, Asker};
 use crate::store::{Batch, Content, Message, MessageKey, Uid};
 
 use super::deliver::{Appended, NewMessage, new_message};
@@ -43,21 +45,30 @@ impl Mailbox {
     /// costs only itself: the results stand in the order of the run.
     ///
     /// Keep a run within some hundred messages: it is built under the mailbox's lock, and a commit is bounded
-    /// ([`crate::store::MAX_COMMIT`]).
+    /// ([`crate::store::MAX_COMMIT`]). `asker`: who files them, as the traces tell, one a folder.
     ///
     /// # Errors
     /// What keeps the whole run out: the mailbox's state, or the store; then nothing is filed.
     pub async fn append_all(
         self: &Arc<Self>,
         run: Vec<(FolderName, NewMessage)>,
+        asker: &Asker,
     ) -> Result<Vec<Result<Appended, MailError>>, MailError> {
         let guard = self.lock().await;
         self.usable()?;
         let mut work = Work::begin(self)?;
         let mut batch = Batch::new();
         let mut places = Vec::with_capacity(run.len());
+        let mut filed: BTreeMap<usize, u32> = BTreeMap::new();
         for (folder, new) in run {
-            places.push(add(self, &mut work, &folder, new, &mut batch));
+            let place = add(self, &mut work, &folder, new, &mut batch);
+            places.push(place.map(|(index, uid)| {
+                *filed.entry(index).or_default() += 1;
+                (work.folder(index).record.uid_validity, uid)
+            }));
+        }
+        for (index, messages) in filed {
+            work.note(asker, Action::Appended { folder: work.kind(index), messages }, &mut batch);
         }
         let announcement = work.finish(&mut batch);
         if places.iter().all(Result::is_err) {
@@ -70,14 +81,14 @@ impl Mailbox {
     }
 }
 
-/// Adds one message of a run; gives its folder's UIDVALIDITY and its UID.
+/// Adds one message of a run; gives its folder and its UID.
 fn add(
     mailbox: &Arc<Mailbox>,
     work: &mut Work,
     folder: &FolderName,
     new: NewMessage,
     batch: &mut Batch,
-) -> Result<(u32, Uid), MailError> {
+) -> Result<(usize, Uid), MailError> {
     let index = work.selectable(folder)?;
     if !work.has_room_for(new.message.size()) {
         return Err(MailError::OverQuota);
@@ -88,7 +99,7 @@ fn add(
     let row = NewRow { flags, message: new_message(body.id, body.size, new.internal_date), content };
     let uid = work.add(index, row, batch)?;
     batch.adopt(body, 1);
-    Ok((work.folder(index).record.uid_validity, uid))
+    Ok((index, uid))
 }
 
 impl Mailbox {

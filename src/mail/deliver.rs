@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::audit::{Action, Asker};
 use crate::store::{AccountId, Batch, BodyId, CommitError, Committed, Message, SentCopy, Uid, flags};
 
 use super::changes::Announcement;
@@ -345,11 +346,11 @@ pub(super) fn new_message(body: BodyId, size: u64, internal_date: i64) -> Messag
 
 impl Mailbox {
     /// Files a message in a folder of the mailbox. In the Sent folder it takes the place of the copy that the server filed
-    /// when the same message was sent ([`sent`]).
+    /// when the same message was sent ([`sent`]). `asker`: who files it, as its trace tells.
     ///
     /// # Errors
     /// [`MailError::NoFolder`] (`[TRYCREATE]`), [`MailError::OverQuota`], or what the store says.
-    pub async fn append(self: &Arc<Self>, folder: &str, new: NewMessage) -> Result<Appended, MailError> {
+    pub async fn append(self: &Arc<Self>, folder: &str, new: NewMessage, asker: &Asker) -> Result<Appended, MailError> {
         let name = FolderName::parse(folder)?;
         let guard = self.lock().await;
         self.usable()?;
@@ -373,6 +374,7 @@ impl Mailbox {
             let copy = SentCopy { folder: work.folder(index).id, uid, at: work.now, by_server: false };
             remembered.note(self.store(), &copy, &mut filing.batch)?;
         }
+        work.note(asker, Action::Appended { folder: work.kind(index), messages: 1 }, &mut filing.batch);
         filing.announcements.push(work.finish(&mut filing.batch));
         filing.batch.adopt(filing.message.body, filing.copies);
         let committed = commit(self.store(), vec![guard], filing.batch, filing.announcements).await?;

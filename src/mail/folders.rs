@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use crate::audit::Asker;
 use crate::store::{Batch, Folder, FolderExistence, FolderId, FolderKey, Message, MessageKey, SpecialUse, Uid};
 
 use super::names::{FolderName, INBOX, MAX_LEVELS, NameError};
-use super::operations::{EXPUNGE_AT_ONCE, RowReader, remove_all};
+use super::operations::{EXPUNGE_AT_ONCE, RowReader, note_deleted, remove_all};
 use super::work::Work;
 use super::{MailError, Mailbox};
 
@@ -46,15 +47,17 @@ impl Mailbox {
         Ok(id)
     }
 
-    /// Deletes a folder with its messages. With folders below it stays as a level that holds no messages.
+    /// Deletes a folder with its messages. With folders below it stays as a level that holds no messages. `asker`: who does
+    /// it, as the trace tells if messages went with it.
     ///
     /// # Errors
     /// [`MailError::NoFolder`], [`MailError::HasChildren`], [`MailError::Protected`] for INBOX and the special folders.
-    pub async fn delete(self: &Arc<Self>, name: &str) -> Result<(), MailError> {
+    pub async fn delete(self: &Arc<Self>, name: &str, asker: &Asker) -> Result<(), MailError> {
         let name = FolderName::parse(name)?;
         let numbers = self.numbers(1).await?;
-        let (erasing, _) =
-            self.transact(|work, batch| delete(work, &name, &mut numbers.iter().copied(), batch)).await?;
+        let delete =
+            |work: &mut Work, batch: &mut Batch| delete(work, &name, &mut numbers.iter().copied(), asker, batch);
+        let (erasing, _) = self.transact(delete).await?;
         match erasing {
             Some(folder) => self.erase(folder).await,
             None => Ok(()),
@@ -229,6 +232,7 @@ fn delete(
     work: &mut Work,
     name: &FolderName,
     numbers: &mut Numbers<'_>,
+    asker: &Asker,
     batch: &mut Batch,
 ) -> Result<Option<FolderId>, MailError> {
     let index = work.named(name).ok_or(MailError::NoFolder)?;
@@ -245,6 +249,7 @@ fn delete(
         FolderExistence::Level | FolderExistence::Selectable => {}
     }
     let folder = work.folder(index).id;
+    note_deleted(work, index, record.messages, asker, batch);
     let erasing = delete_record(work, index, batch)?.then_some(folder);
     // RFC 3501 §6.3.4: with inferior names the name stays, \Noselect. §6.3.6: a subscription outlives its folder.
     let remains = match (has_children, record.subscribed) {

@@ -9,11 +9,13 @@ use super::report::{Sniffer, Told};
 use super::summary::{Summary, SummaryBuilder, SummaryLimits};
 
 /// Takes in a message that no mailbox here shows, because it only passes to other operators: the bytes go sealed to the
-/// log, and a report about another message is recognised. Dropping it gives the message up.
+/// log, their digest is made, and a report about another message is recognised. Dropping it gives the message up.
 #[derive(Debug)]
 pub struct Passing {
     sink: BodySink,
     sniffer: Sniffer,
+    digest: Digest,
+    size: u64,
 }
 
 /// A whole message that waits for the commit that queues it; dropped, it is given up.
@@ -21,8 +23,20 @@ pub struct Passing {
 pub struct PassingMessage {
     /// Its bytes.
     pub body: StagedBody,
+    /// The message as it travels.
+    pub travels: Travels,
     /// What it tells of another message, if it is a report.
     pub told: Option<Box<Told>>,
+}
+
+/// A message as it travels between operators: without the lines that go above it in a mailbox here. What its trace says of
+/// it, so that either side can show which message it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Travels {
+    /// Octets.
+    pub size: u64,
+    /// SHA-256 of them.
+    pub sha256: [u8; 32],
 }
 
 /// Takes a message in, in pieces of any size: as [`Passing`], and what mailboxes keep of it besides, its summary and its
@@ -31,7 +45,8 @@ pub struct PassingMessage {
 pub struct Incoming {
     passing: Passing,
     summary: SummaryBuilder,
-    digest: Digest,
+    /// Of all bytes, where that is another one than of those that travel.
+    whole: Option<Digest>,
 }
 
 /// A whole message that waits for the commit that files it; dropped, it is given up.
@@ -41,6 +56,8 @@ pub struct ReceivedMessage {
     pub body: StagedBody,
     /// SHA-256 of them. Kept sealed: in the clear it would tell who holds a known document.
     pub sha256: [u8; 32],
+    /// The message as it travels.
+    pub travels: Travels,
     /// Its envelope and structure.
     pub summary: Summary,
     /// What it tells of another message, if it is a report.
@@ -49,7 +66,7 @@ pub struct ReceivedMessage {
 
 impl Passing {
     pub(super) fn new(sink: BodySink) -> Self {
-        Self { sink, sniffer: Sniffer::default() }
+        Self { sink, sniffer: Sniffer::default(), digest: Digest::default(), size: 0 }
     }
 
     /// Takes the next bytes. Waits when the disk does not keep up.
@@ -57,6 +74,12 @@ impl Passing {
     /// # Errors
     /// [`MailError::Full`], [`MailError::Unknown`] or [`MailError::Store`]: the message is lost, give it up.
     pub async fn write(&mut self, bytes: &[u8]) -> Result<(), MailError> {
+        self.digest.0.update(bytes);
+        self.size += bytes.len() as u64;
+        self.keep(bytes).await
+    }
+
+    async fn keep(&mut self, bytes: &[u8]) -> Result<(), MailError> {
         self.sniffer.push(bytes);
         Ok(self.sink.write(bytes).await?)
     }
@@ -66,14 +89,15 @@ impl Passing {
     /// # Errors
     /// As [`Passing::write`].
     pub async fn finish(self) -> Result<PassingMessage, MailError> {
+        let travels = Travels { size: self.size, sha256: self.digest.finish() };
         let told = self.sniffer.finish().map(Box::new);
-        Ok(PassingMessage { body: self.sink.finish().await?, told })
+        Ok(PassingMessage { body: self.sink.finish().await?, travels, told })
     }
 }
 
 impl Incoming {
     pub(super) fn new(sink: BodySink, limits: SummaryLimits) -> Self {
-        Self { passing: Passing::new(sink), summary: SummaryBuilder::new(limits), digest: Digest::default() }
+        Self { passing: Passing::new(sink), summary: SummaryBuilder::new(limits), whole: None }
     }
 
     /// Takes the next bytes. Waits when the disk does not keep up.
@@ -82,8 +106,21 @@ impl Incoming {
     /// As [`Passing::write`].
     pub async fn write(&mut self, bytes: &[u8]) -> Result<(), MailError> {
         self.summary.push(bytes);
-        self.digest.0.update(bytes);
+        if let Some(whole) = &mut self.whole {
+            whole.0.update(bytes);
+        }
         self.passing.write(bytes).await
+    }
+
+    /// Takes lines of our own that go above the message in a mailbox here, and are no part of what travels.
+    ///
+    /// # Errors
+    /// As [`Passing::write`].
+    pub async fn write_above(&mut self, bytes: &[u8]) -> Result<(), MailError> {
+        self.summary.push(bytes);
+        let travelling = &self.passing.digest;
+        self.whole.get_or_insert_with(|| travelling.clone()).0.update(bytes);
+        self.passing.keep(bytes).await
     }
 
     /// Bytes taken so far.
@@ -96,9 +133,10 @@ impl Incoming {
     /// # Errors
     /// As [`Passing::write`].
     pub async fn finish(self) -> Result<ReceivedMessage, MailError> {
-        let (summary, sha256) = (self.summary.finish(), self.digest.finish());
-        let PassingMessage { body, told } = self.passing.finish().await?;
-        Ok(ReceivedMessage { body, sha256, summary, told })
+        let summary = self.summary.finish();
+        let PassingMessage { body, travels, told } = self.passing.finish().await?;
+        let sha256 = self.whole.map_or(travels.sha256, Digest::finish);
+        Ok(ReceivedMessage { body, sha256, travels, summary, told })
     }
 }
 
@@ -110,6 +148,7 @@ impl ReceivedMessage {
 }
 
 /// SHA-256 under way.
+#[derive(Clone)]
 struct Digest(digest::Context);
 
 impl Default for Digest {
@@ -149,6 +188,20 @@ mod tests {
             }
             let received = incoming.finish().await.unwrap();
             assert_eq!(received.sha256, digest::digest(&digest::SHA256, &message).as_ref());
+            assert_eq!(received.travels, Travels { size: message.len() as u64, sha256: received.sha256 });
         }
+    }
+
+    #[tokio::test]
+    async fn what_travels_is_told_apart_from_the_lines_above_it() {
+        let room = MailRoom::new(Store::in_memory(), MasterKey::generate(), MailLimits::default()).unwrap();
+        let (above, message) = (b"Return-Path: <>\r\n".as_slice(), b"Subject: x\r\n\r\ny\r\n".as_slice());
+        let mut incoming = room.receive();
+        incoming.write_above(above).await.unwrap();
+        incoming.write(message).await.unwrap();
+        let received = incoming.finish().await.unwrap();
+        let sha256 = |bytes: &[u8]| <[u8; 32]>::try_from(digest::digest(&digest::SHA256, bytes).as_ref()).unwrap();
+        assert_eq!(received.sha256, sha256(&[above, message].concat()));
+        assert_eq!(received.travels, Travels { size: message.len() as u64, sha256: sha256(message) });
     }
 }

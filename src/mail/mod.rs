@@ -54,7 +54,7 @@ pub use flags::{FlagOp, MAX_KEYWORDS, MessageFlags, SYSTEM_FLAGS, is_keyword};
 pub use folder_list::Entry;
 pub use folders::FIRST_FOLDERS;
 pub(crate) use folders::new_folder;
-pub use incoming::{Incoming, Passing, PassingMessage, ReceivedMessage};
+pub use incoming::{Incoming, Passing, PassingMessage, ReceivedMessage, Travels};
 pub use mailbox::{FolderInfo, FolderStatus, Mailbox, QuotaUse, Subscription};
 pub use messages::{BodyReader, StoredMessage};
 pub use names::{FolderName, INBOX, NameError};

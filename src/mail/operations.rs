@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use crate::audit::{Action, Asker, FolderKind};
 use crate::store::{Batch, Committed, Content, Message, MessageKey, Store, Uid, Versioned, flags};
 
 use super::flags::{FlagBits, FlagOp, MessageFlags, carry, define, known};
 use super::folder_list::Entry;
 use super::names::FolderName;
 use super::selected::Selected;
-use super::work::{NewRow, Work};
+use super::work::{NewRow, Work, messages};
 use super::{MailError, Mailbox};
 
 /// Messages whose flags change in one commit.
@@ -137,7 +138,10 @@ impl Selected {
                 .mailbox
                 .transact(|work, batch| {
                     let index = work.by_id(folder)?;
-                    remove_all(work, index, &rows, uids, |message| message.flags & flags::DELETED != 0, batch)
+                    let is_deleted = |message: &Message| message.flags & flags::DELETED != 0;
+                    let gone = remove_all(work, index, &rows, uids, is_deleted, batch)?;
+                    note_deleted(work, index, messages(gone.len()), &self.asker, batch);
+                    Ok(gone)
                 })
                 .await?;
             done.uids.extend(gone);
@@ -176,7 +180,9 @@ impl Selected {
         for part in uids.chunks(COPY_AT_ONCE) {
             let folder = self.folder();
             let rows = RowReader::new(self.mailbox.store(), folder);
-            let outcome = self.mailbox.transact(|work, batch| transfer(work, &rows, part, &dest, how, batch)).await;
+            let outcome =
+                self.mailbox.transact(|work, batch| transfer(work, &rows, part, &dest, how, &self.asker, batch));
+            let outcome = outcome.await;
             match outcome {
                 Ok((part, committed)) => {
                     done.uid_validity = part.uid_validity;
@@ -186,7 +192,7 @@ impl Selected {
                 }
                 Err(error) => {
                     if how == Transfer::Copy {
-                        take_back(&self.mailbox, &dest, &done.dest).await;
+                        take_back(&self.mailbox, &dest, &done.dest, &self.asker).await;
                     }
                     return Err(error);
                 }
@@ -201,6 +207,17 @@ impl Selected {
 pub(super) enum Transfer {
     Copy,
     Move,
+}
+
+impl Transfer {
+    /// What its trace says.
+    pub(super) fn action(self, folder: FolderKind, to: FolderKind, to_mailbox: Option<&str>, messages: u32) -> Action {
+        let to_mailbox = to_mailbox.map(str::to_owned);
+        match self {
+            Self::Copy => Action::Copied { folder, to, to_mailbox, messages },
+            Self::Move => Action::Moved { folder, to, to_mailbox, messages },
+        }
+    }
 }
 
 /// Reads the rows of a folder's messages.
@@ -278,6 +295,7 @@ fn transfer(
     uids: &[Uid],
     dest: &FolderName,
     how: Transfer,
+    asker: &Asker,
     batch: &mut Batch,
 ) -> Result<Copied, MailError> {
     let from = work.by_id(rows.folder)?;
@@ -300,11 +318,22 @@ fn transfer(
         done.source.push(uid);
         done.dest.push(new);
     }
+    if !done.source.is_empty() {
+        let (folder, to, count) = (work.kind(from), work.kind(to), messages(done.source.len()));
+        work.note(asker, how.action(folder, to, None, count), batch);
+    }
     Ok(done)
 }
 
+/// Notes that messages of a folder were deleted for good, if some were.
+pub(super) fn note_deleted(work: &Work, index: usize, messages: u32, asker: &Asker, batch: &mut Batch) {
+    if messages > 0 {
+        work.note(asker, Action::Deleted { folder: work.kind(index), messages }, batch);
+    }
+}
+
 /// Undoes the first part of a copy that could not be finished.
-pub(super) async fn take_back(mailbox: &Arc<Mailbox>, dest: &FolderName, uids: &[Uid]) {
+pub(super) async fn take_back(mailbox: &Arc<Mailbox>, dest: &FolderName, uids: &[Uid], asker: &Asker) {
     for uids in uids.chunks(EXPUNGE_AT_ONCE) {
         let outcome = mailbox
             .transact(|work, batch| {
@@ -312,7 +341,9 @@ pub(super) async fn take_back(mailbox: &Arc<Mailbox>, dest: &FolderName, uids: &
                 let folder = work.folder(index).id;
                 let mailbox = work.mailbox().clone();
                 let rows = RowReader::new(mailbox.store(), folder);
-                remove_all(work, index, &rows, uids, |_| true, batch)
+                let gone = remove_all(work, index, &rows, uids, |_| true, batch)?;
+                note_deleted(work, index, messages(gone.len()), asker, batch);
+                Ok(())
             })
             .await;
         if let Err(error) = outcome {

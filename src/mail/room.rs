@@ -95,8 +95,9 @@ impl MailRoom {
     /// What store and key say: another master key, a damaged key of what is on its way.
     pub fn new(store: Store, master: MasterKey, limits: MailLimits) -> Result<Self, MailError> {
         let transit = own_key(&store, &master, SecretKey::Transit)?;
-        let traces = Tracer::new(store.clone(), own_key(&store, &master, SecretKey::Traces)?);
+        let traces = Tracer::new(store.clone(), own_key(&store, &master, SecretKey::Traces)?)?;
         let opened = Opened::read(&store, &transit, &limits.queue)?;
+        let queue_traces = traces.clone();
         let inner = Arc::new_cyclic(|room| Inner {
             store,
             master,
@@ -105,7 +106,7 @@ impl MailRoom {
             folder_ids: tokio::sync::Mutex::new(0..0),
             transit,
             traces,
-            queue: Queue::new(opened, WeakRoom(room.clone())),
+            queue: Queue::new(opened, queue_traces, WeakRoom(room.clone())),
             notices: UnderWay::default(),
         });
         Ok(Self { inner })
@@ -131,7 +132,7 @@ impl MailRoom {
         &self.inner.traces
     }
 
-    /// The key that seals what is on its way: the queue, and the trail.
+    /// The key that seals what is on its way.
     pub(crate) fn transit(&self) -> &MailboxKey {
         &self.inner.transit
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use crate::audit::{Action, Asker, FolderKind, Trace};
 use crate::store::{Batch, FolderId, Uid, flags};
 
 use super::changes::{FolderState, Shared};
@@ -27,6 +28,10 @@ pub struct Selected {
     /// Ranges of UIDs that are `\Recent` in this session, rising.
     recent: Vec<(Uid, Uid)>,
     read_only: bool,
+    address: String,
+    kind: FolderKind,
+    /// Who works in it, as the traces of what they do tell.
+    pub(super) asker: Arc<Asker>,
     watch: watch::Receiver<u64>,
 }
 
@@ -71,7 +76,8 @@ impl Mailbox {
         let index = work.selectable(&name)?;
         let record = work.folder(index).record.clone();
         let state = self.state(work.folder(index).id, &record).await?;
-        let selected = Selected::new(self.clone(), state, read_only);
+        let mut selected = Selected::new(self.clone(), state, read_only);
+        (selected.address, selected.kind) = (work.address().to_owned(), work.kind(index));
         if !read_only && record.recent_from < record.uid_next {
             // The session takes \Recent for itself. It need not wait for the disk: what a power cut takes back makes
             // messages recent once more, as RFC 3501 §2.3.2 allows. The lock goes with the commit.
@@ -107,10 +113,30 @@ impl Selected {
             highest_modseq,
             recent: Vec::new(),
             read_only,
+            address: String::new(),
+            kind: FolderKind::Other,
+            asker: Arc::default(),
             watch,
         };
         selected.take_recent(first_recent, uid_next);
         selected
+    }
+
+    /// From now on the traces of what is done here name who does it.
+    #[must_use]
+    pub fn worked_in_by(mut self, asker: &Arc<Asker>) -> Self {
+        self.asker = Arc::clone(asker);
+        self
+    }
+
+    /// What traces tell of the folder.
+    pub fn kind(&self) -> FolderKind {
+        self.kind
+    }
+
+    /// The trace of what is done here without a change.
+    pub fn trace(&self, action: Action) -> Trace {
+        self.asker.trace(Some(&self.address), action)
     }
 
     /// The folder's number.

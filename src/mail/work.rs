@@ -6,15 +6,16 @@
 
 use std::sync::Arc;
 
+use crate::audit::{Action, Asker, FolderKind};
 use crate::store::{
     AccountId, AccountState, Batch, Change, ChangeEntry, ChangeKey, Content, Expect, Folder, FolderExistence, FolderId,
-    FolderKey, Message, MessageKey, Uid, UidSet, Usage, Version, Versioned, flags,
+    FolderKey, Message, MessageKey, SpecialUse, Uid, UidSet, Usage, Version, Versioned, flags,
 };
 
 use super::changes::{Announcement, FolderEffect};
 use super::flags::FlagBits;
 use super::folder_list::Entry;
-use super::names::FolderName;
+use super::names::{FolderName, INBOX};
 use super::room::now;
 use super::{MailError, Mailbox};
 
@@ -24,6 +25,7 @@ const ROOM_AGAIN_PERCENT: u64 = 95;
 /// What is being done to one mailbox.
 pub(super) struct Work {
     mailbox: Arc<Mailbox>,
+    address: String,
     pub(super) now: i64,
     quota: Option<u64>,
     usage: Usage,
@@ -79,6 +81,7 @@ impl Work {
         let folders = folders.into_iter().map(|(key, folder)| WorkFolder::read(key.folder, folder)).collect();
         Ok(Self {
             mailbox: mailbox.clone(),
+            address: account.record.address,
             now: now(),
             quota,
             usage,
@@ -91,6 +94,23 @@ impl Work {
 
     pub(super) fn mailbox(&self) -> &Arc<Mailbox> {
         &self.mailbox
+    }
+
+    // ---- traces ----
+
+    /// Notes what somebody does in the mailbox, in the commit that does it.
+    pub(super) fn note(&self, asker: &Asker, action: Action, batch: &mut Batch) {
+        self.mailbox.room().traces().note(asker.trace(Some(&self.address), action), batch);
+    }
+
+    /// What traces tell of a folder.
+    pub(super) fn kind(&self, index: usize) -> FolderKind {
+        folder_kind(&self.folders[index].record)
+    }
+
+    /// The mailbox's address.
+    pub(super) fn address(&self) -> &str {
+        &self.address
     }
 
     // ---- quota ----
@@ -404,6 +424,24 @@ impl WorkFolder {
             record: is_there.then_some(self.record),
         })
     }
+}
+
+/// What traces tell of a folder: not its name, which is the holder's own.
+pub(super) fn folder_kind(folder: &Folder) -> FolderKind {
+    match folder.special_use {
+        Some(SpecialUse::Sent) => FolderKind::Sent,
+        Some(SpecialUse::Drafts) => FolderKind::Drafts,
+        Some(SpecialUse::Trash) => FolderKind::Trash,
+        Some(SpecialUse::Junk) => FolderKind::Junk,
+        Some(SpecialUse::Archive) => FolderKind::Archive,
+        None if folder.name == INBOX => FolderKind::Inbox,
+        None => FolderKind::Other,
+    }
+}
+
+/// A number of messages, as traces tell it.
+pub(super) fn messages(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 fn is_unseen(bits: u32) -> bool {

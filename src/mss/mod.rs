@@ -23,6 +23,7 @@ pub mod dn;
 pub mod exchange;
 pub mod explain;
 pub mod holidays;
+pub mod indicators;
 pub mod kind;
 pub mod lifecycle;
 pub mod rights;

@@ -34,6 +34,9 @@ pub(super) fn sentence(refused: &Refused) -> String {
                 "Trop de connexions par Pro Sante Connect refusees depuis cette adresse : reessayez dans {seconds} s."
             )
         }
+        Refused::Untraced => {
+            "Le service ne peut pas ouvrir de boite pour le moment. Reessayez dans quelques minutes.".into()
+        }
         Refused::NoTokens => "Ce service n'accepte pas Pro Sante Connect.".into(),
     }
 }

@@ -46,6 +46,11 @@ impl Front {
         self.ways.contains(&way)
     }
 
+    /// Whether a certificate opens mailboxes here.
+    fn is_opened_by_certificate(&self) -> bool {
+        self.certificates != ClientCertificates::Never && self.has(LoginWay::Certificate)
+    }
+
     /// What can be used within TLS by a client that has or has not `shown` a certificate: no more is offered (RFC 4954 §4), and
     /// what is not offered is refused.
     pub fn mechanisms(&self, shown: bool) -> Vec<Mechanism> {
@@ -61,6 +66,13 @@ impl Front {
     }
 }
 
+/// Whether an APP mailbox that is bound by its structure's id (MSSanté §4) opens for every certificate of the trust space with
+/// that id, whatever it was issued for: a server's as well as an application's.
+pub fn any_certificate_of_a_structure_opens(config: &Config) -> bool {
+    let mut fronts = std::iter::once(Front::main(config)).chain(config.fronts.iter().map(Front::of));
+    config.tls.mailbox.policies.is_empty() && fronts.any(|front| front.is_opened_by_certificate())
+}
+
 impl Default for Front {
     /// Everything, for those who have no configuration.
     fn default() -> Front {
@@ -71,6 +83,19 @@ impl Default for Front {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn any_certificate_of_a_structure_opens_where_none_is_asked_for_a_policy() {
+        let mut config = Config::default();
+        assert!(any_certificate_of_a_structure_opens(&config));
+        config.logins.certificates = ClientCertificates::Never;
+        assert!(!any_certificate_of_a_structure_opens(&config));
+        let front = fronts::Front { ways: vec![LoginWay::Certificate], ..fronts::Front::default() };
+        config.fronts.push(front);
+        assert!(any_certificate_of_a_structure_opens(&config));
+        config.tls.mailbox.policies.push("1.2.250.1.71.4.2.2".into());
+        assert!(!any_certificate_of_a_structure_opens(&config));
+    }
 
     #[test]
     fn a_front_offers_what_can_be_used_and_no_more() {

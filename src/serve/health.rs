@@ -85,6 +85,9 @@ impl Readiness {
         if shared.store.is_stopped() {
             reasons.push("the store has stopped");
         }
+        if shared.mail.traces().is_stuck() {
+            reasons.push("traces cannot be written");
+        }
         if trust.list.is_none() {
             reasons.push("there is no white list");
         }

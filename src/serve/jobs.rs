@@ -2,6 +2,7 @@
 
 use super::tls::{Contexts, Revocation, TlsError};
 use super::{Shared, Shutdown};
+use crate::audit::Tracer;
 use crate::config::Config;
 use crate::jobs::crl::{CrlJob, CrlSettings};
 use crate::jobs::trust::{RefreshError, Refreshed, SetupError, TrustJob, TrustSettings};
@@ -61,6 +62,13 @@ impl Jobs {
         let revocation = operator_crls.subscribe();
         let trust = Arc::new(TrustJob::new(settings.trust, space, revocation, metrics.clone()));
         Self { trust, operator_crls, mailbox_crls }
+    }
+
+    /// Traces the jobs' runs from now on (MSSanté §11).
+    pub fn trace_into(&self, tracer: &Tracer) {
+        self.trust.trace_into(tracer);
+        self.operator_crls.trace_into(tracer);
+        self.mailbox_crls.trace_into(tracer);
     }
 
     /// Gives the jobs new settings.

@@ -1,9 +1,11 @@
-//! How many connections there may be, in all and of one origin. Counts are taken as permits and given back on drop.
+//! How many connections there may be, in all and of one subscriber. Counts are taken as permits and given back on drop.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::accounts::Subscriber;
 
 /// Counts what is open by key, in a table that only holds keys with something open: bounded by what is open.
 #[derive(Debug)]
@@ -92,14 +94,14 @@ impl TooMany {
 #[derive(Clone, Debug, Default)]
 pub struct DoorLimits {
     all: Counts<()>,
-    addresses: Counts<Origin>,
+    addresses: Counts<Subscriber>,
 }
 
 /// A connection's place in the counts of its door.
 #[derive(Debug)]
 pub struct ConnectionPermit {
     _all: CountPermit<()>,
-    _address: CountPermit<Origin>,
+    _address: CountPermit<Subscriber>,
 }
 
 impl DoorLimits {
@@ -109,26 +111,13 @@ impl DoorLimits {
     /// The door has `most`, or the address has `most_of_address` already.
     pub fn take(&self, address: IpAddr, most: usize, most_of_address: usize) -> Result<ConnectionPermit, TooMany> {
         let all = self.all.take((), most).ok_or(TooMany::AtTheDoor)?;
-        let address = self.addresses.take(Origin::of(address), most_of_address).ok_or(TooMany::OfTheAddress)?;
+        let address = self.addresses.take(Subscriber::of(address), most_of_address).ok_or(TooMany::OfTheAddress)?;
         Ok(ConnectionPermit { _all: all, _address: address })
     }
 
     /// How many connections are open.
     pub fn open(&self) -> usize {
         self.all.total()
-    }
-}
-
-/// What counts as one origin: an IPv4 address, or an IPv6 /64, which is what one subscriber gets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Origin(IpAddr);
-
-impl Origin {
-    fn of(address: IpAddr) -> Self {
-        match address.to_canonical() {
-            v4 @ IpAddr::V4(_) => Self(v4),
-            IpAddr::V6(v6) => Self(IpAddr::V6((v6.to_bits() & !u128::from(u64::MAX)).into())),
-        }
     }
 }
 
@@ -163,13 +152,5 @@ mod tests {
         assert_eq!(door.take(address, 10, 1).unwrap_err(), TooMany::OfTheAddress);
         assert_eq!(door.open(), 1);
         assert_eq!(door.take("192.0.2.2".parse().unwrap(), 1, 1).unwrap_err(), TooMany::AtTheDoor);
-    }
-
-    #[test]
-    fn an_ipv6_subscriber_is_one_origin_and_a_mapped_address_is_its_ipv4() {
-        let origin = |text: &str| Origin::of(text.parse().unwrap());
-        assert_eq!(origin("2001:db8:1:2::1"), origin("2001:db8:1:2:ffff::9"));
-        assert_ne!(origin("2001:db8:1:2::1"), origin("2001:db8:1:3::1"));
-        assert_eq!(origin("::ffff:192.0.2.1"), origin("192.0.2.1"));
     }
 }

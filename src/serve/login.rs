@@ -6,7 +6,7 @@ use rustls::pki_types::CertificateDer;
 
 use super::tls::{CertificateProblem, PeerIdentity};
 use crate::accounts::psc::{PscError, PscHandle};
-use crate::accounts::{CertificateFacts, Login, LoginError, Origin, Registry, Tried};
+use crate::accounts::{CertificateFacts, Login, LoginError, Origin, RefusedLogin, Registry, Tried};
 use crate::telemetry::{AccountLabel, Metrics};
 use crate::wire::sasl::{Credentials, Secret};
 
@@ -26,6 +26,9 @@ pub(super) enum Refused {
     /// The access token is refused, or Pro Santé Connect cannot say now.
     #[error(transparent)]
     Token(#[from] PscError),
+    /// Traces cannot be written, and nobody is let in untraced.
+    #[error("the login cannot be traced now; try later")]
+    Untraced,
     /// Pro Santé Connect is not configured.
     #[error("access tokens open no mailbox here")]
     NoTokens,
@@ -36,8 +39,21 @@ impl Refused {
     pub(super) fn is_temporary(&self) -> bool {
         match self {
             Refused::Login(error) => error.is_temporary(),
+            Refused::Untraced => true,
             Refused::Token(error) => matches!(error, PscError::Unavailable(_) | PscError::PutOff(_)),
             Refused::PasswordAlone(_) | Refused::Certificate(_) | Refused::NoTokens => false,
+        }
+    }
+
+    /// Its stable name, for traces.
+    fn name(&self) -> &'static str {
+        match self {
+            Refused::Login(error) => error.name(),
+            Refused::PasswordAlone(_) => LoginError::Refused.name(),
+            Refused::Certificate(problem) => problem.name(),
+            Refused::Token(error) => error.reason(),
+            Refused::Untraced => "untraced",
+            Refused::NoTokens => "no-tokens",
         }
     }
 
@@ -59,6 +75,15 @@ pub(super) fn means(credentials: &Credentials) -> &'static str {
     }
 }
 
+/// The mailbox that is asked for, as the client wrote it.
+fn asked(credentials: &Credentials) -> &str {
+    match credentials {
+        Credentials::Password { authorisation, user, .. } if authorisation.trim().is_empty() => user,
+        Credentials::Password { authorisation, .. } | Credentials::Certificate { authorisation } => authorisation,
+        Credentials::Token { user, .. } => user,
+    }
+}
+
 /// Whom to ask.
 pub(super) struct Verifiers<'a> {
     pub(super) registry: &'a Registry,
@@ -66,9 +91,10 @@ pub(super) struct Verifiers<'a> {
     pub(super) metrics: &'a Metrics,
 }
 
-/// From where somebody logs in, what their connection has tried already, and the certificate chain that they showed, leaf
+/// At which door and from where somebody logs in, what their connection has tried already, and the certificate chain that they showed, leaf
 /// first: not judged yet.
 pub(super) struct Client<'a> {
+    pub(super) door: &'static str,
     pub(super) peer: IpAddr,
     pub(super) tried: &'a Tried,
     pub(super) chain: &'a [CertificateDer<'static>],
@@ -82,8 +108,10 @@ pub(super) async fn verify(
     client: Client<'_>,
     judge: impl FnOnce() -> Result<PeerIdentity, CertificateProblem>,
 ) -> Result<Login, Refused> {
-    let (means, metrics) = (means(&credentials), verifiers.metrics);
-    let verified = check(verifiers, credentials, client, judge).await;
+    let (means, metrics, registry) = (means(&credentials), verifiers.metrics, verifiers.registry);
+    let (door, peer, asked) = (client.door, client.peer, asked(&credentials).to_owned());
+    let mut person = None;
+    let verified = check(verifiers, credentials, client, judge, &mut person).await;
     let result = match &verified {
         Ok(_) => "ok",
         Err(refused) if refused.is_temporary() => "unavailable",
@@ -92,6 +120,11 @@ pub(super) async fn verify(
     metrics.logins.get_or_create(&AccountLabel { means, result }).inc();
     if let Err(reason) = &verified {
         tracing::info!(means, %reason, "login refused");
+        // What is refused because no trace can be kept leaves none.
+        if !matches!(reason, Refused::Untraced) {
+            let (person, asked, reason) = (person.as_deref(), asked.as_str(), reason.name());
+            registry.note_refused(RefusedLogin { door, peer, means, person, asked, reason });
+        }
     }
     verified
 }
@@ -101,8 +134,12 @@ async fn check(
     credentials: Credentials,
     client: Client<'_>,
     judge: impl FnOnce() -> Result<PeerIdentity, CertificateProblem>,
+    person: &mut Option<String>,
 ) -> Result<Login, Refused> {
     let registry = verifiers.registry;
+    if registry.room().traces().is_stuck() {
+        return Err(Refused::Untraced);
+    }
     match credentials {
         Credentials::Password { authorisation, user, password } => {
             // A password that is no text is nobody's; the same work is done for it.
@@ -121,17 +158,25 @@ async fn check(
             let certificate = facts(judge()?);
             Ok(registry.verify_external(&certificate, Some(&authorisation)).await?)
         }
-        Credentials::Token { user, token } => by_token(verifiers, &user, &token, &client).await,
+        Credentials::Token { user, token } => by_token(verifiers, &user, &token, &client, person).await,
     }
 }
 
 /// By an access token of Pro Santé Connect: its person must have the mailbox, or stand on its access list (MSSanté §6). A token
 /// that is bound to a certificate comes with it on this connection (RFC 8705 §3); that certificate need not be one that opens a
 /// mailbox by itself.
-async fn by_token(verifiers: Verifiers<'_>, user: &str, token: &Secret, client: &Client<'_>) -> Result<Login, Refused> {
+/// `known` is told whose token it is, let in or not.
+async fn by_token(
+    verifiers: Verifiers<'_>,
+    user: &str,
+    token: &Secret,
+    client: &Client<'_>,
+    known: &mut Option<String>,
+) -> Result<Login, Refused> {
     let psc = verifiers.psc.current().ok_or(Refused::NoTokens)?;
     let person = psc.asked_by(client.peer).verify(token, client.chain.first().map(|leaf| leaf.as_ref())).await?;
-    Ok(verifiers.registry.open_for_person(&person.national_id, user)?)
+    let person = known.insert(person.national_id);
+    Ok(verifiers.registry.open_for_person(person, user)?)
 }
 
 fn facts(PeerIdentity { authority, fingerprint, subject, .. }: PeerIdentity) -> CertificateFacts {

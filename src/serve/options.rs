@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use crate::accounts::{AccountOptions, DeviceOptions, FactorOptions, HashingOptions, LifeOptions, ThrottleOptions};
+use crate::audit::indicators::IndicatorOptions;
 use crate::config::Config;
 use crate::config::sending::Route;
 use crate::mail::MailLimits;
 use crate::mail::queue::{QueueOptions, RouteTimes};
 use crate::mail::summary::SummaryLimits;
+use crate::mss::CitizenRules;
 use crate::mss::lifecycle::Delays;
 use crate::store;
 
@@ -56,6 +58,18 @@ fn life_options(config: &Config) -> LifeOptions {
         unconfirmed_percent: u64::from(settings.unconfirmed_percent),
         terms_grace: whole_seconds(config.terms.grace),
         journal_keep: whole_seconds(settings.journal_keep),
+    }
+}
+
+pub(super) fn indicator_options(config: &Config, citizens: &CitizenRules) -> IndicatorOptions {
+    let indicators = &config.indicators;
+    IndicatorOptions {
+        most_rows: indicators.most_rows,
+        anonymous_after: indicators.anonymous_after,
+        keep: indicators.keep,
+        citizens: citizens.clone(),
+        // A configuration that was taken has a good one.
+        layout: indicators.layout().unwrap_or_default(),
     }
 }
 

@@ -17,18 +17,23 @@ use super::http::socket::SocketError;
 use super::jobs::{JobSettings, Jobs};
 use super::limits::{Counts, DoorLimits};
 use super::listen::{ListenError, Listener, TaskToken, accept_loop};
-use super::options::{account_options, mail_limits, store_options};
+use super::options::{account_options, indicator_options, mail_limits, store_options};
 use super::portal::{self, Portal};
 use super::psc::{self, PscConfigError};
 use super::reload::Reloader;
 use super::secrets::{MasterKeyError, SecretError, read_master_key, read_secret};
 use super::shutdown::{ShutdownSwitch, shutdown};
 use super::tls::{Contexts, Material, TlsError};
-use super::{Shared, devices, health, imap, inbound, listen, outbound, published, submission, sweep, systemd, watch};
+use super::{
+    Shared, devices, front, health, imap, inbound, listen, outbound, published, submission, sweep, systemd, watch,
+};
 use crate::accounts::devices::DeviceError;
 use crate::accounts::psc::PscHandle;
 use crate::accounts::{AccountError, Registry};
+use crate::audit::indicators::Indicators;
+use crate::audit::{Scribe, ScribeOptions, Traces, TracesError};
 use crate::config::{Config, ConfigError};
+use crate::jobs::indicators;
 use crate::jobs::lifecycle::LifecycleJob;
 use crate::jobs::notices::{NoticeJob, NoticeSetupError};
 use crate::jobs::trust::SetupError;
@@ -98,6 +103,9 @@ pub enum ServeError {
     /// The domains cannot be read.
     #[error(transparent)]
     Domains(#[from] AccountError),
+    /// The day files of traces cannot be used.
+    #[error("traces.path: {0}")]
+    Traces(#[from] TracesError),
     /// A door does not open.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -143,6 +151,8 @@ struct Server {
     /// Closed when the last connection's task has ended.
     tasks: mpsc::Receiver<std::convert::Infallible>,
     signals: Signals,
+    /// Writes traces down.
+    scribe: Scribe,
 }
 
 /// The signals that are listened to.
@@ -193,12 +203,29 @@ async fn finish_erasures(shared: Arc<Shared>) {
     }
 }
 
+/// Tends the month's counters until the server stops.
+async fn tend_indicators(shared: Arc<Shared>) {
+    indicators::run(shared.indicators.clone(), shared.mail.traces().clone(), shared.shutdown.begun()).await;
+}
+
 /// Reads once who may open what: before the doors, so that no login has to.
 async fn prepare_access(shared: &Shared) {
     let registry = shared.registry.clone();
-    let prepared = tokio::task::spawn_blocking(move || registry.prepare_access()).await;
-    if let Ok(Err(error)) = prepared {
-        tracing::error!(%error, "the access lists are not read; they are at the first login that asks");
+    let preparing = move || {
+        registry.prepare_access()?;
+        registry.is_any_bound_by_structure()
+    };
+    let is_any_bound = match tokio::task::spawn_blocking(preparing).await {
+        Ok(Err(error)) => {
+            tracing::error!(%error, "who may open what is not read; it is at the first login that asks");
+            return;
+        }
+        prepared => matches!(prepared, Ok(Ok(true))),
+    };
+    if is_any_bound && front::any_certificate_of_a_structure_opens(&shared.config.load()) {
+        warn!(
+            "tls.mailbox.policies is empty: any certificate of a structure, a server's too, opens the APP mailboxes bound to it"
+        );
     }
 }
 
@@ -214,19 +241,22 @@ impl Server {
             let (config, metrics, trust) = (config.clone(), metrics.clone(), Arc::clone(&trust));
             move || Rooms::open(&config, &metrics, trust)
         };
-        let Rooms { store, mail, tls, psc, jobs, notices } = tokio::task::spawn_blocking(opening).await??;
+        let Rooms { store, mail, traces, scribe, indicators, tls, psc, jobs, notices } =
+            tokio::task::spawn_blocking(opening).await??;
         let listeners = listen::open(&config)?;
         let health = health_listeners(&config).await?;
         let plain = published::plain::listen(&config.published.autoconfig_listen)?;
         let admin = AdminDoor::open(&config)?;
         let shared = Arc::new(Shared {
             registry: Registry::new(mail.clone(), account_options(&config)),
+            indicators,
             psc,
             config: ArcSwap::from_pointee(config),
             trust,
             jobs,
             store,
             mail,
+            traces,
             metrics,
             tls,
             shutdown,
@@ -250,18 +280,21 @@ impl Server {
         for listener in health {
             tokio::spawn(health::serve(Arc::clone(&shared), listener));
         }
+        let limits = DoorLimits::default();
         for listener in plain {
-            tokio::spawn(published::plain::serve(Arc::clone(&shared), listener));
+            tokio::spawn(published::plain::serve(Arc::clone(&shared), listener, limits.clone()));
         }
         tokio::spawn(watch::run(Arc::clone(&shared)));
         tokio::spawn(sweep::run(Arc::clone(&shared)));
+        tokio::spawn(sweep::old_trail(Arc::clone(&shared)));
         tokio::spawn(sweep::sessions(Arc::clone(&shared)));
         start_lifecycle(&shared);
         tokio::spawn(finish_erasures(Arc::clone(&shared)));
+        tokio::spawn(tend_indicators(Arc::clone(&shared)));
         let queue = shared.mail.queue().clone();
         tokio::spawn(async move { queue.tend().await });
         outbound::start(&shared, Arc::new(shared.mail.queue().clone()), token);
-        Ok(Self { shared, switch, tasks, signals })
+        Ok(Self { shared, switch, tasks, signals, scribe })
     }
 
     /// Serves until told to stop; then drains.
@@ -314,8 +347,11 @@ impl Server {
         }
         // They are short, and their correspondents would wait for another message to be told.
         drop(tokio::time::timeout(LAST_NOTICES, absence::idle(&self.shared.mail)).await);
-        let store = self.shared.store.clone();
-        let closing = tokio::task::spawn_blocking(move || store.close());
+        let (store, scribe) = (self.shared.store.clone(), self.scribe);
+        let closing = tokio::task::spawn_blocking(move || {
+            scribe.stop();
+            store.close();
+        });
         tokio::select! {
             _ = closing => info!("stopped"),
             signal = self.signals.stop() => {
@@ -331,6 +367,9 @@ impl Server {
 struct Rooms {
     store: Store,
     mail: MailRoom,
+    traces: Traces,
+    scribe: Scribe,
+    indicators: Indicators,
     tls: Contexts,
     psc: PscHandle,
     jobs: Jobs,
@@ -342,7 +381,7 @@ impl Rooms {
         // TLS first: a mistake there should not have to wait for a log's replay.
         let material = Material::read(&config.tls)?;
         let facts = Facts::of(&material);
-        let jobs = Jobs::new(JobSettings::read(config)?, trust, metrics);
+        let jobs = Jobs::new(JobSettings::read(config)?, Arc::clone(&trust), metrics);
         let tls = Contexts::new(material, jobs.revocation(config.tls.crl_grace))?;
         facts.note(metrics);
         let psc = PscHandle::new(psc::client(&config.psc, metrics)?);
@@ -353,7 +392,20 @@ impl Rooms {
         let store = store.counted_by(metrics);
         let mail = MailRoom::new(store.clone(), master, mail_limits(config))?;
         mail.queue().count_into(metrics);
-        Ok(Self { store, mail, tls, psc, jobs, notices })
+        jobs.trace_into(mail.traces());
+        let traces = Traces::open(mail.traces(), &config.traces.directory(&config.store.path))?;
+        let indicators = Indicators::new(store.clone(), indicator_options(config, &trust.load().citizens));
+        let scribe = Scribe::start(&traces, scribe_options(config, metrics, &indicators))?;
+        Ok(Self { store, mail, traces, scribe, indicators, tls, psc, jobs, notices })
+    }
+}
+
+/// What the scribe works with. Who counts traces as they are written down goes into `observers`.
+fn scribe_options(config: &Config, metrics: &Metrics, indicators: &Indicators) -> ScribeOptions {
+    ScribeOptions {
+        observers: vec![indicators.observer()],
+        most_waiting: config.traces.most_waiting as usize,
+        metrics: metrics.clone(),
     }
 }
 

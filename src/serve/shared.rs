@@ -9,6 +9,8 @@ use super::shutdown::Shutdown;
 use super::tls::{self, CertificateProblem, Contexts, HandshakeRefusal, PeerIdentity};
 use crate::accounts::Registry;
 use crate::accounts::psc::PscHandle;
+use crate::audit::Traces;
+use crate::audit::indicators::Indicators;
 use crate::config::Config;
 use crate::mail::MailRoom;
 use crate::mss::dn::NormalisedName;
@@ -35,10 +37,14 @@ pub struct Shared {
     pub store: Store,
     /// Mailboxes and deliveries.
     pub mail: MailRoom,
+    /// What was traced.
+    pub traces: Traces,
     /// Domains, mailboxes, credentials.
     pub registry: Registry,
     /// Pro Santé Connect, where it is configured.
     pub psc: PscHandle,
+    /// The month's counters.
+    pub indicators: Indicators,
     /// The figures.
     pub metrics: Metrics,
     /// The TLS contexts in force.

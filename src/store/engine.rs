@@ -64,6 +64,11 @@ pub(super) trait Engine: Send + Sync {
     /// Bytes free for the store.
     fn free_space(&self) -> io::Result<u64>;
 
+    /// Whether records may be missing that were once written: damage was met, at this start or at an earlier one.
+    fn has_met_damage(&self) -> bool {
+        false
+    }
+
     /// Counts what it writes and syncs from now on, where it does so.
     fn count_into(&self, _metrics: &Metrics) {}
 

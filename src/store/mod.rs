@@ -37,12 +37,14 @@ mod error;
 mod memory;
 pub mod schema;
 pub mod seal;
+pub mod traces;
 
 use std::future::Future;
 use std::io;
 use std::ops::{Bound, Range, RangeBounds};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Instant;
 
@@ -76,6 +78,8 @@ pub struct Store {
     engine: Arc<dyn Engine>,
     budget: Arc<Semaphore>,
     metrics: Arc<Metrics>,
+    /// A list has left a damaged record out.
+    left_out: Arc<AtomicBool>,
 }
 
 /// Wakes a thread that waits for a future.
@@ -95,7 +99,12 @@ impl std::fmt::Debug for Store {
 
 impl Store {
     fn with_engine(engine: Arc<dyn Engine>) -> Self {
-        Store { engine, budget: Arc::new(Semaphore::new(CHUNKS_IN_FLIGHT)), metrics: Arc::default() }
+        Store {
+            engine,
+            budget: Arc::new(Semaphore::new(CHUNKS_IN_FLIGHT)),
+            metrics: Arc::default(),
+            left_out: Arc::default(),
+        }
     }
 
     /// Opens the store in a directory, or makes one there if the directory is missing or empty. Replays what the log has and
@@ -162,7 +171,7 @@ impl Store {
             let wanted = limit - out.len();
             let rows = self.engine.scan((from.clone(), to.clone()), wanted, backwards)?;
             let last = rows.last().filter(|_| rows.len() == wanted).map(|(key, _)| Bound::Excluded(key.clone()));
-            out.extend(rows.into_iter().filter_map(decode_row::<R>));
+            out.extend(rows.into_iter().filter_map(|row| self.decode_row::<R>(row)));
             // Damaged rows were left out of a full page: go on behind it.
             match last {
                 Some(last) if out.len() < limit && backwards => to = last,
@@ -170,6 +179,22 @@ impl Store {
                 _ => return Ok(out),
             }
         }
+    }
+
+    fn decode_row<R: Record>(&self, (key, raw): (Vec<u8>, Raw)) -> Option<(R::Key, Versioned<R>)> {
+        let row = R::Key::decode(&key[1..]).zip(decode::<R>(&raw).ok());
+        if row.is_none() {
+            self.left_out.store(true, Ordering::Relaxed);
+            tracing::error!(table = R::TABLE.name(), version = raw.version, "a damaged record is left out");
+        }
+        row
+    }
+
+    /// Whether records may be missing that were once written: damage was met at this start or at an earlier one, or a list
+    /// has left a damaged record out since. What can be made again of what is missing is worth looking for then.
+    #[must_use]
+    pub fn has_met_damage(&self) -> bool {
+        self.engine.has_met_damage() || self.left_out.load(Ordering::Relaxed)
     }
 
     /// Makes a batch durable. The commit is on its way when this returns, in the order of the calls, even if the future is
@@ -307,14 +332,6 @@ fn decode<R: Record>(raw: &Raw) -> Result<Versioned<R>, StoreError> {
         Ok(record) => Ok(Versioned { version: Version(raw.version), record }),
         Err(source) => Err(StoreError::Record { table: R::TABLE, source }),
     }
-}
-
-fn decode_row<R: Record>((key, raw): (Vec<u8>, Raw)) -> Option<(R::Key, Versioned<R>)> {
-    let row = R::Key::decode(&key[1..]).zip(decode::<R>(&raw).ok());
-    if row.is_none() {
-        tracing::error!(table = R::TABLE.name(), version = raw.version, "a damaged record is left out");
-    }
-    row
 }
 
 fn raw_range<R: Record>(range: &impl RangeBounds<R::Key>) -> RawRange {

@@ -174,6 +174,12 @@ pub struct Metrics {
     pub log_syncs: Counter,
     /// Bytes appended to the log.
     pub log_bytes: Counter,
+    /// Traces that were written down.
+    pub traces_written: Counter,
+    /// Traces that wait, when they were last counted.
+    pub traces_waiting: Gauge,
+    /// 1 while they cannot be written down.
+    pub traces_trouble: Gauge,
     /// 1 when the store answers, 0 when its engine has failed.
     pub store_ready: Gauge,
     /// Free bytes on the store's file system.
@@ -288,6 +294,13 @@ impl Metrics {
         all.register("commits", "Durable commits", self.commits.clone());
         all.register("log_syncs", "Synchronisations of the log", self.log_syncs.clone());
         all.register_with_unit("log_written", "Bytes appended to the log", bytes(), self.log_bytes.clone());
+        all.register("traces_written", "Traces that stand in their day's file", self.traces_written.clone());
+        all.register(
+            "traces_waiting",
+            "Traces that wait to be written, when last counted",
+            self.traces_waiting.clone(),
+        );
+        all.register("traces_trouble", "1 while traces cannot be written", self.traces_trouble.clone());
         all.register("store_ready", "1 when the store answers", self.store_ready.clone());
         all.register_with_unit("store_free", "Free space of the store", bytes(), self.store_free.clone());
     }

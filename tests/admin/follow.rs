@@ -10,7 +10,7 @@ use caducee::wire::smtp::params::{MailParams, RcptParams};
 use crate::harness::Server;
 
 /// A message of Camille's that could not be delivered, and of which she was told.
-async fn a_failed_message(server: &Server) {
+pub(crate) async fn a_failed_message(server: &Server) {
     let sender = Address::parse(&server.mailbox("camille").await).unwrap();
     let room = server.registry.room();
     let account = server.registry.by_address(&sender).unwrap().unwrap().id;
@@ -47,7 +47,7 @@ async fn a_message_is_followed_with_or_without_angle_brackets() {
         let followed = server.get(&format!("/v1/follow?message-id={asked}")).await.unwrap();
         assert_eq!(followed["message_id"], "<abc@aura.mssante.example>");
         let [event] = followed["events"].as_array().unwrap().as_slice() else { panic!("{followed}") };
-        assert_eq!((&event["event"], &event["action"]), (&"reported".into(), &"failed".into()));
+        assert_eq!((&event["action"], &event["result"]), (&"reported".into(), &"failed".into()));
         assert_eq!(
             (&event["reference"], &event["recipients"][0]),
             (&"6921b2c0-1f/2".into(), &"b@nord.mssante.example".into())
@@ -64,7 +64,10 @@ async fn the_report_has_a_trail_of_its_own() {
     let followed = server.get("/v1/follow?message-id=abc@aura.mssante.example").await.unwrap();
     let report = followed["events"][0]["report"].as_str().unwrap().trim_matches(['<', '>']).to_owned();
     let way = server.get(&format!("/v1/follow?message-id={report}")).await.unwrap();
-    assert_eq!((&way["events"][0]["event"], &way["events"][0]["door"]), (&"accepted".into(), &"report".into()));
+    assert_eq!(
+        (&way["events"][0]["action"], &way["events"][0]["origin"]["door"]),
+        (&"accepted".into(), &"report".into())
+    );
 }
 
 #[tokio::test]
@@ -87,7 +90,7 @@ async fn the_command_shows_a_line_for_each_event() {
         assert!(shown.contains(expected), "no `{expected}` in:\n{shown}");
     }
     let json = server.caducee(&["follow", "abc@aura.mssante.example", "--json"]).await.expect(0).json();
-    assert_eq!(json["events"][0]["event"], "reported");
+    assert_eq!(json["events"][0]["action"], "reported");
     let refused = server.caducee(&["follow", "unknown@x"]).await.expect(1);
     assert!(refused.stderr.contains("[rule no-such-message, ref adm-"), "{}", refused.stderr);
 }

@@ -9,17 +9,21 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use caducee::accounts::{AccountOptions, HashingOptions, Registry};
+use caducee::audit::indicators::{IndicatorOptions, Indicators};
+use caducee::audit::{Scribe, ScribeOptions, Traces};
 use caducee::cli::client::{Client, ClientError, collect, full, path};
 use caducee::mail::{MailLimits, MailRoom};
 use caducee::mss::trust::{TrustHandle, TrustSpace};
 use caducee::mss::whitelist::WhiteList;
 use caducee::serve::http::connection::{self, ConnectionLimits};
+use caducee::serve::http::indicators::{self, IndicatorAdministration};
 use caducee::serve::http::peer::Allowed;
 use caducee::serve::http::socket::AdminSocket;
 use caducee::serve::http::types::{CreatedMailbox, Domain, Filed, NewDomain, ProblemBody, Reloaded};
 use caducee::serve::http::{Administration, Process, complete, router};
 use caducee::serve::{ShutdownSwitch, shutdown};
 use caducee::store::{MasterKey, Store};
+use caducee::telemetry::Metrics;
 use hyper::Method;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
@@ -92,7 +96,9 @@ pub(crate) struct Server {
     pub(crate) place: Place,
     pub(crate) registry: Registry,
     pub(crate) trust: TrustHandle,
+    pub(crate) traces: Traces,
     pub(crate) surroundings: Arc<Surroundings>,
+    pub(crate) indicators: Indicators,
     switch: ShutdownSwitch,
 }
 
@@ -116,17 +122,29 @@ impl Server {
         let registry = Registry::new(room, AccountOptions { hashing, ..AccountOptions::default() });
         let trust = TrustSpace::default().into_handle();
         let surroundings = Arc::new(Surroundings::default());
-        let administration = Administration::new(registry.clone(), trust.clone(), surroundings.clone());
         let place = Place::new();
+        let traces = Traces::open(registry.room().traces(), &place.join("traces")).unwrap();
+        let administration = Administration::new(registry.clone(), trust.clone(), surroundings.clone(), traces.clone());
         let allowed = Allowed::new(&access.uids, &access.gids).unwrap();
         let socket = AdminSocket::bind(&place.join("admin.sock"), &allowed).unwrap();
         let (switch, stop) = shutdown();
-        let router = complete(router(Arc::new(administration)));
+        let indicators = Indicators::new(registry.room().store().clone(), IndicatorOptions::default());
+        let counters = IndicatorAdministration { indicators: indicators.clone(), traces: traces.clone() };
+        let router = router(Arc::new(administration));
+        let router = complete(router.merge(indicators::router(counters)));
         tokio::spawn(connection::serve(socket, allowed, router, access.limits, stop));
-        let server = Self { place, registry, trust, surroundings, switch };
+        let server = Self { place, registry, trust, traces, surroundings, indicators, switch };
         let domain = NewDomain { name: "aura.mssante.example".into(), description: String::new() };
         let _: Domain = server.client().await.send(Method::POST, "/v1/domains", &domain).await.unwrap();
         server
+    }
+
+    /// Has the scribe write down and count the traces that wait.
+    pub(crate) async fn keep_traces(&self) {
+        let observers = vec![self.indicators.observer()];
+        let options = ScribeOptions { observers, most_waiting: 1_000, metrics: Metrics::default() };
+        let traces = self.traces.clone();
+        tokio::task::spawn_blocking(move || Scribe::start(&traces, options).unwrap().stop()).await.unwrap();
     }
 
     pub(crate) fn socket(&self) -> PathBuf {

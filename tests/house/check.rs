@@ -184,6 +184,19 @@ fn what_cannot_be_looked_at_from_here_is_a_note() {
 }
 
 #[test]
+fn mailboxes_that_any_certificate_of_a_structure_opens_are_a_note() {
+    let site = good_site();
+    let without = |text: String| text.replace("policies = [\"1.2.250.1.71.4.2.2\"]", "policies = []");
+    site.configure(without);
+    let (answer, code) = check(&site);
+    assert_eq!(code, Some(0), "{answer:#}");
+    let notes = lines(&answer, "notes");
+    assert!(notes.len() == 1 && notes[0].starts_with("tls.mailbox.policies: empty: an APP mailbox"), "{notes:#?}");
+    site.configure(|text| format!("{}\n[logins]\nways = [\"password\", \"token\"]\n", without(text)));
+    assert_eq!(lines(&check(&site).0, "notes"), Vec::<String>::new());
+}
+
+#[test]
 fn the_running_servers_own_ports_are_not_taken_by_another() {
     let site = good_site();
     let _server = site.start();

@@ -389,6 +389,24 @@ fn a_citizens_domain_is_a_domain() {
 }
 
 #[test]
+fn figures_that_could_not_be_written_are_contradictions() {
+    let key = "indicators.sheets";
+    for (sheet, says) in [
+        ("{ sheet = \"mails\" }", "there is no sheet `mails`; expected one of mailboxes, movements"),
+        (
+            "{ sheet = \"refusals\", columns = [\"colour\"] }",
+            "`colour` is no column of `refusals`; expected month or one of",
+        ),
+        ("{ sheet = \"refusals\", file = \"../{month}.csv\" }", "is no name of a monthly file"),
+        ("{ sheet = \"refusals\", file = \"BAL_{month}.csv\" }", "two sheets are written to `BAL_{month}.csv`"),
+    ] {
+        contradiction("sheets = []", &format!("sheets = [{sheet}]"), key, says);
+    }
+    contradiction("anonymous_after = 3", "anonymous_after = 0", "indicators.anonymous_after", "0; expected 1 to 12");
+    contradiction("most_rows = 100000", "most_rows = 99", "indicators.most_rows", "99; expected 100 to 300000");
+}
+
+#[test]
 fn a_server_without_any_door_is_a_contradiction() {
     let found = problems(&[
         ("listen = [\"0.0.0.0:25\", \"[::]:25\"]", "listen = []"),

@@ -74,6 +74,8 @@ socket = "admin.sock"
 listen = ["127.0.0.1:{metrics}"]
 [log]
 level = "debug"
+[tls.mailbox]
+policies = ["1.2.250.1.71.4.2.2"]
 "#
         );
         self.pki.write("caducee.toml", &change(text));

@@ -1,5 +1,11 @@
 //! Autoconfiguration, asked for as Thunderbird and Outlook do; Python reads the XML.
 
+use std::io::{ErrorKind, Read as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::time::Duration;
+
+use socket2::{Domain, Socket, Type};
+
 use crate::support::{Description, Operator, Ran, Sandbox, Tool, have};
 
 fn curl(known: &Description) -> Tool {
@@ -36,6 +42,32 @@ fn expected(operator: &Operator, tls: &str, starttls: &str) -> Vec<String> {
     ]
     .map(|(kind, port, socket)| format!("{kind} {host} {port} {socket}"))
     .to_vec()
+}
+
+/// A connection to loopback from another of its addresses.
+fn from(source: [u8; 4], port: u16) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from((source, 0)).into()).unwrap();
+    socket.connect(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into()).unwrap();
+    socket.into()
+}
+
+#[test]
+fn idle_sockets_of_one_stranger_leave_plain_http_to_others() {
+    if !have("curl") {
+        return;
+    }
+    let known = &Sandbox::shared().description;
+    let port = known.aura().ports.http;
+    let mut idle: Vec<TcpStream> = (0..80).map(|_| from([127, 8, 0, 1], port)).collect();
+    let last = idle.last_mut().unwrap();
+    last.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    // The end, or a reset: not the ten seconds of those that are served.
+    assert!(matches!(last.read(&mut [0]).map_err(|error| error.kind()), Ok(0) | Err(ErrorKind::ConnectionReset)));
+    let asked = format!("http://localhost:{port}/mail/config-v1.1.xml?emailaddress=a%40aura.mssante.example");
+    let answer = curl(known).arg("--ipv4").arg(asked).run().expect_ok("asking beside them");
+    assert!(answer.stdout.starts_with("HTTP/1.1 200"), "{answer:?}");
+    drop(idle);
 }
 
 #[test]

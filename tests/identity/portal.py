@@ -39,14 +39,14 @@ def admin(*arguments, stdin=""):
     return ran.stdout
 
 
-def mailbox(local, national_id, *more, password=PASSWORD, notified=True):
-    """A personal mailbox of this scenario's own."""
+def mailbox(local, national_id, *more, password=PASSWORD, notified=True, kind="PER"):
+    """A mailbox of this scenario's own, and of a professional's."""
     address = f"{local}@{DOMAIN}"
     if notified:
         more = (*more, "--notification-address", f"{local}@courriel.example")
     if password:
         more = (*more, "--password-stdin", "--allow-password=false")
-    admin("mailbox", "create", address, "--kind", "PER", "--title", "Dr", "--first-name", "Claude",
+    admin("mailbox", "create", address, "--kind", kind, "--title", "Dr", "--first-name", "Claude",
           "--last-name", local.capitalize(), "--national-id", national_id, *more, stdin=f"{password}\n")
     return address
 
@@ -520,6 +520,37 @@ def who_manages_a_professionals_mailbox_is_never_taken_for_the_professional():
     listed = json.loads(admin("device", "list", address, "--json"))["devices"]
     assert [(row["name"], row["person"]) for row in listed] == [("PC du secrétariat", secretary)], listed
     admin("mailbox", "ungrant", address, secretary)
+
+
+def a_login_half_made_ends_with_the_password_and_with_the_mailboxs_state():
+    address, who = mailbox("portail.moitie", "899700009044"), browser()
+    expect(password_step(who, address), 200, "Code à usage unique")
+    expect(who.send("/code/courriel"), 200, "vient d’être envoyé")
+    code = mailed("portail.moitie", r"\b(\d[\d ]{4,9}\d)\b").group(1)
+    other = "Une autre phrase"
+    admin("mailbox", "password", address, "--password-stdin", stdin=f"{other}\n")
+    expect(who.send("/code", code=code), 403, "Session terminée")
+    expect(who.go(SITE + "/"), 200, "Mot de passe")
+    expect(password_step(who, address, other), 200, "Code à usage unique")
+    time.sleep(1.1)
+    admin("mailbox", "suspend", address)
+    admin("mailbox", "reopen", address)
+    expect(who.go(SITE + "/code"), 403, "Session terminée")
+    expect(password_step(who, address, other), 200, "Code à usage unique")
+
+
+def a_practices_password_and_code_name_nobody_and_enrol_nothing():
+    address, who = mailbox("portail.cabinet", "899700009043", kind="CAB"), browser()
+    page = enter_by_mailed_code(who, address)
+    expect(page, 200, "connectez-vous avec Pro Santé Connect, ou demandez-le à votre opérateur")
+    assert not any(href == "/postes/nouveau" for href in page.links), page.links
+    expect(who.go(SITE + "/postes/nouveau"), 409, "chaque poste est celui d’une personne")
+    token = who.go(SITE + "/postes").form("/deconnexion")["fields"]["jeton"]
+    expect(who.ask(SITE + "/postes/nouveau", {"jeton": token, "nom": "Poste"}), 409, "chaque poste est celui d’une personne")
+    assert json.loads(admin("device", "list", address, "--json"))["devices"] == [], "nothing is enrolled, as the holder least of all"
+    admin("device", "enrol", address, "--name", "Poste du titulaire", "--out", os.path.join(tempfile.mkdtemp(), "poste.p12"))
+    expect(who.go(SITE + "/postes"), 200, "Poste du titulaire")
+    assert not any(form["action"].endswith("/renouveler") for form in who.page.forms), "the holder's is the holder's to renew"
 
 
 def a_suspended_mailbox_and_an_ended_session_end_at_the_next_page():

@@ -49,6 +49,8 @@ scenarios! {
     a_return_from_pro_sante_connect_fits_only_the_browser_that_left
     who_holds_nothing_is_told_and_who_has_several_mailboxes_chooses
     who_manages_a_professionals_mailbox_is_never_taken_for_the_professional
+    a_login_half_made_ends_with_the_password_and_with_the_mailboxs_state
+    a_practices_password_and_code_name_nobody_and_enrol_nothing
     a_suspended_mailbox_and_an_ended_session_end_at_the_next_page
     mail_programs_find_their_settings_at_the_same_door
     a_mailbox_without_a_second_factor_opens_by_no_password

@@ -50,18 +50,22 @@ impl Server {
     /// With one mailbox of a quota of 10 MiB.
     pub async fn start() -> Server {
         let limits = MailLimits { quota: Some(10 << 20), ..MailLimits::default() };
-        let room = MailRoom::new(Store::in_memory(), MasterKey::generate(), limits).unwrap();
+        let mut server = Self::over(MailRoom::new(Store::in_memory(), MasterKey::generate(), limits).unwrap());
+        let domain = Domain::parse("aura.mssante.example").unwrap();
+        server.registry.add_domain(&domain, "").await.unwrap();
+        server.account = server.mailbox(MAILBOX).await;
+        server
+    }
+
+    /// Over a store as it is.
+    pub fn over(room: MailRoom) -> Server {
         let hashing = HashingOptions { memory: 64, passes: 1, ..HashingOptions::default() };
         let registry = Registry::new(room.clone(), AccountOptions { hashing, ..AccountOptions::default() });
-        let domain = Domain::parse("aura.mssante.example").unwrap();
-        registry.add_domain(&domain, "").await.unwrap();
         let (switch, shutdown) = shutdown();
         let mut options = Options::of(&Config::default());
         options.max_message = 4 << 20;
         let psc = PscHandle::default();
-        let mut server = Server { room, registry, psc, account: AccountId(0), switch, shutdown, options };
-        server.account = server.mailbox(MAILBOX).await;
-        server
+        Server { room, registry, psc, account: AccountId(0), switch, shutdown, options }
     }
 
     /// Makes a mailbox of a structure.

@@ -17,3 +17,4 @@ mod several;
 mod shared;
 #[path = "../support/mod.rs"]
 mod support;
+mod untraced;

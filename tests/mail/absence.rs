@@ -4,11 +4,11 @@ use caducee::accounts::{AccountChange, NewMailbox};
 use caducee::mail::aftermath::HeaderFacts;
 use caducee::mail::aftermath::absence::{ONCE_IN, Silence, silence};
 use caducee::mss::CitizenRules;
-use caducee::store::{Absence, AbsenceAnswer, TrailEvent};
+use caducee::store::{Absence, AbsenceAnswer};
 use mail_parser::MessageParser;
 
 use crate::scene::{NOW, Scene, away, written};
-use crate::support::{House, address, new_mailbox};
+use crate::support::{House, address, new_mailbox, steps};
 
 const OUTSIDE: &str = "marc@region.mssante.example";
 const CITIZEN: &str = "184127512345678@patient.mssante.fr";
@@ -83,7 +83,7 @@ crate::on_both_engines!(a_colleague_is_told_in_the_holders_words, |house: House|
     assert_eq!(header("References"), "<a@x.example> <bilan@x.example>");
     assert!(header("Message-ID").ends_with("@aura.mssante.example>"));
     scene.house.check_counters();
-    assert_eq!(scene.house.room.store().scan::<TrailEvent>(.., usize::MAX).unwrap().len(), 1);
+    assert_eq!(steps(&scene.house.room), 1);
 });
 
 #[tokio::test]

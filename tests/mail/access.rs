@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use caducee::accounts::{
-    AccountChange, AccountOptions, Authority, CertificateFacts, DeviceOptions, Ending, Grantee, Login, LoginError,
-    Means, NewMailbox, Registry, SessionTicket, ThrottleOptions,
+    AccountChange, AccountOptions, Authority, CertificateFacts, DeviceOptions, Ending, FirstFactor, Grantee, Login,
+    LoginError, Means, NewMailbox, Registry, SessionTicket, ThrottleOptions,
 };
 use caducee::mss::{DistinguishedName, Kind, MailboxState, Right, Rights};
 use caducee::store::{
@@ -327,12 +327,32 @@ async fn a_password_opens_with_the_mailboxs_own_workstation() {
         assert!(matches!(outcome, Err(LoginError::Refused)), "{local} {password} {shown:?}: {outcome:?}");
     }
     let checked = scene.registry().check_password(&name("lea"), PASSWORD, PEER).await.unwrap();
-    assert_eq!(checked.id, scene.lea, "the first of two factors needs no workstation");
+    assert_eq!(checked.account, scene.lea, "the first of two factors needs no workstation");
     let wrong = scene.registry().check_password(&name("lea"), "wrong", PEER).await;
     assert!(matches!(wrong, Err(LoginError::Refused)), "{wrong:?}");
     scene.registry().suspend(scene.lea, "").await.unwrap();
     let suspended = scene.registry().check_password(&name("lea"), PASSWORD, PEER).await;
     assert!(matches!(suspended, Err(LoginError::NotOpen(MailboxState::Suspended))), "{suspended:?}");
+}
+
+#[tokio::test]
+async fn the_first_of_two_factors_stands_until_the_password_or_the_mailboxs_state_changes() {
+    let scene = Scene::new().await;
+    let registry = scene.registry();
+    let right = async |password: &str| registry.check_password(&name("lea"), password, PEER).await.unwrap();
+    let ending = |first: &FirstFactor| registry.ending_of_first_factor(first).unwrap();
+    let first = right(PASSWORD).await;
+    assert_eq!(ending(&first), None);
+    registry.set_password(scene.lea, "un autre mot de passe", "").await.unwrap();
+    assert_eq!(ending(&first), Some(Ending::CredentialGone));
+    let first = right("un autre mot de passe").await;
+    // The time of a change is kept to the second.
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    registry.suspend(scene.lea, "").await.unwrap();
+    assert_eq!(ending(&first), Some(Ending::Suspended));
+    registry.reopen(scene.lea, "").await.unwrap();
+    assert_eq!(ending(&first), Some(Ending::Suspended), "open again is not as if nothing had been");
+    assert_eq!(ending(&right("un autre mot de passe").await), None);
 }
 
 #[tokio::test]

@@ -9,8 +9,8 @@ use caducee::accounts::devices::{
     Pkcs12Form,
 };
 use caducee::accounts::notice::NoticeInbox;
-use caducee::accounts::{AccountError, AccountOptions, By, NewMailbox, Registry};
-use caducee::mss::{Kind, MailboxState};
+use caducee::accounts::{AccountError, AccountOptions, Authority, By, CertificateFacts, NewMailbox, Registry};
+use caducee::mss::{DistinguishedName, Kind, MailboxState};
 use caducee::store::{
     AccessGrant, AccessRight, AccountId, AuthorityId, Batch, Credential, CredentialKey, DeviceAuthority, SecretKey,
 };
@@ -268,6 +268,30 @@ async fn enrolments_at_once_do_not_find_the_same_room() {
         registry.devices(lea).unwrap().iter().map(|device| device.number).collect();
     assert_eq!(numbers.len(), enrolled);
     assert_eq!(registry.device_authorities().borrow().len(), 1, "one authority, whoever came first");
+}
+
+#[tokio::test]
+async fn a_device_is_found_by_its_certificate_from_its_enrolment_to_its_end() {
+    let house = House::in_memory();
+    let registry = with_options(&house, DeviceOptions { certificate_alone: true, ..DeviceOptions::default() });
+    let lea = house.account("lea").await.id;
+    let opened_by = async |device: &Device| {
+        let fingerprint = device.fingerprint.clone();
+        let subject = DistinguishedName::parse_text("CN=poste").unwrap();
+        let shown = CertificateFacts { authority: Authority::Device, fingerprint, subject };
+        registry.verify_external(&shown, None).await.map(|login| login.account).ok()
+    };
+    let first = registry.enrol_device(lea, made("PC")).await.unwrap().device;
+    assert_eq!(opened_by(&first).await, Some(lea), "the index is read for this");
+    let other = registry.enrol_device(lea, made("portable")).await.unwrap().device;
+    assert_eq!(opened_by(&other).await, Some(lea));
+    let key = DeviceKey::Made(Pkcs12Form::Modern);
+    let second = registry.renew_device(lea, first.number, key, OldCertificate::Now).await.unwrap().device;
+    assert_eq!((opened_by(&first).await, opened_by(&second).await), (None, Some(lea)));
+    registry.revoke_device(lea, second.number, By::Holder).await.unwrap();
+    assert_eq!((opened_by(&second).await, opened_by(&other).await), (None, Some(lea)));
+    registry.close(lea, "").await.unwrap();
+    assert_eq!(opened_by(&other).await, None);
 }
 
 #[tokio::test]

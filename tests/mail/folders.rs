@@ -1,5 +1,6 @@
 //! Folders: making, deleting, renaming, subscribing (RFC 3501 §6.3.3 to §6.3.9).
 
+use caducee::audit::Asker;
 use caducee::mail::{MailError, MailLimits, Update};
 use caducee::store::{Folder, FolderExistence, FolderKey, Message, SpecialUse};
 
@@ -51,16 +52,16 @@ on_both_engines!(a_deleted_folder_with_folders_below_stays_as_a_level, async |ho
     mailbox.create("A/B").await.unwrap();
     house.append(&mailbox, "A", "perdu").await.unwrap();
     let mut session = mailbox.select("A", false).await.unwrap();
-    mailbox.delete("A").await.unwrap();
+    mailbox.delete("A", &Asker::default()).await.unwrap();
     assert_eq!(session.refresh(true), [Update::Gone]);
     assert!(names(&mailbox).contains(&"(A)".to_owned()));
     assert!(matches!(mailbox.select("A", false).await.map(drop), Err(MailError::NotSelectable)));
-    assert!(matches!(mailbox.delete("A").await, Err(MailError::HasChildren)));
+    assert!(matches!(mailbox.delete("A", &Asker::default()).await, Err(MailError::HasChildren)));
     assert!(matches!(mailbox.append_refused(&house, "A").await, MailError::NotSelectable));
     mailbox.create("A").await.unwrap();
     assert_eq!(mailbox.status("A").unwrap().messages, 0);
-    mailbox.delete("A/B").await.unwrap();
-    mailbox.delete("A").await.unwrap();
+    mailbox.delete("A/B", &Asker::default()).await.unwrap();
+    mailbox.delete("A", &Asker::default()).await.unwrap();
     assert_eq!(names(&mailbox), FIRST);
     assert!(house.room.store().scan::<Message>(.., 10).unwrap().is_empty());
     house.check_counters();
@@ -81,11 +82,11 @@ async fn inbox_and_special_folders_stay() {
     let house = House::in_memory();
     let mailbox = house.mailbox("lea").await;
     for name in FIRST {
-        assert!(matches!(mailbox.delete(name).await, Err(MailError::Protected(_))), "{name}");
+        assert!(matches!(mailbox.delete(name, &Asker::default()).await, Err(MailError::Protected(_))), "{name}");
     }
     assert!(matches!(mailbox.rename("Sent", "Envoyés").await, Err(MailError::Protected(_))));
     assert!(matches!(mailbox.rename("Nowhere", "x").await, Err(MailError::NoFolder)));
-    assert!(matches!(mailbox.delete("Nowhere").await, Err(MailError::NoFolder)));
+    assert!(matches!(mailbox.delete("Nowhere", &Asker::default()).await, Err(MailError::NoFolder)));
 }
 
 on_both_engines!(a_rename_takes_all_below_along, async |house: House| {
@@ -129,12 +130,12 @@ on_both_engines!(a_subscription_outlives_its_folder, async |house: House| {
     mailbox.create("A").await.unwrap();
     assert!(!subscribed(&mailbox).contains(&"A".to_owned()));
     mailbox.subscribe("A").await.unwrap();
-    mailbox.delete("A").await.unwrap();
+    mailbox.delete("A", &Asker::default()).await.unwrap();
     assert!(subscribed(&mailbox).contains(&"(A)".to_owned()));
     assert!(!names(&mailbox).iter().any(|name| name.contains('A') && name != "Archive"));
     mailbox.create("A").await.unwrap();
     assert!(subscribed(&mailbox).contains(&"A".to_owned()));
-    mailbox.delete("A").await.unwrap();
+    mailbox.delete("A", &Asker::default()).await.unwrap();
     mailbox.unsubscribe("A").await.unwrap();
     assert_eq!(subscribed(&mailbox), FIRST);
     assert!(matches!(mailbox.unsubscribe("A").await, Err(MailError::NoFolder)));
@@ -164,7 +165,7 @@ async fn a_large_folder_is_erased_piece_by_piece_even_after_a_stop() {
         session.refresh(true);
     }
     let folder = session.folder();
-    mailbox.delete("Grand").await.unwrap();
+    mailbox.delete("Grand", &Asker::default()).await.unwrap();
     assert_eq!(session.refresh(true), [Update::Gone]);
     assert!(house.room.store().scan::<Message>(.., 10).unwrap().is_empty());
     assert!(subscribed(&mailbox).contains(&"(Grand)".to_owned()));

@@ -4,10 +4,10 @@ use caducee::accounts::{Account, AccountChange, NewMailbox};
 use caducee::mail::aftermath::{ForwardProblem, may_forward};
 use caducee::mail::queue::{Destination, Outcome, Verdict, Words};
 use caducee::mss::Rule;
-use caducee::store::{Body, TrailEvent};
+use caducee::store::Body;
 
 use crate::scene::{NOW, Scene, written};
-use crate::support::{House, address, new_mailbox};
+use crate::support::{House, address, new_mailbox, steps};
 
 const OUTSIDE: &str = "marc@region.mssante.example";
 const OTHER: &str = "jeanne@region.mssante.example";
@@ -108,8 +108,8 @@ async fn what_may_not_or_cannot_go_on_stays() {
     scene.set_forward(&zoe, &["suspended", "anne"], false).await;
     scene.send(OUTSIDE, &[&zoe], "").await;
     assert_eq!(scene.counts(&[&zoe, &anne]).await, [targets.len() + 1, 1]);
-    let trail = scene.house.room.store().scan::<TrailEvent>(.., usize::MAX).unwrap();
-    assert!(trail.len() > targets.len(), "each refusal and the sending on stand on the message's trail");
+    let steps = steps(&scene.house.room);
+    assert!(steps > targets.len(), "each refusal and the sending on are traced as the message's");
 }
 
 #[tokio::test]

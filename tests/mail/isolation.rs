@@ -103,7 +103,7 @@ async fn a_mailboxs_key_opens_for_its_own_account_only() {
     let stranger = || MailRoom::new(store.clone(), MasterKey::generate(), MailLimits::default());
     assert!(matches!(stranger().map(drop), Err(MailError::Sealed(_))), "the key of what is on its way");
     let mut batch = Batch::new();
-    batch.delete::<Secret>(&SecretKey::Transit);
+    batch.delete::<Secret>(&SecretKey::Transit).delete::<Secret>(&SecretKey::Traces);
     store.commit(batch).await.unwrap();
     let stranger = stranger().unwrap();
     assert!(matches!(stranger.open(lea).map(drop), Err(MailError::Sealed(_))));

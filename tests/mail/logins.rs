@@ -214,7 +214,7 @@ async fn certificates_open_what_they_are_bound_to() {
     let person = certificate('c', "CN=LEFEVRE Zoe,O=Cabinet,C=FR");
     let same = DistinguishedName::parse_text("C=FR, O=CABINET, CN=Lefevre  Zoe").unwrap();
     house.registry.bind_certificate(per, CertificateBinding::Subject(same), "").await.unwrap();
-    assert_eq!(house.registry.verify_external(&person, None).await.unwrap().account, per, "the index is built anew");
+    assert_eq!(house.registry.verify_external(&person, None).await.unwrap().account, per, "the index is told");
     for known in [&person, &software] {
         let ours = house.registry.verify_external(&of_device_authority(known), None).await;
         assert!(matches!(ours, Err(LoginError::CertificateRefused)), "nor for a subject or a binding: {ours:?}");

@@ -8,11 +8,11 @@ use caducee::mail::queue::{
     Attempt, Destination, Handled, Kind, Listed, OnlyCopies, Outbound, OutboundRecipient, Outcome, QueueOptions,
     RouteTimes, Selection, StateFilter, Verdict, Words,
 };
-use caducee::store::{Batch, Body, Consignment, QueueId, QueueMessage, QueueRecipient, TrailEvent};
+use caducee::store::{Batch, Body, Consignment, QueueId, QueueMessage, QueueRecipient};
 use caducee::wire::smtp::params::{MailParams, Notify, RcptParams, Return};
 
 use crate::on_both_engines;
-use crate::support::{House, address, domain, message};
+use crate::support::{House, address, domain, message, steps};
 
 /// Long enough for a busy machine, and no more.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -82,8 +82,9 @@ impl House {
         )
     }
 
-    fn trail(&self) -> usize {
-        self.room.store().scan::<TrailEvent>(.., usize::MAX).unwrap().len()
+    /// How many steps of messages are traced.
+    fn steps(&self) -> usize {
+        steps(&self.room)
     }
 }
 
@@ -112,7 +113,7 @@ on_both_engines!(a_message_for_three_domains_is_three_attempts_and_leaves_with_t
         house.check_counters();
     }
     assert!(house.is_quiet().await);
-    assert_eq!(house.trail(), 4, "each recipient's relaying stands on the trail");
+    assert_eq!(house.steps(), 4, "each recipient's relaying is traced");
 });
 
 on_both_engines!(settling_leaves_exactly_what_is_owed, async |house: House| {
@@ -162,7 +163,7 @@ on_both_engines!(an_attempt_that_is_dropped_is_due_again, async |house: House| {
 });
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_that_has_lost_its_consignments_gets_them_back_at_the_start() {
+async fn a_message_that_damage_has_cost_its_consignments_gets_them_back_at_the_start() {
     let house = House::embedded();
     house.enqueue(outbound(&["a@x.example", "b@y.example", "c@x.example"])).await;
     house.enqueue(outbound(&["d@z.example"])).await;
@@ -173,7 +174,7 @@ async fn a_message_that_has_lost_its_consignments_gets_them_back_at_the_start() 
         }
     }
     house.room.store().commit(batch).await.unwrap();
-    let house = house.restarted();
+    let house = house.restarted_after_damage();
     assert_eq!(house.queued(), (2, 3, 4, 2));
     let mut found = Vec::new();
     for _ in 0..3 {
@@ -222,7 +223,7 @@ on_both_engines!(what_found_no_free_session_was_not_tried_and_is_due_after_a_res
     house.room.queue().settle(attempt, crowded).await;
     assert!(house.is_quiet().await, "the destination rests");
     assert_eq!(house.list(&Selection::default())[0].consignments[0].attempts, 0);
-    assert_eq!(house.trail(), 0, "nothing was tried, nothing is told");
+    assert_eq!(house.steps(), 0, "nothing was tried, nothing is told");
     let again = house.next().await;
     assert_eq!(again.number, 1);
 });
@@ -236,14 +237,14 @@ on_both_engines!(what_waits_for_the_end_of_our_own_trouble_was_not_tried_either,
     let consignment = &house.list(&Selection::default())[0].consignments[0];
     let Some(Standing::Away { probe }) = consignment.standing else { panic!("{consignment:?}") };
     assert!(probe - unix_now() <= 66, "{probe}");
-    assert_eq!((consignment.attempts, house.trail()), (0, 1), "it was no try; why it waits is told");
+    assert_eq!((consignment.attempts, house.steps()), (0, 1), "it was no try; why it waits is told");
     assert_eq!(consignment.recipients[0].last, Some(words(0, "no white list")));
     house.room.queue().retry(Selection::default()).await.unwrap();
-    let (again, events) = (house.next().await, house.trail());
+    let (again, events) = (house.next().await, house.steps());
     assert_eq!(again.number, 1);
     let still = Outcome { recipients: Vec::new(), destination: Destination::Unready(words(0, "still none")) };
     house.room.queue().settle(again, still).await;
-    assert_eq!(house.trail(), events, "and not told again each minute");
+    assert_eq!(house.steps(), events, "and not told again each minute");
     assert!(house.is_quiet().await);
 });
 
@@ -270,10 +271,10 @@ on_both_engines!(what_is_bounced_while_it_is_tried_is_gone_whatever_the_peer_sai
     assert_eq!(house.queued(), (1, 1, 1, 1));
     house.room.queue().cancel(Selection::default(), OnlyCopies::Spare).await.unwrap();
     assert_eq!(house.queued(), (0, 0, 0, 0));
-    let events = house.trail();
+    let events = house.steps();
     house.room.queue().settle(attempt, reached(&[relayed(), Verdict::Deferred(words(451, "x"))])).await;
     assert_eq!(house.queued(), (0, 0, 0, 0));
-    assert_eq!(house.trail(), events + 1, "that the peer took it stands on the trail");
+    assert_eq!(house.steps(), events + 1, "that the peer took it is traced");
     assert!(house.is_quiet().await);
 });
 
@@ -356,7 +357,7 @@ async fn a_delay_is_told_once_and_what_is_too_old_is_given_up() {
     assert_eq!(later, versions, "once");
     until("both are given up", || house.queued() == (0, 0, 0, 0)).await;
     assert_eq!(house.room.queue().counts().consignments, 0);
-    assert_eq!(house.trail(), 4, "two tries, two expiries");
+    assert_eq!(house.steps(), 4, "two tries, two expiries");
     house.room.queue().stop();
     tokio::time::timeout(PATIENCE, tending).await.unwrap().unwrap();
     assert!(house.room.queue().next().await.is_none());
@@ -440,14 +441,14 @@ on_both_engines!(an_order_is_carried_out_to_its_end_though_whoever_gave_it_goes_
 });
 
 #[tokio::test]
-async fn what_a_peer_says_about_a_recipient_taken_out_while_it_was_tried_stands_on_the_trail() {
+async fn what_a_peer_says_about_a_recipient_taken_out_while_it_was_tried_is_traced() {
     let house = House::in_memory();
     house.enqueue(outbound(&["a@x.example", "b@x.example"])).await;
     let attempt = house.next().await;
     house.room.queue().cancel(of_recipient("a@x.example"), OnlyCopies::Spare).await.unwrap();
-    assert_eq!((house.queued(), house.trail()), ((1, 1, 1, 1), 1));
+    assert_eq!((house.queued(), house.steps()), ((1, 1, 1, 1), 1));
     house.room.queue().settle(attempt, reached(&[relayed(), relayed()])).await;
-    assert_eq!((house.queued(), house.trail()), ((0, 0, 0, 0), 3), "cancelled, and both relayed");
+    assert_eq!((house.queued(), house.steps()), ((0, 0, 0, 0), 3), "cancelled, and both relayed");
 }
 
 #[tokio::test]

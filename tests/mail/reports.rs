@@ -1,9 +1,9 @@
 //! Reports (RFC 3464): filed with what made them true, read by other people's programs.
 
 use caducee::accounts::Account;
+use caducee::audit;
 use caducee::mail::queue::{Envelope, Kind, Words};
 use caducee::mail::report::{Action, Original, Report, Reported, SettleError, settle};
-use caducee::mail::trail::{Happening, follow};
 use caducee::mail::{Delivery, MailLimits, deliver};
 use caducee::mss::Address;
 use caducee::store::{AccountId, Batch, Body, CommitError, Expect, Meta, MetaKey, QueueMessage};
@@ -68,8 +68,15 @@ impl Scene {
         messages
     }
 
-    fn trail(&self) -> Vec<Happening> {
-        follow(&self.house.room, "abc@aura.mssante.example").unwrap().into_iter().map(|(_, event)| event.what).collect()
+    /// What is traced of the message.
+    fn way(&self) -> Vec<audit::Action> {
+        self.way_of("<abc@aura.mssante.example>").into_iter().map(|trace| trace.action).collect()
+    }
+
+    fn way_of(&self, message_id: &str) -> Vec<audit::Trace> {
+        let mut traces = self.house.room.traces().waiting(.., usize::MAX).unwrap();
+        traces.retain(|trace| trace.message.as_ref().is_some_and(|message| message.message_id == message_id));
+        traces
     }
 }
 
@@ -96,7 +103,7 @@ fn asking(to: &str, action: Action, notify: Notify) -> Reported {
 }
 
 #[tokio::test]
-async fn a_failure_is_told_in_the_senders_own_mailbox_and_on_the_trail() {
+async fn a_failure_is_told_in_the_senders_own_mailbox_and_traced() {
     let scene = Scene::new(House::embedded(), ORIGINAL.as_bytes(), MailParams::default()).await;
     scene.settle(vec![reported("personne@nord.mssante.example", Action::Failed)]).await;
     let inbox = scene.inbox(scene.anne.id).await;
@@ -104,13 +111,13 @@ async fn a_failure_is_told_in_the_senders_own_mailbox_and_on_the_trail() {
     assert!(
         report.starts_with("Return-Path: <>\r\nFrom: \"Remise des messages\" <postmaster@aura.mssante.example>\r\n")
     );
-    let [Happening::Reported { action, recipients, report: id }] = &scene.trail()[..] else {
-        panic!("the trail tells that its sender was told")
+    let [audit::Action::Reported { result: action, recipients, report: id }] = &scene.way()[..] else {
+        panic!("it is traced that its sender was told")
     };
     assert_eq!((action.as_str(), recipients.join(" ")), ("failed", "personne@nord.mssante.example".to_owned()));
-    let own = follow(&scene.house.room, id).unwrap();
-    assert!(matches!(&own[0].1.what, Happening::Accepted { door, delivered, .. }
-        if door == "report" && *delivered == ["anne.roux@aura.mssante.example"]));
+    let own = scene.way_of(id);
+    assert!(matches!(&own[0].action, audit::Action::Accepted { delivered, .. }
+        if own[0].origin.door == "report" && *delivered == ["anne.roux@aura.mssante.example"]));
     scene.house.check_counters();
 }
 
@@ -199,7 +206,7 @@ async fn nobody_is_told_what_they_did_not_ask_for() {
             reported("e@nord.mssante.example", Action::Delivered),
         ])
         .await;
-    assert!(scene.inbox(scene.anne.id).await.is_empty() && scene.trail().is_empty());
+    assert!(scene.inbox(scene.anne.id).await.is_empty() && scene.way().is_empty());
     let never = asking("a@nord.mssante.example", Action::Failed, Notify::Never);
     scene.settle(vec![never, reported("f@nord.mssante.example", Action::Failed)]).await;
     let inbox = scene.inbox(scene.anne.id).await;
@@ -247,8 +254,8 @@ async fn a_closed_mailbox_keeps_nothing_from_being_committed() {
     let written = scene.house.room.store().get::<Meta>(&MetaKey::NextUidValidity).unwrap().unwrap();
     assert_eq!(written.next, 77, "what made it true is written");
     assert_eq!(scene.inbox(lea.id).await.len(), 1, "and so is what others are told");
-    let lost = scene.trail().into_iter().filter(|what| matches!(what, Happening::ReportLost { .. })).count();
-    assert_eq!(lost, 1, "{:?}", scene.trail());
+    let lost = scene.way().into_iter().filter(|what| matches!(what, audit::Action::ReportLost { .. })).count();
+    assert_eq!(lost, 1, "{:?}", scene.way());
     scene.house.check_counters();
 }
 
@@ -262,7 +269,7 @@ crate::on_both_engines!(what_a_suspended_mailbox_is_told_lies_there_once_it_is_o
     assert!(scene.house.room.open(scene.anne.id).is_err(), "it opens for nobody meanwhile");
     registry.reopen(scene.anne.id, "test").await.unwrap();
     assert_eq!(scene.inbox(scene.anne.id).await.len(), 2);
-    assert!(scene.trail().iter().all(|what| matches!(what, Happening::Reported { .. })), "{:?}", scene.trail());
+    assert!(scene.way().iter().all(|what| matches!(what, audit::Action::Reported { .. })), "{:?}", scene.way());
     scene.house.check_counters();
 });
 
@@ -274,7 +281,7 @@ async fn what_the_batch_expects_decides_over_the_report_too() {
     let report = scene.report(vec![reported("b@nord.mssante.example", Action::Failed)]);
     let refused = settle(&scene.house.room, vec![report], batch).await;
     assert!(matches!(refused, Err(SettleError::Commit(CommitError::Conflict(_)))), "{refused:?}");
-    assert!(scene.inbox(scene.anne.id).await.is_empty() && scene.trail().is_empty(), "nothing is told of what is not");
+    assert!(scene.inbox(scene.anne.id).await.is_empty() && scene.way().is_empty(), "nothing is told of what is not");
     scene.house.check_counters();
 }
 
@@ -307,12 +314,12 @@ async fn another_operators_sender_is_told_by_the_queue() {
     let [(_, message)] = queued.as_slice() else { panic!("one message is queued: {queued:?}") };
     let body = store.get::<Body>(&message.body).unwrap().unwrap();
     assert_eq!((message.skip, body.references), (0, 1));
-    let [Happening::Reported { action, recipients, report }] = &scene.trail()[..] else {
-        panic!("the trail tells that its sender was told")
+    let [audit::Action::Reported { result: action, recipients, report }] = &scene.way()[..] else {
+        panic!("it is traced that its sender was told")
     };
     assert_eq!((action.as_str(), recipients.join(" ")), ("delivered", "anne.roux@aura.mssante.example".to_owned()));
-    let own = follow(&scene.house.room, report).unwrap();
-    assert!(matches!(&own[0].1.what, Happening::Accepted { queued, sender, .. }
+    let own = scene.way_of(report);
+    assert!(matches!(&own[0].action, audit::Action::Accepted { queued, sender, .. }
         if *queued == ["bruno@nord.mssante.example"] && sender.is_empty()));
 }
 

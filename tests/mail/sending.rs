@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use caducee::audit::Asker;
 use caducee::mail::queue::{Kind, Outbound, OutboundRecipient};
 use caducee::mail::trail::digest_of;
 use caducee::mail::{
@@ -49,7 +50,7 @@ async fn send(house: &House, lea: AccountId, to: &[AccountId]) -> Delivered {
 async fn append(house: &House, mailbox: &Arc<Mailbox>, folder: &str) -> Appended {
     let message = house.received(letter("program").as_bytes()).await;
     let new = NewMessage { message, flags: MessageFlags::system(flags::SEEN), internal_date: 1_700_000_000 };
-    mailbox.append(folder, new).await.unwrap()
+    mailbox.append(folder, new, &Asker::default()).await.unwrap()
 }
 
 async fn copies(mailbox: &Arc<Mailbox>) -> Vec<u32> {

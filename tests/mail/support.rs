@@ -3,16 +3,18 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use caducee::accounts::{Account, AccountOptions, HashingOptions, NewMailbox, Registry};
+use caducee::audit::Asker;
 use caducee::mail::{
     Delivered, Delivery, MailError, MailLimits, MailRoom, Mailbox, MessageFlags, NewMessage, ReceivedMessage, Selected,
     deliver,
 };
 use caducee::mss::{Address, Domain, Kind};
 use caducee::store::{
-    AccountId, Body, Content, Folder, FolderExistence, FolderKey, Holder, MasterKey, Message, MessageKey, Options,
-    QueueMessage, Store, Usage, flags,
+    AccountId, Body, Content, Folder, FolderExistence, FolderKey, Holder, MasterKey, Message, MessageKey, OpenError,
+    Options, QueueMessage, Store, Usage, flags,
 };
 
 /// A room, its registry and the directory of its store, if it has one.
@@ -20,6 +22,12 @@ pub struct House {
     pub room: MailRoom,
     pub registry: Registry,
     directory: Option<Directory>,
+}
+
+/// How many steps of messages are traced.
+pub fn steps(room: &MailRoom) -> usize {
+    let traces = room.traces().waiting(.., usize::MAX).unwrap();
+    traces.iter().filter(|trace| trace.message.is_some()).count()
 }
 
 /// A directory under the build's own, removed when dropped.
@@ -90,6 +98,14 @@ impl House {
         Self::over(store, limits, Some(directory))
     }
 
+    /// As [`House::restarted`], of a store that has stepped over damage before, as what it set aside shows.
+    pub fn restarted_after_damage(self) -> Self {
+        let aside = self.directory.as_ref().expect("a store on disk").path().join("aside");
+        std::fs::create_dir_all(&aside).unwrap();
+        std::fs::write(aside.join("00000001-4096"), b"a damaged frame").unwrap();
+        self.restarted()
+    }
+
     /// Stops the server and leaves its files.
     pub fn into_directory(self) -> Directory {
         self.room.store().close();
@@ -132,7 +148,7 @@ impl House {
         let message = self.received(message(text).as_bytes()).await;
         let flags = MessageFlags::system(flags::SEEN);
         let new = NewMessage { message, flags, internal_date: 1_700_000_000 };
-        mailbox.append(folder, new).await.map(|appended| appended.uid)
+        mailbox.append(folder, new, &Asker::default()).await.map(|appended| appended.uid)
     }
 
     /// Every counter is what the records say, every message has its content, every body as many messages as it counts.
@@ -182,7 +198,14 @@ impl House {
 
 fn open(directory: &Directory) -> Store {
     let options = Options { cache: 8 << 20, reserve: 0, ..Options::default() };
-    Store::open(&directory.0, &master(), &options).unwrap().0
+    // A program that another test is starting holds the lock as well, from its fork to its exec.
+    for _ in 0..100 {
+        match Store::open(&directory.0, &master(), &options) {
+            Err(OpenError::InUse(_)) => std::thread::sleep(Duration::from_millis(20)),
+            opened => return opened.unwrap().0,
+        }
+    }
+    panic!("the store stays in use")
 }
 
 pub fn address(name: &str) -> Address {

@@ -1,5 +1,6 @@
 //! UIDs, UIDVALIDITY and modification sequences (RFC 3501 §2.3.1.1, RFC 7162 §3.1).
 
+use caducee::audit::Asker;
 use caducee::mail::{Expunge, FlagOp, MessageFlags};
 use caducee::store::{Change, ChangeEntry, ChangeKey, flags};
 
@@ -66,7 +67,7 @@ async fn a_folder_that_comes_back_has_another_uidvalidity() {
     for _ in 0..3 {
         mailbox.create("Patients").await.unwrap();
         seen.push(mailbox.status("Patients").unwrap().uid_validity);
-        mailbox.delete("Patients").await.unwrap();
+        mailbox.delete("Patients", &Asker::default()).await.unwrap();
     }
     assert!(seen.windows(2).all(|pair| pair[1] > pair[0]), "{seen:?}");
 }

@@ -79,7 +79,7 @@ impl Pair {
         let there = wait_until(Duration::from_secs(30), || {
             found = serde_json::from_str(&self.caducee(&["follow", id, "--json"])).expect("JSON");
             let events = found["events"].as_array().cloned().unwrap_or_default();
-            let event = events.into_iter().find(|event| event["event"] == until);
+            let event = events.into_iter().find(|event| event["action"] == until);
             event.map(|event| found = event).is_some()
         });
         assert!(there, "no {until}: {found:#}\n{}", self.postfix.log());
@@ -109,9 +109,9 @@ fn our_mail_reaches_postfix_over_mutual_tls_with_chunking_and_without() {
         assert!(header.contains(&format!("Return-Path: <{}>", pair.sender().address)), "{header}");
         pair.postfix.logged(&["Trusted TLS connection established from localhost[127.0.0.1]"]);
         let tried = pair.followed(&id, "tried");
-        assert_eq!((&tried["result"], &tried["words"]["code"]), (&json!("relayed"), &json!(250)), "{tried}");
+        assert_eq!(tried["result"], "relayed", "{tried}");
         assert!(
-            tried["words"]["text"].as_str().is_some_and(|text| text.contains("queued as")),
+            tried["words"].as_str().is_some_and(|words| words.starts_with("250 ") && words.contains("queued as")),
             "Postfix's words: {tried}"
         );
         let session = pair.postfix.logged(&["disconnect from localhost[127.0.0.1]", " starttls=1", verb]);
@@ -145,8 +145,9 @@ fn a_recipient_that_postfix_refuses_comes_back_as_our_report_with_its_words() {
     }
     assert!(report.replace("\r\n ", " ").contains("Diagnostic-Code: smtp; 550 5.1.1 <personne@"), "{report}");
     let tried = pair.followed(&id, "tried");
-    assert_eq!((&tried["result"], &tried["words"]["code"]), (&json!("failed"), &json!(550)), "{tried}");
-    assert!(tried["words"]["text"].as_str().is_some_and(|text| text.contains("User unknown")), "{tried}");
+    assert_eq!(tried["result"], "failed", "{tried}");
+    let words = tried["words"].as_str().unwrap_or_default();
+    assert!(words.starts_with("550 ") && words.contains("User unknown"), "{tried}");
 }
 
 #[test]
@@ -157,7 +158,7 @@ fn postfixs_own_report_about_what_it_took_comes_to_the_sender_and_stands_on_the_
     let report = pair.comes("SUBJECT \"Undelivered Mail\"");
     assert!(report.starts_with("Return-Path: <>\r\n") && report.contains("\r\nStatus: 5.1.6\r\n"), "{report}");
     let came = pair.followed(&id, "report-came");
-    assert_eq!((&came["action"], &came["recipient"]), (&json!("failed"), &json!(MOVED)), "{came}");
+    assert_eq!((&came["result"], &came["recipient"]), (&json!("failed"), &json!(MOVED)), "{came}");
     assert!(came["text"].as_str().is_some_and(|text| text.contains("5.1.6")), "{came}");
 }
 
@@ -170,7 +171,7 @@ fn success_is_told_by_postfix_where_it_knows_dsn_and_by_us_where_it_does_not() {
 
     let id = pair.send_with(&envelope, "Succes-de-Postfix");
     let came = pair.followed(&id, "report-came");
-    assert_eq!((&came["action"], &came["recipient"]), (&json!("delivered"), &json!(POSTMAN)), "{came}");
+    assert_eq!((&came["result"], &came["recipient"]), (&json!("delivered"), &json!(POSTMAN)), "{came}");
     let theirs = pair.comes("SUBJECT \"Successful Mail Delivery Report\"");
     // What the client gave came to Postfix, and back (RFC 3461 §5.2.1).
     assert!(theirs.contains("\r\nOriginal-Envelope-Id: dossier=12\r\n"), "{theirs}");
@@ -178,7 +179,7 @@ fn success_is_told_by_postfix_where_it_knows_dsn_and_by_us_where_it_does_not() {
     pair.route(ports.plain_door);
     let id = pair.send_with(&envelope, "Succes-sans-avis");
     let reported = pair.followed(&id, "reported");
-    assert_eq!((&reported["action"], &reported["recipients"]), (&json!("relayed"), &json!([POSTMAN])), "{reported}");
+    assert_eq!((&reported["result"], &reported["recipients"]), (&json!("relayed"), &json!([POSTMAN])), "{reported}");
     let ours = pair.comes(&format!("HEADER In-Reply-To \"{id}\""));
     assert!(ours.contains("\r\nAction: relayed\r\n") && ours.contains("Original-Envelope-Id: dossier=12"), "{ours}");
 }

@@ -8,6 +8,7 @@ mod support;
 
 mod certificates;
 mod contract;
+mod figures;
 mod life;
 mod mail;
 mod mailboxes;

@@ -33,7 +33,7 @@ fn a_message_that_came_in_is_on_its_trail_with_the_reference_of_its_answer() {
     let reference = reference.split(' ').next().unwrap_or_default();
     let events = follow(operator, "followed@peer.example");
     let [event] = events.as_slice() else { panic!("one event: {events:?}") };
-    assert_eq!((&event["event"], &event["door"]), (&"accepted".into(), &"smtp".into()));
+    assert_eq!((&event["action"], &event["origin"]["door"]), (&"accepted".into(), &"smtp".into()));
     assert_eq!((&event["sender"], &event["reference"]), (&from.as_str().into(), &reference.into()));
     assert_eq!(event["delivered"], serde_json::json!([one.address, other.address]));
 }
@@ -64,11 +64,11 @@ fn success_is_told_to_whom_asked_and_to_nobody_else() {
     let said = talk(known, operator, &identity, script).all();
     assert_eq!(said.matches("250 2.6.0").count(), 3, "{said}");
     let events = follow(operator, "<success@peer.example>");
-    let told: Vec<&Value> = events.iter().filter(|event| event["event"] == "reported").collect();
+    let told: Vec<&Value> = events.iter().filter(|event| event["action"] == "reported").collect();
     let [told] = told.as_slice() else { panic!("one report: {events:?}") };
-    assert_eq!((&told["action"], &told["recipients"]), (&"delivered".into(), &serde_json::json!([asked.address])));
+    assert_eq!((&told["result"], &told["recipients"]), (&"delivered".into(), &serde_json::json!([asked.address])));
     let report = follow(operator, told["report"].as_str().expect("the report has a Message-ID"));
-    assert_eq!((&report[0]["door"], &report[0]["sender"]), (&"report".into(), &"".into()));
+    assert_eq!((&report[0]["origin"]["door"], &report[0]["sender"]), (&"report".into(), &"".into()));
     assert_eq!(report[0]["queued"], serde_json::json!([from]));
     for quiet in ["never@peer.example", "null@peer.example"] {
         assert_eq!(follow(operator, quiet).len(), 1, "{quiet} is accepted, and nobody is told");

@@ -9,3 +9,4 @@ mod mailbox;
 mod recovery;
 mod refusal;
 mod support;
+mod traces;

@@ -106,8 +106,8 @@ fn a_person_sends_in_the_name_of_a_mailbox_that_lets_them() {
     let id = taken(&said).split("follow it by ").nth(1).unwrap_or_default().trim_end();
     let followed = scene.administer(&["follow", id, "--json"]).stdout;
     let followed: serde_json::Value = serde_json::from_str(&followed).expect("JSON");
-    let by = &followed["events"][0]["by"];
-    assert_eq!((&by["person"], &by["mailbox"]), (&person.as_str().into(), &scene.camille.address.as_str().into()));
+    let by = &followed["events"][0]["actor"];
+    assert_eq!((&by["person"], &by["login"]), (&person.as_str().into(), &scene.camille.address.as_str().into()));
     let other = scene.send(&scene.jerome, &as_org).all();
     assert!(other.contains("[rule sender-not-yours, "), "the right is one person's: {other}");
     scene.administer(&["mailbox", "set", &org, "--clear", "access-list"]);

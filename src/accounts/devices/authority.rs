@@ -149,6 +149,7 @@ impl Registry {
             let signer = Signer { record, params, key };
             let mut batch = Batch::new();
             batch.insert(&id, &signer.record);
+            self.note("device-authority-made", None, Some(&id.to_string()), &mut batch);
             match self.store().commit(batch).await {
                 // Another process made one.
                 Err(CommitError::Conflict(_)) => crate::mail::pause(attempt).await,

@@ -69,6 +69,9 @@ pub(super) struct NewCredential {
     pub(super) replaces: Option<(u32, OldCertificate)>,
 }
 
+/// A credential that a commit takes away.
+type Gone = (CredentialKey, CredentialKind);
+
 /// A name that people can read and tell from others.
 pub(super) fn checked_name(name: &str) -> Result<String, DeviceError> {
     let name = name.trim();
@@ -149,11 +152,12 @@ impl Registry {
             }
             let now = crate::mail::now();
             let mut batch = Batch::new();
+            let mut gone = Vec::new();
             match new.replaces {
                 None => self.room_for_device(id, &new.name, &new.person)?,
-                Some((number, old)) => self.replace_device(id, number, old, now, &mut batch)?,
+                Some((number, old)) => gone.extend(self.replace_device(id, number, old, now, &mut batch)?),
             }
-            self.clear_ended(id, now, &mut batch)?;
+            gone.extend(self.clear_ended(id, now, &mut batch)?);
             let mut record = read.record.clone();
             let key = CredentialKey { account: id, number: record.next_credential };
             record.next_credential += 1;
@@ -167,11 +171,15 @@ impl Registry {
             };
             // Every change of a mailbox's devices goes over this record: two at once cannot both find room.
             batch.update(&id, read.version, &record).insert(&key, &credential);
+            let what = if new.replaces.is_none() { "device-enrolled" } else { "device-renewed" };
+            let about = format!("{} ({})", new.name, new.person);
+            self.note(what, Some(&record.address), Some(&about), &mut batch);
             match self.store().commit(batch).await {
                 Err(CommitError::Conflict(_)) => crate::mail::pause(attempt).await,
                 Err(error) => return Err(error.into()),
                 Ok(_) => {
-                    self.certificates().outdate();
+                    self.certificates().note(key, &kind);
+                    gone.iter().for_each(|(key, kind)| self.certificates().forget(*key, kind));
                     return shown(key.number, credential, now).ok_or(DeviceError::NoDevice);
                 }
             }
@@ -179,7 +187,7 @@ impl Registry {
         Err(DeviceError::busy())
     }
 
-    /// What becomes of a renewed device's old certificate.
+    /// What becomes of a renewed device's old certificate: the credential, if it is to go.
     fn replace_device(
         &self,
         id: AccountId,
@@ -187,7 +195,7 @@ impl Registry {
         old: OldCertificate,
         now: i64,
         batch: &mut Batch,
-    ) -> Result<(), DeviceError> {
+    ) -> Result<Option<Gone>, DeviceError> {
         if self.device(id, number)?.state == DeviceState::Replaced {
             // Its successor is the one to renew.
             return Err(DeviceError::NameTaken);
@@ -198,25 +206,28 @@ impl Registry {
         match old {
             OldCertificate::Now => {
                 batch.expect::<Credential>(&key, Expect::Version(read.version)).delete::<Credential>(&key);
+                Ok(Some((key, read.record.kind)))
             }
             OldCertificate::AfterGrace => {
                 let expires_at = read.expires_at.map_or(ends, |end| end.min(ends));
                 let credential = Credential { expires_at: Some(expires_at), ..read.record };
                 batch.update(&key, read.version, &credential);
+                Ok(None)
             }
         }
-        Ok(())
     }
 
-    /// Devices that have ended are listed until the next is enrolled.
-    fn clear_ended(&self, id: AccountId, now: i64, batch: &mut Batch) -> Result<(), DeviceError> {
+    /// Devices that have ended are listed until the next is enrolled: those that go.
+    fn clear_ended(&self, id: AccountId, now: i64, batch: &mut Batch) -> Result<Vec<Gone>, DeviceError> {
+        let mut gone = Vec::new();
         for (key, credential) in self.credentials(id)? {
             let is_device = matches!(credential.kind, CredentialKind::Device { .. });
             if is_device && credential.expires_at.is_some_and(|end| end <= now) {
                 batch.expect::<Credential>(&key, Expect::Version(credential.version)).delete::<Credential>(&key);
+                gone.push((key, credential.record.kind));
             }
         }
-        Ok(())
+        Ok(gone)
     }
 
     /// Takes a device's credential away.

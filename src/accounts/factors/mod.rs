@@ -165,6 +165,21 @@ pub enum FactorError {
     Account(#[from] AccountError),
 }
 
+impl FactorError {
+    /// Its stable kebab-case name, for traces.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Wrong { .. } => "wrong-code",
+            Self::Spent => "code-spent",
+            Self::Throttled(_) => "too-many-wrong-codes",
+            Self::TooManyMailed(_) => "too-many-codes",
+            Self::NotSet => "no-factor",
+            Self::AuthenticatorInUse | Self::NoAddress | Self::NoNotices => "no-code-by-mail",
+            Self::Sealed(_) | Self::Account(_) => "unavailable",
+        }
+    }
+}
+
 impl From<StoreError> for FactorError {
     fn from(error: StoreError) -> Self {
         Self::Account(error.into())
@@ -213,8 +228,10 @@ impl Registry {
         }
         let (now, code) = (crate::mail::now(), secret_text::digits(options.digits));
         let until = now + options.lifetime;
-        self.change_factors(id, |record, key| check::put_mailed(record, &Secrets(key), attempt, &code, options, now))
-            .await?;
+        let put = |record: &mut SecondFactor, key: &MailboxKey| {
+            check::put_mailed(record, &Secrets(key), attempt, &code, options, now)
+        };
+        self.change_factors(id, |()| None, put).await?;
         if !self.tell(&account, Notice::Code { code: Code::new(code), until }) {
             return Err(FactorError::NoNotices);
         }
@@ -227,9 +244,15 @@ impl Registry {
     /// [`FactorError`].
     pub async fn check_code(&self, id: AccountId, attempt: &str, code: &str) -> Result<FactorUsed, FactorError> {
         let (code, options, now) = (secret_text::normalised(code), self.factor_options(), crate::mail::now());
-        let used = self
-            .change_factors(id, |record, key| check::check(record, &Secrets(key), attempt, &code, options, now))
-            .await;
+        let what = |used: &FactorUsed| match used {
+            FactorUsed::RecoveryCode { .. } => Some("recovery-code-used"),
+            // A login's trace tells it.
+            FactorUsed::Authenticator | FactorUsed::MailedCode => None,
+        };
+        let check = |record: &mut SecondFactor, key: &MailboxKey| {
+            check::check(record, &Secrets(key), attempt, &code, options, now)
+        };
+        let used = self.change_factors(id, what, check).await;
         match &used {
             Ok(used) => tracing::info!(account = %id, ?used, "second factor accepted"),
             Err(error) => tracing::info!(account = %id, %error, "second factor refused"),
@@ -249,11 +272,16 @@ impl Registry {
     pub async fn begin_authenticator(&self, id: AccountId) -> Result<AuthenticatorSetup, FactorError> {
         let account = self.by_id(id)?.ok_or(AccountError::NoAccount)?;
         let (now, plain) = (crate::mail::now(), totp::new_secret());
-        self.change_factors(id, |record, key| {
-            let sealed = SealedKey(Secrets(key).seal_authenticator(&plain));
-            record.begun = Some(Authenticator { sealed, since: now, last_step: 0 });
-            Ok(())
-        })
+        // It opens nothing yet: what puts it in use is traced.
+        self.change_factors(
+            id,
+            |()| None,
+            |record, key| {
+                let sealed = SealedKey(Secrets(key).seal_authenticator(&plain));
+                record.begun = Some(Authenticator { sealed, since: now, last_step: 0 });
+                Ok(())
+            },
+        )
         .await?;
         let secret = totp::base32(&plain);
         let uri = totp::uri(&self.factor_options().issuer, &account.address, &secret);
@@ -268,11 +296,15 @@ impl Registry {
         let account = self.by_id(id)?.ok_or(AccountError::NoAccount)?;
         let (code, options, now) = (secret_text::normalised(code), self.factor_options(), crate::mail::now());
         let codes = self.recovery_codes();
-        self.change_factors(id, |record, key| {
-            check::confirm(record, &Secrets(key), &code, options, now)?;
-            record.recovery = Secrets(key).recovery_digests(&codes);
-            Ok(())
-        })
+        self.change_factors(
+            id,
+            |()| Some("factor-set"),
+            |record, key| {
+                check::confirm(record, &Secrets(key), &code, options, now)?;
+                record.recovery = Secrets(key).recovery_digests(&codes);
+                Ok(())
+            },
+        )
         .await?;
         tracing::info!(account = %id, "authenticator in use");
         self.tell(&account, Notice::AuthenticatorAdded);
@@ -285,10 +317,14 @@ impl Registry {
     /// [`FactorError::NotSet`], or what the registry says.
     pub async fn remove_authenticator(&self, id: AccountId, by: By) -> Result<(), FactorError> {
         let account = self.by_id(id)?.ok_or(AccountError::NoAccount)?;
-        self.change_factors(id, |record, _| {
-            record.begun = None;
-            record.authenticator.take().map(drop).ok_or(FactorError::NotSet)
-        })
+        self.change_factors(
+            id,
+            |()| Some("factor-removed"),
+            |record, _| {
+                record.begun = None;
+                record.authenticator.take().map(drop).ok_or(FactorError::NotSet)
+            },
+        )
         .await?;
         tracing::info!(account = %id, ?by, "authenticator removed");
         self.tell(&account, Notice::AuthenticatorRemoved { by });
@@ -302,10 +338,14 @@ impl Registry {
     pub async fn new_recovery_codes(&self, id: AccountId) -> Result<RecoveryCodes, FactorError> {
         let account = self.by_id(id)?.ok_or(AccountError::NoAccount)?;
         let codes = self.recovery_codes();
-        self.change_factors(id, |record, key| {
-            record.recovery = Secrets(key).recovery_digests(&codes);
-            Ok(())
-        })
+        self.change_factors(
+            id,
+            |()| Some("recovery-codes-made"),
+            |record, key| {
+                record.recovery = Secrets(key).recovery_digests(&codes);
+                Ok(())
+            },
+        )
         .await?;
         tracing::info!(account = %id, "recovery codes made");
         self.tell(&account, Notice::RecoveryCodesMade);
@@ -323,6 +363,7 @@ impl Registry {
             let read = self.store().get::<SecondFactor>(&id)?.ok_or(FactorError::NotSet)?;
             let mut batch = Batch::new();
             batch.expect::<SecondFactor>(&id, Expect::Version(read.version)).delete::<SecondFactor>(&id);
+            self.note("factors-reset", Some(&account.data.address), None, &mut batch);
             match self.store().commit(batch).await {
                 Err(CommitError::Conflict(_)) => crate::mail::pause(attempt).await,
                 Err(error) => return Err(error.into()),
@@ -341,10 +382,11 @@ impl Registry {
     }
 
     /// Changes a mailbox's record and commits it over the version that was read, whatever the outcome: a wrong code costs a
-    /// try. Only then is the outcome known to anybody.
+    /// try. Only then is the outcome known to anybody. `what`: how a change that succeeds is traced.
     async fn change_factors<T>(
         &self,
         id: AccountId,
+        what: impl Fn(&T) -> Option<&'static str>,
         change: impl Fn(&mut SecondFactor, &MailboxKey) -> Result<T, FactorError>,
     ) -> Result<T, FactorError> {
         let key = self.mailbox_key(id)?;
@@ -361,6 +403,9 @@ impl Registry {
                 Some(read) => batch.update(&id, read.version, &record),
                 None => batch.insert(&id, &record),
             };
+            if let Some(what) = outcome.as_ref().ok().and_then(&what) {
+                self.note_on(id, what, None, &mut batch);
+            }
             match self.store().commit(batch).await {
                 Ok(_) => return outcome,
                 Err(CommitError::Conflict(_)) => crate::mail::pause(attempt).await,

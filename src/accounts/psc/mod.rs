@@ -45,6 +45,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, RootCertStore};
 
+use crate::accounts::Subscriber;
 use crate::telemetry::{Metrics, ResultLabel};
 use crate::wire::sasl::Secret;
 
@@ -59,7 +60,7 @@ use fresh::Fresh;
 use http::{Bounds, Endpoint, Http};
 use jwt::Keys;
 use metadata::Metadata;
-use refusals::{Refusals, Sender};
+use refusals::Refusals;
 
 /// Longest token that is looked at.
 const LONGEST_TOKEN: usize = 16 << 10;
@@ -137,7 +138,7 @@ pub enum PscSetupError {
 pub struct Psc {
     inner: Arc<Inner>,
     /// Whom what is refused counts for.
-    sender: Option<Sender>,
+    sender: Option<Subscriber>,
 }
 
 struct Inner {
@@ -209,7 +210,7 @@ impl Psc {
     /// The same client, asked by somebody at this address: what is refused counts for them, and after
     /// `max_refused_per_address` within a minute they are put off.
     pub fn asked_by(&self, address: IpAddr) -> Self {
-        Self { inner: Arc::clone(&self.inner), sender: Some(Sender::of(address)) }
+        Self { inner: Arc::clone(&self.inner), sender: Some(Subscriber::of(address)) }
     }
 
     /// Who stands behind an access token. `shown`: the certificate (DER) that the client showed on the connection that the

@@ -217,6 +217,7 @@ async fn close(arguments: CloseArguments, client: &mut Client, output: &Output) 
     if !yes {
         let question = format!(
             "Closing {} erases {} message(s) for good; nobody, the operator included, can read them again.\n\
+             What its holder wants to keep is taken out first: caducee export.\n\
              Type the address to confirm: ",
             mailbox.address, mailbox.used_messages
         );

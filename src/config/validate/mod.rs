@@ -5,7 +5,7 @@ mod sending;
 
 use super::fronts::Front;
 use super::source::{Problem, Source};
-use super::{Config, devices, human, is_address, lifecycle, notices};
+use super::{Config, devices, human, indicators, is_address, lifecycle, notices, traces};
 use crate::mss::{Address, Domain};
 use crate::telemetry::logging::check_level;
 use std::net::{IpAddr, SocketAddr};
@@ -36,6 +36,8 @@ pub(super) fn problems(config: &Config, source: &Source<'_>) -> Vec<Problem> {
     logins::psc(config, &mut found);
     devices::problems(&config.devices, &config.codes, &mut found);
     notices::problems(&config.notices, &mut found);
+    indicators::problems(&config.indicators, &mut found);
+    traces::problems(&config.traces, &config.store.path, &mut found);
     lifecycle::problems(&config.lifecycle, &config.terms, &mut found);
     found.problems
 }
@@ -330,7 +332,7 @@ fn durations(config: &Config, found: &mut Found<'_, '_>) {
         ("imap.max_idle", imap.max_idle, SECOND, 7 * DAY),
         ("imap.session_timeout", imap.session_timeout, imap.idle_timeout.max(SECOND), 30 * DAY),
         ("imap.stall_timeout", imap.stall_timeout, SECOND, DAY),
-        // A message can be followed as long as it is on its way, and others' reports find it.
+        // Others' reports find a message as long as it is on its way.
         ("trail.keep", config.trail.keep, config.queue.lifetime.max(DAY), 36_500 * DAY),
     ];
     for (key, value, least, most) in all {

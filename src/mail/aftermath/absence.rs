@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
+use crate::audit::{Action, Actor, MessageFacts, Trace};
 use crate::mail::parties::own_mailbox;
 use crate::mail::queue::{Kind, Outbound, OutboundRecipient, QueueError};
-use crate::mail::trail::{self, Event, Happening};
-use crate::mail::{DeliverError, Delivery, MailError, MailRoom, deliver, trace_fields};
+use crate::mail::trail::{inside, step, whole};
+use crate::mail::{DeliverError, Delivery, MailError, MailRoom, PassingMessage, deliver, trace_fields};
 use crate::mss::exchange::{self, OwnMailbox, Party};
 use crate::mss::{Address, CitizenRules, Refusal, TrustSpace};
 use crate::store::{
@@ -195,10 +196,9 @@ impl Notice {
         let mut batch = Batch::new();
         self.note_told(room, &mut batch)?;
         let written = self.write(&own.address, &absence.text);
-        self.note_trail(room, &written, matches!(to, Party::Own(_)), &mut batch);
         match to {
-            Party::Own(to) => self.file(room, &to, written, batch).await,
-            _ => self.enqueue(room, written, batch).await,
+            Party::Own(to) => self.file(room, &own.address, &to, written, batch).await,
+            _ => self.enqueue(room, &own.address, written, batch).await,
         }
     }
 
@@ -240,35 +240,54 @@ impl Notice {
         Written { message_id, header: header.end(), body: base64_lines(text) }
     }
 
-    fn note_trail(&self, room: &MailRoom, written: &Written, is_own: bool, batch: &mut Batch) {
+    fn note_accepted(&self, room: &MailRoom, own: &Address, message: MessageFacts, is_own: bool, batch: &mut Batch) {
         let to = vec![self.to.to_string()];
         let (queued, delivered) = if is_own { (Vec::new(), to) } else { (to, Vec::new()) };
-        let (door, sender) = ("absence".to_owned(), String::new());
-        let what = Happening::Accepted { door, sender, queued, delivered, mss: Vec::new(), by: None };
-        let event = Event { message_id: written.message_id.clone(), reference: self.reference.clone(), what };
-        trail::note(room.transit(), &event, batch);
+        let accepted = Action::Accepted { sender: String::new(), queued, delivered };
+        let trace = Trace {
+            actor: Actor::server(),
+            mailbox: Some(own.to_string()),
+            origin: inside("absence"),
+            ..step(message, &self.reference, accepted)
+        };
+        room.traces().note(trace, batch);
     }
 
     /// To a mailbox of ours.
-    async fn file(&self, room: &MailRoom, to: &OwnMailbox, written: Written, batch: Batch) -> Result<(), NoticeError> {
+    async fn file(
+        &self,
+        room: &MailRoom,
+        own: &Address,
+        to: &OwnMailbox,
+        written: Written,
+        mut batch: Batch,
+    ) -> Result<(), NoticeError> {
         let account = room.account_of(&to.address)?.ok_or(MailError::NoMailbox)?;
         let mut incoming = room.receive();
         // RFC 3834 §3.3, RFC 5321 §4.4.
-        incoming.write(trace_fields::return_path("<>").as_bytes()).await?;
+        incoming.write_above(trace_fields::return_path("<>").as_bytes()).await?;
         incoming.write(written.header.as_bytes()).await?;
         incoming.write(written.body.as_bytes()).await?;
         let message = incoming.finish().await?;
+        self.note_accepted(room, own, whole(Some(&written.message_id), &message.travels), true, &mut batch);
         let delivery = Delivery { also: batch, ..Delivery::new(message, vec![account], self.now) };
         deliver(room, delivery).await?;
         Ok(())
     }
 
     /// To another operator's.
-    async fn enqueue(&self, room: &MailRoom, written: Written, mut batch: Batch) -> Result<(), NoticeError> {
-        let mut sink = room.store().body_sink();
-        sink.write(written.header.as_bytes()).await?;
-        sink.write(written.body.as_bytes()).await?;
-        let body = sink.finish().await?;
+    async fn enqueue(
+        &self,
+        room: &MailRoom,
+        own: &Address,
+        written: Written,
+        mut batch: Batch,
+    ) -> Result<(), NoticeError> {
+        let mut passing = room.receive_passing();
+        passing.write(written.header.as_bytes()).await?;
+        passing.write(written.body.as_bytes()).await?;
+        let PassingMessage { body, travels, .. } = passing.finish().await?;
+        self.note_accepted(room, own, whole(Some(&written.message_id), &travels), false, &mut batch);
         let params = RcptParams { notify: Some(Notify::Never), original: None };
         let outbound = Outbound {
             kind: Kind::Absence,

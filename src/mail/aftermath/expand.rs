@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
+use crate::audit::{Action, Actor, Trace};
 use crate::mail::parties::own_mailbox;
 use crate::mail::queue::Words;
-use crate::mail::trail::{self, Event, Happening};
+use crate::mail::trail::{mark, named, step};
 use crate::mail::work::Work;
 use crate::mail::{MailError, MailRoom};
 use crate::mss::exchange::{self, OwnMailbox, Party};
@@ -13,7 +14,7 @@ use crate::store::{Account, AccountId, Batch};
 
 use super::Arrival;
 use super::absence::Notice;
-use super::forward::{ForwardProblem, accepted, may_forward};
+use super::forward::{ForwardProblem, may_forward, sent_on};
 
 /// Forwards that are followed one after the other.
 const MOST_HOPS: usize = 10;
@@ -52,7 +53,7 @@ pub(super) struct Expansion<'a> {
     pub(super) kept: Vec<AccountId>,
     /// What goes to other operators.
     pub(super) outside: Vec<Errand>,
-    /// The trail of what was sent on, and of what was not.
+    /// The traces of what was sent on, and of what was not.
     pub(super) also: Batch,
     /// Whose correspondents are to be told that they are away.
     pub(super) notices: Vec<Notice>,
@@ -175,21 +176,23 @@ impl<'a> Expansion<'a> {
             host: None,
             rule: Some(why.rule().to_owned()),
         };
-        let result = "failed".to_owned();
-        self.note(Happening::Tried { recipient: target.to_owned(), result, words, attempt: 0 });
+        let (recipient, result) = (target.to_owned(), "failed".to_owned());
+        let tried = Action::Tried { recipient, result, words: words.to_string(), attempt: 0 };
+        let message = named(self.arrival.facts.message_id.as_deref());
+        let trace = Trace { actor: Actor::server(), ..step(message, reference, tried) };
+        self.room.traces().note(trace, &mut self.also);
     }
 
     fn note_sent_on(&mut self, holder: &OwnMailbox, delivered: Vec<Address>) {
-        if !delivered.is_empty() {
-            self.note(accepted(&holder.address, &[], &delivered));
+        if delivered.is_empty() {
+            return;
         }
-    }
-
-    /// On the trail of the message itself, if it has a name.
-    fn note(&mut self, what: Happening) {
-        let Some(message_id) = self.arrival.facts.message_id.clone() else { return };
-        let event = Event { message_id, reference: self.arrival.reference.to_owned(), what };
-        trail::note(self.room.transit(), &event, &mut self.also);
+        let message_id = self.arrival.facts.message_id.as_deref();
+        let trace = sent_on(named(message_id), self.arrival.reference, &holder.address, &[], &delivered);
+        self.room.traces().note(trace, &mut self.also);
+        if let Some(message_id) = message_id {
+            mark(self.room, message_id, Some(&holder.address), &mut self.also);
+        }
     }
 }
 
@@ -223,7 +226,7 @@ enum Stays {
 }
 
 impl Stays {
-    /// A stable name, for the log and the trail.
+    /// A stable name, for the log and the traces.
     fn rule(&self) -> &'static str {
         match self {
             Stays::NotAllowed(problem) => problem.rule(),

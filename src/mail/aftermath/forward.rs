@@ -2,13 +2,14 @@
 //!
 //! The original itself cannot go: our certificate may not speak for its author's domain (MSSanté §3).
 
-use crate::mail::MailRoom;
+use crate::audit::{Action, Actor, MessageFacts, Trace};
 use crate::mail::queue::{Enqueued, Kind, Outbound, OutboundRecipient, QueueError};
 use crate::mail::trace_fields;
-use crate::mail::trail::{self, Event, Happening};
+use crate::mail::trail::{inside, mark, named, step, whole};
+use crate::mail::{MailError, MailRoom, Passing, PassingMessage};
 use crate::mss::exchange::{self, OwnMailbox, Party};
 use crate::mss::{Address, AddressError, Decision, Refusal, TrustSpace};
-use crate::store::{Batch, BodySink, CommitError, StoreError};
+use crate::store::{Batch, CommitError, StoreError};
 use crate::wire::smtp::params::{BodyKind, MailParams, Notify, RcptParams, Return};
 
 use super::compose::{Header, base64_lines, message_id, unique};
@@ -36,7 +37,7 @@ pub enum ForwardProblem {
 }
 
 impl ForwardProblem {
-    /// A stable name, for the log, the trail and the administration API.
+    /// A stable name, for the log, the traces and the administration API.
     pub fn rule(&self) -> &'static str {
         match self {
             ForwardProblem::NoAddress(_) => "forward-no-address",
@@ -70,9 +71,12 @@ pub(super) enum EnqueueError {
     /// With the original attached it would be larger than messages may be.
     #[error("the message would be larger than limits.message")]
     TooLarge,
-    /// The original cannot be read, or the new message not written.
+    /// The original cannot be read …
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// … or the new message not written.
+    #[error(transparent)]
+    Mail(#[from] MailError),
     /// The queue does not take it …
     #[error(transparent)]
     Queue(#[from] QueueError),
@@ -92,17 +96,17 @@ pub(super) async fn enqueue(
     if shell.size() + original > arrival.largest {
         return Err(EnqueueError::TooLarge);
     }
-    let mut sink = room.store().body_sink();
-    sink.write(shell.before.as_bytes()).await?;
-    let has_eight_bits = copy(arrival, &mut sink).await?;
-    sink.write(shell.after.as_bytes()).await?;
-    let body = sink.finish().await?;
+    let mut passing = room.receive_passing();
+    passing.write(shell.before.as_bytes()).await?;
+    let has_eight_bits = copy(arrival, &mut passing).await?;
+    passing.write(shell.after.as_bytes()).await?;
+    let PassingMessage { body, travels, .. } = passing.finish().await?;
     let outbound = outbound(arrival, errand, &shell, has_eight_bits);
     room.queue().reserve().await?;
     let mut batch = Batch::new();
     let queued = room.queue().stage(outbound, &body, &mut batch)?;
     batch.adopt(body, 1);
-    note(room, arrival, errand, &shell.message_id, &mut batch);
+    note(room, arrival, errand, whole(Some(&shell.message_id), &travels), &mut batch);
     Ok((queued, batch))
 }
 
@@ -168,14 +172,14 @@ fn text(holder: &Address, author: Option<&Address>) -> String {
 }
 
 /// Copies the original without our `Return-Path:`; tells whether there are octets beyond ASCII in it (RFC 6152).
-async fn copy(arrival: &Arrival<'_>, sink: &mut BodySink) -> Result<bool, StoreError> {
+async fn copy(arrival: &Arrival<'_>, passing: &mut Passing) -> Result<bool, EnqueueError> {
     let original = arrival.message.body.reader();
     let mut at = u64::from(arrival.skip);
     let mut has_eight_bits = false;
     while at < original.size() {
         let piece = original.read(at..at + PIECE).await?;
         has_eight_bits |= !piece.is_ascii();
-        sink.write(&piece).await?;
+        passing.write(&piece).await?;
         at += PIECE;
     }
     Ok(has_eight_bits)
@@ -215,26 +219,31 @@ fn is_ascii(address: &Address) -> bool {
     address.to_string().is_ascii()
 }
 
-/// On two trails: the original's, which goes on here, and the new message's, which begins.
-fn note(room: &MailRoom, arrival: &Arrival<'_>, errand: &Errand, message_id: &str, batch: &mut Batch) {
-    let original = arrival.facts.message_id.clone();
-    for message_id in original.into_iter().chain([message_id.to_owned()]) {
-        let what = accepted(&errand.holder.address, &errand.to, &[]);
-        let event = Event { message_id, reference: arrival.reference.to_owned(), what };
-        trail::note(room.transit(), &event, batch);
+/// On two ways: the original's, which goes on here, and the new message's, which begins.
+fn note(room: &MailRoom, arrival: &Arrival<'_>, errand: &Errand, message: MessageFacts, batch: &mut Batch) {
+    let holder = &errand.holder.address;
+    let original = arrival.facts.message_id.as_deref().map(|message_id| named(Some(message_id)));
+    for message in original.into_iter().chain([message]) {
+        mark(room, &message.message_id, Some(holder), batch);
+        room.traces().note(sent_on(message, arrival.reference, holder, &errand.to, &[]), batch);
     }
 }
 
 /// A mailbox has sent a message on.
-pub(super) fn accepted(holder: &Address, queued: &[Address], delivered: &[Address]) -> Happening {
+pub(super) fn sent_on(
+    message: MessageFacts,
+    reference: &str,
+    holder: &Address,
+    queued: &[Address],
+    delivered: &[Address],
+) -> Trace {
     let texts = |addresses: &[Address]| addresses.iter().map(Address::to_string).collect();
-    Happening::Accepted {
-        door: "forward".to_owned(),
-        sender: holder.to_string(),
-        queued: texts(queued),
-        delivered: texts(delivered),
-        mss: Vec::new(),
-        by: None,
+    let accepted = Action::Accepted { sender: holder.to_string(), queued: texts(queued), delivered: texts(delivered) };
+    Trace {
+        actor: Actor::server(),
+        mailbox: Some(holder.to_string()),
+        origin: inside("forward"),
+        ..step(message, reference, accepted)
     }
 }
 

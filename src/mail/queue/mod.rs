@@ -17,7 +17,7 @@
 //! ```text
 //! stage (a batch) ─▶ commit ─▶ announce ─▶ Schedule ─▶ next ─▶ Attempt ─▶ the relay ─▶ Outcome ─▶ settle ─▶ one commit:
 //!                                              ▲                                                   │  recipients leave or wait,
-//! tend (delays, expiries) ◀────────────────────┴───────────────────────────────────────────────────┘  reports, trail
+//! tend (delays, expiries) ◀────────────────────┴───────────────────────────────────────────────────┘  reports, traces
 //! ```
 //!
 //! # Rules
@@ -54,6 +54,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use crate::audit::Tracer;
 use crate::store::{Batch, CommitError, Consignment, ConsignmentKey, MailboxKey, QueueId, Store};
 use crate::telemetry::{Metrics, ResultLabel};
 
@@ -79,6 +80,9 @@ const LOCKS: usize = 512;
 /// The longest sleep: a clock that is set does not leave the queue asleep.
 const LONGEST_SLEEP: i64 = 60;
 
+/// How often it is looked whether traces can be written again.
+const UNTRACED: Duration = Duration::from_secs(1);
+
 /// Seconds before what the store could not do now is tried again.
 const AGAIN: i64 = 60;
 
@@ -92,6 +96,7 @@ pub struct Queue {
 struct Inner {
     store: Store,
     transit: MailboxKey,
+    traces: Tracer,
     options: QueueOptions,
     /// Where reports are filed; the room owns the queue.
     room: WeakRoom,
@@ -155,11 +160,12 @@ impl Inner {
 }
 
 impl Queue {
-    pub(super) fn new(opened: Opened, room: WeakRoom) -> Self {
+    pub(super) fn new(opened: Opened, traces: Tracer, room: WeakRoom) -> Self {
         let Opened { store, transit, options, schedule } = opened;
         let inner = Inner {
             store,
             transit,
+            traces,
             options,
             room,
             schedule: Mutex::new(schedule),
@@ -193,6 +199,11 @@ impl Queue {
             changed.as_mut().enable();
             if self.is_stopped() {
                 return None;
+            }
+            if self.inner.traces.is_stuck() {
+                // A try is traced; what cannot be is not made.
+                let _untraced = tokio::time::timeout(UNTRACED, changed).await;
+                continue;
             }
             let found = self.schedule().next(now());
             match found {

@@ -1,6 +1,6 @@
 //! The start: the transit key, and everything that was on its way.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use aws_lc_rs::rand;
@@ -61,31 +61,35 @@ impl Opened {
         let mut seed = [0; 8];
         rand::fill(&mut seed).expect("the operating system's random generator answers");
         let mut schedule = Schedule::new(options.clone(), u64::from_be_bytes(seed));
-        let mut consigned = HashSet::new();
         let mut after = Bound::Unbounded;
         loop {
             let page = store.scan::<Consignment>((after, Bound::Unbounded), PAGE)?;
             let Some((last, _)) = page.last() else { break };
             after = Bound::Excluded(*last);
             for (key, consignment) in &page {
-                consigned.insert(key.message);
                 begin(&mut schedule, *key, consignment);
             }
         }
         let mut opened = Self { store: store.clone(), transit: transit.clone(), options: options.clone(), schedule };
-        opened.consign_again(&consigned)?;
+        // Reading every message costs a start with a long queue most of its memory.
+        if store.has_met_damage() {
+            opened.consign_again()?;
+        }
         Ok(opened)
     }
 
     /// Makes consignments for messages that have none. Only damage leaves such a message, and without this nobody would
     /// hear of it again; all that a consignment says but its tries stands in the message and in its recipients.
-    fn consign_again(&mut self, consigned: &HashSet<QueueId>) -> Result<(), StoreError> {
+    fn consign_again(&mut self) -> Result<(), StoreError> {
         let mut after = Bound::Unbounded;
         loop {
             let page = self.store.scan::<QueueMessage>((after, Bound::Unbounded), PAGE)?;
             let Some((last, _)) = page.last() else { return Ok(()) };
             after = Bound::Excluded(*last);
-            for (id, message) in page.iter().filter(|(id, _)| !consigned.contains(id)) {
+            for (id, message) in &page {
+                if !self.store.scan::<Consignment>(ConsignmentKey::of(*id), 1)?.is_empty() {
+                    continue;
+                }
                 let lost = self.lost_consignments(*id, message)?;
                 if lost.is_empty() {
                     tracing::error!(message = %id, "a queued message has no recipient that can be read; it stays in the store");

@@ -10,12 +10,11 @@ use crate::store::{Batch, Consignment, ConsignmentKey, QueueId, QueueMessage};
 
 use super::super::now;
 use super::loaded::{Loaded, LoadedMessage};
-use super::parting::{Failure, Fate, Parting, note};
+use super::parting::{Failure, Fate, Parting, handled};
 use super::schedule::Standing;
 use super::sealed::Recipient;
 use super::types::{Kind, Words};
 use super::{Inner, Queue, QueueError, Tries};
-use crate::mail::trail::Happening;
 
 /// Messages read at a time.
 const PAGE: usize = 500;
@@ -377,7 +376,7 @@ impl Inner {
     async fn rewrite(&self, loaded: &Loaded, consignment: &Consignment, action: &str) -> Result<(), QueueError> {
         let mut batch = Batch::new();
         batch.update(&loaded.key, loaded.consignment.version, consignment);
-        note(self, &loaded.message.envelope, Happening::Handled { action: action.into() }, &mut batch);
+        handled(self, &loaded.message.envelope, action, &mut batch);
         self.store.commit_soon(batch).await?;
         Ok(())
     }
@@ -429,7 +428,7 @@ impl Handled {
 }
 
 impl Order {
-    /// As it stands on the trail and in the log.
+    /// As it stands in traces and in the log.
     fn name(&self) -> &'static str {
         match self {
             Order::Hold => "held",

@@ -1,6 +1,7 @@
-//! What becomes of a consignment's recipients, in one batch: who leaves, who waits, what the sender is told, what stands
-//! on the trail.
+//! What becomes of a consignment's recipients, in one batch: who leaves, who waits, what the sender is told, what is
+//! traced.
 
+use crate::mss::Address;
 use crate::store::{Batch, Consignment, ConsignmentKey, Expect, QueueMessage, QueueRecipient, QueueRecipientKey};
 use crate::wire::smtp::params::Notify;
 
@@ -8,8 +9,9 @@ use super::loaded::Loaded;
 use super::sealed::{self, Recipient};
 use super::types::{Envelope, Words};
 use super::{Inner, QueueError};
+use crate::audit;
 use crate::mail::report::{Action, Report, Reported};
-use crate::mail::trail::{self, Event, Happening};
+use crate::mail::trail::{named, step};
 
 /// What becomes of a recipient.
 #[derive(Clone, Debug)]
@@ -106,9 +108,9 @@ impl<'a> Parting<'a> {
         }
     }
 
-    /// Notes something on the message's trail that is about no recipient alone.
+    /// Traces what was done to the message, about no recipient alone.
     pub(super) fn handled(&mut self, action: &str) {
-        note(self.queue, &self.loaded.message.envelope, Happening::Handled { action: action.into() }, &mut self.batch);
+        handled(self.queue, &self.loaded.message.envelope, action, &mut self.batch);
     }
 
     /// Writes the consignment: as it `waits`, or its end if nobody is left.
@@ -132,13 +134,15 @@ impl<'a> Parting<'a> {
 
     fn tried(&mut self, recipient: &Recipient, result: &'static str, words: &Words) {
         self.results.push(result);
-        let tried = Happening::Tried {
-            recipient: recipient.address.to_string(),
-            result: result.into(),
-            words: words.clone(),
-            attempt: self.attempt,
-        };
-        note(self.queue, &self.loaded.message.envelope, tried, &mut self.batch);
+        tried(
+            self.queue,
+            &self.loaded.message.envelope,
+            &recipient.address,
+            result,
+            words,
+            self.attempt,
+            &mut self.batch,
+        );
     }
 
     fn report(&mut self, recipient: &Recipient, action: Action, words: Words, last_attempt: Option<i64>) {
@@ -165,12 +169,33 @@ impl Inner {
     }
 }
 
-/// Puts an event on a message's trail, if it has a Message-ID to be followed by.
-pub(super) fn note(queue: &Inner, envelope: &Envelope, what: Happening, batch: &mut Batch) {
-    if let Some(message_id) = envelope.message_id.clone() {
-        let event = Event { message_id, reference: envelope.reference.clone(), what };
-        trail::note(&queue.transit, &event, batch);
-    }
+/// Traces a try at a recipient.
+pub(super) fn tried(
+    queue: &Inner,
+    envelope: &Envelope,
+    recipient: &Address,
+    result: &str,
+    words: &Words,
+    attempt: u32,
+    batch: &mut Batch,
+) {
+    let (recipient, result, words) = (recipient.to_string(), result.to_owned(), words.to_string());
+    let tried = audit::Action::Tried { recipient, result, words, attempt };
+    note(queue, envelope, audit::Actor::server(), tried, batch);
+}
+
+/// Traces what the operator did to a message.
+pub(super) fn handled(queue: &Inner, envelope: &Envelope, handling: &str, batch: &mut Batch) {
+    let operator = audit::Actor { by: Some(audit::By::Administrator), ..audit::Actor::default() };
+    note(queue, envelope, operator, audit::Action::Handled { handling: handling.to_owned() }, batch);
+}
+
+/// Traces a step of a queued message, on the own mailbox that sent it.
+fn note(queue: &Inner, envelope: &Envelope, actor: audit::Actor, action: audit::Action, batch: &mut Batch) {
+    let mailbox = envelope.account.and(envelope.sender.as_ref()).map(ToString::to_string);
+    let message = named(envelope.message_id.as_deref());
+    let trace = audit::Trace { actor, mailbox, ..step(message, &envelope.reference, action) };
+    queue.traces.note(trace, batch);
 }
 
 #[cfg(test)]

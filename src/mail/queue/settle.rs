@@ -6,11 +6,10 @@ use std::time::Duration;
 use crate::store::{Batch, CommitError, Consignment, StoreError};
 
 use super::super::now;
-use super::parting::{Failure, Fate, Parting, note};
+use super::parting::{Failure, Fate, Parting, tried};
 use super::sealed::Recipient;
 use super::types::{Attempt, AttemptRecipient, Destination, Outcome, Verdict, Words};
 use super::{AGAIN, Inner, Queue, QueueError, Tries};
-use crate::mail::trail::Happening;
 
 impl Queue {
     /// Writes down what an attempt came to. Goes on to its end even if the caller does not wait for it; waits, as long as
@@ -106,7 +105,7 @@ impl Inner {
     }
 
     /// Of those who are not `here` any more, because the operator took them out while they were tried: what the peer said
-    /// stands on the trail all the same.
+    /// is traced all the same.
     fn note_late(&self, attempt: &Attempt, outcome: &Outcome, here: &[(u32, Recipient)], batch: &mut Batch) {
         let is_here = |recipient: &AttemptRecipient| here.iter().any(|(number, _)| *number == recipient.number);
         for recipient in attempt.recipients.iter().filter(|recipient| !is_here(recipient)) {
@@ -115,9 +114,7 @@ impl Inner {
                 Fate::Failed(_, words) => ("failed", words),
                 _ => continue,
             };
-            let (recipient, attempt_number) = (recipient.address.to_string(), attempt.number);
-            let tried = Happening::Tried { recipient, result: result.into(), words, attempt: attempt_number };
-            note(self, &attempt.envelope, tried, batch);
+            tried(self, &attempt.envelope, &recipient.address, result, &words, attempt.number, batch);
         }
     }
 }

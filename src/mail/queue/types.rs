@@ -1,5 +1,7 @@
 //! What goes into the queue, what an attempt is, and what comes out of one.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::Lease;
@@ -132,6 +134,18 @@ pub struct Words {
     pub host: Option<String>,
     /// The rule that decided (`mss::decision::Rule::name`, or the relay's own: `no-starttls`, `dn-not-listed` …).
     pub rule: Option<String>,
+}
+
+impl fmt::Display for Words {
+    /// As traces hold it: `250 2.6.0 taken [mx.other.example]`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let code = self.code.map(|code| code.to_string());
+        let host = self.host.as_ref().map(|host| format!("[{host}]"));
+        let rule = self.rule.as_ref().map(|rule| format!("[rule {rule}]"));
+        let parts = [code, Some(self.status.clone()), Some(self.text.clone()), host, rule];
+        let parts: Vec<String> = parts.into_iter().flatten().filter(|part| !part.is_empty()).collect();
+        f.write_str(&parts.join(" "))
+    }
 }
 
 /// What an attempt came to for one recipient.

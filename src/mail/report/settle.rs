@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use aws_lc_rs::rand;
 
+use crate::audit::{Action, Actor, MessageFacts, Trace};
 use crate::mail::deliver::new_message;
 use crate::mail::flags::FlagBits;
 use crate::mail::mailbox::{MailboxGuard, commit};
@@ -12,7 +13,7 @@ use crate::mail::messages::seal_content;
 use crate::mail::names::{FolderName, INBOX};
 use crate::mail::queue::{Enqueued, Kind, Outbound, OutboundRecipient, QueueError};
 use crate::mail::room::now;
-use crate::mail::trail::{Event, Happening, note};
+use crate::mail::trail::{self, inside, named, step};
 use crate::mail::work::{NewRow, Work};
 use crate::mail::{Incoming, MailError, MailRoom, Mailbox, ReceivedMessage, trace_fields};
 use crate::mss::Address;
@@ -195,33 +196,33 @@ impl Letter {
     fn note(&self, room: &MailRoom, batch: &mut Batch) {
         let to = vec![self.to.to_string()];
         let (queued, delivered) = if self.account.is_none() { (to, Vec::new()) } else { (Vec::new(), to) };
-        let (door, sender, mss) = ("report".into(), String::new(), Vec::new());
-        let accepted = Happening::Accepted { door, sender, queued, delivered, mss, by: None };
-        self.note_one(room, Some(&self.composed.message_id), accepted, batch);
-        let reported = Happening::Reported {
-            action: self.composed.action.name().into(),
+        let own = trail::whole(Some(&self.composed.message_id), &self.message.travels);
+        let accepted = Action::Accepted { sender: String::new(), queued, delivered };
+        let accepted = Trace { origin: inside("report"), ..self.trace(own, accepted) };
+        room.traces().note(accepted, batch);
+        let reported = Action::Reported {
+            result: self.composed.action.name().into(),
             recipients: self.recipients.clone(),
             report: self.composed.message_id.clone(),
         };
-        self.note_one(room, self.about.as_ref(), reported, batch);
+        room.traces().note(self.trace(named(self.about.as_deref()), reported), batch);
     }
 
     /// The report cannot be delivered: in the log and on the trail.
     fn lost(&self, room: &MailRoom, reason: &dyn std::fmt::Display, batch: &mut Batch) {
         let (reference, action) = (&self.reference, self.composed.action.name());
         tracing::warn!(event = "report-lost", reference, action, "a report cannot be delivered: {reason}");
-        let lost = Happening::ReportLost {
-            action: action.into(),
+        let lost = Action::ReportLost {
+            result: action.into(),
             recipients: self.recipients.clone(),
             reason: reason.to_string(),
         };
-        self.note_one(room, self.about.as_ref(), lost, batch);
+        room.traces().note(self.trace(named(self.about.as_deref()), lost), batch);
     }
 
-    fn note_one(&self, room: &MailRoom, message_id: Option<&String>, what: Happening, batch: &mut Batch) {
-        let Some(message_id) = message_id else { return };
-        let event = Event { message_id: message_id.clone(), reference: self.reference.clone(), what };
-        note(room.transit(), &event, batch);
+    fn trace(&self, message: MessageFacts, action: Action) -> Trace {
+        let mailbox = self.account.is_some().then(|| self.to.to_string());
+        Trace { actor: Actor::server(), mailbox, ..step(message, &self.reference, action) }
     }
 }
 
@@ -267,7 +268,7 @@ async fn write(
     let mut incoming = room.receive();
     if report.original.envelope.account.is_some() {
         // RFC 5321 §4.4: final delivery; a report has the null sender.
-        incoming.write(trace_fields::return_path("<>").as_bytes()).await.map_err(Trouble::Writing)?;
+        incoming.write_above(trace_fields::return_path("<>").as_bytes()).await.map_err(Trouble::Writing)?;
     }
     incoming.write(composed.head.as_bytes()).await.map_err(Trouble::Writing)?;
     match source {

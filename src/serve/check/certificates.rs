@@ -4,6 +4,7 @@ use super::Look;
 use crate::config::{is_address, sections};
 use crate::jobs::crl::judge;
 use crate::serve::facts::WARNING_DAYS;
+use crate::serve::front;
 use crate::serve::tls::{self, CertificateProblem, Crl, CrlSet, Identity};
 use jiff::Timestamp;
 use rustls::pki_types::CertificateDer;
@@ -43,6 +44,13 @@ pub(super) fn check(look: &mut Look<'_>) {
     if !tls.mailbox.anchors.is_empty() {
         let authorities = self::authorities(look, &MAILBOXES, &tls.mailbox.anchors);
         self::lists(look, &MAILBOXES, &tls.mailbox.crls, &authorities);
+    }
+    if front::any_certificate_of_a_structure_opens(&look.examined.config) {
+        look.note(
+            "tls.mailbox.policies",
+            "empty: an APP mailbox that is bound by its structure opens for any certificate of the structure, a server's too; \
+             name the policy of those for applications (ORG AUTH_CLI)",
+        );
     }
 }
 

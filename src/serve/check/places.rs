@@ -13,6 +13,8 @@ pub(super) fn check(look: &mut Look<'_>) {
     let config = &look.examined.config;
     let (store, cache, socket) = (config.store.path.clone(), config.trust.cache.clone(), config.admin.socket.clone());
     directory(look, "store.path", &store);
+    let traces = config.traces.directory(&store);
+    directory(look, "traces.path", &traces);
     directory(look, "trust.cache", &cache);
     if socket.parent().is_some_and(|parent| !parent.is_dir()) {
         look.note("admin.socket", format!("{} is not there yet; RuntimeDirectory= makes it", socket.display()));

@@ -1,10 +1,6 @@
 //! Access lists: who else may use a mailbox.
 
-use std::sync::Arc;
-
-use axum::extract::State;
-
-use super::Administration;
+use super::acting::Acting;
 use super::errors::of_account;
 use super::extract::{Json, Path, Query};
 use super::mailboxes::{parse_address, shown};
@@ -17,7 +13,7 @@ use crate::store::{AccessGrant, AccountId};
 
 /// `POST /v1/mailboxes/{address}/access-list`.
 pub(super) async fn grant(
-    State(administration): State<Arc<Administration>>,
+    Acting(administration): Acting,
     Path(address): Path<String>,
     Json(grant): Json<types::AccessGrant>,
 ) -> Result<axum::Json<Mailbox>, Problem> {
@@ -30,7 +26,7 @@ pub(super) async fn grant(
 
 /// `DELETE /v1/mailboxes/{address}/access-list`.
 pub(super) async fn ungrant(
-    State(administration): State<Arc<Administration>>,
+    Acting(administration): Acting,
     Path(address): Path<String>,
     Query(query): Query<GranteeQuery>,
 ) -> Result<axum::Json<Mailbox>, Problem> {

@@ -20,6 +20,7 @@ use tokio::net::UnixStream;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use super::given_out::GivenOut;
 use super::peer::{Allowed, Caller};
 use super::problem::{Problem, Rule, response_of};
 use super::socket::AdminSocket;
@@ -69,7 +70,7 @@ pub async fn serve(socket: AdminSocket, allowed: Allowed, router: Router, limits
         match Caller::of(&stream) {
             Ok(caller) if allowed.permits(&caller) => {
                 let Ok(slot) = slots.clone().acquire_owned().await else { break };
-                let router = router.clone().layer(axum::Extension(caller));
+                let router = router.clone().layer(axum::Extension(caller)).layer(axum::Extension(GivenOut::default()));
                 let stop = stop.clone();
                 connections.spawn(async move {
                     converse(stream, router, limits, stop).await;

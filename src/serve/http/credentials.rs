@@ -10,6 +10,7 @@ use rustls::pki_types::pem::PemObject;
 use zeroize::Zeroizing;
 
 use super::Administration;
+use super::acting::Acting;
 use super::errors::{of_account, sentence};
 use super::extract::{Json, Path};
 use super::message_flags::date;
@@ -25,7 +26,7 @@ const LABEL: usize = 200;
 
 /// `PUT /v1/mailboxes/{address}/password`.
 pub(super) async fn set_password(
-    State(administration): State<Arc<Administration>>,
+    Acting(administration): Acting,
     Path(address): Path<String>,
     Json(request): Json<PasswordRequest>,
 ) -> Result<axum::Json<PasswordAnswer>, Problem> {
@@ -38,7 +39,7 @@ pub(super) async fn set_password(
 
 /// `DELETE /v1/mailboxes/{address}/password`.
 pub(super) async fn remove_password(
-    State(administration): State<Arc<Administration>>,
+    Acting(administration): Acting,
     Path(address): Path<String>,
 ) -> Result<StatusCode, Problem> {
     let account = administration.account(&address)?;
@@ -87,7 +88,7 @@ pub(super) async fn certificates(
 
 /// `POST /v1/mailboxes/{address}/certificates`.
 pub(super) async fn bind(
-    State(administration): State<Arc<Administration>>,
+    Acting(administration): Acting,
     Path(address): Path<String>,
     Json(new): Json<NewCertificate>,
 ) -> Result<Response, Problem> {
@@ -111,7 +112,7 @@ pub(super) async fn bind(
 
 /// `DELETE /v1/mailboxes/{address}/certificates/{id}`.
 pub(super) async fn unbind(
-    State(administration): State<Arc<Administration>>,
+    Acting(administration): Acting,
     Path((address, number)): Path<(String, u32)>,
 ) -> Result<StatusCode, Problem> {
     let account = administration.account(&address)?;

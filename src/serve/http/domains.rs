@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
+use super::acting::Acting;
 use super::errors::{of_account, sentence};
 use super::extract::{Json, Path};
 use super::message_flags::date;
@@ -43,10 +44,7 @@ pub(super) async fn show(
 }
 
 /// `POST /v1/domains`.
-pub(super) async fn add(
-    State(administration): State<Arc<Administration>>,
-    Json(new): Json<NewDomain>,
-) -> Result<Response, Problem> {
+pub(super) async fn add(Acting(administration): Acting, Json(new): Json<NewDomain>) -> Result<Response, Problem> {
     let name = parse(&new.name, "name")?;
     if new.description.chars().count() > DESCRIPTION || new.description.chars().any(char::is_control) {
         return Err(Problem::field("description", format!("At most {DESCRIPTION} characters, no control characters.")));
@@ -64,10 +62,7 @@ pub(super) async fn add(
 }
 
 /// `DELETE /v1/domains/{name}`.
-pub(super) async fn remove(
-    State(administration): State<Arc<Administration>>,
-    Path(name): Path<String>,
-) -> Result<StatusCode, Problem> {
+pub(super) async fn remove(Acting(administration): Acting, Path(name): Path<String>) -> Result<StatusCode, Problem> {
     let name = parse(&name, "name")?;
     if !administration.registry.is_own(&name).map_err(of_account)? {
         return Err(no_such_domain());

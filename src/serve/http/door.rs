@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use super::connection::{self, ConnectionLimits};
+use super::indicators::{self, IndicatorAdministration};
 use super::peer::Allowed;
 use super::socket::{AdminSocket, SocketError};
 use super::trust::{self, TrustAdministration};
@@ -40,9 +41,11 @@ impl AdminDoor {
         tracing::info!(path = %shared.config.load().admin.socket.display(), "administration");
         let (registry, space) = (shared.registry.clone(), shared.trust.clone());
         let process = Arc::new(Running(Arc::clone(&shared)));
-        let administration = Arc::new(Administration::new(registry, space, process));
+        let administration = Arc::new(Administration::new(registry, space, process, shared.traces.clone()));
         let limits = ConnectionLimits { drain: shared.config.load().server.drain, ..ConnectionLimits::default() };
-        let router = complete(router(administration).merge(trust::router(TrustAdministration::of(&shared))));
+        let counters = IndicatorAdministration { indicators: shared.indicators.clone(), traces: shared.traces.clone() };
+        let router = router(administration).merge(trust::router(TrustAdministration::of(&shared)));
+        let router = complete(router.merge(indicators::router(counters)));
         connection::serve(self.socket, self.allowed, router, limits, shared.shutdown.clone()).await;
         drop(token);
     }

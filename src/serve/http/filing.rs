@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::Administration;
+use super::acting::Acting;
 use super::errors::{of_mail, sentence};
 use super::extract::{Path, Pieces, Query, expect_media_type};
 use super::frames::Frames;
@@ -15,6 +15,7 @@ use super::line_ends::LineEnds;
 use super::message_flags;
 use super::problem::{Problem, Rule};
 use super::types::{BATCH_TYPE, BatchEntry, BatchResult, BatchResults, FileQuery, Filed, MESSAGE_TYPE};
+use crate::audit::Asker;
 use crate::mail::{
     Appended, FolderName, INBOX, Incoming, MailError, MailRoom, Mailbox, MessageFlags, NewMessage, ReceivedMessage,
 };
@@ -30,7 +31,7 @@ const RUN_MESSAGES: usize = 10_000;
 
 /// `POST /v1/mailboxes/{address}/messages`: one message, its bytes as the body.
 pub(super) async fn file_one(
-    State(administration): State<Arc<Administration>>,
+    Acting(administration): Acting,
     Path(address): Path<String>,
     Query(query): Query<FileQuery>,
     request: Request,
@@ -48,7 +49,8 @@ pub(super) async fn file_one(
     prepare_folder(&mailbox, &place.folder).await?;
     let receipt = Receipt::of(&message);
     let new = NewMessage { message, flags: place.flags, internal_date: place.date };
-    let appended = mailbox.append(place.folder.as_str(), new).await.map_err(of_mail)?;
+    let appended =
+        mailbox.append(place.folder.as_str(), new, administration.registry.asker()).await.map_err(of_mail)?;
     Ok((StatusCode::CREATED, axum::Json(receipt.filed(&appended))).into_response())
 }
 
@@ -57,14 +59,15 @@ pub(super) async fn file_one(
 /// A message that cannot be taken costs itself alone. If the run itself is broken (a line that is no JSON, an early end),
 /// the messages of the group at hand are not filed, those of groups before it are; listing the folder tells.
 pub(super) async fn file_run(
-    State(administration): State<Arc<Administration>>,
+    Acting(administration): Acting,
     Path(address): Path<String>,
     request: Request,
 ) -> Result<axum::Json<BatchResults>, Problem> {
     expect_media_type(&request, BATCH_TYPE)?;
     let mailbox = administration.open(&address)?;
     let mut frames = Frames::of(Pieces::of(request.into_body()));
-    let mut run = RunningBatch { mailbox: &mailbox, results: Vec::new(), group: Vec::new(), group_bytes: 0 };
+    let asker = Arc::clone(administration.registry.asker());
+    let mut run = RunningBatch { asker, mailbox: &mailbox, results: Vec::new(), group: Vec::new(), group_bytes: 0 };
     let limit = administration.message_limit();
     while let Some(entry) = frames.entry::<BatchEntry>().await? {
         if run.results.len() + run.group.len() >= RUN_MESSAGES {
@@ -208,6 +211,8 @@ type Waiting = Result<(Place, ReceivedMessage), Problem>;
 
 /// A run on its way in.
 struct RunningBatch<'a> {
+    /// Who files it.
+    asker: Arc<Asker>,
     mailbox: &'a Arc<Mailbox>,
     results: Vec<BatchResult>,
     group: Vec<Waiting>,
@@ -254,7 +259,7 @@ impl RunningBatch<'_> {
         for folder in folders {
             prepare_folder(self.mailbox, folder).await?;
         }
-        let mut appended = self.mailbox.append_all(messages).await.map_err(of_mail)?.into_iter();
+        let mut appended = self.mailbox.append_all(messages, &self.asker).await.map_err(of_mail)?.into_iter();
         self.results.extend(fates.into_iter().map(|fate| {
             let outcome = fate.and_then(|receipt| match appended.next() {
                 Some(Ok(appended)) => Ok(receipt.filed(&appended)),

@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
+use super::acting::Acting;
 use super::errors::{of_account, sentence};
 use super::extract::{Json, Path, Query};
 use super::problem::Problem;
@@ -28,10 +29,7 @@ const LARGEST_PAGE: u32 = 1000;
 const REASON: usize = 500;
 
 /// `POST /v1/mailboxes`.
-pub(super) async fn create(
-    State(administration): State<Arc<Administration>>,
-    Json(new): Json<NewMailbox>,
-) -> Result<Response, Problem> {
+pub(super) async fn create(Acting(administration): Acting, Json(new): Json<NewMailbox>) -> Result<Response, Problem> {
     let password = new.password.clone();
     let wanted = convert::new_mailbox(new, &administration.registry)?;
     if let Some(password) = &password {
@@ -117,7 +115,7 @@ pub(super) async fn show(
 
 /// `PATCH /v1/mailboxes/{address}`.
 pub(super) async fn change(
-    State(administration): State<Arc<Administration>>,
+    Acting(administration): Acting,
     Path(address): Path<String>,
     Json(change): Json<MailboxChange>,
 ) -> Result<axum::Json<Mailbox>, Problem> {
@@ -134,7 +132,7 @@ pub(super) async fn change(
 
 /// `POST /v1/mailboxes/{address}/suspend`.
 pub(super) async fn suspend(
-    State(administration): State<Arc<Administration>>,
+    Acting(administration): Acting,
     Path(address): Path<String>,
     Json(request): Json<Option<StateRequest>>,
 ) -> Result<axum::Json<Mailbox>, Problem> {
@@ -146,7 +144,7 @@ pub(super) async fn suspend(
 
 /// `POST /v1/mailboxes/{address}/reopen`.
 pub(super) async fn reopen(
-    State(administration): State<Arc<Administration>>,
+    Acting(administration): Acting,
     Path(address): Path<String>,
     Json(request): Json<Option<StateRequest>>,
 ) -> Result<axum::Json<Mailbox>, Problem> {
@@ -158,7 +156,7 @@ pub(super) async fn reopen(
 
 /// `POST /v1/mailboxes/{address}/close`.
 pub(super) async fn close(
-    State(administration): State<Arc<Administration>>,
+    Acting(administration): Acting,
     Path(address): Path<String>,
     Json(request): Json<CloseRequest>,
 ) -> Result<axum::Json<Mailbox>, Problem> {

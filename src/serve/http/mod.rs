@@ -15,6 +15,7 @@
 //! [`trust::types`] beside it.
 
 mod access;
+mod acting;
 pub mod connection;
 mod convert;
 mod credentials;
@@ -26,12 +27,15 @@ pub mod extract;
 mod filing;
 mod follow;
 mod frames;
+mod given_out;
 mod handling;
+pub mod indicators;
 mod lifecycle;
 pub mod line_ends;
 mod mailboxes;
 mod message_flags;
 pub mod peer;
+mod person;
 pub mod problem;
 mod process;
 pub mod queue;
@@ -39,6 +43,7 @@ mod reading;
 mod sessions;
 pub mod socket;
 mod terms;
+mod traces;
 pub mod trust;
 pub mod types;
 mod view;
@@ -47,6 +52,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
 use axum::routing::{delete, get, post, put};
 
 pub use self::door::AdminDoor;
@@ -55,23 +61,26 @@ pub use self::process::Process;
 use self::errors::{of_account, of_mail};
 use self::problem::{Problem, Rule};
 use crate::accounts::{Account, Registry};
+use crate::audit::Traces;
 use crate::mail::{MailRoom, Mailbox};
 use crate::mss::trust::TrustHandle;
 
 /// What the handlers work with.
+#[derive(Clone)]
 pub struct Administration {
     registry: Registry,
     mail: MailRoom,
     trust: TrustHandle,
     process: Arc<dyn Process>,
+    traces: Traces,
     started_at: i64,
 }
 
 impl Administration {
     /// The administration of a server that starts now.
-    pub fn new(registry: Registry, trust: TrustHandle, process: Arc<dyn Process>) -> Self {
+    pub fn new(registry: Registry, trust: TrustHandle, process: Arc<dyn Process>, traces: Traces) -> Self {
         let mail = registry.room().clone();
-        Self { registry, mail, trust, process, started_at: jiff::Timestamp::now().as_second() }
+        Self { registry, mail, trust, process, traces, started_at: jiff::Timestamp::now().as_second() }
     }
 
     /// The account with an address, closed ones included.
@@ -119,6 +128,9 @@ pub fn router(administration: Arc<Administration>) -> Router {
         .merge(devices::router())
         .merge(lifecycle::router())
         .merge(terms::router())
+        .merge(traces::router())
+        .merge(person::router())
+        .layer(from_fn_with_state(Arc::clone(&administration), traces::only_what_is_traced))
         .with_state(administration)
 }
 

@@ -81,6 +81,10 @@ pub enum Rule {
     BadFolderName,
     /// No such message.
     NoSuchMessage,
+    /// Nothing is held about this person.
+    NoSuchPerson,
+    /// Nothing was counted in this month.
+    NothingCounted,
     /// The message is larger than messages may be.
     MessageTooLarge,
     /// The message cannot be taken as it is (empty, with NUL bytes …).
@@ -140,6 +144,8 @@ impl Rule {
         Self::NoSuchFolder,
         Self::BadFolderName,
         Self::NoSuchMessage,
+        Self::NoSuchPerson,
+        Self::NothingCounted,
         Self::MessageTooLarge,
         Self::BadMessage,
         Self::OverQuota,
@@ -194,6 +200,8 @@ impl Rule {
             Self::NoSuchFolder => ("no-such-folder", S::NOT_FOUND, "No such folder"),
             Self::BadFolderName => ("bad-folder-name", S::UNPROCESSABLE_ENTITY, "The folder's name cannot be accepted"),
             Self::NoSuchMessage => ("no-such-message", S::NOT_FOUND, "No such message"),
+            Self::NoSuchPerson => ("no-such-person", S::NOT_FOUND, "Nothing is held about this person"),
+            Self::NothingCounted => ("nothing-counted", S::NOT_FOUND, "Nothing was counted in this month"),
             Self::MessageTooLarge => ("message-too-large", S::PAYLOAD_TOO_LARGE, "The message is too large"),
             Self::BadMessage => ("bad-message", S::UNPROCESSABLE_ENTITY, "The message cannot be accepted"),
             Self::OverQuota => ("over-quota", S::INSUFFICIENT_STORAGE, "The mailbox is full"),

@@ -9,9 +9,11 @@ use axum::response::Response;
 use http_body_util::channel::Channel;
 
 use super::Administration;
+use super::acting::Acting;
 use super::errors::of_mail;
 use super::extract::{Path, Query};
 use super::filing::{folder_name, hex};
+use super::given_out::GivenOut;
 use super::message_flags;
 use super::problem::{Problem, Rule};
 use super::types::{Folder, Folders, MESSAGE_TYPE, Message, MessageQuery, Messages};
@@ -90,14 +92,17 @@ pub(super) async fn messages(
 
 /// `GET /v1/mailboxes/{address}/messages/{uid}`: the message as it is stored.
 pub(super) async fn message(
-    State(administration): State<Arc<Administration>>,
+    Acting(administration): Acting,
     Path((address, uid)): Path<(String, u32)>,
     Query(query): Query<MessageQuery>,
+    given: GivenOut,
 ) -> Result<Response, Problem> {
-    let mailbox = administration.open(&address)?;
+    let account = administration.account(&address)?;
+    let mailbox = administration.mail.open(account.id).map_err(of_mail)?;
     let reader = mailbox.body(&folder_name(query.folder.as_deref())?, uid).map_err(of_folder)?;
     // Read before the answer begins: what is damaged at its start is refused as a whole.
     let first = reader.read(0..PIECE).await.map_err(of_mail)?;
+    given.note(&administration, &account).await?;
     let mut response = Response::new(stream(reader.clone(), first));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(MESSAGE_TYPE));
     response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(reader.size));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 
 use super::Administration;
+use super::acting::Acting;
 use super::errors::of_account;
 use super::extract::{Path, Query};
 use super::mailboxes::parse_address;
@@ -29,18 +30,19 @@ pub(super) async fn list(
 
 /// `DELETE /v1/sessions/{id}`.
 pub(super) async fn end_one(
-    State(administration): State<Arc<Administration>>,
+    Acting(administration): Acting,
     Path(id): Path<u64>,
 ) -> Result<axum::Json<EndedSessions>, Problem> {
-    if administration.registry.sessions().end(SessionId(id), Ending::Administrator) {
-        return Ok(axum::Json(EndedSessions { ended: 1 }));
+    let is_it = |session: &OpenSession| session.id == SessionId(id);
+    match administration.registry.end_sessions(is_it, Ending::Administrator).await.map_err(of_account)? {
+        0 => Err(Problem::new(Rule::NoSuchSession, "No session has this number, or it is over.")),
+        ended => Ok(axum::Json(EndedSessions { ended: ended as u64 })),
     }
-    Err(Problem::new(Rule::NoSuchSession, "No session has this number, or it is over."))
 }
 
 /// `DELETE /v1/sessions`.
 pub(super) async fn end_many(
-    State(administration): State<Arc<Administration>>,
+    Acting(administration): Acting,
     Query(query): Query<SessionQuery>,
 ) -> Result<axum::Json<EndedSessions>, Problem> {
     let registry = &administration.registry;
@@ -48,7 +50,8 @@ pub(super) async fn end_many(
     if wanted.mailbox.is_none() && wanted.person.is_none() {
         return Err(Problem::field("?", "Name a mailbox or a person: nobody ends all sessions by a slip."));
     }
-    let ended = registry.sessions().end_where(|session| wanted.has(session), Ending::Administrator);
+    let ended =
+        registry.end_sessions(|session| wanted.has(session), Ending::Administrator).await.map_err(of_account)?;
     Ok(axum::Json(EndedSessions { ended: ended as u64 }))
 }
 

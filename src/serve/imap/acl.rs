@@ -12,6 +12,8 @@
 //! `\Seen` is the mailbox's and not its reader's, so `s` is of write. An identifier is a person's national id, or the address
 //! of a mailbox here: whoever holds that one.
 
+use std::sync::Arc;
+
 use super::place::Place;
 use super::reply::{Outcome, Reply, Stop};
 use super::session::Session;
@@ -120,7 +122,7 @@ impl Session {
         if who == Grantee::Mailbox(account) {
             return Err(Reply::no(Some(Code::Cannot), "The mailbox's holder has every right").into());
         }
-        let registry = self.services.registry.clone();
+        let registry = self.services.registry.acting_for(Arc::clone(self.user()?.asker()));
         registry.change_grant(account, &who, |held| rights(change.apply(letters(held)))).await?;
         tracing::info!(%account, by = %self.user()?.ticket.login().account, "access list changed");
         Ok(())

@@ -65,6 +65,7 @@ impl Session {
         if self.user.is_none() {
             return Err(Reply::bad("Log in first"));
         }
+        self.traceable()?;
         let most = self.services.options.max_message;
         if size > most {
             // RFC 7889 §4
@@ -117,7 +118,8 @@ impl Session {
         // Asked again: the message may have been long under way.
         let place = self.place(&command.folder)?;
         place.needs(Right::Write)?;
-        let appended = place.said_of_destination(place.mailbox.append(place.folder()?, new).await)?;
+        let appended =
+            place.said_of_destination(place.mailbox.append(place.folder()?, new, self.user()?.asker()).await)?;
         tracing::info!(account = %place.mailbox.account(), size, "message appended");
         Ok(Reply::ok("Appended").with(Code::AppendUid(appended.uid_validity, appended.uid)))
     }

@@ -19,7 +19,7 @@ use crate::mail::{Entry, FlagOp, MailError, MessageFlags, Selected, StoredMessag
 use crate::store::flags;
 use crate::wire::imap::command::FetchCommand;
 use crate::wire::imap::date;
-use crate::wire::imap::fetch::FetchItem;
+use crate::wire::imap::fetch::{FetchItem, Rfc822, Section, SectionText};
 use crate::wire::imap::response::{self, Code, decimal};
 
 /// Messages of a batch that needs no body.
@@ -49,6 +49,20 @@ impl Needs {
     }
 }
 
+/// Whether an item is a message's reading: its text or an attachment. Its own header, and where its parts begin, is what programs
+/// make their lists of.
+fn reads(item: &FetchItem) -> bool {
+    match item {
+        FetchItem::Rfc822(part) => *part != Rfc822::Header,
+        FetchItem::Section { section: Section { part, text }, .. } => match text {
+            Some(SectionText::Header | SectionText::HeaderFields { .. }) => !part.is_empty(),
+            Some(SectionText::Mime) => false,
+            Some(SectionText::Text) | None => true,
+        },
+        _ => false,
+    }
+}
+
 /// A message to be answered.
 #[derive(Debug, Clone, Copy)]
 struct Target {
@@ -73,6 +87,9 @@ impl Session {
         let targets = self.targets(command.numbers, &command.set)?;
         if command.changed_since.is_some() || command.items.contains(&FetchItem::ModSeq) {
             self.enable_condstore();
+        }
+        if command.items.iter().any(reads) {
+            self.trace_reading(&targets, command.changed_since).await?;
         }
         let needs = Needs::of(&command.items);
         let mut rest = Messages { targets, changed_since: command.changed_since };

@@ -28,7 +28,7 @@ impl Session {
     pub(super) async fn delete(&mut self, folder: &FolderName) -> Outcome {
         let place = self.place(folder)?;
         place.needs(Right::Write)?;
-        place.said(place.mailbox.delete(place.folder()?).await)?;
+        place.said(place.mailbox.delete(place.folder()?, self.user()?.asker()).await)?;
         Ok(Reply::ok("Folder deleted"))
     }
 

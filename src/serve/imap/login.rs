@@ -1,10 +1,12 @@
 //! Who the client is: CAPABILITY, STARTTLS, LOGIN, AUTHENTICATE, ENABLE, ID, LOGOUT.
 
+use std::sync::Arc;
+
 use super::reply::{End, Outcome, Reply, Stop};
 use super::services::Services;
 use super::session::{Newcomer, Session};
 use super::user::User;
-use crate::accounts::{Login, LoginError};
+use crate::accounts::{Login, LoginError, RefusedLogin};
 use crate::config::fronts::LoginWay;
 use crate::mss::Right;
 use crate::serve::alerts;
@@ -228,8 +230,8 @@ impl Session {
         let Newcomer { chain, tried, .. } = self.newcomer.as_ref();
         let judge = || tls.judge(chain);
         let verifiers = Verifiers { registry, psc, metrics };
-        match login::verify(verifiers, credentials, Client { peer: self.peer, tried, chain }, judge).await {
-            Ok(login) => self.admit(&login, means),
+        match login::verify(verifiers, credentials, Client { door: DOOR, peer: self.peer, tried, chain }, judge).await {
+            Ok(login) => self.admit(&login, means).await,
             Err(refused) => {
                 self.newcomer.failures += u32::from(!refused.is_temporary());
                 let denied = Denied::from(&refused);
@@ -241,19 +243,23 @@ impl Session {
         }
     }
 
-    fn admit(&mut self, login: &Login, means: &'static str) -> Result<Reply, Denied> {
-        let options = &self.services.options;
+    async fn admit(&mut self, login: &Login, means: &'static str) -> Result<Reply, Denied> {
+        let services = Arc::clone(&self.services);
+        let (options, registry) = (&services.options, &services.registry);
         if !login.rights.has(Right::Read) {
             tracing::info!(account = %login.account, "login refused: no right to read");
+            let (person, asked) = (login.person.as_deref(), &login.address.to_string());
+            let (peer, reason) = (self.peer, "no-right-to-read");
+            registry.note_refused(RefusedLogin { door: DOOR, peer, means, person, asked, reason });
             let refusal = Reply::no(Some(Code::AuthorizationFailed), "You may send as this mailbox, not open it");
             return Err(Denied { alert: Some(alerts::SEND_ONLY.to_owned()), ..refusal.into() });
         }
-        let entered = self.services.registry.enter(login, DOOR, self.peer, options.max_sessions);
+        let entered = registry.let_in(login, DOOR, self.peer, options.max_sessions).await;
         let ticket = entered.map_err(|error| {
             tracing::info!(account = %login.account, reason = %error, "login refused");
             Denied::from(&Refused::Login(error))
         })?;
-        let mailbox = self.services.room.open(login.account)?;
+        let mailbox = services.room.open(login.account)?;
         self.framer.set_limits(FramerLimits {
             line: options.max_line,
             literal: options.max_literals,

@@ -28,6 +28,8 @@
 //! | [`search`] | SEARCH |
 //! | [`store`], [`copy`], [`append`] | STORE, COPY, MOVE, APPEND |
 //! | [`idle`] | IDLE |
+//!
+//! What a session looks at is [`traced`] as well as what it changes.
 
 mod acl;
 mod append;
@@ -52,6 +54,7 @@ mod source;
 mod store;
 mod structure;
 mod targets;
+mod traced;
 mod updates;
 mod user;
 

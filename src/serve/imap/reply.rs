@@ -51,6 +51,18 @@ pub(super) enum End {
     Bye(&'static str),
 }
 
+impl End {
+    /// Stable name, for traces.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            End::Logout => "logout",
+            End::Closed => "closed",
+            End::Lost(_) => "connection-lost",
+            End::Bye(_) => "by-server",
+        }
+    }
+}
+
 /// What keeps a command from its good end.
 #[derive(Debug)]
 pub(super) enum Stop {

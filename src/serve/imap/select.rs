@@ -20,6 +20,8 @@ impl Session {
         // RFC 4314 §5.2: who may change nothing has it open for reading only, whatever they asked for.
         let read_only = command.read_only || !place.rights.has(Right::Write);
         let selected = place.said(place.mailbox.select(place.folder()?, read_only).await)?;
+        let selected = selected.worked_in_by(self.user()?.asker());
+        self.trace_opening(&selected).await?;
         let (account, messages) = (place.mailbox.account(), selected.exists());
         tracing::info!(%account, messages, read_only, "folder selected");
         opening(&mut self.channel.out, &selected);

@@ -14,6 +14,7 @@ use rustls::pki_types::CertificateDer;
 use super::channel::{Channel, Transport};
 use super::reply::{End, Outcome, Reply, Stop};
 use super::services::Services;
+use super::traced::Looks;
 use super::updates::Expunges;
 use super::user::{User, ended};
 use crate::accounts::Tried;
@@ -50,6 +51,8 @@ pub struct Session {
     pub(super) told_keywords: usize,
     /// RFC 7162 §3.1: from the first command that knows of it, FETCH responses carry MODSEQ.
     pub(super) condstore: bool,
+    /// What of its looking was traced already.
+    pub(super) looks: Looks,
     bad_commands: u32,
     began: Instant,
 }
@@ -91,6 +94,7 @@ impl Session {
             selected: None,
             told_keywords: 0,
             condstore: false,
+            looks: Looks::default(),
             bad_commands: 0,
             began: Instant::now(),
             services,
@@ -222,7 +226,8 @@ impl Session {
     async fn command(&mut self, tag: &Tag, command: Command) -> Result<(), Stop> {
         let expunges = expunges_allowed(&command);
         let uids = with_uids(&command);
-        let outcome = match self.allowed(&command) {
+        let allowed = self.allowed(&command).and_then(|()| if is_traced(&command) { self.traceable() } else { Ok(()) });
+        let outcome = match allowed {
             Ok(()) => self.execute(tag, command).await,
             Err(reply) => Err(Stop::Reply(reply)),
         };
@@ -237,6 +242,14 @@ impl Session {
         self.updates(expunges, uids)?;
         self.answer(tag, &reply);
         Ok(self.channel.flush_if_full().await?)
+    }
+
+    /// Whether what is done now can be traced: nothing is done untraced (MSSanté §11).
+    pub(super) fn traceable(&self) -> Result<(), Reply> {
+        if self.services.room.traces().is_stuck() {
+            return Err(Reply::no(Some(Code::Unavailable), "Nothing can be traced at the moment; try later"));
+        }
+        Ok(())
     }
 
     async fn execute(&mut self, tag: &Tag, command: Command) -> Outcome {
@@ -334,7 +347,9 @@ impl Session {
             }
         }
         self.selected = None;
-        self.user = None;
+        if let Some(user) = self.user.take() {
+            user.ticket.leave(end.name());
+        }
         if !matches!(end, End::Lost(_)) {
             self.channel.close().await;
         }
@@ -350,6 +365,24 @@ pub(super) fn arrived(filled: io::Result<usize>) -> Result<(), End> {
         Err(error) if matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset) => Err(End::Closed),
         Err(error) => Err(End::Lost(error)),
     }
+}
+
+/// Whether a command leaves traces, or lets others happen: it waits for times when they can be written. Logins say so themselves.
+fn is_traced(command: &Command) -> bool {
+    !matches!(
+        command,
+        Command::Capability
+            | Command::Noop
+            | Command::Check
+            | Command::Logout
+            | Command::Id(_)
+            | Command::StartTls
+            | Command::Authenticate { .. }
+            | Command::Login { .. }
+            | Command::Enable(_)
+            | Command::Namespace
+            | Command::Unselect
+    )
 }
 
 /// RFC 3501 §7.4.1: no EXPUNGE while FETCH, STORE or SEARCH is answered; the UID forms may (§6.4.8, RFC 2180).

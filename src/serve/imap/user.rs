@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::accounts::{Ending, SessionTicket};
+use crate::audit::Asker;
 use crate::mail::Mailbox;
 use crate::telemetry::Metrics;
 
@@ -17,6 +18,11 @@ impl User {
     pub(super) fn new(mailbox: Arc<Mailbox>, metrics: Metrics, ticket: SessionTicket) -> User {
         metrics.imap_sessions.inc();
         User { mailbox, ticket, metrics }
+    }
+
+    /// Who is in, as the traces of what they do tell.
+    pub(super) fn asker(&self) -> &Arc<Asker> {
+        self.ticket.session().asker()
     }
 }
 

@@ -10,7 +10,7 @@ use crate::mail::trace_fields::{self, Hops, Received, Trust};
 use crate::mail::{Delivered, Delivery, MailError, ReceivedMessage};
 use crate::mss::exchange::{self, Origin, Party};
 use crate::mss::{Address, admission};
-use crate::serve::smtp::{self, Refused, accepted, delivery_failed};
+use crate::serve::smtp::{self, Named, Refused, RefusedMail, accepted, delivery_failed};
 use crate::wire::smtp::command::{MailFrom, RcptTo};
 use crate::wire::smtp::receiver::{Answer, Hello, Question};
 use crate::wire::smtp::reply::Reply;
@@ -19,23 +19,41 @@ impl Session {
     /// Answers a question of the engine's; a refusal is counted and logged.
     pub(super) async fn decided(&mut self, question: Question, hello: Option<&Hello>) -> Answer {
         let reference = self.reference();
+        if let Question::Message { size } = question {
+            return self.message(size).await;
+        }
+        let named = Named::by(&question);
         let decided = match question {
             Question::Mail(mail) => self.mail(mail),
             Question::Rcpt(rcpt) => self.rcpt(rcpt).await,
             Question::Open => self.open(),
             Question::HeaderEnd => self.header_end(hello).await,
-            Question::Message { size } => return self.message(size).await,
             // Asked and answered by the session, which holds the socket.
             Question::StartTls => Ok(()),
-            // This door never offers it.
-            Question::Auth(_) => Err(Refused::no_peer()),
+            // This door never offers the one; the other is answered above.
+            Question::Auth(_) | Question::Message { .. } => Err(Refused::no_peer()),
         };
+        if let Err(refused) = &decided {
+            self.link.trace_refused(&self.asker(), refused, &self.refused_mail().with(named), &reference);
+        }
         self.link.answer(decided, &reference)
     }
 
     /// What the operator can search in the logs: the transaction, or the connection.
     pub(super) fn reference(&self) -> String {
         self.envelope.as_ref().map_or_else(|| self.link.id.to_string(), |envelope| envelope.reference.clone())
+    }
+
+    /// What is told of the mail under way, should it be refused.
+    fn refused_mail(&self) -> RefusedMail {
+        let Some(envelope) = &self.envelope else { return RefusedMail::default() };
+        RefusedMail {
+            sender: envelope.sender.as_ref().map(Address::to_string).unwrap_or_default(),
+            recipients: envelope.recipients.iter().map(|recipient| recipient.address.to_string()).collect(),
+            mailbox: None,
+            message_id: envelope.facts.message_id.clone(),
+            size: envelope.params.size,
+        }
     }
 
     /// `MAIL`: is there room, and may the peer speak for this sender?
@@ -65,6 +83,7 @@ impl Session {
             recipients: Vec::new(),
             header: Vec::new(),
             ours: 0,
+            mss: Vec::new(),
             facts: HeaderFacts::default(),
             incoming: None,
         });
@@ -130,14 +149,16 @@ impl Session {
         accepted(&admission::header(&self.link.shared.trust.load(), &peer.identity.subject, &senders))?;
         let from_domain = senders.from.first().map(|address| address.domain().as_str());
         let lines = self.trace_lines(from_domain, hello)?;
+        let mss = smtp::mss_fields(&header);
         let header = trace_fields::without_ours(&header);
         if let Some(envelope) = &mut self.envelope {
             envelope.ours = u32::try_from(lines.len()).unwrap_or(u32::MAX);
+            envelope.mss = mss;
             if envelope.wants_success() {
                 envelope.header = header.to_vec();
             }
         }
-        self.keep(lines.as_bytes()).await?;
+        self.keep_above(lines.as_bytes()).await?;
         self.keep(&header).await
     }
 
@@ -178,6 +199,15 @@ impl Session {
         self.keep(piece).await.map_err(|refused| self.link.refuse(&refused, &self.reference()))
     }
 
+    /// Our own lines.
+    async fn keep_above(&mut self, bytes: &[u8]) -> Result<(), Refused> {
+        let written = match self.envelope.as_mut().and_then(|envelope| envelope.incoming.as_mut()) {
+            Some(incoming) => Some(incoming.write_above(bytes).await),
+            None => None,
+        };
+        self.link.kept(written)
+    }
+
     async fn keep(&mut self, bytes: &[u8]) -> Result<(), Refused> {
         let written = match self.envelope.as_mut().and_then(|envelope| envelope.incoming.as_mut()) {
             Some(incoming) => Some(incoming.write(bytes).await),
@@ -189,6 +219,7 @@ impl Session {
     /// The message is complete: one commit for all its mailboxes.
     async fn message(&mut self, size: u64) -> Answer {
         let reference = self.reference();
+        let about = RefusedMail { size: Some(size), ..self.refused_mail() };
         let came = match self.envelope.take() {
             Some(envelope) => self.commit(envelope).await,
             None => Err(Refused::store_unavailable()),
@@ -196,6 +227,9 @@ impl Session {
         if let Ok(delivered) = &came {
             self.count_delivery(delivered, size);
             tracing::info!(event = "tx-commit", reference, size, mailboxes = delivered.uids.len());
+        }
+        if let Err(refused) = &came {
+            self.link.trace_refused(&self.asker(), refused, &about, &reference);
         }
         self.link.answer_to_message(came.map(|delivered| taken(&delivered, &reference)), &reference)
     }
@@ -220,7 +254,7 @@ impl Session {
         let room = &self.link.shared.mail;
         let Prepared { recipients, mut also, follow_up } = aftermath::prepare(room, arrival).await;
         let count = recipients.len();
-        also.merge(trail::of_delivery(&self.link.shared, &envelope, &message));
+        also.merge(trail::of_delivery(&self.link.shared, &self.asker(), &envelope, &message));
         let told = trail::tell_success(room, &envelope, &message, &mut also).await;
         let delivery = Delivery { also, ..Delivery::new(message, recipients, self.link.now()) };
         let delivered = follow_up.deliver(room, delivery).await;

@@ -27,6 +27,8 @@ pub(super) struct Envelope {
     pub(super) header: Vec<u8>,
     /// Octets of our own lines on top of the message.
     pub(super) ours: u32,
+    /// `X-MSS-*` fields (MSSanté §7).
+    pub(super) mss: Vec<(String, String)>,
     /// What the header section says, once it has been checked.
     pub(super) facts: HeaderFacts,
     /// Where the message goes, once it comes.

@@ -9,7 +9,7 @@
 //!             header    ─▶ does it loop? is it from whom the peer may speak for?            (mss::admission)
 //!                          our lines go before it, foreign ones of ours go out              (mail::trace_fields)
 //!             body      ─▶ straight into the log, sealed; the summary is made on the way    (mail::Incoming)
-//!             end       ─▶ one commit for all recipients and the message's trail;           (mail::deliver, mail::trail)
+//!             end       ─▶ one commit for all recipients and the message's trace;           (mail::deliver, mail::trail)
 //!                          250 is made from its proof
 //! ```
 //!

@@ -5,10 +5,12 @@ use std::time::Duration;
 use tokio_rustls::server::TlsStream;
 
 use super::envelope::Envelope;
+use crate::audit::{Actor, Asker, By, Origin};
 use crate::mss::dn::NormalisedName;
 use crate::serve::limits::CountPermit;
 use crate::serve::smtp::{Answers, Link, Refused, Wire};
 use crate::serve::tls::{HandshakeRefusal, PeerIdentity};
+use crate::telemetry::Door;
 use crate::wire::smtp::receiver::{Answer, Hello, Question, Receiver};
 use crate::wire::smtp::reply::Reply;
 
@@ -32,6 +34,14 @@ pub(super) struct Session {
 impl Session {
     pub(super) fn new(link: Link) -> Session {
         Session { link, peer: None, envelope: None, transactions: 0 }
+    }
+
+    /// Who is at the other end, as traces tell it.
+    pub(super) fn asker(&self) -> Asker {
+        let actor = Actor { by: Some(By::Operator), ..Actor::default() };
+        let subject = self.peer.as_ref().map(|peer| peer.identity.subject.to_string());
+        let peer = Some(self.link.address.to_string());
+        Asker { actor, origin: Origin { door: Door::Smtp.name().to_owned(), peer, subject, session: None } }
     }
 }
 

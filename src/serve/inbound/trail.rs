@@ -1,9 +1,10 @@
-//! What a message that came in leaves on trails, and the reports of success that its sender asked for.
+//! What is traced of a message that came in, and the reports of success that its sender asked for.
 
 use super::envelope::Envelope;
+use crate::audit::{Action, Asker, MessageFacts, Trace};
 use crate::mail::queue::{self, Enqueued, Kind};
 use crate::mail::report::{self, Original, Report};
-use crate::mail::trail::{self, Event, Happening};
+use crate::mail::trail;
 use crate::mail::{MailRoom, ReceivedMessage};
 use crate::mss::Address;
 use crate::serve::Shared;
@@ -11,20 +12,21 @@ use crate::serve::smtp::now;
 use crate::store::Batch;
 
 /// What is written in the commit of the delivery: that we took the message, and what it tells of another one.
-pub(super) fn of_delivery(shared: &Shared, envelope: &Envelope, message: &ReceivedMessage) -> Batch {
+pub(super) fn of_delivery(shared: &Shared, by: &Asker, envelope: &Envelope, message: &ReceivedMessage) -> Batch {
     let mut batch = Batch::new();
-    if let Some(message_id) = trail::message_id_of(&message.summary) {
-        let what = Happening::Accepted {
-            door: "smtp".into(),
-            sender: envelope.sender.as_ref().map(ToString::to_string).unwrap_or_default(),
-            queued: Vec::new(),
-            delivered: envelope.recipients.iter().map(|recipient| recipient.address.to_string()).collect(),
-            mss: Vec::new(),
-            by: None,
-        };
-        let event = Event { message_id, reference: envelope.reference.clone(), what };
-        trail::note(shared.mail.transit(), &event, &mut batch);
-    }
+    let message_id = trail::message_id_of(&message.summary);
+    let facts = MessageFacts { mss: envelope.mss.clone(), ..trail::whole(message_id.as_deref(), &message.travels) };
+    let accepted = Action::Accepted {
+        sender: envelope.sender.as_ref().map(ToString::to_string).unwrap_or_default(),
+        queued: Vec::new(),
+        delivered: envelope.recipients.iter().map(|recipient| recipient.address.to_string()).collect(),
+    };
+    let trace = Trace {
+        message: Some(facts),
+        reference: envelope.reference.clone(),
+        ..by.trace(envelope.only_recipient().as_deref(), accepted)
+    };
+    shared.mail.traces().note(trace, &mut batch);
     if let Some(told) = &message.told {
         let recipients: Vec<&Address> = envelope.recipients.iter().map(|recipient| &recipient.address).collect();
         let citizens = &shared.config.load().citizens.domains;

@@ -1,5 +1,6 @@
 //! The ways in and out: Pro Santé Connect, or a password and then a code; which mailbox; goodbye.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{Query, State};
@@ -10,15 +11,18 @@ use zeroize::Zeroizing;
 
 use super::form::{Form, Nothing};
 use super::pages::entering;
-use super::people::{Halfway, Mishap, Newcomer, Way, told};
+use super::people::{CODE, Halfway, Mishap, Newcomer, PASSWORD, PSC, Way, told};
 use super::psc::name_of;
 use super::refusal::Refusal;
 use super::sessions::Stage;
-use super::terms::Entrant;
+use super::terms::{Entrant, Shown};
 use super::visit::{Chooser, Cookie, Owing, Purpose, Visitor};
 use super::{Desk, texts};
-use crate::accounts::SharedMailbox;
-use crate::accounts::factors::FactorUsed;
+use crate::accounts::factors::{FactorError, FactorUsed};
+use crate::accounts::{Registry, SharedMailbox};
+use crate::audit::{Actor, Asker, By, Origin};
+use crate::store::AccountId;
+use crate::telemetry::Door;
 
 type Answer = Result<Response, Refusal>;
 
@@ -64,9 +68,9 @@ pub(super) async fn password(
     let password = Zeroizing::new(form.mot_de_passe);
     let address = form.adresse.trim();
     match desk.check_password(address, &password, visitor.peer).await {
-        Ok(account) => {
+        Ok(first) => {
             let attempt = desk.seal.derive(Purpose::Attempt, &Cookie::new());
-            let halfway = Halfway { account: account.id, attempt };
+            let halfway = Halfway { first, attempt };
             desk.step(visitor.cookie.as_ref(), Stage::Halfway(Arc::new(halfway)), "/code")
         }
         Err(error) => {
@@ -91,7 +95,7 @@ pub(super) async fn ask_code(State(desk): State<Arc<Desk>>, owing: Owing, Query(
 
 impl Desk {
     fn code_page(&self, owing: &Owing, status: StatusCode, said: Option<&str>, wrong: Option<&str>) -> Answer {
-        let factors = self.shared.registry.factors(owing.halfway.account)?;
+        let factors = self.shared.registry.factors(owing.halfway.first.account)?;
         let body = entering::code(&self.form_token(&owing.cookie), &factors, said, wrong);
         Ok(self.page(status, texts::CODE_TITLE, body))
     }
@@ -99,8 +103,8 @@ impl Desk {
 
 /// Sends a code to the notification address.
 pub(super) async fn send_code(State(desk): State<Arc<Desk>>, owing: Owing, Form(Nothing {}): Form<Nothing>) -> Answer {
-    let Halfway { account, attempt } = &*owing.halfway;
-    let sent = desk.shared.registry.mail_code(*account, attempt).await;
+    let Halfway { first, attempt } = &*owing.halfway;
+    let sent = desk.shared.registry.mail_code(first.account, attempt).await;
     match sent.map_err(Mishap::from) {
         Ok(_) => Ok(Redirect::to("/code?fait=envoye").into_response()),
         Err(Mishap::Field(text)) => desk.code_page(&owing, StatusCode::CONFLICT, None, Some(&text)),
@@ -117,21 +121,39 @@ pub(super) struct CodeForm {
 
 /// The second step.
 pub(super) async fn code(State(desk): State<Arc<Desk>>, owing: Owing, Form(form): Form<CodeForm>) -> Answer {
-    let Halfway { account, attempt } = &*owing.halfway;
-    let (account, code) = (*account, Zeroizing::new(form.code));
-    match desk.shared.registry.check_code(account, attempt, &code).await {
+    let Halfway { first, attempt } = &*owing.halfway;
+    let (account, code) = (first.account, Zeroizing::new(form.code));
+    match desk.registry_for_newcomer(account, owing.peer)?.check_code(account, attempt, &code).await {
         Ok(used) => {
             tracing::info!(event = "portal.code", %account, factor = factor(used), peer = %owing.peer, "code accepted");
-            let stage = desk.let_in(desk.entrant_by_code(account)?, owing.peer)?;
+            let stage = desk.let_in(desk.entrant_by_code(first.password)?, owing.peer).await?;
             Ok(desk.step(Some(&owing.cookie), stage, "/postes"))
         }
         Err(error) => {
             tracing::info!(event = "portal.code_refused", %account, reason = %error, peer = %owing.peer, "code refused");
+            desk.note_code_refused(account, owing.peer, &error)?;
             match Mishap::from(error) {
                 Mishap::Field(text) => desk.code_page(&owing, StatusCode::FORBIDDEN, None, Some(&text)),
                 Mishap::Page(refusal) => Err(refusal),
             }
         }
+    }
+}
+
+impl Desk {
+    /// The registry, working for somebody whose password was right.
+    fn registry_for_newcomer(&self, account: AccountId, peer: IpAddr) -> Result<Registry, Refusal> {
+        let login = self.shared.registry.by_id(account)?.map(|account| account.address.to_string());
+        let actor = Actor { by: Some(By::User), login, means: Some(PASSWORD.to_owned()), ..Actor::default() };
+        let origin = Origin { door: Door::Portal.name().to_owned(), peer: Some(peer.to_string()), ..Origin::default() };
+        Ok(self.shared.registry.acting_for(Asker { actor, origin }))
+    }
+
+    fn note_code_refused(&self, account: AccountId, peer: IpAddr, error: &FactorError) -> Result<(), Refusal> {
+        let account = self.shared.registry.by_id(account)?;
+        let asked = account.map(|account| account.address.to_string()).unwrap_or_default();
+        self.note_refused(peer, CODE, None, &asked, error.name());
+        Ok(())
     }
 }
 
@@ -171,6 +193,7 @@ pub(super) async fn from_psc(State(desk): State<Arc<Desk>>, visitor: Visitor, Qu
         return Err(no_such_trip());
     }
     if !back.error.is_empty() {
+        desk.note_refused(visitor.peer, PSC, None, "", "refused-there");
         return Err(Refusal::new(StatusCode::FORBIDDEN, texts::PSC_REFUSED_TITLE, texts::PSC_REFUSED));
     }
     let person = desk.psc_person(&cookie, &back.code, visitor.peer).await?;
@@ -179,10 +202,11 @@ pub(super) async fn from_psc(State(desk): State<Arc<Desk>>, visitor: Visitor, Qu
     mailboxes.extend(desk.shared.registry.awaiting_terms_of(&national_id)?);
     let stage = match &*mailboxes {
         [] => {
+            desk.note_refused(visitor.peer, PSC, Some(&national_id), "", "no-mailbox");
             tracing::info!(event = "portal.nobody", peer = %visitor.peer, "somebody without a mailbox came");
             return Err(Refusal::new(StatusCode::FORBIDDEN, texts::NO_MAILBOX_TITLE, texts::NO_MAILBOX));
         }
-        [one] => desk.let_in(entrant_by_psc(national_id, one, None), visitor.peer)?,
+        [one] => desk.let_in(entrant_by_psc(national_id, one, None), visitor.peer).await?,
         _ => Stage::Choosing(Arc::new(Newcomer { national_id, name, mailboxes })),
     };
     Ok(desk.step(Some(&cookie), stage, "/"))
@@ -216,12 +240,12 @@ pub(super) async fn choose(
     let chosen = newcomer.mailboxes.iter().find(|mailbox| mailbox.account.to_string() == form.boite);
     let Some(chosen) = chosen.cloned() else { return Err(Refusal::not_yours()) };
     let entrant = entrant_by_psc(newcomer.national_id.clone(), &chosen, Some(newcomer));
-    Ok(desk.step(Some(&cookie), desk.let_in(entrant, visitor.peer)?, "/postes"))
+    Ok(desk.step(Some(&cookie), desk.let_in(entrant, visitor.peer).await?, "/postes"))
 }
 
 fn entrant_by_psc(person: String, mailbox: &SharedMailbox, newcomer: Option<Arc<Newcomer>>) -> Entrant {
     let (account, address) = (mailbox.account, mailbox.address.clone());
-    Entrant { account, address, way: Way::Psc, person: Some(person), newcomer }
+    Entrant { account, address, person: Some(person), shown: Shown::Psc(newcomer) }
 }
 
 /// Goodbye.
@@ -231,9 +255,12 @@ pub(super) async fn leave(
     Form(Nothing {}): Form<Nothing>,
 ) -> Response {
     let session = visitor.cookie.and_then(|cookie| desk.sessions.close(&cookie.key()));
+    if let Some(Stage::In(seat)) = session.as_ref().map(|session| &session.stage) {
+        seat.leave();
+    }
     let way = session.and_then(|session| match session.stage {
         Stage::In(seat) => Some(seat.way),
-        Stage::Owing(debtor) => Some(debtor.entrant.way),
+        Stage::Owing(debtor) => Some(debtor.entrant.way()),
         Stage::Halfway(_) | Stage::Choosing(_) => None,
     });
     let by_psc = way == Some(Way::Psc);

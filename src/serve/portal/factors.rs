@@ -50,7 +50,7 @@ pub(super) async fn confirm(State(desk): State<Arc<Desk>>, holder: Holder, Form(
     managing(&holder)?;
     let account = holder.seat.login().account;
     let code = Zeroizing::new(form.code);
-    let confirmed = desk.shared.registry.confirm_authenticator(account, &code).await;
+    let confirmed = desk.registry_for(&holder.seat).confirm_authenticator(account, &code).await;
     match confirmed.map_err(Mishap::from) {
         Ok(codes) => {
             tracing::info!(event = "portal.authenticator_set", %account, session = %holder.seat.session(),
@@ -69,7 +69,7 @@ pub(super) async fn confirm(State(desk): State<Arc<Desk>>, holder: Holder, Form(
 pub(super) async fn recovery(State(desk): State<Arc<Desk>>, holder: Holder, Form(Nothing {}): Form<Nothing>) -> Answer {
     managing(&holder)?;
     let account = holder.seat.login().account;
-    let codes = desk.shared.registry.new_recovery_codes(account).await?;
+    let codes = desk.registry_for(&holder.seat).new_recovery_codes(account).await?;
     let session = holder.seat.session();
     tracing::info!(event = "portal.recovery_codes_made", %account, %session, "new recovery codes");
     Ok(desk.inner_page(&holder, StatusCode::OK, texts::RECOVERY_TITLE, &page::recovery(&codes, false)))

@@ -36,10 +36,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::header;
-use axum::middleware::from_fn_with_state;
-use axum::response::IntoResponse;
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
 pub use self::door::serve;
@@ -115,7 +115,17 @@ fn router(desk: &Arc<Desk>) -> Router {
         .fallback(async || Refusal::no_such_page())
         .method_not_allowed_fallback(async || Refusal::no_such_page())
         .layer(DefaultBodyLimit::disable())
+        .layer(from_fn_with_state(Arc::clone(desk), only_what_is_traced))
         .layer(from_fn_with_state(Arc::clone(desk), frame::around))
+}
+
+/// Lets nobody in and nothing be changed while it could not be traced (MSSanté §11).
+async fn only_what_is_traced(State(desk): State<Arc<Desk>>, request: Request, next: Next) -> Result<Response, Refusal> {
+    let is_stuck = desk.shared.mail.traces().is_stuck();
+    if is_stuck && !request.method().is_safe() {
+        return Err(Refusal::unavailable(texts::LATER, "traces cannot be written"));
+    }
+    Ok(next.run(request).await)
 }
 
 /// Autoconfiguration lives at the same door: the hosts that mail programs ask for it lead here.

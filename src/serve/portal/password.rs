@@ -62,7 +62,7 @@ pub(super) async fn set(
     if new != again {
         return wrong(texts::PASSWORDS_DIFFER.to_owned());
     }
-    let (registry, account) = (&desk.shared.registry, holder.seat.login().account);
+    let (registry, account) = (desk.registry_for(&holder.seat), holder.seat.login().account);
     match registry.set_password(account, &new, texts::PASSWORD_LABEL).await {
         Ok(_) => {}
         Err(AccountError::BadPassword(least, most)) => return wrong(texts::bad_password(least, most)),
@@ -73,17 +73,18 @@ pub(super) async fn set(
     if let Some(account) = registry.by_id(account)? {
         registry.tell(&account, Notice::PasswordChanged { by: By::Holder });
     }
-    desk.after(&holder, visitor.peer)
+    desk.after(&holder, visitor.peer).await
 }
 
 impl Desk {
     /// Sessions that came by the old password have ended, this one too: it goes on by the new one.
-    fn after(&self, holder: &Holder, peer: IpAddr) -> Answer {
+    async fn after(&self, holder: &Holder, peer: IpAddr) -> Answer {
         const TO: &str = "/postes?fait=mot-de-passe";
         match holder.seat.way {
             Way::Psc => Ok(Redirect::to(TO).into_response()),
             Way::Code => {
-                let seat = self.seat_by_code(holder.seat.login().account, peer)?;
+                let password = self.password_of(holder.seat.login().account)?;
+                let seat = self.seat_by_code(password, peer).await?;
                 Ok(self.step(Some(&holder.cookie), Stage::In(Arc::new(seat)), TO))
             }
         }

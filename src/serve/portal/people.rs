@@ -7,13 +7,15 @@ use axum::http::StatusCode;
 use zeroize::Zeroizing;
 
 use super::refusal::Refusal;
-use super::terms::Entrant;
+use super::terms::{Entrant, Shown};
 use super::{Desk, texts};
 use crate::accounts::devices::{Device, DeviceCredentials, DeviceError, DeviceKey, Enrolled, Pkcs12Form};
 use crate::accounts::factors::FactorError;
-use crate::accounts::{Account, Ending, Login, LoginError, Means, SessionId, SessionTicket, SharedMailbox};
+use crate::accounts::{
+    Ending, FirstFactor, Login, LoginError, Means, RefusedLogin, Registry, SessionId, SessionTicket, SharedMailbox,
+};
 use crate::mss::{Address, Kind, Right, Rights};
-use crate::store::{AccountId, CredentialKind};
+use crate::store::{AccountId, CredentialKey, CredentialKind};
 use crate::telemetry::{AccountLabel, Door};
 
 /// How somebody has shown who they are.
@@ -25,12 +27,17 @@ pub(super) enum Way {
     Code,
 }
 
+/// What somebody comes in with, in traces of who did not.
+pub(super) const PASSWORD: &str = "password";
+pub(super) const CODE: &str = "password-and-code";
+pub(super) const PSC: &str = "pro-sante-connect";
+
 /// Most sessions of one person in one mailbox at this door; those who come with a service's password and a code are one.
 const MOST_OF_PERSON: usize = 100;
 
 /// Somebody whose password was right.
 pub(super) struct Halfway {
-    pub(super) account: AccountId,
+    pub(super) first: FirstFactor,
     /// Which login a mailed code is good for.
     pub(super) attempt: String,
 }
@@ -48,8 +55,8 @@ pub(super) struct Seat {
     pub(super) way: Way,
     /// Whom another mailbox can be chosen for.
     pub(super) newcomer: Option<Arc<Newcomer>>,
-    /// They are the professional whose mailbox it is, or it is a structure's.
-    may_be_taken_for_holder: bool,
+    /// They are the professional whose mailbox it is or came by its secrets, or it is a structure's.
+    secrets_are_theirs: bool,
 }
 
 /// A workstation's file, to be fetched.
@@ -69,6 +76,11 @@ impl Seat {
         self.ticket.session().ending()
     }
 
+    /// They have said goodbye.
+    pub(super) fn leave(&self) {
+        self.ticket.leave("logout");
+    }
+
     /// The session's number, for the log: it tells who did something in a mailbox of many.
     pub(super) fn session(&self) -> SessionId {
         self.ticket.id()
@@ -78,10 +90,15 @@ impl Seat {
         self.login().rights.has(Right::Manage)
     }
 
-    /// Whether the password and the codes are theirs to mind. By these one is taken for the professional whose mailbox it is:
-    /// so there they are the professional's own, whatever others may manage.
+    /// Who they are, where a workstation can be theirs. Who came by what a practice or a service shares is nobody by name.
+    pub(super) fn person(&self) -> Option<&str> {
+        self.login().person.as_deref()
+    }
+
+    /// Whether the password and the codes are theirs to mind. By these one comes into the professional's mailbox with all rights,
+    /// into a personal one as the professional: so there they are the professional's own, whatever others may manage.
     pub(super) fn minds_secrets(&self) -> bool {
-        self.manages() && self.may_be_taken_for_holder
+        self.manages() && self.secrets_are_theirs
     }
 
     /// Whether a workstation is theirs to see and take away: their own, and every one where they manage.
@@ -91,8 +108,7 @@ impl Seat {
 
     /// Whether a workstation is their own. Only then it is theirs to renew: its certificate stands for its person.
     pub(super) fn owns(&self, device: &Device) -> bool {
-        let person = &self.login().person;
-        person.is_some() && device.person == *person
+        self.person().is_some_and(|person| device.person.as_deref() == Some(person))
     }
 }
 
@@ -103,13 +119,17 @@ impl Desk {
         address: &str,
         password: &str,
         peer: IpAddr,
-    ) -> Result<Account, LoginError> {
+    ) -> Result<FirstFactor, LoginError> {
         let registry = self.shared.registry.clone();
+        let asked = address.to_owned();
         let (address, password) = (address.to_owned(), Zeroizing::new(password.to_owned()));
         // In a task of its own, to its end: who hangs up before the answer has guessed all the same.
         let checking = tokio::spawn(async move { registry.check_password(&address, &password, peer).await });
         let checked = checking.await.unwrap_or(Err(LoginError::Busy));
         self.count("portal-password", checked.as_ref().err());
+        if let Err(error) = &checked {
+            self.note_refused(peer, PASSWORD, None, &asked, error.name());
+        }
         checked
     }
 
@@ -127,54 +147,88 @@ impl Desk {
     }
 
     /// Somebody whose password and code were right.
-    pub(super) fn entrant_by_code(&self, account: AccountId) -> Result<Entrant, LoginError> {
-        let account = self.shared.registry.by_id(account)?.ok_or(LoginError::Refused)?;
-        let (address, person) = (account.address, account.data.holder.national_id);
-        Ok(Entrant { account: account.id, address, way: Way::Code, person, newcomer: None })
+    pub(super) fn entrant_by_code(&self, password: CredentialKey) -> Result<Entrant, LoginError> {
+        let account = self.shared.registry.by_id(password.account)?.ok_or(LoginError::Refused)?;
+        let person = account.data.holder.national_id.filter(|_| account.kind == Kind::Per);
+        Ok(Entrant { account: account.id, address: account.address, person, shown: Shown::Code(password) })
     }
 
-    /// Seats somebody whose password and code were right: the holder, or who minds the mailbox for its service.
-    pub(super) fn seat_by_code(&self, account: AccountId, peer: IpAddr) -> Result<Seat, LoginError> {
-        let registry = &self.shared.registry;
-        let account = registry.by_id(account)?.ok_or(LoginError::Refused)?;
-        let is_password = |kind: &CredentialKind| matches!(kind, CredentialKind::Password { .. });
-        let mut credentials = registry.credentials(account.id)?.into_iter();
-        let (password, _) = credentials.find(|(_, stored)| is_password(&stored.kind)).ok_or(LoginError::Refused)?;
+    /// Seats somebody whose password and code were right. They are the holder's own in a personal mailbox; what opens a
+    /// practice's or a service's is shared there, and says of nobody who they are (MSSanté §4).
+    pub(super) async fn seat_by_code(&self, password: CredentialKey, peer: IpAddr) -> Result<Seat, LoginError> {
+        let account = self.shared.registry.by_id(password.account)?.ok_or(LoginError::Refused)?;
         // Strong authentication, as any other (MSSanté §5).
-        registry.note_use(&account, Some(password));
+        self.shared.registry.note_use(&account, Some(password));
         let login = Login {
             account: account.id,
             address: account.address,
             kind: account.kind,
-            person: account.data.holder.national_id,
+            person: account.data.holder.national_id.filter(|_| account.kind == Kind::Per),
             rights: Rights::all(),
             means: Means::PasswordAndCode,
             credential: Some(password),
             password: None,
+            device: None,
         };
-        self.seat(&login, Way::Code, None, peer)
+        self.seat(&login, Way::Code, None, peer).await
+    }
+
+    /// The password that a mailbox has now.
+    pub(super) fn password_of(&self, account: AccountId) -> Result<CredentialKey, LoginError> {
+        let is_password = |kind: &CredentialKind| matches!(kind, CredentialKind::Password { .. });
+        let mut credentials = self.shared.registry.credentials(account)?.into_iter();
+        let found = credentials.find(|(_, stored)| is_password(&stored.kind));
+        found.map(|(key, _)| key).ok_or(LoginError::Refused)
     }
 
     /// Seats somebody whom Pro Santé Connect knows, in one of their mailboxes; asked again, whatever was offered before.
-    pub(super) fn seat_by_psc(
+    pub(super) async fn seat_by_psc(
         &self,
         person: &str,
         address: &Address,
         newcomer: Option<Arc<Newcomer>>,
         peer: IpAddr,
     ) -> Result<Seat, LoginError> {
-        let login = self.shared.registry.open_for_person(person, &address.to_string())?;
-        self.seat(&login, Way::Psc, newcomer, peer)
+        let asked = address.to_string();
+        let opened = self.shared.registry.open_for_person(person, &asked);
+        let login = opened.inspect_err(|error| {
+            self.note_refused(peer, PSC, Some(person), &asked, error.name());
+        })?;
+        self.seat(&login, Way::Psc, newcomer, peer).await
     }
 
-    fn seat(&self, login: &Login, way: Way, newcomer: Option<Arc<Newcomer>>, peer: IpAddr) -> Result<Seat, LoginError> {
+    /// Writes down that somebody was not let in here.
+    pub(super) fn note_refused(
+        &self,
+        peer: IpAddr,
+        means: &'static str,
+        person: Option<&str>,
+        asked: &str,
+        reason: &str,
+    ) {
+        let door = Door::Portal.name();
+        self.shared.registry.note_refused(RefusedLogin { door, peer, means, person, asked, reason });
+    }
+
+    /// The registry, working for somebody in a mailbox.
+    pub(super) fn registry_for(&self, seat: &Seat) -> Registry {
+        self.shared.registry.acting_for(Arc::clone(seat.ticket.session().asker()))
+    }
+
+    async fn seat(
+        &self,
+        login: &Login,
+        way: Way,
+        newcomer: Option<Arc<Newcomer>>,
+        peer: IpAddr,
+    ) -> Result<Seat, LoginError> {
         let means = if way == Way::Psc { "portal-psc" } else { "portal-code" };
-        let ticket = self.shared.registry.enter(login, Door::Portal.name(), peer, MOST_OF_PERSON);
+        let ticket = self.shared.registry.let_in(login, Door::Portal.name(), peer, MOST_OF_PERSON).await;
         self.count(means, ticket.as_ref().err());
         let ticket = ticket?;
-        let may_be_taken_for_holder = way == Way::Code || self.is_holder_or_of_structure(login)?;
+        let secrets_are_theirs = way == Way::Code || self.is_holder_or_of_structure(login)?;
         tracing::info!(event = "portal.login", account = %login.account, session = %ticket.id(), means, %peer, "logged in");
-        Ok(Seat { ticket, way, newcomer, may_be_taken_for_holder })
+        Ok(Seat { ticket, way, newcomer, secrets_are_theirs })
     }
 
     fn is_holder_or_of_structure(&self, login: &Login) -> Result<bool, LoginError> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::http::StatusCode;
 
+use super::people::PSC;
 use super::refusal::Refusal;
 use super::visit::{Cookie, Purpose};
 use super::{Desk, texts};
@@ -38,7 +39,8 @@ impl Desk {
     /// Who came back with a code.
     pub(super) async fn psc_person(&self, cookie: &Cookie, code: &str, peer: IpAddr) -> Result<Person, Refusal> {
         let nonce = self.seal.derive(Purpose::Nonce, cookie);
-        Ok(self.psc()?.asked_by(peer).redeem(code, &self.verifier(cookie), &self.way_back(), &nonce).await?)
+        let redeemed = self.psc()?.asked_by(peer).redeem(code, &self.verifier(cookie), &self.way_back(), &nonce).await;
+        Ok(redeemed.inspect_err(|error| self.note_refused(peer, PSC, None, "", error.reason()))?)
     }
 
     /// Where a browser ends its session there; nowhere while that cannot be found out.

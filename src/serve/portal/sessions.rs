@@ -24,6 +24,17 @@ pub(super) enum Stage {
     In(Arc<Seat>),
 }
 
+impl Stage {
+    /// Whether both are on the way into the same mailbox, or are the same person who has not chosen one.
+    fn is_on_the_way_as(&self, other: &Stage) -> bool {
+        match (self, other) {
+            (Stage::Halfway(one), Stage::Halfway(other)) => one.first.account == other.first.account,
+            (Stage::Choosing(one), Stage::Choosing(other)) => one.national_id == other.national_id,
+            _ => false,
+        }
+    }
+}
+
 /// A session.
 #[derive(Clone)]
 pub(super) struct Session {
@@ -61,19 +72,27 @@ impl Sessions {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts a new session in. The table is bounded: what is over goes first, then who owes a code, then what was quiet for
-    /// longest; so a stolen password pushes nobody out.
-    pub(super) fn open(&self, key: SessionKey, stage: Stage, limits: Limits, now: Instant) {
+    /// Puts a new session in. The table is bounded: what is over goes first, then who is on the way for the same as the new one,
+    /// then who owes a code, then what was quiet for longest. A password alone pushes out nobody who is in: false, there is no
+    /// place for it now.
+    #[must_use]
+    pub(super) fn open(&self, key: SessionKey, stage: Stage, limits: Limits, now: Instant) -> bool {
         let mut table = self.table();
         if table.len() >= limits.most {
             table.retain(|_, session| !session.is_over(limits, now));
         }
         while table.len() >= limits.most.max(1) {
-            let rank = |session: &Session| (!matches!(session.stage, Stage::Halfway(_)), session.used);
-            let Some(least) = table.iter().min_by_key(|(_, session)| rank(session)).map(|(key, _)| *key) else { break };
+            let rank =
+                |session: &Session| (!session.stage.is_on_the_way_as(&stage), !session.owes_code(), session.used);
+            let Some((least, session)) = table.iter().min_by_key(|(_, session)| rank(session)) else { break };
+            if matches!(stage, Stage::Halfway(_)) && !session.owes_code() {
+                return false;
+            }
+            let least = *least;
             table.remove(&least);
         }
         table.insert(key, Session { stage, parcel: None, opened: now, used: now });
+        true
     }
 
     /// The session of a cookie, if it is not over. Counts as its use.
@@ -116,8 +135,12 @@ impl Session {
         self.parcel.as_ref().map(|(made, _)| made)
     }
 
+    fn owes_code(&self) -> bool {
+        matches!(self.stage, Stage::Halfway(_))
+    }
+
     fn is_over(&self, limits: Limits, now: Instant) -> bool {
-        let longest = if matches!(self.stage, Stage::Halfway(_)) { HALFWAY } else { limits.longest };
+        let longest = if self.owes_code() { HALFWAY } else { limits.longest };
         now.saturating_duration_since(self.used) >= limits.idle || now.saturating_duration_since(self.opened) >= longest
     }
 }
@@ -125,7 +148,8 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::AccountId;
+    use crate::accounts::FirstFactor;
+    use crate::store::{AccountId, CredentialKey};
 
     const LIMITS: Limits = Limits { most: 3, idle: Duration::from_secs(1800), longest: Duration::from_secs(4 * 3600) };
 
@@ -134,8 +158,18 @@ mod tests {
     }
 
     fn choosing() -> Stage {
-        let newcomer = Newcomer { national_id: "899700000001".into(), name: String::new(), mailboxes: Vec::new() };
+        choosing_as("899700000001")
+    }
+
+    fn choosing_as(national_id: &str) -> Stage {
+        let newcomer = Newcomer { national_id: national_id.into(), name: String::new(), mailboxes: Vec::new() };
         Stage::Choosing(Arc::new(newcomer))
+    }
+
+    fn halfway(account: u64) -> Stage {
+        let password = CredentialKey { account: AccountId(account), number: 1 };
+        let first = FirstFactor { account: password.account, password, state_changed_at: 0 };
+        Stage::Halfway(Arc::new(Halfway { first, attempt: "a".into() }))
     }
 
     fn made() -> Arc<Made> {
@@ -146,12 +180,12 @@ mod tests {
     fn a_session_ends_without_requests_and_in_the_end() {
         let (sessions, start) = (Sessions::default(), Instant::now());
         let minute = |n: u64| start + Duration::from_secs(60 * n);
-        sessions.open(key(1), choosing(), LIMITS, start);
+        assert!(sessions.open(key(1), choosing(), LIMITS, start));
         for n in (0..240).step_by(29) {
             assert!(sessions.find(&key(1), LIMITS, minute(n)).is_some(), "minute {n}");
         }
         assert!(sessions.find(&key(1), LIMITS, minute(240)).is_none(), "four hours");
-        sessions.open(key(2), choosing(), LIMITS, start);
+        assert!(sessions.open(key(2), choosing(), LIMITS, start));
         assert!(sessions.find(&key(2), LIMITS, minute(30)).is_none(), "half an hour without a request");
         assert!(sessions.find(&key(2), LIMITS, start).is_none(), "over is over");
     }
@@ -159,8 +193,7 @@ mod tests {
     #[test]
     fn a_code_is_owed_for_ten_minutes_whatever_is_asked_meanwhile() {
         let (sessions, start) = (Sessions::default(), Instant::now());
-        let halfway = Halfway { account: AccountId(1), attempt: "a".into() };
-        sessions.open(key(1), Stage::Halfway(Arc::new(halfway)), LIMITS, start);
+        assert!(sessions.open(key(1), halfway(1), LIMITS, start));
         assert!(sessions.find(&key(1), LIMITS, start + Duration::from_secs(599)).is_some());
         assert!(sessions.find(&key(1), LIMITS, start + Duration::from_secs(600)).is_none());
     }
@@ -168,23 +201,47 @@ mod tests {
     #[test]
     fn who_owes_a_code_gives_way_before_who_is_in() {
         let (sessions, start) = (Sessions::default(), Instant::now());
-        sessions.open(key(1), choosing(), LIMITS, start);
+        assert!(sessions.open(key(1), choosing(), LIMITS, start));
         for n in 2..=9 {
-            let halfway = Halfway { account: AccountId(1), attempt: "a".into() };
-            sessions.open(key(n), Stage::Halfway(Arc::new(halfway)), LIMITS, start + Duration::from_secs(n.into()));
+            assert!(sessions.open(key(n), halfway(1), LIMITS, start + Duration::from_secs(n.into())));
         }
         let there = |n| sessions.find(&key(n), LIMITS, start + Duration::from_secs(12)).is_some();
         assert_eq!([1, 2, 7, 8, 9].map(there), [true, false, false, true, true]);
     }
 
     #[test]
+    fn a_password_alone_pushes_out_nobody_who_is_in() {
+        let (sessions, start) = (Sessions::default(), Instant::now());
+        for n in 1..=3 {
+            assert!(sessions.open(key(n), choosing_as(&n.to_string()), LIMITS, start));
+        }
+        assert!(!sessions.open(key(4), halfway(1), LIMITS, start), "there is no place for it");
+        let there = |n| sessions.find(&key(n), LIMITS, start).is_some();
+        assert_eq!([1, 2, 3, 4].map(there), [true, true, true, false]);
+        assert!(sessions.open(key(5), choosing_as("5"), LIMITS, start), "who is known for certain finds one");
+    }
+
+    #[test]
+    fn who_comes_again_and_again_pushes_out_their_own() {
+        let (sessions, start) = (Sessions::default(), Instant::now());
+        let at = |seconds| start + Duration::from_secs(seconds);
+        assert!(sessions.open(key(1), choosing_as("quiet"), LIMITS, start));
+        assert!(sessions.open(key(2), halfway(1), LIMITS, at(1)));
+        for n in 3..=9 {
+            assert!(sessions.open(key(n), choosing_as("busy"), LIMITS, at(n.into())));
+        }
+        let there = |n| sessions.find(&key(n), LIMITS, at(10)).is_some();
+        assert_eq!([1, 2, 8, 9].map(there), [true, true, false, true]);
+    }
+
+    #[test]
     fn the_table_is_bounded_and_the_quietest_gives_way() {
         let (sessions, start) = (Sessions::default(), Instant::now());
         for n in 1..=3 {
-            sessions.open(key(n), choosing(), LIMITS, start + Duration::from_secs(n.into()));
+            assert!(sessions.open(key(n), choosing(), LIMITS, start + Duration::from_secs(n.into())));
         }
         assert!(sessions.find(&key(1), LIMITS, start + Duration::from_secs(10)).is_some());
-        sessions.open(key(4), choosing(), LIMITS, start + Duration::from_secs(11));
+        assert!(sessions.open(key(4), choosing(), LIMITS, start + Duration::from_secs(11)));
         let there = |n| sessions.find(&key(n), LIMITS, start + Duration::from_secs(12)).is_some();
         assert_eq!([1, 2, 3, 4].map(there), [true, false, true, true]);
     }
@@ -193,7 +250,7 @@ mod tests {
     fn a_file_is_forgotten_after_ten_minutes_and_with_its_session() {
         let (sessions, start) = (Sessions::default(), Instant::now());
         let at = |seconds| start + Duration::from_secs(seconds);
-        sessions.open(key(1), choosing(), LIMITS, start);
+        assert!(sessions.open(key(1), choosing(), LIMITS, start));
         let made = made();
         sessions.lay_ready(&key(1), Some(Arc::clone(&made)), start);
         assert!(sessions.find(&key(1), LIMITS, at(599)).unwrap().parcel().is_some());

@@ -151,8 +151,9 @@ pub(super) const BAD_CSR: &str = "Cette demande de certificat est illisible, ou 
 pub(super) const NOT_FOR_KIND: &str =
     "Une boîte applicative s’ouvre avec un certificat de l’IGC-Santé : elle n’a pas de postes.";
 
-pub(super) const NOBODY_NAMED: &str =
-    "Le poste d’une boîte partagée est celui d’une personne : connectez-vous avec Pro Santé Connect.";
+pub(super) const NOBODY_NAMED: &str = "Le mot de passe et les codes de cette boîte sont partagés : ils ne disent pas qui vous êtes, et \
+                                       chaque poste est celui d’une personne. Pour enregistrer le vôtre, connectez-vous avec Pro Santé \
+                                       Connect, ou demandez-le à votre opérateur.";
 
 pub(super) const HANDED_TITLE: &str = "Poste enregistré";
 pub(super) const HANDED_PASSWORD: &str = "Mot de passe du fichier";

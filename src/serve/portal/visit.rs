@@ -137,14 +137,17 @@ impl Desk {
         Limits { most: portal.max_sessions, idle: portal.idle_timeout, longest: portal.session_timeout }
     }
 
-    /// Begins the next step of a login: a session under a new cookie; the one before is gone. Answers with a redirection.
+    /// Begins the next step of a login: a session under a new cookie; the one before is gone. Answers with a redirection, or
+    /// that there is no place.
     pub(super) fn step(&self, before: Option<&Cookie>, stage: Stage, to: &str) -> Response {
         if let Some(cookie) = before {
             self.sessions.close(&cookie.key());
         }
         let (cookie, limits, now) = (Cookie::new(), self.limits(), Instant::now());
         self.sessions.sweep(limits, now);
-        self.sessions.open(cookie.key(), stage, limits, now);
+        if !self.sessions.open(cookie.key(), stage, limits, now) {
+            return Refusal::unavailable(texts::LATER, "portal.max_sessions people are in").into_response();
+        }
         cookie.give(Redirect::to(to).into_response())
     }
 
@@ -172,13 +175,14 @@ impl FromRequestParts<Arc<Desk>> for Visitor {
 
 impl Desk {
     /// The session of a cookie, unless it is over. One that was ended from outside (by the administrator, with the mailbox,
-    /// with the right that it stood on) says so once.
+    /// with the right or the password that it stood on) says so once.
     fn living(&self, cookie: &Cookie) -> Result<Option<Session>, Refusal> {
         let session = self.sessions.find(&cookie.key(), self.limits(), Instant::now());
-        let ending = session.as_ref().and_then(|session| match &session.stage {
-            Stage::In(seat) => seat.look(),
-            Stage::Halfway(_) | Stage::Choosing(_) | Stage::Owing(_) => None,
-        });
+        let ending = match session.as_ref().map(|session| &session.stage) {
+            Some(Stage::In(seat)) => seat.look(),
+            Some(Stage::Halfway(halfway)) => self.shared.registry.ending_of_first_factor(&halfway.first)?,
+            Some(Stage::Choosing(_) | Stage::Owing(_)) | None => None,
+        };
         let Some(why) = ending else { return Ok(session) };
         self.sessions.close(&cookie.key());
         let mut refusal = Refusal::new(StatusCode::FORBIDDEN, texts::ENDED_TITLE, texts::ENDED);
@@ -240,7 +244,7 @@ impl FromRequestParts<Arc<Desk>> for Chooser {
         let newcomer = match visitor.session.map(|session| session.stage) {
             Some(Stage::Choosing(newcomer)) => Some(newcomer),
             Some(Stage::In(seat)) => seat.newcomer.clone(),
-            Some(Stage::Owing(debtor)) => debtor.entrant.newcomer.clone(),
+            Some(Stage::Owing(debtor)) => debtor.entrant.newcomer().cloned(),
             _ => None,
         };
         match (visitor.cookie, newcomer) {

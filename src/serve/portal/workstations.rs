@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
@@ -11,12 +12,12 @@ use serde::Deserialize;
 
 use super::form::{Form, Nothing};
 use super::pages::{self, guide as guide_page, workstations as page};
-use super::people::{Handed, Mishap, key_of};
+use super::people::{Handed, Made, Mishap, key_of};
 use super::refusal::Refusal;
 use super::visit::Holder;
 use super::{Desk, texts};
 use crate::accounts::By;
-use crate::accounts::devices::{NewDevice, OldCertificate, Pkcs12Form};
+use crate::accounts::devices::{DeviceError, NewDevice, OldCertificate, Pkcs12Form};
 
 type Answer = Result<Response, Refusal>;
 
@@ -44,14 +45,22 @@ pub(super) struct Done {
 pub(super) async fn list(State(desk): State<Arc<Desk>>, holder: Holder, Query(done): Query<Done>) -> Answer {
     let devices = desk.devices(&holder.seat)?;
     let said = texts::done(&done.fait);
-    let body = page::list(&devices, said, &desk.form_token(&holder.cookie), |device| holder.seat.owns(device));
+    let body = page::list(&devices, said, &desk.form_token(&holder.cookie), &holder.seat);
     Ok(desk.inner_page(&holder, StatusCode::OK, texts::DEVICES_TITLE, &body))
 }
 
 /// Asks for a new workstation's name.
-pub(super) async fn name(State(desk): State<Arc<Desk>>, holder: Holder) -> Response {
+pub(super) async fn name(State(desk): State<Arc<Desk>>, holder: Holder) -> Answer {
+    named(&holder)?;
     let body = page::new(&desk.form_token(&holder.cookie), &NameForm::default(), None);
-    desk.inner_page(&holder, StatusCode::OK, texts::NEW_DEVICE_TITLE, &body)
+    Ok(desk.inner_page(&holder, StatusCode::OK, texts::NEW_DEVICE_TITLE, &body))
+}
+
+/// The person whose workstation a new one is. The holder's it would be where none is given: so somebody who is nobody by name
+/// gives up here.
+fn named(holder: &Holder) -> Result<String, Refusal> {
+    let person = holder.seat.person().ok_or(DeviceError::NobodyNamed)?;
+    Ok(person.to_owned())
 }
 
 /// What the new workstation's page sends.
@@ -77,13 +86,13 @@ impl NameForm {
 /// Enrols a workstation. Its password stands on this page alone, so this answer is no redirection: sent again, the form is
 /// refused for its name.
 pub(super) async fn enrol(State(desk): State<Arc<Desk>>, holder: Holder, Form(form): Form<NameForm>) -> Answer {
-    let login = holder.seat.login();
+    let (login, person) = (holder.seat.login(), named(&holder)?);
     let new = NewDevice {
         name: form.nom.trim().to_owned(),
-        person: login.person.clone(),
+        person: Some(person),
         key: key_of(&form.demande, form.file_form()),
     };
-    match desk.shared.registry.enrol_device(login.account, new).await.map_err(Mishap::from) {
+    match desk.registry_for(&holder.seat).enrol_device(login.account, new).await.map_err(Mishap::from) {
         Ok(enrolled) => {
             tracing::info!(event = "portal.device_enrolled", account = %login.account, session = %holder.seat.session(),
                 device = enrolled.device.number, "workstation enrolled by its holder");
@@ -110,6 +119,15 @@ impl Desk {
     }
 }
 
+/// A file on its way out, held where it was made: no copy of its key is left behind in memory.
+struct Outgoing(Arc<Made>);
+
+impl AsRef<[u8]> for Outgoing {
+    fn as_ref(&self) -> &[u8] {
+        &self.0.file
+    }
+}
+
 /// The file that was just made.
 pub(super) async fn file(holder: Holder) -> Answer {
     let Some(made) = holder.session.parcel() else {
@@ -119,7 +137,7 @@ pub(super) async fn file(holder: Holder) -> Answer {
         (header::CONTENT_TYPE, "application/x-pkcs12".to_owned()),
         (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{}.p12\"", file_name(&made.name))),
     ];
-    Ok((headers, made.file.to_vec()).into_response())
+    Ok((headers, Bytes::from_owner(Outgoing(Arc::clone(made)))).into_response())
 }
 
 /// A name that every file system takes.
@@ -151,7 +169,8 @@ pub(super) async fn renew(
     let account = holder.seat.login().account;
     let form = NameForm { ancien: form.ancien, ..NameForm::default() };
     let key = key_of("", form.file_form());
-    let renewed = desk.shared.registry.renew_device(account, device.number, key, OldCertificate::AfterGrace).await?;
+    let registry = desk.registry_for(&holder.seat);
+    let renewed = registry.renew_device(account, device.number, key, OldCertificate::AfterGrace).await?;
     let session = holder.seat.session();
     tracing::info!(event = "portal.device_renewed", %account, %session, device = number, "workstation renewed by its holder");
     Ok(desk.hand_over(&holder, renewed.into()))
@@ -173,7 +192,7 @@ pub(super) async fn revoke(
 ) -> Answer {
     let device = desk.device(&holder.seat, number)?;
     let account = holder.seat.login().account;
-    desk.shared.registry.revoke_device(account, device.number, By::Holder).await?;
+    desk.registry_for(&holder.seat).revoke_device(account, device.number, By::Holder).await?;
     let session = holder.seat.session();
     tracing::info!(event = "portal.device_revoked", %account, %session, device = number, "workstation revoked at the page");
     Ok(Redirect::to("/postes?fait=revoque").into_response())
@@ -202,7 +221,16 @@ impl Desk {
 
 #[cfg(test)]
 mod tests {
-    use super::file_name;
+    use super::*;
+
+    #[test]
+    fn a_file_goes_out_from_where_it_was_made() {
+        let made = Arc::new(Made { name: "poste".into(), file: vec![1, 2, 3].into() });
+        let body = Bytes::from_owner(Outgoing(Arc::clone(&made)));
+        assert_eq!(body.as_ptr(), made.file.as_ptr());
+        drop(body);
+        assert_eq!(Arc::strong_count(&made), 1, "and is wiped with the last who holds it");
+    }
 
     #[test]
     fn a_files_name_is_plain_whatever_the_workstations_is() {

@@ -13,14 +13,16 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 
 use super::autoconfig::{self, Autoconfig};
 use crate::serve::Shared;
+use crate::serve::limits::DoorLimits;
 use crate::serve::listen::{ListenError, bind};
 
-/// Connections answered at once; more wait to be accepted.
+/// Connections answered at once.
 const AT_ONCE: usize = 64;
+/// Of one subscriber: a practice's programs ask once, when they are set up. Who leaves sockets open takes no more.
+const OF_ADDRESS: usize = 8;
 /// How long a connection may last: one question, one answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Largest head of a request, in bytes.
@@ -39,26 +41,26 @@ pub fn listen(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, ListenError>
     addresses.iter().map(one).collect()
 }
 
-/// Answers on one listener until the server stops.
-pub async fn serve(shared: Arc<Shared>, listener: TcpListener) {
+/// Answers on one listener until the server stops; all listeners share their `limits`. Who is one too many has the connection
+/// closed: mail programs go on to HTTPS.
+pub async fn serve(shared: Arc<Shared>, listener: TcpListener, limits: DoorLimits) {
     if let Ok(address) = listener.local_addr() {
         tracing::info!(%address, "autoconfiguration over plain HTTP");
     }
     let router = router(&shared);
-    let slots = Arc::new(Semaphore::new(AT_ONCE));
     loop {
-        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
         let accepted = tokio::select! {
             () = shared.shutdown.begun() => return,
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
+                let Ok(permit) = limits.take(peer.ip(), AT_ONCE, OF_ADDRESS) else { continue };
                 let router = router.clone();
                 tokio::spawn(async move {
                     // Who is too slow, or breaks off, has its connection closed; that is all.
                     let _ = tokio::time::timeout(PATIENCE, converse(stream, router)).await;
-                    drop(slot);
+                    drop(permit);
                 });
             }
             Err(error) => {

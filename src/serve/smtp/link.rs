@@ -73,6 +73,10 @@ impl Link {
 impl Link {
     /// RFC 3463 X.3.1, early: before anything of the message has come.
     pub(in crate::serve) fn room_on_disk(&self) -> Result<(), Refused> {
+        // Nothing happens untraced (MSSanté §11).
+        if self.shared.mail.traces().is_stuck() {
+            return Err(Refused::traces_stuck());
+        }
         let least = self.shared.config.load().store.min_free;
         match self.shared.store.free_space() {
             Ok(free) if free >= least => Ok(()),

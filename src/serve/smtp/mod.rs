@@ -9,12 +9,15 @@
 //!   it asks of the door's [`Answers`].
 //! * [`link`] is the connection for logs and counters, with what both doors look up.
 //! * [`refusal`] is the one place where an error of ours becomes an SMTP reply.
+//! * [`traced`] says of refused mail what is traced of it.
 //! * [`header`] reads who a message says it is from.
 
 mod driver;
 mod header;
 mod link;
+mod mss;
 mod refusal;
+mod traced;
 
 use std::time::{Duration, SystemTime};
 
@@ -24,7 +27,9 @@ use crate::wire::smtp::receiver::Limits;
 pub(super) use driver::{Answers, Driver, Wire};
 pub(super) use header::senders;
 pub(super) use link::{Link, accepted, delivery_failed};
+pub(super) use mss::mss_fields;
 pub(super) use refusal::Refused;
+pub(super) use traced::{Named, RefusedMail};
 
 /// Commands without effect that a connection may say between two messages: far above what a real peer says.
 const IDLE_COMMANDS: u32 = 100;

@@ -36,6 +36,11 @@ impl Refused {
         Reply { code: self.code, enhanced: Some(self.enhanced), lines: vec![text.into()] }
     }
 
+    /// Whether it is trouble of our own that refuses, and no rule.
+    pub(in crate::serve) fn is_ours(&self) -> bool {
+        matches!(self.rule, "disk-nearly-full" | "store-unavailable" | "busy")
+    }
+
     /// The reply's code.
     pub(in crate::serve) fn code(&self) -> u16 {
         self.code
@@ -57,6 +62,10 @@ impl Refused {
 
     pub(in crate::serve) fn disk_nearly_full() -> Refused {
         Refused::new("disk-nearly-full", 452, (4, 3, 1), "No space for mail at the moment, try again later")
+    }
+
+    pub(in crate::serve) fn traces_stuck() -> Refused {
+        Refused::new("traces-stuck", 451, (4, 3, 0), "Mail cannot be traced at the moment, try again later")
     }
 
     pub(in crate::serve) fn store_unavailable() -> Refused {

@@ -4,15 +4,16 @@ use super::envelope::{Envelope, Local, Taking, Written};
 use super::header::{Mended, mend};
 use super::session::Session;
 use crate::accounts::Account;
+use crate::audit::{Action, Asker, MessageFacts, Trace};
 use crate::mail::aftermath::{self, Arrival, HeaderFacts, Prepared};
 use crate::mail::queue::{self, Kind, Outbound, OutboundRecipient};
 use crate::mail::report::{self, Original, Report, Told};
 use crate::mail::trace_fields::{Hops, Received, return_path};
-use crate::mail::trail::{self, Author, Event, Happening};
-use crate::mail::{self, Delivered, Delivery, OwnCopy, ReceivedMessage, conversation};
+use crate::mail::trail;
+use crate::mail::{self, Delivered, Delivery, OwnCopy, ReceivedMessage, Travels, conversation};
 use crate::mss::exchange::{self, Origin, Party};
 use crate::mss::{Address, admission};
-use crate::serve::smtp::{self, Refused, accepted, delivery_failed};
+use crate::serve::smtp::{self, Named, Refused, RefusedMail, accepted, delivery_failed};
 use crate::store::{AccountId, Batch};
 use crate::wire::smtp::command::{MailFrom, RcptTo};
 use crate::wire::smtp::params::{BodyKind, Hold, MailParams, RcptParams};
@@ -26,14 +27,39 @@ impl Session {
         let decided = match question {
             Question::Auth(credentials) => return self.enter(credentials).await,
             Question::Message { size } => return self.message(size).await,
+            question => self.decide_mail(question, hello, &reference).await,
+        };
+        self.link.answer(decided, &reference)
+    }
+
+    /// Answers a question about mail under way; a refusal is traced.
+    async fn decide_mail(&mut self, question: Question, hello: Option<&Hello>, reference: &str) -> Result<(), Refused> {
+        let named = Named::by(&question);
+        let decided = match question {
             Question::Mail(mail) => self.mail(mail),
             Question::Rcpt(rcpt) => self.rcpt(rcpt).await,
             Question::Open => self.open(),
             Question::HeaderEnd => self.header_end(hello).await,
-            // Asked and answered by the driver, which holds the socket.
-            Question::StartTls => Ok(()),
+            // Asked and answered elsewhere: by the driver, which holds the socket, and by the caller.
+            Question::StartTls | Question::Auth(_) | Question::Message { .. } => Ok(()),
         };
-        self.link.answer(decided, &reference)
+        if let Err(refused) = &decided {
+            self.link.trace_refused(&self.asker(), refused, &self.refused_mail().with(named), reference);
+        }
+        decided
+    }
+
+    /// What is told of the mail under way, should it be refused.
+    fn refused_mail(&self) -> RefusedMail {
+        let own = self.user.as_ref().map(|user| user.login().address.to_string());
+        let Some(envelope) = &self.envelope else { return RefusedMail { mailbox: own, ..RefusedMail::default() } };
+        RefusedMail {
+            sender: envelope.sender.as_ref().map(Address::to_string).unwrap_or_default(),
+            recipients: envelope.recipients().map(Address::to_string).collect(),
+            mailbox: Some(envelope.account.address.to_string()),
+            message_id: envelope.written.message_id.clone(),
+            size: envelope.params.size,
+        }
     }
 
     /// What the operator can search in the logs: the transaction, or the connection.
@@ -167,19 +193,19 @@ impl Session {
         self.may_be_from(&header)?;
         let envelope = self.envelope.as_ref().ok_or_else(Refused::store_unavailable)?;
         let ours = if envelope.local.is_empty() { String::new() } else { return_path(&envelope.return_path()) };
-        let Mended { added, kept, message_id, mss } =
-            mend(&header, self.link.now(), || new_message_id(&config.server.name));
-        let lines = format!("{ours}{}{added}", self.received(envelope, hello));
+        let Mended { added, kept, message_id } = mend(&header, self.link.now(), || new_message_id(&config.server.name));
+        let lines = format!("{}{added}", self.received(envelope, hello));
         let mut facts = HeaderFacts::of(&kept);
         facts.message_id = Some(message_id.clone());
         let written = Written {
             message_id: Some(message_id),
             answered_at: self.answered_at(envelope, &facts)?,
             facts,
-            mss,
+            mss: smtp::mss_fields(&header),
             skip: u32::try_from(ours.len()).unwrap_or(u32::MAX),
-            header: (lines.len() - ours.len() + kept.len()) as u64,
+            header: (lines.len() + kept.len()) as u64,
         };
+        self.keep_above(ours.as_bytes()).await?;
         self.keep(lines.as_bytes()).await?;
         self.keep(&kept).await?;
         if let Some(envelope) = &mut self.envelope {
@@ -266,6 +292,15 @@ impl Session {
         self.keep(piece).await.map_err(|refused| self.link.refuse(&refused, &self.reference()))
     }
 
+    /// The line that is for own mailboxes only.
+    async fn keep_above(&mut self, bytes: &[u8]) -> Result<(), Refused> {
+        let written = match self.envelope.as_mut().and_then(|envelope| envelope.incoming.as_mut()) {
+            Some(Taking::Kept(incoming)) if !bytes.is_empty() => Some(incoming.write_above(bytes).await),
+            taking => taking.map(|_| Ok(())),
+        };
+        self.link.kept(written)
+    }
+
     async fn keep(&mut self, bytes: &[u8]) -> Result<(), Refused> {
         let written = match self.envelope.as_mut().and_then(|envelope| envelope.incoming.as_mut()) {
             Some(incoming) => Some(incoming.write(bytes).await),
@@ -276,13 +311,17 @@ impl Session {
 
     /// The message is complete: one commit for all that it means.
     async fn message(&mut self, size: u64) -> Answer {
-        let reference = self.reference();
+        let (reference, about) = (self.reference(), self.refused_mail());
         let Some(envelope) = self.envelope.take() else {
             return self.link.answer_to_message(Err(Refused::store_unavailable()), &reference);
         };
         let (queued, message_id) = (envelope.remote.len(), envelope.written.message_id.clone().unwrap_or_default());
         let reports_wanted = envelope.success_reports_wanted();
+        let about = RefusedMail { size: Some(size), ..about };
         let came = self.commit(envelope, size).await;
+        if let Err(refused) = &came {
+            self.link.trace_refused(&self.asker(), refused, &about, &reference);
+        }
         if let Ok(delivered) = &came {
             let (mailboxes, copy) = (delivered.uids.len(), delivered.own_copy);
             self.count(mailboxes, size);
@@ -297,16 +336,17 @@ impl Session {
         }
         let room = &self.link.shared.mail;
         let mut also = self.conversations(&envelope)?;
-        trail::note(room.transit(), &accepted_event(&envelope, self.author()), &mut also);
         let failed = |error| self.link.mailbox_failed(&error);
         match envelope.incoming.take().ok_or_else(Refused::store_unavailable)? {
             Taking::Kept(incoming) => {
                 let message = incoming.finish().await.map_err(failed)?;
+                self.trace_accepted(&envelope, &message.travels, &mut also);
                 self.link_told(&envelope, message.told.as_deref(), &mut also);
                 self.file(envelope, message, also).await
             }
             Taking::Passing(passing) => {
                 let message = passing.finish().await.map_err(failed)?;
+                self.trace_accepted(&envelope, &message.travels, &mut also);
                 self.link_told(&envelope, message.told.as_deref(), &mut also);
                 let outbound = outbound(envelope).ok_or_else(Refused::store_unavailable)?;
                 let queued = mail::pass_on(room, message, outbound, also).await;
@@ -315,7 +355,16 @@ impl Session {
         }
     }
 
-    /// What a report that is sent tells of another message goes on that one's trail.
+    /// The first trace of the message's way, and whose it is.
+    fn trace_accepted(&self, envelope: &Envelope, travels: &Travels, also: &mut Batch) {
+        let room = &self.link.shared.mail;
+        room.traces().note(accepted_trace(envelope, travels, &self.asker()), also);
+        if let Some(message_id) = &envelope.written.message_id {
+            trail::mark(room, message_id, envelope.sender.as_ref(), also);
+        }
+    }
+
+    /// What a report that is sent tells of another message is traced as that one's.
     fn link_told(&self, envelope: &Envelope, told: Option<&Told>, also: &mut Batch) {
         let Some(told) = told else { return };
         let to: Vec<&Address> = envelope.local.iter().map(|local| &local.address).collect();
@@ -432,19 +481,18 @@ fn outbound(envelope: Envelope) -> Option<Outbound> {
     })
 }
 
-/// The first event of the message's trail.
-fn accepted_event(envelope: &Envelope, by: Option<Author>) -> Event {
-    Event {
-        message_id: envelope.written.message_id.clone().unwrap_or_default(),
+/// That the message was taken, on the mailbox in whose name it goes out.
+fn accepted_trace(envelope: &Envelope, travels: &Travels, by: &Asker) -> Trace {
+    let accepted = Action::Accepted {
+        sender: envelope.sender.as_ref().map(Address::to_string).unwrap_or_default(),
+        queued: envelope.remote.iter().map(|recipient| recipient.address.to_string()).collect(),
+        delivered: envelope.local.iter().map(|local| local.address.to_string()).collect(),
+    };
+    let facts = trail::whole(envelope.written.message_id.as_deref(), travels);
+    Trace {
+        message: Some(MessageFacts { mss: envelope.written.mss.clone(), ..facts }),
         reference: envelope.reference.clone(),
-        what: Happening::Accepted {
-            door: "submission".to_owned(),
-            sender: envelope.sender.as_ref().map(Address::to_string).unwrap_or_default(),
-            queued: envelope.remote.iter().map(|recipient| recipient.address.to_string()).collect(),
-            delivered: envelope.local.iter().map(|local| local.address.to_string()).collect(),
-            mss: envelope.written.mss.clone(),
-            by,
-        },
+        ..by.trace(Some(&envelope.account.address.to_string()), accepted)
     }
 }
 

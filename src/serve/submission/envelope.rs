@@ -114,6 +114,12 @@ impl Envelope {
         self.local.iter().map(|local| local.party.clone()).chain(others)
     }
 
+    /// Everybody's address that the message goes to.
+    pub(super) fn recipients(&self) -> impl Iterator<Item = &Address> {
+        let local = self.local.iter().map(|local| &local.address);
+        local.chain(self.remote.iter().map(|remote| &remote.address))
+    }
+
     /// The one recipient, if there is only one.
     pub(super) fn only_recipient(&self) -> Option<String> {
         match (self.local.as_slice(), self.remote.as_slice()) {

@@ -6,17 +6,12 @@
 //! | `Message-ID:`, `Date:` | added where missing (RFC 6409 §8.3, §8.2) |
 //! | `Bcc:`, `Resent-Bcc:` | taken out (RFC 5322 §3.6.3): programs that file their own copy keep it there |
 //! | `Return-Path:`, `X-Caducee-*:` | taken out: only servers, and only ours, write them |
-//! | `X-MSS-*:` | kept, and noted in the message's trail (MSSanté §7) |
+//! | `X-MSS-*:` | kept, and told in the message's trace (MSSanté §7) |
 
 use std::borrow::Cow;
 
 use crate::mail::trace_fields::{Field, date, fields, without};
 use crate::mail::trail::bracketed;
-
-/// `X-MSS-*` fields that the trail keeps of one message, and characters of each value: the space has four of them, with
-/// short codes.
-const MOST_MSS: usize = 20;
-const LONGEST_MSS: usize = 200;
 
 /// A Message-ID beyond this is not taken for one (RFC 5322 §2.1.1: it must fit in a line).
 const LONGEST_ID: usize = 900;
@@ -29,8 +24,6 @@ pub(super) struct Mended<'h> {
     pub(super) kept: Cow<'h, [u8]>,
     /// Its Message-ID.
     pub(super) message_id: String,
-    /// Its `X-MSS-*` fields.
-    pub(super) mss: Vec<(String, String)>,
 }
 
 /// Mends a header section; `now` is Unix seconds, `unique` what makes a Message-ID of ours.
@@ -44,11 +37,10 @@ pub(super) fn mend<'h>(header: &'h [u8], now: i64, unique: impl FnOnce() -> Stri
     if !fields(header).any(|field| field.is("Date")) {
         added.push_str(&format!("Date: {}\r\n", date(now)));
     }
-    let mss = fields(header).filter(is_mss).take(MOST_MSS).map(|field| (text(field.name), text(field.value)));
-    Mended { added, mss: mss.collect(), kept: without(header, is_unwanted), message_id }
+    Mended { added, kept: without(header, is_unwanted), message_id }
 }
 
-/// The field's Message-ID as the trail knows it, if it is one that has a value. The field itself stays as it is.
+/// The field's Message-ID as traces know it, if it is one that has a value. The field itself stays as it is.
 fn message_id(field: &Field<'_>) -> Option<String> {
     let value = field.is("Message-ID").then_some(field.value)?;
     let id = bracketed(std::str::from_utf8(value).ok()?);
@@ -64,19 +56,8 @@ fn is_unwanted(field: &Field<'_>) -> bool {
         || (field.is("Message-ID") && message_id(field).is_none())
 }
 
-fn is_mss(field: &Field<'_>) -> bool {
-    starts_with(field.name, "X-MSS-")
-}
-
 fn starts_with(name: &[u8], prefix: &str) -> bool {
     name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
-}
-
-/// A field's name or value for the trail: unfolded, without control characters, cut.
-fn text(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(bytes);
-    let clean = text.trim().chars().filter(|c| !matches!(c, '\r' | '\n'));
-    clean.map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST_MSS).collect()
 }
 
 #[cfg(test)]
@@ -121,17 +102,5 @@ mod tests {
     fn blind_recipients_and_forged_lines_are_taken_out_with_their_folds() {
         let header = "Return-Path: <x@y>\r\nBCC: a@b,\r\n\tc@d\r\nTo: e@f\r\nx-caducee-trust: rule=forged\r\nResent-Bcc: g@h\r\nSubject: Bcc: stays\r\n\r\n";
         assert_eq!(&*mended(header).kept, b"To: e@f\r\nSubject: Bcc: stays\r\n\r\n");
-    }
-
-    #[test]
-    fn the_conventions_fields_are_read_and_kept() {
-        let header = "X-MSS-NIL: logiciel 1.0\r\nx-mss-mes:\r\n FIN\r\nX-MSSanté: no\r\n\r\n";
-        let Mended { kept, mss, .. } = mended(header);
-        assert_eq!(&*kept, header.as_bytes());
-        let wanted = [("X-MSS-NIL", "logiciel 1.0"), ("x-mss-mes", "FIN")];
-        assert_eq!(mss, wanted.map(|(name, value)| (name.to_owned(), value.to_owned())));
-        let many = format!("X-MSS-A: {}\r\n", "é".repeat(1000)).repeat(100);
-        let found = mended(&many).mss;
-        assert!(found.len() == MOST_MSS && found.iter().all(|(_, value)| value.chars().count() == LONGEST_MSS));
     }
 }

@@ -1,8 +1,10 @@
 //! AUTH: who it is, and whose addresses they may use.
 
+use std::sync::Arc;
+
 use super::session::{Session, User};
 use crate::accounts::{Account, Login, Tried};
-use crate::mail::trail::Author;
+use crate::audit::{Actor, Asker, Origin};
 use crate::mss::{Address, Right};
 use crate::serve::login::{self, Client, Verifiers};
 use crate::serve::smtp::Refused;
@@ -19,11 +21,11 @@ impl Session {
         let shared = &self.link.shared;
         let judge = || shared.judge_certificate(self.door, &self.chain);
         let verifiers = Verifiers { registry: &shared.registry, psc: &shared.psc, metrics: &shared.metrics };
-        let client = Client { peer: self.link.address, tried: &self.tried, chain: &self.chain };
+        let client = Client { door: DOOR, peer: self.link.address, tried: &self.tried, chain: &self.chain };
         let verified = login::verify(verifiers, credentials, client, judge).await;
         let reference = self.link.id.to_string();
         let refused = match verified {
-            Ok(login) => match self.admit(&login, means) {
+            Ok(login) => match self.admit(&login, means).await {
                 Ok(()) => return Answer::Accept,
                 Err(refused) => refused,
             },
@@ -39,9 +41,9 @@ impl Session {
         Answer::Reply(self.link.refuse(&refused, &reference))
     }
 
-    fn admit(&mut self, login: &Login, means: &'static str) -> Result<(), Refused> {
+    async fn admit(&mut self, login: &Login, means: &'static str) -> Result<(), Refused> {
         let most = self.link.shared.config.load().submission.max_connections_per_account;
-        let ticket = self.link.shared.registry.enter(login, DOOR, self.link.address, most);
+        let ticket = self.link.shared.registry.let_in(login, DOOR, self.link.address, most).await;
         let ticket = ticket.map_err(|error| Refused::login(&error.into()))?;
         tracing::info!(event = "login", reference = %self.link.id, account = %login.account, session = %ticket.id(), means);
         self.user = Some(User(ticket));
@@ -49,6 +51,16 @@ impl Session {
         // Judged and done with: it need not be kept for the session's life.
         self.chain = Vec::new();
         Ok(())
+    }
+
+    /// Who sends, as traces tell it.
+    pub(super) fn asker(&self) -> Arc<Asker> {
+        if let Some(User(ticket)) = &self.user {
+            return Arc::clone(ticket.session().asker());
+        }
+        let peer = Some(self.link.address.to_string());
+        let origin = Origin { door: DOOR.to_owned(), peer, ..Origin::default() };
+        Arc::new(Asker { actor: Actor::default(), origin })
     }
 
     /// The mailbox that is logged in, as it is now, if they may send as it.
@@ -74,11 +86,5 @@ impl Session {
                 Err(Refused::store_unavailable())
             }
         }
-    }
-
-    /// Who writes: the person, as far as the login tells, and the mailbox that is logged in.
-    pub(super) fn author(&self) -> Option<Author> {
-        let login = self.user.as_ref()?.login();
-        Some(Author { person: login.person.clone(), mailbox: login.address.to_string() })
     }
 }

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 /// Creates or replaces a file so that after a power cut either the old or the new content is there, whole.
-pub(super) fn write(path: &Path, content: &[u8]) -> io::Result<()> {
+pub(in crate::store) fn write(path: &Path, content: &[u8]) -> io::Result<()> {
     let temporary = path.with_extension("new");
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(&temporary)?;
     file.write_all(content)?;
@@ -16,7 +16,7 @@ pub(super) fn write(path: &Path, content: &[u8]) -> io::Result<()> {
 }
 
 /// Makes the names in a file's directory durable.
-pub(super) fn sync_parent(path: &Path) -> io::Result<()> {
+pub(in crate::store) fn sync_parent(path: &Path) -> io::Result<()> {
     match path.parent() {
         Some(parent) => sync_directory(parent),
         None => Ok(()),
@@ -24,12 +24,12 @@ pub(super) fn sync_parent(path: &Path) -> io::Result<()> {
 }
 
 /// Makes the names in a directory durable.
-pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
+pub(in crate::store) fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
 /// Creates a directory, if it is missing, and makes its name durable.
-pub(super) fn create_directory(path: &Path) -> io::Result<()> {
+pub(in crate::store) fn create_directory(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
     }

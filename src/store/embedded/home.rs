@@ -54,6 +54,17 @@ impl Home {
         self.path.join("index")
     }
 
+    /// Where the `number`th index that could not be used was moved to.
+    pub(super) fn unusable_index(&self, number: u32) -> PathBuf {
+        self.path.join(format!("index.unusable-{number}"))
+    }
+
+    /// Whether a start or a check met damage: what they left here stays until the operator takes it away.
+    pub(super) fn shows_damage(&self) -> bool {
+        let has_entries = fs::read_dir(self.aside()).is_ok_and(|mut entries| entries.next().is_some());
+        has_entries || self.unusable_index(1).exists()
+    }
+
     pub(super) fn aside(&self) -> PathBuf {
         self.path.join("aside")
     }

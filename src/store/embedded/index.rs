@@ -11,6 +11,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sled::IVec;
@@ -72,6 +73,8 @@ pub(super) struct Index {
     db: sled::Db,
     segments: Arc<Segments>,
     living: Mutex<BTreeMap<u32, u64>>,
+    /// A record was left out of a list.
+    left_out: AtomicBool,
 }
 
 impl Index {
@@ -81,7 +84,13 @@ impl Index {
         let db = catch_unwind(AssertUnwindSafe(|| config.open()))
             .map_err(|_| "sled panicked".to_owned())?
             .map_err(|error| error.to_string())?;
-        let index = Index { directory: directory.to_owned(), db, segments, living: Mutex::default() };
+        let index = Index {
+            directory: directory.to_owned(),
+            db,
+            segments,
+            living: Mutex::default(),
+            left_out: AtomicBool::new(false),
+        };
         *index.living() = index.read_living().map_err(|error| error.to_string())?;
         Ok(index)
     }
@@ -150,12 +159,18 @@ impl Index {
                 Ok(raw) => out.push((key.to_vec(), raw)),
                 // One damaged record costs one record, not the list.
                 Err(StoreError::Record { table, .. }) => {
+                    self.left_out.store(true, Ordering::Relaxed);
                     tracing::error!(table = table.name(), "a record that lies in the log is damaged and is left out");
                 }
                 Err(error) => return Err(error),
             }
         }
         Ok(out)
+    }
+
+    /// Whether a damaged record was met since the start.
+    pub(super) fn has_left_out(&self) -> bool {
+        self.left_out.load(Ordering::Relaxed)
     }
 
     /// All keys with their versions, in order; the index's own are left out.

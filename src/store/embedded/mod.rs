@@ -44,7 +44,7 @@
 
 mod check;
 mod checkpoint;
-mod durable;
+pub(in crate::store) mod durable;
 pub mod frame;
 mod home;
 mod index;
@@ -136,6 +136,8 @@ pub(super) struct Embedded {
     threads: Mutex<Vec<JoinHandle<()>>>,
     next_body: AtomicU64,
     home: Home,
+    /// Damage was met at this start or at an earlier one.
+    damaged: bool,
 }
 
 impl Embedded {
@@ -162,6 +164,7 @@ impl Embedded {
             requests: Mutex::new(Some(requests)),
             threads: Mutex::new(threads),
             next_body: AtomicU64::new(next_body << START_SHIFT | 1),
+            damaged: opening.rebuilt || !opening.damaged.is_empty() || home.shows_damage(),
             home,
         };
         engine.note_start(next_body)?;
@@ -260,6 +263,10 @@ impl Engine for Embedded {
 
     fn scan(&self, range: RawRange, limit: usize, backwards: bool) -> Result<Vec<(Vec<u8>, Raw)>, StoreError> {
         self.shared.index.scan(range, limit, backwards)
+    }
+
+    fn has_met_damage(&self) -> bool {
+        self.damaged || self.shared.index.has_left_out()
     }
 
     fn submit(&self, batch: Batch, haste: Haste) -> CommitReply {

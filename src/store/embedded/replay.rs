@@ -111,7 +111,7 @@ fn open_or_replace(
     };
     tracing::error!(%reason, "the index is unusable and is rebuilt from the log");
     opening.rebuilt = true;
-    let away = (1..).map(|n| home.path.join(format!("index.unusable-{n}"))).find(|path| !path.exists());
+    let away = (1..).map(|number| home.unusable_index(number)).find(|path| !path.exists());
     fs::rename(&path, away.expect("some number is free")).map_err(OpenError::io("move away", &path))?;
     durable::create_directory(&path).map_err(OpenError::io("create", &path))?;
     open_checked(&path, cache, segments).map_err(index_error)

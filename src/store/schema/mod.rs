@@ -17,8 +17,11 @@
 //! | `QueueMessage` | [`QueueId`] | [`QueueMessage`]: a message on its way | compact |
 //! | `Consignment` | (queue id, number) | [`Consignment`]: its recipients in one domain, and when they are due | compact |
 //! | `QueueRecipient` | (consignment, number) | [`QueueRecipient`]: one that has not got it yet | compact |
-//! | `Trail` | (Message-ID's digest, time) | [`TrailEvent`]: what happened to a message | compact |
+//! | `Trail` | (Message-ID's digest, time) | [`TrailEvent`]: what happened to a message, before there was `Trace` | compact |
 //! | `Trace` | time | [`WaitingTrace`]: one that is not in its day's file yet | compact |
+//! | `Counter` | (month, sheet, row) | [`Counter`]: sums for the month's indicators | compact |
+//! | `TraceMark` | stream | [`TraceMark`]: where its day files stood | JSON |
+//! | `SentMark` | Message-ID's digest | [`SentMark`]: whose message it is | compact |
 //! | `Conversation` | (account, citizen's digest) | [`Conversation`]: whether a citizen may answer | compact |
 //! | `AbsenceAnswer` | (account, correspondent's digest) | [`AbsenceAnswer`]: who was told of an absence, when | compact |
 //! | `SentCopy` | (account, Message-ID's digest) | [`SentCopy`]: where a sent message was filed | compact |
@@ -32,10 +35,13 @@
 
 mod accounts;
 pub(crate) mod codec;
+mod counters;
 mod identity;
 mod keys;
 mod life;
 mod mail;
+mod sent_mark;
+mod trace_mark;
 mod transit;
 
 pub use accounts::{
@@ -43,6 +49,7 @@ pub use accounts::{
     CredentialKind, Domain, Forward, Holder, SuspendedFor,
 };
 pub use codec::DecodeError;
+pub use counters::{Counter, CounterKey};
 pub use identity::{Authenticator, DeviceAuthority, MailedCode, SecondFactor};
 pub use keys::{
     AccountId, AuthorityId, BodyId, ChangeKey, ConsignmentKey, CorrespondentKey, CredentialKey, FolderId, FolderKey,
@@ -52,6 +59,8 @@ pub use life::{JournalEntry, JournalKey, Terms, TermsHead, TermsKey};
 pub use mail::{
     Body, Change, ChangeEntry, Content, Folder, FolderExistence, Message, Meta, Place, SpecialUse, UidSet, Usage, flags,
 };
+pub use sent_mark::{SentMark, SentMarkKey};
+pub use trace_mark::{StreamKey, TraceMark};
 pub use transit::{
     AbsenceAnswer, Consignment, Conversation, QueueMessage, QueueRecipient, Secret, SentCopy, TrailEvent, WaitingTrace,
 };
@@ -90,7 +99,7 @@ pub enum Table {
     Consignment = 14,
     /// Recipients that have not got their message yet.
     QueueRecipient = 15,
-    /// What happened to messages.
+    /// What happened to messages, as older versions wrote it; a start moves it to [`Table::Trace`].
     Trail = 16,
     /// Citizens that a mailbox has written to.
     Conversation = 17,
@@ -104,15 +113,21 @@ pub enum Table {
     SecondFactor = 21,
     /// Traces that wait for their day's file.
     Trace = 22,
+    /// Whose messages have left.
+    SentMark = 23,
+    /// What the month's indicators are made from.
+    Counter = 24,
     /// What happened in mailboxes' lives.
     Journal = 25,
     /// The terms of use.
     Terms = 26,
+    /// Where the day files of traces stood.
+    TraceMark = 31,
 }
 
 impl Table {
     /// All tables, in the order of their numbers.
-    pub const ALL: [Table; 24] = [
+    pub const ALL: [Table; 27] = [
         Table::Meta,
         Table::Domain,
         Table::Account,
@@ -135,8 +150,11 @@ impl Table {
         Table::DeviceAuthority,
         Table::SecondFactor,
         Table::Trace,
+        Table::SentMark,
+        Table::Counter,
         Table::Journal,
         Table::Terms,
+        Table::TraceMark,
     ];
 
     /// The table of a raw key's first byte.
@@ -171,8 +189,11 @@ impl Table {
             Table::DeviceAuthority => "device-authority",
             Table::SecondFactor => "second-factor",
             Table::Trace => "trace",
+            Table::Counter => "counter",
+            Table::SentMark => "sent-mark",
             Table::Journal => "journal",
             Table::Terms => "terms",
+            Table::TraceMark => "trace-mark",
         }
     }
 }
@@ -222,8 +243,11 @@ pub fn probe(table: Table, bytes: &[u8]) -> Result<(), DecodeError> {
         Table::DeviceAuthority => DeviceAuthority::decode(bytes).map(drop),
         Table::SecondFactor => SecondFactor::decode(bytes).map(drop),
         Table::Trace => WaitingTrace::decode(bytes).map(drop),
+        Table::Counter => Counter::decode(bytes).map(drop),
+        Table::SentMark => SentMark::decode(bytes).map(drop),
         Table::Journal => JournalEntry::decode(bytes).map(drop),
         Table::Terms => Terms::decode(bytes).map(drop),
+        Table::TraceMark => TraceMark::decode(bytes).map(drop),
     }
 }
 

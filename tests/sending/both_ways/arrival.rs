@@ -122,7 +122,7 @@ fn an_address_with_accents_is_carried_with_smtputf8_and_refused_without() {
     let envelope = Envelope { to: &[&address], mail: &["SMTPUTF8", "BODY=8BITMIME"], ..Envelope::default() };
     way.send(&envelope, &message);
     let events = way.followed(&way.id("Accents"), "tried");
-    let tried = events.iter().find(|event| event["event"] == "tried").expect("one that was tried");
+    let tried = events.iter().find(|event| event["action"] == "tried").expect("one that was tried");
     assert_eq!((&tried["result"], &tried["recipient"]), (&"relayed".into(), &address.as_str().into()), "{tried}");
     let arrived = way.back().followed(&way.id("Accents"), "accepted");
     assert_eq!(arrived[0]["delivered"], serde_json::json!([address]));

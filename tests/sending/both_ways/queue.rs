@@ -53,7 +53,7 @@ fn what_cannot_be_delivered_yet_is_listed_shown_held_and_released() {
     assert!(gone.code == Some(1) && gone.stderr.contains("[rule no-such-message"), "{}", gone.all());
     let handled = way.followed(&id, "handled");
     let actions: Vec<&Value> =
-        handled.iter().map(|event| &event["action"]).filter(|action| !action.is_null()).collect();
+        handled.iter().map(|event| &event["handling"]).filter(|handling| !handling.is_null()).collect();
     assert_eq!(actions, ["held", "released", "cancelled"]);
     assert_eq!(way.answers(&id), 0, "a cancelled message is told to nobody");
 }
@@ -74,7 +74,7 @@ fn a_message_that_the_operator_gives_up_comes_back_with_the_reason() {
     let text = report["text"].as_str().unwrap_or_default();
     assert!(text.contains("Votre opérateur a arrêté l’envoi") && text.contains("Le CHU change d’opérateur."), "{text}");
     let events = way.followed(&id, "reported");
-    assert!(events.iter().any(|event| event["action"] == "bounced"), "{events:#?}");
+    assert!(events.iter().any(|event| event["handling"] == "bounced"), "{events:#?}");
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn a_message_held_back_by_its_sender_lies_in_the_queue_and_can_be_cancelled() {
     order(&way, "cancel", &message["id"], &[]);
     assert_eq!(way.queued(&id), None);
     let events = way.followed(&id, "handled");
-    assert!(events.iter().all(|event| event["event"] != "tried"), "{events:#?}");
+    assert!(events.iter().all(|event| event["action"] != "tried"), "{events:#?}");
 }
 
 #[test]

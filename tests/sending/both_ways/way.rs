@@ -113,7 +113,7 @@ impl<'k> Way<'k> {
         let mut events = Vec::new();
         let there = wait_until(SOON, || {
             events = self.json(&["follow", id])["events"].as_array().cloned().unwrap_or_default();
-            events.iter().any(|event| event["event"] == until)
+            events.iter().any(|event| event["action"] == until)
         });
         assert!(there, "no {until} on the way of {id}: {events:#?}");
         events

@@ -1,10 +1,10 @@
 //! What is told in which commit, and what is owed when there is none.
 
 use super::*;
+use crate::audit;
 use crate::mail::MailLimits;
 use crate::mail::queue::{Envelope, Words};
 use crate::mail::report::{Action, Original};
-use crate::mail::trail::follow;
 use crate::store::{BodyId, BodyKey, MasterKey, QueueMessage, Store};
 use crate::wire::smtp::params::{MailParams, Notify};
 
@@ -40,7 +40,7 @@ async fn success_is_told_in_the_commit_that_makes_it_true() {
     let room = MailRoom::new(Store::in_memory(), MasterKey::generate(), MailLimits::default()).unwrap();
     let mut batch = Batch::new();
     let staged = stage(&room, &success(None), HEADER.as_bytes(), &mut batch).await.unwrap();
-    assert!(staged.is_some() && follow(&room, "<abc@other.example>").unwrap().is_empty(), "not before the commit");
+    assert!(staged.is_some() && room.traces().waiting(.., 9).unwrap().is_empty(), "not before the commit");
     room.store().commit(batch).await.unwrap();
     let (_, queued) = room.store().scan::<QueueMessage>(.., 1).unwrap().pop().unwrap();
     let key = room.transit().open_body_key(queued.body, &queued.sealed_body_key).unwrap();
@@ -55,8 +55,9 @@ async fn success_is_told_in_the_commit_that_makes_it_true() {
     assert_eq!((queued.skip, queued.size), (0, report.len() as u64));
     let header_end = report.find("\r\n\r\n").unwrap() as u64 + 4;
     assert_eq!(queued.header, header_end);
-    let events = follow(&room, "<abc@other.example>").unwrap();
-    assert!(matches!(&events[0].1.what, Happening::Reported { action, .. } if action == "delivered"));
+    let traces = room.traces().waiting(.., 9).unwrap();
+    let reported = traces.iter().find(|trace| trace.message.as_ref().unwrap().message_id == "<abc@other.example>");
+    assert!(matches!(&reported.unwrap().action, audit::Action::Reported { result, .. } if result == "delivered"));
 }
 
 #[tokio::test]

@@ -14,8 +14,9 @@
 mod fields;
 mod read;
 
+use crate::audit::{Action, Trace};
 use crate::mail::trace_fields::{Field, fields as header_fields};
-use crate::mail::trail::{Event, Happening};
+use crate::mail::trail;
 
 /// A header section that is longer is not looked at.
 const HEADER: usize = 64 << 10;
@@ -70,31 +71,30 @@ pub struct Status {
 }
 
 impl Told {
-    /// What is written onto the trail of the message that it turned out to be about.
-    pub fn events(&self, message_id: &str, reference: &str) -> Vec<Event> {
+    /// What is traced of the message that it turned out to be about.
+    pub fn traces(&self, message_id: &str, reference: &str) -> Vec<Trace> {
         let report = || self.message_id.clone();
-        let happenings: Vec<Happening> = match self.what.clone() {
+        let actions: Vec<Action> = match self.what.clone() {
             What::Delivery(statuses) => statuses
                 .into_iter()
-                .map(|Status { recipient, action, text }| Happening::ReportCame {
-                    action,
+                .map(|Status { recipient, action: result, text }| Action::ReportCame {
+                    result,
                     recipient,
                     report: report(),
                     text,
                 })
                 .collect(),
             What::Disposition { recipient, disposition, error } => {
-                vec![Happening::Disposition { recipient, disposition, notification: report(), error }]
+                vec![Action::Disposition { recipient, disposition, notification: report(), error }]
             }
-            What::Bounce { recipient, status, .. } => vec![Happening::ReportCame {
-                action: "failed".into(),
+            What::Bounce { recipient, status, .. } => vec![Action::ReportCame {
+                result: "failed".into(),
                 recipient,
                 report: report(),
                 text: status.unwrap_or_default(),
             }],
         };
-        let event = |what| Event { message_id: message_id.into(), reference: reference.into(), what };
-        happenings.into_iter().map(event).collect()
+        actions.into_iter().map(|action| trail::step(trail::named(Some(message_id)), reference, action)).collect()
     }
 }
 

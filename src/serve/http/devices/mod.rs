@@ -13,6 +13,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
 use self::types::{Device, DeviceAuthorities, Devices, EnrolledDevice, Factors, NewDevice, RenewDevice};
+use super::acting::Acting;
 use super::errors::{internal, of_account, sentence};
 use super::extract::{Json, Path};
 use super::message_flags::date;
@@ -43,7 +44,7 @@ async fn authority(
 }
 
 /// `POST /v1/device-authority/rotate`.
-async fn rotate(State(administration): State<Arc<Administration>>) -> Result<axum::Json<DeviceAuthorities>, Problem> {
+async fn rotate(Acting(administration): Acting) -> Result<axum::Json<DeviceAuthorities>, Problem> {
     administration.registry.rotate_device_authority().await.map_err(of_device)?;
     Ok(axum::Json(DeviceAuthorities { pem: administration.registry.device_authorities_pem() }))
 }
@@ -63,7 +64,7 @@ async fn list(
 
 /// `POST /v1/mailboxes/{address}/devices`.
 async fn enrol(
-    State(administration): State<Arc<Administration>>,
+    Acting(administration): Acting,
     Path(address): Path<String>,
     Json(new): Json<NewDevice>,
 ) -> Result<Response, Problem> {
@@ -75,7 +76,7 @@ async fn enrol(
 
 /// `POST /v1/mailboxes/{address}/devices/{id}/renew`.
 async fn renew(
-    State(administration): State<Arc<Administration>>,
+    Acting(administration): Acting,
     Path((address, number)): Path<(String, u32)>,
     Json(request): Json<Option<RenewDevice>>,
 ) -> Result<Response, Problem> {
@@ -89,7 +90,7 @@ async fn renew(
 
 /// `DELETE /v1/mailboxes/{address}/devices/{id}`.
 async fn revoke(
-    State(administration): State<Arc<Administration>>,
+    Acting(administration): Acting,
     Path((address, number)): Path<(String, u32)>,
 ) -> Result<StatusCode, Problem> {
     let account = administration.account(&address)?;
@@ -116,10 +117,7 @@ async fn factors(
 }
 
 /// `DELETE /v1/mailboxes/{address}/factors`.
-async fn reset(
-    State(administration): State<Arc<Administration>>,
-    Path(address): Path<String>,
-) -> Result<StatusCode, Problem> {
+async fn reset(Acting(administration): Acting, Path(address): Path<String>) -> Result<StatusCode, Problem> {
     let account = administration.account(&address)?;
     administration.registry.reset_factors(account.id).await.map_err(of_factor)?;
     Ok(StatusCode::NO_CONTENT)

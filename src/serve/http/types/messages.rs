@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ProblemBody;
-use crate::mail::trail::Happening;
+use super::{ProblemBody, ShownTrace};
 
 /// A folder of a mailbox.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,19 +72,7 @@ pub struct Followed {
     /// Its Message-ID, with angle brackets.
     pub message_id: String,
     /// What happened to it.
-    pub events: Vec<FollowedEvent>,
-}
-
-/// Something that happened to a message.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FollowedEvent {
-    /// When, to the microsecond.
-    pub at: String,
-    /// The transaction's reference, to search the log for.
-    pub reference: String,
-    /// What.
-    #[serde(flatten)]
-    pub what: Happening,
+    pub events: Vec<ShownTrace>,
 }
 
 /// Which messages to list: `GET /v1/mailboxes/{address}/messages`.

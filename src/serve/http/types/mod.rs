@@ -5,17 +5,25 @@
 //! nobody knows is refused (a typing error must not be silently ignored); an answer may grow new fields, so answers are
 //! read tolerantly. Nothing here holds a message's content: that only travels as a message body.
 
+mod indicators;
 mod life;
 mod mailboxes;
 mod messages;
+mod persons;
+mod proof;
 mod sessions;
+mod traces;
 
 use serde::{Deserialize, Serialize};
 
+pub use indicators::*;
 pub use life::*;
 pub use mailboxes::*;
 pub use messages::*;
+pub use persons::*;
+pub use proof::*;
 pub use sessions::*;
+pub use traces::*;
 
 /// The media type of one message as it stands (RFC 2046 §5.2.1).
 pub const MESSAGE_TYPE: &str = "message/rfc822";

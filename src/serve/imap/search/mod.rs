@@ -53,6 +53,9 @@ impl Session {
                 modseq: entry.modseq,
             }));
         }
+        if looks_inside(&command.keys) {
+            self.trace_search(hits.len()).await?;
+        }
         match &command.results {
             None => self.tell_search(&hits, with_modseq).await?,
             Some(results) => self.tell_esearch(tag, command.numbers, results, &hits, with_modseq),
@@ -108,6 +111,12 @@ impl Session {
         }
         out.extend_from_slice(b"\r\n");
     }
+}
+
+/// Whether a search asks for what messages say. One by flags, numbers, dates and sizes alone is how programs keep their lists.
+fn looks_inside(keys: &[SearchKey]) -> bool {
+    let asks = |key: &SearchKey| matches!(key, SearchKey::Header(..) | SearchKey::Body(_) | SearchKey::Text(_));
+    keys.iter().any(|key| key.any(&asks))
 }
 
 /// RFC 7162 §3.1.10: of the messages that are told of, or of all when ALL or COUNT is.

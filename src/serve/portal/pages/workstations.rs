@@ -2,23 +2,22 @@
 
 use maud::{Markup, html};
 
-use super::super::people::Handed;
+use super::super::people::{Handed, Seat};
 use super::super::texts::{self, day};
 use super::super::workstations::NameForm;
 use super::{form, said, wrong};
 use crate::accounts::devices::{Device, DeviceState};
 
-/// All of them. Another person's can be revoked here, not renewed.
-pub(in super::super) fn list(
-    devices: &[Device],
-    done: Option<&str>,
-    token: &str,
-    is_own: impl Fn(&Device) -> bool,
-) -> Markup {
+/// All of them. Another person's can be revoked here, not renewed; who is nobody by name enrols none.
+pub(in super::super) fn list(devices: &[Device], done: Option<&str>, token: &str, seat: &Seat) -> Markup {
     html! {
         (said(done))
         p { (texts::DEVICES_TEXT) }
-        p { a class="button" href="/postes/nouveau" { (texts::NEW_DEVICE) } }
+        @if seat.person().is_some() {
+            p { a class="button" href="/postes/nouveau" { (texts::NEW_DEVICE) } }
+        } @else {
+            p { (texts::NOBODY_NAMED) }
+        }
         @if devices.is_empty() { p { (texts::NO_DEVICES) } } @else {
             table {
                 caption class="unseen" { (texts::DEVICES_TITLE) }
@@ -28,7 +27,7 @@ pub(in super::super) fn list(
                             texts::DEVICE_STATE, texts::DEVICE_ACTIONS] { th scope="col" { (head) } }
                     }
                 }
-                tbody { @for device in devices { (row(device, token, is_own(device))) } }
+                tbody { @for device in devices { (row(device, token, seat.owns(device))) } }
             }
         }
     }

@@ -1,0 +1,230 @@
+//! What some traces add to the counters of their months.
+
+use std::collections::HashMap;
+
+use crate::mss::indicators::{Month, Sheet};
+use crate::store::{AccountId, Batch, Counter, CounterKey, Expect, Store, StoreError, Version};
+
+use super::OTHERS;
+use super::known::Mailbox;
+
+/// Between the values of a row. No value holds it: they are domains and words of ours, or [`super::count`] has looked at them.
+const BETWEEN: char = '\u{1f}';
+
+/// Where notes of a month stand, beside its sheets.
+const NOTES: u8 = 0;
+
+/// Where marks stand.
+const MARKS: u8 = 255;
+
+/// What a mailbox was used for; bits of a mark.
+pub(super) mod mark {
+    /// Somebody logged in.
+    pub(in super::super) const CONNECTED: u64 = 1;
+    /// Something was sent.
+    pub(in super::super) const SENT: u64 = 2;
+    /// Something was received.
+    pub(in super::super) const RECEIVED: u64 = 4;
+    /// Something was read.
+    pub(in super::super) const READ: u64 = 8;
+}
+
+/// A note on a month.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Note {
+    /// When the state of the mailboxes at its end was noted, Unix seconds.
+    Snapshot,
+    /// Since when it has no marks, Unix seconds.
+    Anonymous,
+    /// How many rows of a sheet others' words have made.
+    Rows(Sheet),
+}
+
+/// What a key leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Row(Sheet, Vec<String>),
+    /// Of a mailbox with this domain and kind.
+    Mark(String, String),
+    Note(Note),
+}
+
+impl Note {
+    pub(super) fn key(self, month: Month) -> CounterKey {
+        let cell = match self {
+            Note::Snapshot => "snapshot".to_owned(),
+            Note::Anonymous => "anonymous".to_owned(),
+            Note::Rows(sheet) => format!("rows {}", sheet.name()),
+        };
+        CounterKey { month: month.number(), sheet: NOTES, cell }
+    }
+}
+
+/// The key of a row.
+pub(super) fn row_key(month: Month, sheet: Sheet, values: &[&str]) -> CounterKey {
+    let mut cell = String::with_capacity(values.iter().map(|value| value.len() + 1).sum());
+    for (at, value) in values.iter().enumerate() {
+        if at > 0 {
+            cell.push(BETWEEN);
+        }
+        cell.push_str(value);
+    }
+    CounterKey { month: month.number(), sheet: sheet.number(), cell }
+}
+
+/// The key of a mailbox's mark.
+fn mark_key(month: Month, mailbox: &Mailbox) -> CounterKey {
+    let Mailbox { account: AccountId(account), domain, kind } = mailbox;
+    let cell = format!("{domain}{BETWEEN}{kind}{BETWEEN}{account}");
+    CounterKey { month: month.number(), sheet: MARKS, cell }
+}
+
+/// The first key of a month's marks; they are its last.
+pub(super) fn first_mark(month: Month) -> CounterKey {
+    CounterKey::first(month.number(), MARKS)
+}
+
+/// What a key leads to; none for one of a newer version.
+pub(super) fn place(key: &CounterKey) -> Option<Place> {
+    let mut values = key.cell.split(BETWEEN).map(str::to_owned);
+    match key.sheet {
+        NOTES => {
+            let rows = |sheet: &Sheet| key.cell.strip_prefix("rows ") == Some(sheet.name());
+            let note = match key.cell.as_str() {
+                "snapshot" => Some(Note::Snapshot),
+                "anonymous" => Some(Note::Anonymous),
+                _ => Sheet::ALL.into_iter().find(rows).map(Note::Rows),
+            };
+            note.map(Place::Note)
+        }
+        MARKS => Some(Place::Mark(values.next()?, values.next()?)),
+        number => {
+            let sheet = Sheet::ALL.into_iter().find(|sheet| sheet.number() == number)?;
+            Some(Place::Row(sheet, values.collect()))
+        }
+    }
+}
+
+/// What a mark says, in the order of the measures of [`Sheet::Activity`].
+pub(super) fn activity(mark: u64) -> [u64; 5] {
+    let has = |bit: u64| u64::from(mark & bit != 0);
+    [u64::from(mark != 0), has(mark::CONNECTED), has(mark::SENT), has(mark::RECEIVED), has(mark::READ)]
+}
+
+/// Sums that grow, over those that are in a store, or over none.
+#[derive(Debug)]
+pub(super) struct Tally {
+    store: Option<Store>,
+    most_rows: u64,
+    cells: HashMap<CounterKey, Cell>,
+}
+
+#[derive(Debug)]
+struct Cell {
+    /// As it was read; none: it was not there.
+    version: Option<Version>,
+    counter: Counter,
+    is_changed: bool,
+}
+
+impl Tally {
+    /// On top of what the store has.
+    pub(super) fn over(store: &Store, most_rows: u64) -> Self {
+        Self { store: Some(store.clone()), most_rows, cells: HashMap::new() }
+    }
+
+    /// From nothing: to count again.
+    pub(super) fn afresh(most_rows: u64) -> Self {
+        Self { store: None, most_rows, cells: HashMap::new() }
+    }
+
+    /// Adds to a row.
+    pub(super) fn add(
+        &mut self,
+        month: Month,
+        sheet: Sheet,
+        values: &[&str],
+        measures: &[u64],
+    ) -> Result<(), StoreError> {
+        let mut key = row_key(month, sheet, values);
+        if sheet.is_open() && !self.is_there(&key)? {
+            key = self.new_row(month, sheet, values, key)?;
+        }
+        let cell = self.cell(key)?;
+        let sums = &mut cell.counter.values;
+        sums.resize(sums.len().max(measures.len()), 0);
+        sums.iter_mut().zip(measures).for_each(|(sum, value)| *sum = sum.saturating_add(*value));
+        cell.is_changed = true;
+        Ok(())
+    }
+
+    /// Where a row that is not there yet is counted: in its own, while there is room for one more.
+    fn new_row(
+        &mut self,
+        month: Month,
+        sheet: Sheet,
+        values: &[&str],
+        own: CounterKey,
+    ) -> Result<CounterKey, StoreError> {
+        let most = self.most_rows;
+        let rows = self.cell(Note::Rows(sheet).key(month))?;
+        let so_far = rows.counter.values.first().copied().unwrap_or(0);
+        if so_far < most {
+            rows.counter.values = vec![so_far + 1];
+            rows.is_changed = true;
+            return Ok(own);
+        }
+        let mut values = values.to_vec();
+        if let Some(last) = values.last_mut() {
+            *last = OTHERS;
+        }
+        Ok(row_key(month, sheet, &values))
+    }
+
+    /// Notes what a mailbox was used for.
+    pub(super) fn mark(&mut self, month: Month, mailbox: &Mailbox, used: u64) -> Result<(), StoreError> {
+        // A late trace does not bring marks back that were made numbers.
+        if self.is_there(&Note::Anonymous.key(month))? {
+            return Ok(());
+        }
+        let cell = self.cell(mark_key(month, mailbox))?;
+        let before = cell.counter.values.first().copied().unwrap_or(0);
+        if before | used != before {
+            cell.counter.values = vec![before | used];
+            cell.is_changed = true;
+        }
+        Ok(())
+    }
+
+    fn is_there(&mut self, key: &CounterKey) -> Result<bool, StoreError> {
+        let cell = self.cell(key.clone())?;
+        Ok(cell.version.is_some() || cell.is_changed)
+    }
+
+    fn cell(&mut self, key: CounterKey) -> Result<&mut Cell, StoreError> {
+        use std::collections::hash_map::Entry;
+        match self.cells.entry(key) {
+            Entry::Occupied(entry) => Ok(entry.into_mut()),
+            Entry::Vacant(entry) => {
+                let read = self.store.as_ref().map(|store| store.get::<Counter>(entry.key())).transpose()?.flatten();
+                let version = read.as_ref().map(|read| read.version);
+                let counter = read.map(|read| read.record).unwrap_or_default();
+                Ok(entry.insert(Cell { version, counter, is_changed: false }))
+            }
+        }
+    }
+
+    /// Writes what has changed, each over the version that was read.
+    pub(super) fn put_into(self, batch: &mut Batch) {
+        for (key, cell) in self.cells.into_iter().filter(|(_, cell)| cell.is_changed) {
+            let expect = cell.version.map_or(Expect::Absent, Expect::Version);
+            batch.expect::<Counter>(&key, expect).put(&key, &cell.counter);
+        }
+    }
+
+    /// All sums.
+    pub(super) fn into_counters(self) -> impl Iterator<Item = (CounterKey, Counter)> {
+        let changed = self.cells.into_iter().filter(|(_, cell)| cell.is_changed);
+        changed.map(|(key, cell)| (key, cell.counter))
+    }
+}

@@ -1,0 +1,356 @@
+//! The counters, from traces to figures.
+
+mod month;
+
+use super::tally::{Place, place};
+use super::*;
+use crate::audit::{Action, Actor, FolderKind, MessageFacts, Origin};
+use crate::mss::indicators::{Row, Sheet};
+use crate::store::{Account, AccountId, AccountKind, AccountState, AddressEntry, Committed, Counter};
+
+const ANNE: &str = "anne.roux@aura.example";
+const CARE: &str = "soins@chu.example";
+const PATIENT: &str = "184127512345678@patient.mssante.fr";
+
+/// A store with two mailboxes, and counters over it.
+struct Scene {
+    store: Store,
+    indicators: Indicators,
+    month: Month,
+    at: u64,
+    written: Vec<Trace>,
+}
+
+struct Kept<'a>(&'a [Trace]);
+
+impl TraceSource for Kept<'_> {
+    fn each(
+        &self,
+        range: std::ops::Range<u64>,
+        each: &mut dyn FnMut(&Trace) -> Result<(), StoreError>,
+    ) -> Result<(), IndicatorError> {
+        let within = self.0.iter().filter(|trace| range.contains(&trace.at));
+        within.map(each).collect::<Result<(), _>>().map_err(IndicatorError::from)
+    }
+}
+
+impl Scene {
+    fn new() -> Self {
+        Self::with(IndicatorOptions::default())
+    }
+
+    fn with(options: IndicatorOptions) -> Self {
+        let store = Store::in_memory();
+        let month: Month = "2026-11".parse().unwrap();
+        let indicators = Indicators::new(store.clone(), options);
+        let scene = Self { store, indicators, month, at: month.start(), written: Vec::new() };
+        scene.mailbox(1, ANNE, AccountKind::Per);
+        scene.mailbox(2, CARE, AccountKind::Org);
+        scene
+    }
+
+    fn mailbox(&self, id: u64, address: &str, kind: AccountKind) {
+        let account = Account { address: address.into(), kind, ..Account::default() };
+        let mut batch = Batch::new();
+        batch.put(&AccountId(id), &account).put(&address.to_owned(), &AddressEntry::Account(AccountId(id)));
+        self.store.commit_blocking(batch).unwrap();
+    }
+
+    fn state(&self, id: u64, state: AccountState) {
+        let read = self.store.get::<Account>(&AccountId(id)).unwrap().unwrap().record;
+        let mut batch = Batch::new();
+        batch.put(&AccountId(id), &Account { state, ..read });
+        self.store.commit_blocking(batch).unwrap();
+    }
+
+    /// Writes traces as the scribe does, each a second after the one before.
+    fn write(&mut self, traces: impl IntoIterator<Item = Trace>) -> Committed {
+        let mut observer = self.indicators.observer();
+        let mut batch = Batch::new();
+        for mut trace in traces {
+            self.at += 1_000_000;
+            trace.at = self.at;
+            observer.observe(&trace);
+            self.written.push(trace);
+        }
+        observer.put_into(&self.store, &mut batch).unwrap();
+        self.store.commit_blocking(batch).unwrap()
+    }
+
+    /// A sheet's rows as `a|b|c: 1 2`.
+    fn rows(&self, sheet: Sheet) -> Vec<String> {
+        shown(&self.indicators.month(self.month).unwrap().rows(sheet))
+    }
+
+    fn recount(&self) -> Vec<Difference> {
+        self.indicators.recount(self.month, &Kept(&self.written)).unwrap()
+    }
+}
+
+fn shown(rows: &[Row]) -> Vec<String> {
+    let row = |row: &Row| {
+        let measures: Vec<String> = row.measures.iter().map(u64::to_string).collect();
+        format!("{}: {}", row.dimensions.join("|"), measures.join(" "))
+    };
+    rows.iter().map(row).collect()
+}
+
+fn accepted(door: &str, sender: &str, queued: &[&str], delivered: &[&str], size: u64, mss: &[(&str, &str)]) -> Trace {
+    let all = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+    let action = Action::Accepted { sender: sender.into(), queued: all(queued), delivered: all(delivered) };
+    let mss = mss.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let message = MessageFacts { message_id: "<a@b>".into(), size: Some(size), mss, ..MessageFacts::default() };
+    let origin = Origin { door: door.into(), ..Origin::default() };
+    Trace { origin, message: Some(message), ..Trace::of(action) }
+}
+
+fn at_door(door: &str, means: &str, mailbox: Option<&str>, action: Action) -> Trace {
+    let actor = Actor { means: Some(means.into()), ..Actor::default() };
+    let origin = Origin { door: door.into(), ..Origin::default() };
+    Trace { actor, origin, mailbox: mailbox.map(str::to_owned), ..Trace::of(action) }
+}
+
+fn administered(mailbox: &str, what: &str) -> Trace {
+    let action = Action::Administered { what: what.into(), fields: Vec::new(), about: None };
+    Trace { mailbox: Some(mailbox.into()), ..Trace::of(action) }
+}
+
+#[test]
+fn a_message_counts_for_its_sender_and_for_each_mailbox_that_has_it() {
+    let mut scene = Scene::new();
+    scene.write([
+        accepted("submission", ANNE, &["b@nord.example", "c@nord.example"], &[CARE], 2048, &[]),
+        accepted("submission", ANNE, &[], &[CARE], 20 << 10, &[]),
+        accepted("smtp", "b@nord.example", &[], &[ANNE, CARE], 3 << 20, &[]),
+        accepted("report", "", &[], &[ANNE], 1000, &[]),
+    ]);
+    assert_eq!(
+        scene.rows(Sheet::Exchanges),
+        [
+            "||automatique|interne|moins de 10 Kio: 1 1 1000",
+            "aura.example|PER|emis|interne|10 a 100 Kio: 1 1 20480",
+            "aura.example|PER|emis|operateur|moins de 10 Kio: 1 3 2048",
+            "aura.example|PER|recu|interne|moins de 10 Kio: 1 1 1000",
+            "aura.example|PER|recu|operateur|1 a 5 Mio: 1 1 3145728",
+            "chu.example|ORG|recu|interne|10 a 100 Kio: 1 1 20480",
+            "chu.example|ORG|recu|interne|moins de 10 Kio: 1 1 2048",
+            "chu.example|ORG|recu|operateur|1 a 5 Mio: 1 1 3145728",
+        ]
+    );
+    assert_eq!(
+        scene.rows(Sheet::Peers),
+        [
+            "|automatique|aura.example: 1 1",
+            "aura.example|emis|chu.example: 2 2",
+            "aura.example|emis|nord.example: 1 2",
+            "aura.example|recu|<>: 1 1",
+            "aura.example|recu|nord.example: 1 1",
+            "chu.example|recu|aura.example: 2 2",
+            "chu.example|recu|nord.example: 1 1",
+        ]
+    );
+    assert_eq!(scene.rows(Sheet::Activity), ["aura.example|PER: 1 0 1 1 0", "chu.example|ORG: 1 0 0 1 0"]);
+    assert_eq!(scene.recount(), []);
+}
+
+#[test]
+fn mail_with_citizens_is_told_apart_both_ways_and_no_citizen_is_counted_by() {
+    let mut scene = Scene::new();
+    scene.write([
+        accepted("submission", ANNE, &["b@nord.example", PATIENT], &[], 100, &[("X-MSS-MES", "fin")]),
+        accepted("smtp", PATIENT, &[], &[ANNE], 100, &[]),
+        Trace::of(Action::Tried {
+            recipient: PATIENT.into(),
+            result: "relayed".into(),
+            words: "250 ok".into(),
+            attempt: 1,
+        }),
+    ]);
+    let exchanges = scene.rows(Sheet::Exchanges);
+    assert_eq!(
+        exchanges,
+        [
+            "aura.example|PER|emis|patient|moins de 10 Kio: 1 2 100",
+            "aura.example|PER|recu|patient|moins de 10 Kio: 1 1 100"
+        ]
+    );
+    assert_eq!(scene.rows(Sheet::Outcomes), ["relayed|patient.mssante.fr: 1"]);
+    for sheet in Sheet::ALL {
+        assert!(scene.rows(sheet).iter().all(|row| !row.contains("184127512345678") && !row.contains("anne")));
+    }
+}
+
+#[test]
+fn header_fields_are_counted_by_their_codes_and_by_nothing_else() {
+    let mut scene = Scene::new();
+    let with = [("X-MSS-NIL", "WEDA-4"), ("x-mss-codecda", "34133-9, 11488-4,34133-9"), ("X-MSS-INS", "o")];
+    let without = [("X-MSS-NIL", "184127512345678"), ("X-MSS-INS", "184127512345678"), ("X-MSS-MES", "x")];
+    scene.write([
+        accepted("submission", ANNE, &["b@nord.example"], &[], 100, &with),
+        accepted("smtp", "b@nord.example", &[], &[ANNE, CARE], 100, &without),
+        accepted("smtp", "b@nord.example", &[], &[ANNE], 100, &[]),
+    ]);
+    assert_eq!(
+        scene.rows(Sheet::Headers),
+        [
+            "aura.example|emis|oui|oui|O|absent: 1",
+            "aura.example|recu|non|non|absent|absent: 1",
+            "aura.example|recu|oui|non|(illisible)|(illisible): 1",
+            "chu.example|recu|oui|non|(illisible)|(illisible): 1",
+        ]
+    );
+    assert_eq!(scene.rows(Sheet::Software), ["emis|WEDA-4: 1", "recu|(illisible): 1"]);
+    assert_eq!(scene.rows(Sheet::Documents), ["emis|11488-4: 1", "emis|34133-9: 1"]);
+}
+
+#[test]
+fn logins_refusals_and_movements_have_their_sheets() {
+    let mut scene = Scene::new();
+    let refused = |asked: Option<&str>| Action::LoginRefused {
+        reason: "bad-credentials".into(),
+        asked: asked.map(str::to_owned),
+    };
+    let rule = Action::Refused { rule: "over-quota".into(), sender: "b@nord.example".into(), recipient: None };
+    scene.write([
+        at_door("imap", "pro-sante-connect", Some(ANNE), Action::LoggedIn),
+        at_door("imap", "pro-sante-connect", Some(ANNE), Action::LoggedIn),
+        at_door("submission", "password", None, refused(Some(ANNE))),
+        at_door("submission", "password", None, refused(None)),
+        at_door("imap", "password", Some(CARE), Action::Read { folder: FolderKind::Inbox, messages: 3 }),
+        at_door("smtp", "", None, rule),
+        administered(CARE, "mailbox-created"),
+        administered(CARE, "mailbox-changed"),
+    ]);
+    assert_eq!(
+        scene.rows(Sheet::Connections),
+        [
+            "||submission|password|bad-credentials: 1",
+            "aura.example|PER|imap|pro-sante-connect|admis: 2",
+            "aura.example|PER|submission|password|bad-credentials: 1",
+        ]
+    );
+    assert_eq!(scene.rows(Sheet::Refusals), ["smtp|over-quota: 1"]);
+    assert_eq!(scene.rows(Sheet::Movements), ["chu.example|ORG|creation: 1"]);
+    assert_eq!(scene.rows(Sheet::Activity), ["aura.example|PER: 1 1 0 0 0", "chu.example|ORG: 1 0 0 0 1"]);
+    assert_eq!(scene.recount(), []);
+}
+
+#[test]
+fn what_another_commit_came_between_is_no_commit_and_counts_once_when_it_is_counted_again() {
+    let mut scene = Scene::new();
+    let sent = || accepted("submission", ANNE, &["b@nord.example"], &[], 100, &[]);
+    let mut observer = scene.indicators.observer();
+    let mut late = Batch::new();
+    let trace = Trace { at: scene.month.start(), ..sent() };
+    observer.observe(&trace);
+    observer.put_into(&scene.store, &mut late).unwrap();
+    scene.write([sent()]);
+    assert!(matches!(scene.store.commit_blocking(late), Err(CommitError::Conflict(_))));
+    let mut again = Batch::new();
+    observer.observe(&trace);
+    observer.put_into(&scene.store, &mut again).unwrap();
+    scene.store.commit_blocking(again).unwrap();
+    assert_eq!(scene.rows(Sheet::Exchanges), ["aura.example|PER|emis|operateur|moins de 10 Kio: 2 2 200"]);
+}
+
+#[test]
+fn each_trace_counts_in_the_month_of_its_own_time() {
+    let mut scene = Scene::new();
+    scene.at = scene.month.end() - 2_000_000;
+    scene.write((0..3).map(|_| at_door("imap", "password", Some(ANNE), Action::LoggedIn)));
+    assert_eq!(scene.rows(Sheet::Connections), ["aura.example|PER|imap|password|admis: 1"]);
+    scene.month = scene.month.next();
+    assert_eq!(scene.rows(Sheet::Connections), ["aura.example|PER|imap|password|admis: 2"]);
+}
+
+#[test]
+fn counting_again_tells_each_row_that_differs() {
+    let mut scene = Scene::new();
+    scene.write((0..5).map(|_| at_door("imap", "password", Some(ANNE), Action::LoggedIn)));
+    scene.written.pop();
+    let lost: Vec<_> = scene.recount();
+    assert_eq!(lost.len(), 1, "four logins mark the mailbox as five do: {lost:?}");
+    assert_eq!((lost[0].sheet, &lost[0].counted[..], &lost[0].recounted[..]), (Sheet::Connections, &[5][..], &[4][..]));
+    scene.written.clear();
+    assert_eq!(scene.recount().len(), 2, "now no mailbox was used, either");
+}
+
+#[test]
+fn others_words_make_only_so_many_rows_and_counting_again_makes_the_same() {
+    let mut scene = Scene::with(IndicatorOptions { most_rows: 3, ..IndicatorOptions::default() });
+    let software =
+        |number: u32| accepted("smtp", "b@nord.example", &[], &[ANNE], 100, &[("X-MSS-NIL", &format!("L{number}"))]);
+    for number in [1, 2, 3, 4, 2, 5, 4] {
+        scene.write([software(number)]);
+    }
+    scene.write((1..7).map(software));
+    assert_eq!(scene.rows(Sheet::Software), ["recu|(autres): 6", "recu|L1: 2", "recu|L2: 3", "recu|L3: 2"]);
+    assert_eq!(scene.recount(), []);
+}
+
+#[tokio::test]
+async fn which_mailboxes_were_used_is_forgotten_after_three_months_and_how_many_is_not() {
+    let mut scene = Scene::new();
+    scene.write([
+        at_door("imap", "password", Some(ANNE), Action::LoggedIn),
+        accepted("smtp", "b@nord.example", &[], &[CARE], 100, &[]),
+    ]);
+    let marks = |scene: &Scene| {
+        let rows = scene.store.scan::<Counter>(.., usize::MAX).unwrap();
+        rows.iter().filter(|(key, _)| matches!(place(key), Some(Place::Mark(..)))).count()
+    };
+    let before = scene.rows(Sheet::Activity);
+    let end = |month: &str| month.parse::<Month>().unwrap().end();
+    assert_eq!(scene.indicators.tend(end("2027-01") - 1).await.unwrap().anonymised, 0);
+    assert_eq!(marks(&scene), 2);
+    assert_eq!(scene.indicators.tend(end("2027-01")).await.unwrap().anonymised, 2);
+    assert_eq!((marks(&scene), scene.rows(Sheet::Activity)), (0, before.clone()));
+    // A trace that comes late brings none back.
+    scene.write([at_door("imap", "password", Some(CARE), Action::LoggedIn)]);
+    assert_eq!((marks(&scene), scene.rows(Sheet::Activity)), (0, before));
+    assert_eq!(scene.indicators.tend(end("2027-01")).await.unwrap(), Tended::default());
+}
+
+#[tokio::test]
+async fn the_mailboxes_at_a_months_end_are_noted_once_and_follow_from_the_month_before() {
+    let mut scene = Scene::new();
+    scene.write([administered(ANNE, "mailbox-created"), administered(CARE, "mailbox-created")]);
+    assert_eq!(
+        scene.rows(Sheet::Mailboxes),
+        ["aura.example|PER|open|non: 1 0 0 0", "chu.example|ORG|open|non: 1 0 0 0"]
+    );
+    let november = scene.month;
+    assert_eq!(scene.indicators.tend(november.end()).await.unwrap().snapshot, Some(november));
+    scene.mailbox(3, "b.petit@aura.example", AccountKind::Per);
+    scene.mailbox(4, "c.petit@aura.example", AccountKind::Per);
+    scene.state(2, AccountState::Closed);
+    assert_eq!(scene.rows(Sheet::Mailboxes).len(), 2, "what comes later changes nothing of November");
+    assert_eq!(scene.indicators.tend(november.end() + 1).await.unwrap().snapshot, None);
+
+    (scene.month, scene.at) = (november.next(), november.end());
+    scene.write([
+        administered("b.petit@aura.example", "mailbox-created"),
+        administered("c.petit@aura.example", "mailbox-created"),
+        administered(CARE, "mailbox-closed"),
+    ]);
+    assert_eq!(scene.recount(), []);
+    let forgotten = scene.written.remove(2);
+    let found = scene.recount();
+    assert!(forgotten.mailbox.as_deref() == Some("b.petit@aura.example"));
+    let mailboxes: Vec<_> = found.iter().filter(|row| row.sheet == Sheet::Mailboxes).collect();
+    assert_eq!(mailboxes.len(), 1);
+    assert_eq!((&mailboxes[0].counted[..], &mailboxes[0].recounted[..]), (&[3][..], &[2][..]));
+}
+
+#[tokio::test]
+async fn old_months_go_and_the_others_stay() {
+    let mut scene = Scene::with(IndicatorOptions { keep: 12, ..IndicatorOptions::default() });
+    scene.write([at_door("imap", "password", Some(ANNE), Action::LoggedIn)]);
+    scene.at = "2027-06".parse::<Month>().unwrap().start();
+    scene.write([at_door("imap", "password", Some(ANNE), Action::LoggedIn)]);
+    let at = |month: &str| month.parse::<Month>().unwrap().start();
+    assert_eq!(scene.indicators.tend(at("2027-11")).await.unwrap().forgotten, 0);
+    assert!(scene.indicators.tend(at("2027-12")).await.unwrap().forgotten > 0);
+    assert_eq!(scene.indicators.months().unwrap(), ["2027-06".parse::<Month>().unwrap()]);
+    assert!(scene.indicators.month(scene.month).unwrap().is_empty());
+}

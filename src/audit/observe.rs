@@ -1,0 +1,24 @@
+//! Who looks at each trace once, as it is written down for good.
+
+use crate::store::{Batch, Store, StoreError};
+
+use super::Trace;
+
+/// Counts traces as the scribe writes them down: each once, whatever crashes between.
+///
+/// ```text
+/// observe × n ─▶ put_into(batch) ─▶ the commit that takes the n waiting traces away
+/// ```
+///
+/// Where that commit fails, the same traces are observed again before the next [`Observer::put_into`].
+pub trait Observer: Send {
+    /// Counts one.
+    fn observe(&mut self, trace: &Trace);
+
+    /// Adds what was counted since the last call to the batch that takes the traces away, and begins anew: also where it
+    /// fails.
+    ///
+    /// # Errors
+    /// What the store says; nothing is committed then.
+    fn put_into(&mut self, store: &Store, batch: &mut Batch) -> Result<(), StoreError>;
+}

@@ -1,0 +1,256 @@
+//! The reading side: what waits for the scribe and what stands in the day files, as one.
+
+use std::collections::HashSet;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::store::StoreError;
+use crate::store::traces::{
+    Damage, Day, FoundLine, Head, ProofParts, Query, TraceError, TraceFiles, TraceKeys, TraceOptions, TraceReport,
+};
+
+use super::{Stream, Trace, TraceQuery, Tracer};
+
+/// Traces of one message that a proof shows, at most.
+const MOST_PROVED: usize = 5_000;
+
+/// Why traces cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum TracesError {
+    /// What waits for the scribe.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The day files.
+    #[error(transparent)]
+    Files(#[from] TraceError),
+    /// There is no thread for the scribe.
+    #[error("no thread for the scribe: {0}")]
+    Thread(#[from] io::Error),
+    /// What is to be proved waits for the scribe, and is not signed yet.
+    #[error("the scribe has not written down all of it yet")]
+    NotYet,
+}
+
+/// Traces, to be read. Cheap to clone; all of it blocks.
+#[derive(Clone, Debug)]
+pub struct Traces {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    tracer: Tracer,
+    keys: TraceKeys,
+    functional: TraceFiles,
+    technical: TraceFiles,
+}
+
+/// What a search found.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// The traces, in the order that was asked for.
+    pub traces: Vec<Trace>,
+    /// Whether there may be more than the limit let through.
+    pub more: bool,
+    /// What could not be read, in words.
+    pub unreadable: Vec<String>,
+}
+
+impl Traces {
+    /// Opens the day files under a directory, and makes them where they are not.
+    ///
+    /// # Errors
+    /// They cannot be opened: another process has them, they are sealed with another key, the disk.
+    pub fn open(tracer: &Tracer, directory: &Path) -> Result<Self, TracesError> {
+        let keys = TraceKeys::derive(tracer.key());
+        let open = |stream: Stream| {
+            let (files, opening) = TraceFiles::open(&directory.join(stream.name()), &keys, &TraceOptions::default())?;
+            tracing::info!(?opening, stream = stream.name(), "day files of traces open");
+            Ok::<_, TraceError>(files)
+        };
+        let (functional, technical) = (open(Stream::Functional)?, open(Stream::Technical)?);
+        Ok(Self { inner: Arc::new(Inner { tracer: tracer.clone(), keys, functional, technical }) })
+    }
+
+    /// Finds up to `limit` traces.
+    ///
+    /// # Errors
+    /// The store or the disk fails. What is damaged costs itself, and is told.
+    pub fn search(&self, query: &TraceQuery, limit: usize) -> Result<Found, TracesError> {
+        // What waits is read first: a trace goes from there into the files, never back.
+        let mut waiting = self.waiting(query.from, query.to)?;
+        waiting.retain(|trace| query.is_met_by(trace));
+        let mut found = Found::default();
+        let seen: HashSet<_> = waiting.iter().map(identity).collect();
+        for (_, files) in self.streams_of(query) {
+            let mut traces = Vec::new();
+            let mut take = |line: FoundLine| {
+                match serde_json::from_slice::<Trace>(&line.text) {
+                    Ok(trace) if query.is_met_by(&trace) && !seen.contains(&identity(&trace)) => traces.push(trace),
+                    Ok(_) => {}
+                    Err(error) => found.unreadable.push(format!("a line of {}: {error}", line.place.day)),
+                }
+                traces.len() <= limit
+            };
+            let searched = files.search(&self.files_query(query), usize::MAX, &mut take)?;
+            found.traces.append(&mut traces);
+            found.unreadable.extend(searched.damaged.iter().map(in_words));
+        }
+        found.traces.append(&mut waiting);
+        found.traces.sort_by_key(|trace| trace.at);
+        if !query.oldest_first {
+            found.traces.reverse();
+        }
+        found.more = found.traces.len() > limit;
+        found.traces.truncate(limit);
+        Ok(found)
+    }
+
+    /// Every trace with `from <= at < to` (Unix microseconds) that waits or is kept, each once, by stream and roughly in their
+    /// order; `false` stops. Says what could not be read.
+    ///
+    /// # Errors
+    /// As [`Traces::search`].
+    pub fn each(&self, from: u64, to: u64, f: &mut dyn FnMut(Trace) -> bool) -> Result<Vec<String>, TracesError> {
+        let Some(last) = to.checked_sub(1) else { return Ok(Vec::new()) };
+        let waiting = self.waiting(from, last)?;
+        let seen: HashSet<_> = waiting.iter().map(identity).collect();
+        let mut unreadable = Vec::new();
+        let mut goes_on = true;
+        for files in [&self.inner.functional, &self.inner.technical] {
+            let mut take = |line: FoundLine| {
+                match serde_json::from_slice::<Trace>(&line.text) {
+                    Ok(trace) if seen.contains(&identity(&trace)) => {}
+                    Ok(trace) => goes_on = f(trace),
+                    Err(error) => unreadable.push(format!("a line of {}: {error}", line.place.day)),
+                }
+                goes_on
+            };
+            let query = Query { from, to: last, ..Query::default() };
+            let searched = files.search(&query, usize::MAX, &mut take)?;
+            unreadable.extend(searched.damaged.iter().map(in_words));
+            if !goes_on {
+                return Ok(unreadable);
+            }
+        }
+        // Stops where it is told to.
+        let _went_through = waiting.into_iter().all(f);
+        Ok(unreadable)
+    }
+
+    /// What shows each step of a message, and the key that signs them.
+    ///
+    /// # Errors
+    /// [`TracesError::NotYet`] where something of it still waits; else as [`Traces::search`].
+    pub fn proof(&self, message_id: &str) -> Result<Vec<(Trace, ProofParts)>, TracesError> {
+        let query = TraceQuery::of_message(message_id);
+        if self.waiting(0, u64::MAX)?.iter().any(|trace| query.is_met_by(trace)) {
+            return Err(TracesError::NotYet);
+        }
+        let mut lines = Vec::new();
+        let mut take = |line: FoundLine| {
+            if let Ok(trace) = serde_json::from_slice::<Trace>(&line.text)
+                && query.is_met_by(&trace)
+            {
+                lines.push((trace, line.place));
+            }
+            lines.len() < MOST_PROVED
+        };
+        let files = &self.inner.functional;
+        files.search(&self.files_query(&query), usize::MAX, &mut take)?;
+        lines.sort_by_key(|(trace, _)| trace.at);
+        lines.into_iter().map(|(trace, place)| Ok((trace, files.proof_parts(place)?))).collect()
+    }
+
+    /// Reads the files of some days from end to end, and holds each to its chain and its signatures.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub fn verify(&self, from: Day, to: Day) -> Result<[(Stream, TraceReport); 2], TracesError> {
+        let functional = self.inner.functional.verify(from..=to)?;
+        Ok([(Stream::Functional, functional), (Stream::Technical, self.inner.technical.verify(from..=to)?)])
+    }
+
+    /// The signed ends of all days, forgotten ones included.
+    pub fn heads(&self) -> Vec<(Stream, Head)> {
+        let of = |stream: Stream, files: &TraceFiles| files.heads().into_iter().map(move |head| (stream, head));
+        let functional = of(Stream::Functional, &self.inner.functional);
+        functional.chain(of(Stream::Technical, &self.inner.technical)).collect()
+    }
+
+    /// The Ed25519 key that the heads of both streams are signed with.
+    pub fn public_key(&self) -> [u8; 32] {
+        self.inner.keys.public_key()
+    }
+
+    /// Forgets whole days of a stream: those that were over at a moment (Unix seconds). Says which.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub fn forget(&self, stream: Stream, before: i64) -> Result<Vec<Day>, TracesError> {
+        let files = match stream {
+            Stream::Functional => &self.inner.functional,
+            Stream::Technical => &self.inner.technical,
+        };
+        let before = u64::try_from(before).unwrap_or_default().saturating_mul(1_000_000);
+        Ok(files.forget(Day::of(before))?)
+    }
+
+    /// What the day files take on the disk, in bytes.
+    pub fn size(&self) -> u64 {
+        self.inner.functional.size() + self.inner.technical.size()
+    }
+
+    pub(super) fn files(&self) -> (&TraceFiles, &TraceFiles) {
+        (&self.inner.functional, &self.inner.technical)
+    }
+
+    pub(super) fn tracer(&self) -> &Tracer {
+        &self.inner.tracer
+    }
+
+    pub(super) fn keys(&self) -> &TraceKeys {
+        &self.inner.keys
+    }
+
+    fn waiting(&self, from: u64, to: u64) -> Result<Vec<Trace>, StoreError> {
+        if from > to {
+            return Ok(Vec::new());
+        }
+        self.inner.tracer.waiting(from..=to, usize::MAX)
+    }
+
+    /// Jobs have no mailbox, person, message or peer.
+    fn streams_of(&self, query: &TraceQuery) -> Vec<(Stream, &TraceFiles)> {
+        let of_people = [&query.mailbox, &query.person, &query.message_id, &query.peer].iter().any(|it| it.is_some());
+        let is_job = query.action.as_deref() == Some(super::action::JOB_RAN);
+        let functional = (!is_job).then_some((Stream::Functional, &self.inner.functional));
+        let technical =
+            (!of_people && (is_job || query.action.is_none())).then_some((Stream::Technical, &self.inner.technical));
+        functional.into_iter().chain(technical).collect()
+    }
+
+    fn files_query(&self, query: &TraceQuery) -> Query {
+        let wanted = query.wanted();
+        let term = |(facet, value): &(super::facets::Facet, String)| self.inner.keys.term(facet.name(), value);
+        Query {
+            from: query.from,
+            to: query.to,
+            all_terms: wanted.iter().map(term).collect(),
+            newest_first: !query.oldest_first,
+        }
+    }
+}
+
+/// What tells a trace from all others: an older version gave a moment twice now and then.
+fn identity(trace: &Trace) -> (u64, String, &'static str) {
+    (trace.at, trace.reference.clone(), trace.action.name())
+}
+
+fn in_words(damage: &Damage) -> String {
+    format!("{} from octet {} to {}", damage.day, damage.from, damage.to)
+}
+
+#[cfg(test)]
+mod tests;

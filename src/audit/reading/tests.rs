@@ -1,0 +1,162 @@
+//! What waits and what is kept, read as one.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::*;
+use crate::audit::{Action, Actor, MessageFacts, Scribe, ScribeOptions};
+use crate::store::{Batch, MailboxKey, Store, TraceKey, WaitingTrace};
+use crate::telemetry::Metrics;
+
+/// A directory of one test's own, gone with it.
+struct Place(PathBuf);
+
+impl Place {
+    fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("cad-traces-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        Self(std::env::temp_dir().join(name))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _gone = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+struct House {
+    store: Store,
+    traces: Traces,
+    _place: Place,
+}
+
+impl House {
+    fn new() -> Self {
+        let (store, place) = (Store::in_memory(), Place::new());
+        let tracer = Tracer::new(store.clone(), MailboxKey::generate()).unwrap();
+        Self { traces: Traces::open(&tracer, &place.0).unwrap(), store, _place: place }
+    }
+
+    async fn write(&self, traces: impl IntoIterator<Item = Trace>) {
+        self.traces.tracer().write(traces).await.unwrap();
+    }
+
+    /// Has the scribe write down all that waits.
+    async fn keep(&self) {
+        let traces = self.traces.clone();
+        let options = ScribeOptions { observers: Vec::new(), most_waiting: 9, metrics: Metrics::default() };
+        let work = move || Scribe::start(&traces, options).unwrap().stop();
+        tokio::task::spawn_blocking(work).await.unwrap();
+    }
+
+    fn each(&self, from: u64, to: u64) -> Vec<Trace> {
+        let mut found = Vec::new();
+        let unreadable = self.traces.each(from, to, &mut |trace| {
+            found.push(trace);
+            true
+        });
+        assert!(unreadable.unwrap().is_empty());
+        found
+    }
+}
+
+fn of_person(person: &str) -> Trace {
+    let actor = Actor { person: Some(person.into()), ..Actor::default() };
+    Trace { actor, ..Trace::of(Action::LoggedIn) }
+}
+
+fn step(message_id: &str, handling: &str) -> Trace {
+    let message = Some(MessageFacts { message_id: message_id.into(), ..MessageFacts::default() });
+    Trace { message, ..Trace::of(Action::Handled { handling: handling.into() }) }
+}
+
+fn ran() -> Trace {
+    Trace::of(Action::JobRan { job: "crls".into(), result: "done".into(), detail: String::new() })
+}
+
+#[tokio::test]
+async fn each_trace_is_given_once_whether_it_waits_or_is_kept() {
+    let house = House::new();
+    house.write((0..700).map(|number| of_person(&number.to_string()))).await;
+    house.write([ran()]).await;
+    house.keep().await;
+    house.write((700..705).map(|number| of_person(&number.to_string()))).await;
+    // The scribe has written these two down, and not taken them away yet.
+    let kept = house.each(0, u64::MAX);
+    let mut batch = Batch::new();
+    for trace in &kept[..2] {
+        let mut taken = HashSet::new();
+        house.traces.tracer().note_at(trace.clone(), trace.at, &mut taken, &mut batch).unwrap();
+    }
+    house.store.commit(batch).await.unwrap();
+    let all = house.each(0, u64::MAX);
+    let moments: HashSet<u64> = all.iter().map(|trace| trace.at).collect();
+    assert_eq!((all.len(), moments.len()), (706, 706));
+    let (third, tenth) = (kept[2].at, kept[9].at);
+    assert_eq!(house.each(third, tenth).len(), 7, "the last moment is not meant");
+    assert!(house.each(5, 5).is_empty() && house.each(0, 0).is_empty());
+    let mut seen = 0;
+    let stops = &mut |_| {
+        seen += 1;
+        seen < 3
+    };
+    house.traces.each(0, u64::MAX, stops).unwrap();
+    assert_eq!(seen, 3);
+}
+
+#[tokio::test]
+async fn what_is_asked_for_comes_in_its_order_up_to_the_limit() {
+    let house = House::new();
+    for number in 0..4 {
+        house.write([step("<a@b>", &number.to_string()), step("<x@y>", "other"), ran()]).await;
+        if number == 1 {
+            house.keep().await;
+        }
+    }
+    let handlings = |query: &TraceQuery, limit| {
+        let found = house.traces.search(query, limit).unwrap();
+        let handling = |trace: Trace| match trace.action {
+            Action::Handled { handling } => handling,
+            other => other.name().into(),
+        };
+        (found.traces.into_iter().map(handling).collect::<Vec<_>>().join(" "), found.more)
+    };
+    let message = TraceQuery::of_message("<a@b>");
+    assert_eq!(handlings(&message, 9), ("0 1 2 3".into(), false));
+    assert_eq!(handlings(&message, 3), ("0 1 2".into(), true));
+    assert_eq!(handlings(&message, 1), ("0".into(), true));
+    let newest = TraceQuery { oldest_first: false, ..message };
+    assert_eq!(handlings(&newest, 3), ("3 2 1".into(), true));
+    let jobs = TraceQuery { action: Some("job-ran".into()), ..TraceQuery::default() };
+    assert_eq!(handlings(&jobs, 9).0, "job-ran job-ran job-ran job-ran");
+    assert_eq!(house.traces.search(&TraceQuery::default(), 99).unwrap().traces.len(), 12);
+}
+
+#[tokio::test]
+async fn a_proof_is_whole_or_not_given() {
+    let house = House::new();
+    house.write([step("<a@b>", "held"), step("<x@y>", "other")]).await;
+    assert!(matches!(house.traces.proof("<a@b>"), Err(TracesError::NotYet)));
+    house.keep().await;
+    house.write([step("<x@y>", "other")]).await;
+    let proof = house.traces.proof("<a@b>").unwrap();
+    let [(trace, parts)] = proof.as_slice() else { panic!("one step: {proof:?}") };
+    assert!(parts.holds() && matches!(&trace.action, Action::Handled { handling } if handling == "held"));
+    assert!(!String::from_utf8_lossy(&parts.text).contains("x@y"), "of others it tells nothing");
+    assert!(house.traces.proof("<unknown@b>").unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn the_next_scribe_gives_no_moment_that_stands_in_the_files() {
+    let house = House::new();
+    let late = 4_000_000_000_000_000;
+    let mut batch = Batch::new();
+    house.traces.tracer().note_at(of_person("1"), late, &mut HashSet::new(), &mut batch).unwrap();
+    house.store.commit(batch).await.unwrap();
+    house.keep().await;
+    assert!(house.store.get::<WaitingTrace>(&TraceKey(late)).unwrap().is_none());
+    house.keep().await;
+    house.write([of_person("2")]).await;
+    assert_eq!(house.traces.tracer().waiting(.., 9).unwrap()[0].at, late + 1);
+}

@@ -1,0 +1,242 @@
+//! The scribe over a shelf in memory that fails when it is told to.
+
+use std::sync::{Arc, Mutex};
+
+use super::*;
+use crate::store::traces::{LinePlace, TraceKeys};
+use crate::store::{MailboxKey, Store};
+
+/// What stands on a shelf, and what befalls it next.
+#[derive(Debug, Default)]
+struct Lines {
+    kept: Vec<(Day, Line)>,
+    is_full: bool,
+    turned: Vec<Day>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Board(Arc<Mutex<Lines>>);
+
+impl Shelf for Board {
+    fn append(&self, day: Day, lines: &[Line]) -> Result<Option<Mark>, TraceError> {
+        let mut shelf = self.0.lock().unwrap();
+        if shelf.is_full {
+            return Err(TraceError::Full("traces".into()));
+        }
+        assert!(lines.iter().all(|line| line.text.len() <= MAX_LINE_TEXT && line.terms.len() <= MAX_LINE_TERMS));
+        shelf.kept.extend(lines.iter().map(|line| (day, line.clone())));
+        Ok((!lines.is_empty()).then_some(Mark { day, block: 0, offset: 0, hash: [0; 32] }))
+    }
+
+    fn last_lines(&self, count: usize) -> Result<Vec<FoundLine>, TraceError> {
+        let shelf = self.0.lock().unwrap();
+        let last = shelf.kept.iter().rev().take(count).rev();
+        let found = |(day, line): &(Day, Line)| FoundLine {
+            place: LinePlace { day: *day, offset: 0, line: 0 },
+            at: line.at,
+            text: line.text.clone(),
+        };
+        Ok(last.map(found).collect())
+    }
+
+    fn turn(&self, today: Day) -> Result<Option<Day>, TraceError> {
+        self.0.lock().unwrap().turned.push(today);
+        Ok(None)
+    }
+
+    fn holds(&self, _mark: &Mark) -> Result<bool, TraceError> {
+        Ok(true)
+    }
+}
+
+/// Counts traces, and remembers what was put into a commit.
+#[derive(Clone, Debug, Default)]
+struct Count {
+    observed: Arc<Mutex<u64>>,
+    put: Arc<Mutex<u64>>,
+    fails: Arc<Mutex<bool>>,
+}
+
+impl Observer for Count {
+    fn observe(&mut self, _trace: &Trace) {
+        *self.observed.lock().unwrap() += 1;
+    }
+
+    fn put_into(&mut self, _store: &Store, _batch: &mut Batch) -> Result<(), StoreError> {
+        let observed = std::mem::take(&mut *self.observed.lock().unwrap());
+        if *self.fails.lock().unwrap() {
+            return Err(StoreError::Stopped);
+        }
+        *self.put.lock().unwrap() += observed;
+        Ok(())
+    }
+}
+
+/// A store with a tracer, and the shelves of a scribe.
+struct House {
+    store: Store,
+    key: MailboxKey,
+    tracer: Tracer,
+    functional: Board,
+    technical: Board,
+    count: Count,
+}
+
+impl House {
+    fn new() -> Self {
+        let (store, key) = (Store::in_memory(), MailboxKey::generate());
+        let tracer = Tracer::new(store.clone(), key.clone()).unwrap();
+        let (functional, technical, count) = (Board::default(), Board::default(), Count::default());
+        Self { store, key, tracer, functional, technical, count }
+    }
+
+    /// A scribe that has just started.
+    fn desk(&self, most_waiting: usize) -> Desk<Board> {
+        let options =
+            ScribeOptions { observers: vec![Box::new(self.count.clone())], most_waiting, metrics: Metrics::default() };
+        let shelves = [(Stream::Functional, self.functional.clone()), (Stream::Technical, self.technical.clone())];
+        let mut desk = Desk::new(self.tracer.clone(), shelves, TraceKeys::derive(&self.key), options);
+        desk.take_up().unwrap();
+        desk
+    }
+
+    async fn write(&self, count: usize) {
+        let trace = |number: usize| Trace { reference: number.to_string(), ..Trace::of(Action::LoggedIn) };
+        self.tracer.write((0..count).map(trace)).await.unwrap();
+    }
+
+    fn waiting(&self) -> usize {
+        self.tracer.waiting(.., usize::MAX).unwrap().len()
+    }
+
+    /// The moments on a shelf, in the order of its lines.
+    fn kept(&self, board: &Board) -> Vec<u64> {
+        board.0.lock().unwrap().kept.iter().map(|(_, line)| line.at).collect()
+    }
+
+    fn put(&self) -> u64 {
+        *self.count.put.lock().unwrap()
+    }
+}
+
+#[tokio::test]
+async fn what_waits_is_written_in_its_order_and_goes() {
+    let house = House::new();
+    house.write(1_300).await;
+    let ran = Action::JobRan { job: "j".into(), result: "done".into(), detail: String::new() };
+    house.tracer.write([Trace::of(ran)]).await.unwrap();
+    let mut desk = house.desk(10);
+    assert!(desk.cycle(u64::MAX));
+    assert_eq!((house.waiting(), house.put()), (0, 1_301));
+    let kept = house.kept(&house.functional);
+    assert!(kept.len() == 1_300 && kept.is_sorted());
+    assert_eq!(house.kept(&house.technical).len(), 1, "jobs have a stream of their own");
+    assert!(desk.written.is_empty());
+    assert_eq!(house.functional.0.lock().unwrap().turned.len(), 1);
+    assert!(desk.cycle(u64::MAX));
+    assert_eq!(house.functional.0.lock().unwrap().turned.len(), 1, "not at each look");
+}
+
+#[tokio::test]
+async fn what_was_given_a_moment_ago_waits_for_those_before_it() {
+    let house = House::new();
+    house.write(3).await;
+    let ripe = house.tracer.last();
+    house.write(2).await;
+    assert!(house.desk(10).cycle(ripe));
+    assert_eq!((house.kept(&house.functional).len(), house.waiting()), (3, 2));
+}
+
+#[tokio::test]
+async fn a_crash_between_file_and_commit_writes_nothing_twice_and_counts_nothing_twice() {
+    for (given, shelved) in [(5, 5), (700, 512), (20, 7)] {
+        let house = House::new();
+        house.write(given).await;
+        // The scribe ends behind its append: the lines stand there, and all still wait.
+        let desk = house.desk(10);
+        let rows = house.store.scan::<WaitingTrace>(.., shelved).unwrap();
+        let written = rows.iter().map(|(key, row)| house.tracer.open(*key, row).unwrap());
+        for trace in written {
+            house.functional.append(Day::of(trace.at), &desk.lines(&trace)).unwrap();
+        }
+        drop(desk);
+        assert_eq!((house.waiting(), house.put()), (given, 0));
+        assert!(house.desk(10).cycle(u64::MAX));
+        let kept = house.kept(&house.functional);
+        assert!(kept.len() == given && kept.is_sorted_by(|one, next| one < next), "{given}, {shelved}");
+        assert_eq!((house.waiting(), house.put()), (0, given as u64));
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_counted_stays_and_is_written_once() {
+    let house = House::new();
+    house.write(9).await;
+    let mut desk = house.desk(100);
+    *house.count.fails.lock().unwrap() = true;
+    assert!(!desk.cycle(u64::MAX) && !desk.cycle(u64::MAX));
+    assert_eq!((house.waiting(), house.kept(&house.functional).len()), (9, 9));
+    *house.count.fails.lock().unwrap() = false;
+    assert!(desk.cycle(u64::MAX));
+    assert_eq!((house.waiting(), house.kept(&house.functional).len(), house.put()), (0, 9, 9));
+}
+
+#[tokio::test]
+async fn a_full_disk_stops_mail_once_too_many_wait_and_lets_it_go_by_itself() {
+    let house = House::new();
+    let mut desk = house.desk(20);
+    house.functional.0.lock().unwrap().is_full = true;
+    house.write(20).await;
+    assert!(!desk.cycle(u64::MAX));
+    assert!(!house.tracer.is_stuck(), "twenty may wait");
+    house.write(1).await;
+    assert!(!desk.cycle(u64::MAX));
+    assert!(house.tracer.is_stuck());
+    house.functional.0.lock().unwrap().is_full = false;
+    assert!(desk.cycle(u64::MAX));
+    assert!(!house.tracer.is_stuck());
+    assert_eq!((house.waiting(), house.put(), house.kept(&house.functional).len()), (0, 21, 21));
+}
+
+#[tokio::test]
+async fn a_scribe_that_fails_leaves_nothing_untraced() {
+    let house = House::new();
+    let desk = house.desk(20);
+    let failed = std::thread::spawn(move || {
+        let _held = desk;
+        panic!("a mistake");
+    });
+    assert!(failed.join().is_err() && house.tracer.is_stuck());
+}
+
+#[tokio::test]
+async fn a_damaged_row_costs_itself() {
+    let house = House::new();
+    house.write(2).await;
+    let mut batch = Batch::new();
+    batch.put(&TraceKey(1), &WaitingTrace { sealed: vec![1; 40] });
+    house.store.commit(batch).await.unwrap();
+    assert!(house.desk(20).cycle(u64::MAX));
+    assert!(house.store.scan::<WaitingTrace>(.., 9).unwrap().is_empty());
+    assert_eq!((house.kept(&house.functional).len(), house.put()), (2, 2));
+}
+
+#[tokio::test]
+async fn a_trace_of_very_many_people_is_kept_in_parts_and_counted_once() {
+    let house = House::new();
+    let many = |domain: &str| (0..5_000).map(|number| format!("{}{number}@{domain}", "x".repeat(100))).collect();
+    let accepted =
+        Action::Accepted { sender: "a@b".into(), queued: many("nord.example"), delivered: many("aura.example") };
+    house.tracer.write([Trace::of(accepted)]).await.unwrap();
+    assert!(house.desk(20).cycle(u64::MAX));
+    let shelf = house.functional.0.lock().unwrap();
+    let mut named = 0;
+    for (_, line) in &shelf.kept {
+        let trace: Trace = serde_json::from_slice(&line.text).unwrap();
+        let Action::Accepted { sender, queued, delivered } = trace.action else { panic!("the same action") };
+        assert_eq!(sender, "a@b");
+        named += queued.len() + delivered.len();
+    }
+    assert!(shelf.kept.len() > 1 && named == 10_000, "{} lines name {named}", shelf.kept.len());
+    assert_eq!(house.put(), 1);
+}

@@ -1,0 +1,203 @@
+//! A proof as a page to read and to print: French, self-contained, without scripts.
+
+use crate::audit::{Action, By};
+use crate::cli::trace_line::time;
+use crate::serve::http::types::{Proof, ProofBlock, ProofStep, ShownTrace};
+
+/// The page: what happened, the chain, and how to verify it. `json` and `script` are embedded as they are.
+pub(super) fn written(proof: &Proof, json: &str, script: &str) -> String {
+    let id = escaped(&proof.message_id);
+    let steps: String = proof.steps.iter().enumerate().map(|(number, step)| row(number + 1, step)).collect();
+    let blocks: String = proof.blocks.iter().enumerate().map(|(number, block)| block_row(number + 1, block)).collect();
+    format!(
+        r#"<!DOCTYPE html>
+<html lang="fr">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<title>Preuve d’échange : {id}</title>
+<style>
+body {{ font: 11pt/1.4 sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em; color: #111 }}
+table {{ border-collapse: collapse; width: 100%; margin: 1em 0 }}
+th, td {{ border: 1px solid #999; padding: .3em .5em; text-align: left; vertical-align: top; overflow-wrap: anywhere }}
+th {{ background: #eee }}
+code, pre {{ font-size: 9pt; overflow-wrap: anywhere; white-space: pre-wrap }}
+</style>
+</head>
+<body>
+<h1>Preuve d’échange d’un message</h1>
+<p>Message <code>{id}</code><br>Établie par <code>{operator}</code>, opérateur MSSanté, le {made_at} (UTC).</p>
+<p>Ce document reproduit les traces fonctionnelles du message : qui l’a déposé ou transmis, quand, pour qui et avec quel
+résultat. Il ne contient rien du contenu du message ; l’empreinte SHA-256 permet de reconnaître le message lui-même
+(octets transmis, sans les lignes que chaque serveur ajoute en tête).</p>
+<h2>Ce qui s’est passé</h2>
+<table>
+<tr><th>n°</th><th>date (UTC)</th><th>étape</th><th>par qui</th><th>pour qui</th><th>résultat</th></tr>
+{steps}</table>
+<h2>La chaîne</h2>
+<p>Chaque trace est hachée avec un sel ; les empreintes d’un bloc et celle du bloc précédent donnent l’empreinte du bloc, signée
+(Ed25519) au moment de l’écriture. Supprimer, ajouter ou modifier une trace changerait toutes les empreintes qui suivent.</p>
+<table>
+<tr><th>bloc</th><th>jour</th><th>empreinte signée</th><th>empreinte de fin de journée</th></tr>
+{blocks}</table>
+<p>Clé publique de l’opérateur :</p>
+<pre>{key}</pre>
+<h2>Vérifier sans l’opérateur</h2>
+<p>Enregistrez les deux textes ci-dessous sous les noms <code>proof.json</code> et <code>verify.py</code> (ou prenez les fichiers
+joints), puis exécutez <code>python3 verify.py proof.json</code>. Il faut Python 3 et openssl 3. Comparez la clé publique et, le cas
+échéant, l’empreinte de fin de journée à celles que l’opérateur a publiées ou déposées ailleurs.</p>
+<details><summary>verify.py</summary><pre>{script}</pre></details>
+<details><summary>proof.json</summary><pre>{json}</pre></details>
+</body>
+</html>
+"#,
+        operator = escaped(&proof.operator),
+        made_at = time(&proof.made_at),
+        key = escaped(&proof.public_key),
+        script = escaped(script),
+        json = escaped(json),
+    )
+}
+
+fn row(number: usize, step: &ProofStep) -> String {
+    let trace = &step.trace;
+    let (what, whom, result) = told(trace);
+    let cells = [number.to_string(), time(&trace.at), what, by(trace), whom, result];
+    let cells: String = cells.iter().map(|cell| format!("<td>{}</td>", escaped(cell))).collect();
+    format!("<tr>{cells}</tr>\n")
+}
+
+fn block_row(number: usize, block: &ProofBlock) -> String {
+    let end = block.day_head.as_deref().unwrap_or("journée en cours");
+    format!(
+        "<tr><td>{number}</td><td>{}, bloc {}</td><td><code>{}</code></td><td><code>{}</code></td></tr>\n",
+        escaped(&block.day),
+        block.number,
+        escaped(&block.hash),
+        escaped(end)
+    )
+}
+
+/// Who did it, and from where.
+fn by(trace: &ShownTrace) -> String {
+    let actor = &trace.actor;
+    let role = actor.by.map(|by| match by {
+        By::User => "utilisateur",
+        By::Administrator => "opérateur (administration)",
+        By::Operator => "autre opérateur",
+        By::Server => "serveur",
+    });
+    let person = actor.person.as_ref().map(|person| format!("identifiant national {person}"));
+    let login = actor.login.as_ref().map(|login| format!("boîte {login}"));
+    let means = actor.means.as_ref().map(|means| format!("moyen : {means}"));
+    let subject = trace.origin.subject.as_ref().map(|subject| format!("certificat {subject}"));
+    let peer = trace.origin.peer.as_ref().map(|peer| format!("adresse {peer}"));
+    let parts = [role.map(str::to_owned), person, login, means, subject, peer];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+/// What happened, to whom, with which result.
+fn told(trace: &ShownTrace) -> (String, String, String) {
+    let of = |what: &str, whom: String, result: String| (what.to_owned(), whom, result);
+    match &trace.what {
+        Action::Accepted { sender, queued, delivered } => {
+            let what = match trace.origin.door.as_str() {
+                "smtp" => "reçu d’un autre opérateur",
+                "forward" => "transféré à la demande du titulaire",
+                "report" => "avis de remise établi",
+                "absence" => "réponse d’absence établie",
+                _ => "déposé par l’expéditeur",
+            };
+            let sender = if sender.is_empty() { "expéditeur vide" } else { sender };
+            let mut result = vec![format!("expéditeur : {sender}")];
+            result.extend((!delivered.is_empty()).then(|| format!("remis à : {}", delivered.join(", "))));
+            result.extend((!queued.is_empty()).then(|| format!("à transmettre à : {}", queued.join(", "))));
+            if let Some(message) = &trace.message {
+                result.extend(message.size.map(|size| format!("{size} octets")));
+                result.extend(message.sha256.as_ref().map(|sha256| format!("SHA-256 {sha256}")));
+            }
+            of(what, [delivered.as_slice(), queued].concat().join(", "), result.join(" ; "))
+        }
+        Action::Tried { recipient, result, words, attempt } => {
+            let result = match result.as_str() {
+                "relayed" => "accepté par le serveur du destinataire",
+                "deferred" => "remis à plus tard",
+                "expired" => "abandonné : délai dépassé",
+                "bounced" => "rendu à l’expéditeur par l’opérateur",
+                _ => "refusé",
+            };
+            of(&format!("transmission, essai {attempt}"), recipient.clone(), format!("{result} ; réponse : {words}"))
+        }
+        Action::Refused { rule, recipient, .. } => {
+            of("refusé", recipient.clone().unwrap_or_default(), format!("règle {rule}"))
+        }
+        Action::Handled { handling } => of("intervention de l’opérateur", String::new(), handling.clone()),
+        Action::Reported { result, recipients, report } => {
+            of("expéditeur informé", recipients.join(", "), format!("{result} ; avis {report}"))
+        }
+        Action::ReportLost { result, recipients, reason } => {
+            of("expéditeur non informé", recipients.join(", "), format!("{result} ; {reason}"))
+        }
+        Action::ReportCame { result, recipient, report, text } => {
+            let report = report.as_ref().map(|report| format!(" ; avis {report}")).unwrap_or_default();
+            of("avis de remise reçu", recipient.clone().unwrap_or_default(), format!("{result} ; {text}{report}"))
+        }
+        Action::Disposition { recipient, disposition, error, .. } => {
+            let error = error.as_ref().map(|error| format!(" ; {error}")).unwrap_or_default();
+            of("avis de lecture reçu", recipient.clone().unwrap_or_default(), format!("{disposition}{error}"))
+        }
+        other => of(other.name(), trace.mailbox.clone().unwrap_or_default(), String::new()),
+    }
+}
+
+/// Text within HTML.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::{Origin, Trace};
+    use crate::serve::http::types::PROOF_FORMAT;
+
+    #[test]
+    fn what_others_wrote_is_text_on_the_page() {
+        let tried = Action::Tried {
+            recipient: "b@nord.example".into(),
+            result: "failed".into(),
+            words: "<script>alert(1)</script>".into(),
+            attempt: 1,
+        };
+        let origin = Origin { subject: Some("CN=\"x\" & y".into()), ..Origin::default() };
+        let trace = ShownTrace::from(Trace { origin, ..Trace::of(tried) });
+        let step = ProofStep { trace, text: String::new(), prefix: String::new(), block: 0, line: 0 };
+        let proof = Proof {
+            format: PROOF_FORMAT.into(),
+            operator: "mx.example".into(),
+            made_at: "2026-11-25T13:00:00.000000Z".into(),
+            message_id: "<a@b>".into(),
+            public_key: "KEY".into(),
+            steps: vec![step],
+            blocks: Vec::new(),
+        };
+        let page = written(&proof, "{\"a\":\"<b>\"}", "print('<&>')");
+        assert!(!page.contains("<script") && page.contains("&lt;script&gt;alert(1)&lt;/script&gt;"), "{page}");
+        for shown in
+            ["&lt;a@b&gt;", "certificat CN=&quot;x&quot; &amp; y", "refusé ; réponse", "print(&#39;&lt;&amp;&gt;&#39;)"]
+        {
+            assert!(page.contains(shown), "no `{shown}` in:\n{page}");
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! `caducee traces proof`: a directory that shows what became of a message, without us.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::page;
+use crate::cli::client::{Client, ClientError, path, query};
+use crate::cli::output::{Exit, Output};
+use crate::serve::http::types::{Proof, ProofQuery};
+
+/// What checks a proof: the reader's own tools, and these lines.
+const SCRIPT: &str = include_str!("verify.py");
+
+#[derive(Args, Debug)]
+pub(super) struct ProofArguments {
+    /// The message's Message-ID, with or without its angle brackets
+    message_id: String,
+    /// The directory to write proof.json, proof.html and verify.py into; made where it is not there
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+}
+
+impl ProofArguments {
+    pub(super) async fn run(self, client: &mut Client, output: &Output) -> Result<Exit, ClientError> {
+        let wanted = ProofQuery { message_id: self.message_id };
+        let proof: Proof = client.get(&(path(&["traces", "proof"]) + &query(&wanted)?)).await?;
+        let json = serde_json::to_string_pretty(&proof).map_err(|error| ClientError::Local(error.to_string()))?;
+        let local = |error: std::io::Error| ClientError::Local(format!("{}: {error}", self.out.display()));
+        std::fs::create_dir_all(&self.out).map_err(local)?;
+        let write = |name: &str, content: &str| write_new(&self.out.join(name), content);
+        write("proof.json", &json)?;
+        write("proof.html", &page::written(&proof, &json, SCRIPT))?;
+        write("verify.py", SCRIPT)?;
+        output.result(&proof, |proof| {
+            format!(
+                "{} steps of {}, in {}: proof.html to read, proof.json to verify:\n  python3 {} {}",
+                proof.steps.len(),
+                proof.message_id,
+                self.out.display(),
+                self.out.join("verify.py").display(),
+                self.out.join("proof.json").display(),
+            )
+        });
+        Ok(Exit::Done)
+    }
+}
+
+fn write_new(path: &Path, content: &str) -> Result<(), ClientError> {
+    std::fs::write(path, content).map_err(|error| ClientError::Local(format!("{}: {error}", path.display())))
+}

@@ -1,0 +1,79 @@
+//! `[traces]`: who did what, when, on which mailbox (MSSanté §11): where it is kept, and how long.
+
+use super::human;
+use super::validate::Found;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// `[traces]`: the day files of traces.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Traces {
+    /// Their directory; empty: `traces`, beside the store's.
+    pub path: PathBuf,
+    /// How long functional traces are kept.
+    #[serde(with = "human::duration")]
+    pub functional_keep: Duration,
+    /// Whether that counts from the closing of the mailboxes that there were, and not from the day itself.
+    pub from_closing: bool,
+    /// How long technical traces are kept.
+    #[serde(with = "human::duration")]
+    pub technical_keep: Duration,
+    /// With more than so many traces that wait to be written, mail stops with temporary errors.
+    pub most_waiting: u32,
+}
+
+impl Default for Traces {
+    fn default() -> Self {
+        Self {
+            path: PathBuf::new(),
+            functional_keep: 3_650 * DAY,
+            from_closing: true,
+            technical_keep: 365 * DAY,
+            most_waiting: 50_000,
+        }
+    }
+}
+
+impl Traces {
+    /// Where they are kept, with the store in its directory.
+    pub fn directory(&self, store: &Path) -> PathBuf {
+        if !self.path.as_os_str().is_empty() {
+            return self.path.clone();
+        }
+        store.parent().unwrap_or(store).join("traces")
+    }
+}
+
+/// What is wrong with the section.
+pub(super) fn problems(traces: &Traces, store: &Path, found: &mut Found<'_, '_>) {
+    for (key, keep) in
+        [("traces.functional_keep", traces.functional_keep), ("traces.technical_keep", traces.technical_keep)]
+    {
+        found.check((DAY..=36_500 * DAY).contains(&keep), key, || {
+            format!("{}; expected 1d to 36500d", human::show_duration(keep))
+        });
+    }
+    found.check((1_000..=1_000_000).contains(&traces.most_waiting), "traces.most_waiting", || {
+        format!("{}; expected 1000 to 1000000", traces.most_waiting)
+    });
+    let directory = traces.directory(store);
+    found.check(!directory.starts_with(store), "traces.path", || {
+        format!("{} lies in store.path, where nothing else may write; expected another directory", directory.display())
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn traces_lie_beside_the_store_unless_another_place_is_named() {
+        let at = |path: &str| Traces { path: path.into(), ..Traces::default() }.directory(Path::new("/srv/m/store"));
+        assert_eq!(at(""), Path::new("/srv/m/traces"));
+        assert_eq!(at("/disk2/traces"), Path::new("/disk2/traces"));
+    }
+}

@@ -1,0 +1,257 @@
+//! A person's data: told (GDPR article 15), and erased as far as it may be (article 17).
+
+mod page;
+mod texts;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::{get, post};
+
+use super::errors::of_account;
+use super::extract::{Json, Path};
+use super::message_flags::date;
+use super::problem::{Problem, Rule};
+use super::types::{
+    Erasure, ErasureLine, ErasureOrder, Ground, Person, PersonAccess, PersonMailbox, PersonMeans, PersonSession,
+    PersonTraces,
+};
+use super::{Administration, blocking};
+use crate::accounts::person::{Erasable, Held, HeldGrant, HeldMailbox, HeldMeans, Stays};
+use crate::accounts::{Account, OpenSession, right_of};
+use crate::audit::{Trace, TraceQuery, Traces, TracesError};
+use crate::store::{AccountId, Credential, CredentialKind, Holder};
+
+/// The longest national id: `8` and an RPPS have 12; employers give longer ones.
+const LONGEST_ID: usize = 64;
+
+/// Traces that are counted; beyond, there are more.
+const MOST_TRACES: usize = 10_000;
+
+/// The endpoints.
+pub(super) fn router() -> Router<Arc<Administration>> {
+    Router::new()
+        .route("/v1/persons/{person}", get(show))
+        .route("/v1/persons/{person}/page", get(show_page))
+        .route("/v1/persons/{person}/erase", post(erase))
+}
+
+/// `GET /v1/persons/{person}`.
+async fn show(
+    State(administration): State<Arc<Administration>>,
+    Path(person): Path<String>,
+) -> Result<axum::Json<Person>, Problem> {
+    administration.person(&person).await.map(axum::Json)
+}
+
+/// `GET /v1/persons/{person}/page`: the same, to read.
+async fn show_page(
+    State(administration): State<Arc<Administration>>,
+    Path(person): Path<String>,
+) -> Result<Response, Problem> {
+    let person = administration.person(&person).await?;
+    Ok(([(header::CACHE_CONTROL, "no-store")], Html(page::page(&person))).into_response())
+}
+
+/// `POST /v1/persons/{person}/erase`.
+async fn erase(
+    State(administration): State<Arc<Administration>>,
+    Path(person): Path<String>,
+    Json(order): Json<Option<ErasureOrder>>,
+) -> Result<axum::Json<Erasure>, Problem> {
+    let really = order.unwrap_or_default().really;
+    let (held, traces) = administration.held_about(&person).await?;
+    let erasable = held.erasable();
+    // Told from what was there: afterwards it is gone.
+    let erased = erasable.iter().map(|what| goes(&held, what)).collect();
+    if really {
+        for what in &erasable {
+            administration.registry.erase_of_person(what).await.map_err(of_account)?;
+        }
+        tracing::info!(event = "person.erased", erased = erasable.len(), "a person's data were erased");
+    }
+    let mut kept: Vec<ErasureLine> = held.stays().iter().map(|what| stays(&held, what)).collect();
+    if traces.count > 0 {
+        kept.push(line(texts::TRACES, None, texts::TRACES_WHY, None));
+    }
+    Ok(axum::Json(Erasure { person, done: really, erased, kept }))
+}
+
+impl Administration {
+    /// All that is held; refused where that is nothing.
+    async fn held_about(&self, person: &str) -> Result<(Held, PersonTraces), Problem> {
+        if person.is_empty() || person.len() > LONGEST_ID || !person.chars().all(|c| c.is_ascii_graphic()) {
+            return Err(Problem::field("person", "Expected a national id, as 899700000001."));
+        }
+        let (registry, traces, person) = (self.registry.clone(), self.traces.clone(), person.to_owned());
+        blocking(move || {
+            let held = registry.held_about(&person).map_err(of_account)?;
+            let unread = |error| Problem::new(Rule::Unavailable, "The traces cannot be read now.").because(error);
+            let traces = traces_of(&traces, &person).map_err(unread)?;
+            if held.is_empty() && traces.count == 0 {
+                return Err(Problem::new(Rule::NoSuchPerson, "Nothing is held about a person of this national id."));
+            }
+            Ok((held, traces))
+        })
+        .await
+    }
+
+    async fn person(&self, person: &str) -> Result<Person, Problem> {
+        let (held, traces) = self.held_about(person).await?;
+        let ground = |[data, why, until]: [&str; 3]| Ground { data: data.into(), why: why.into(), until: until.into() };
+        Ok(Person {
+            person: person.to_owned(),
+            operator: self.process.name(),
+            made_at: date(jiff::Timestamp::now().as_second()),
+            mailboxes: held.mailboxes.iter().map(mailbox).collect(),
+            responsible_for: held.responsible_for.iter().map(|account| account.address.to_string()).collect(),
+            access: held.grants.iter().map(access).collect(),
+            means: held.means.iter().map(elsewhere).collect(),
+            sessions: held.sessions.iter().map(|session| shown_session(session)).collect(),
+            traces,
+            grounds: texts::GROUNDS.into_iter().map(ground).collect(),
+        })
+    }
+}
+
+/// How many traces tell of a person, and of when.
+fn traces_of(traces: &Traces, person: &str) -> Result<PersonTraces, TracesError> {
+    let newest = TraceQuery { person: Some(person.to_owned()), ..TraceQuery::default() };
+    let oldest = TraceQuery { oldest_first: true, ..newest.clone() };
+    let found = traces.search(&newest, MOST_TRACES)?;
+    let first = traces.search(&oldest, 1)?;
+    let at = |trace: Option<&Trace>| trace.map(|trace| date(i64::try_from(trace.at / 1_000_000).unwrap_or(i64::MAX)));
+    Ok(PersonTraces {
+        count: found.traces.len() as u64,
+        more: found.more,
+        first: at(first.traces.first()),
+        last: at(found.traces.first()),
+    })
+}
+
+// ---- what is held ----
+
+fn mailbox(held: &HeldMailbox) -> PersonMailbox {
+    let (account, data) = (&held.account, &held.account.data);
+    let changed = Some(data.state_changed_at).filter(|at| *at > 0);
+    PersonMailbox {
+        address: account.address.to_string(),
+        kind: account.kind.to_string(),
+        state: account.state.to_string(),
+        created_at: date(data.created_at),
+        state_since: changed.map(date),
+        holder: holder(&data.holder),
+        notification_address: data.notification_address.clone(),
+        terms_version: data.terms_version.clone(),
+        terms_accepted_at: data.terms_accepted_at.map(date),
+        last_login_at: data.last_login_at.map(date),
+        forward_to: data.forward.iter().flat_map(|forward| forward.to.clone()).collect(),
+        absence: data.absence.as_ref().map(|absence| absence.text.clone()),
+        comment: data.comment.clone(),
+        second_factor: held.has_factor,
+        messages: held.usage.as_ref().map_or(0, |usage| usage.messages),
+        bytes: held.usage.as_ref().map_or(0, |usage| usage.bytes),
+        means: held.means.iter().map(|(_, credential)| means(account, credential)).collect(),
+        shared_with: data.access_list.iter().map(|grant| grant.name.clone()).filter(|name| !name.is_empty()).collect(),
+    }
+}
+
+fn holder(holder: &Holder) -> Vec<(String, String)> {
+    let fields = [
+        ("Civilité", &holder.title),
+        ("Prénom", &holder.first_name),
+        ("Nom", &holder.last_name),
+        ("Numéro national", &holder.national_id),
+        ("Numéro de structure", &holder.structure_id),
+        ("Structure", &holder.entity),
+        ("Service", &holder.service),
+        ("Libellé", &holder.label),
+        ("Profession", &holder.profession),
+        ("Spécialité", &holder.speciality),
+        ("Responsable", &holder.responsible),
+    ];
+    fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.clone()?))).collect()
+}
+
+fn access(held: &HeldGrant) -> PersonAccess {
+    let grant = &held.grant;
+    PersonAccess {
+        mailbox: held.account.address.to_string(),
+        name: grant.name.clone(),
+        rights: grant.rights.iter().map(|right| right_of(*right).name().to_owned()).collect(),
+        since: date(grant.since),
+        until: grant.until.map(date),
+    }
+}
+
+fn elsewhere(held: &HeldMeans) -> PersonMeans {
+    means(&held.account, &held.credential)
+}
+
+fn means(account: &Account, credential: &Credential) -> PersonMeans {
+    let kind = match credential.kind {
+        CredentialKind::Password { .. } => "mot de passe",
+        CredentialKind::Device { .. } => "poste enrôlé",
+        CredentialKind::CertificateFingerprint { .. }
+        | CredentialKind::CertificateSubject { .. }
+        | CredentialKind::CertificateStructure { .. } => "certificat",
+    };
+    PersonMeans {
+        mailbox: account.address.to_string(),
+        kind: kind.to_owned(),
+        label: credential.label.clone(),
+        created_at: date(credential.created_at),
+        last_used_at: credential.last_used_at.map(date),
+        expires_at: credential.expires_at.map(date),
+    }
+}
+
+fn shown_session(session: &OpenSession) -> PersonSession {
+    PersonSession {
+        mailbox: session.login.address.to_string(),
+        door: session.door.to_owned(),
+        peer: session.peer.to_string(),
+        began_at: date(session.began_at),
+    }
+}
+
+// ---- what goes and what stays ----
+
+fn goes(held: &Held, what: &Erasable) -> ErasureLine {
+    match what {
+        Erasable::Grant(account, _) => line(texts::GRANT, address(held, *account), "", None),
+        Erasable::Means(key) => {
+            let is_it = |means: &&HeldMeans| means.account.id == key.account && means.number == key.number;
+            let label = held.means.iter().find(is_it).map_or("", |means| means.credential.label.as_str());
+            line(&format!("{} « {label} »", texts::MEANS), address(held, key.account), "", None)
+        }
+        Erasable::Details(account) => line(texts::DETAILS, address(held, *account), "", None),
+    }
+}
+
+fn stays(held: &Held, what: &Stays) -> ErasureLine {
+    match what {
+        Stays::Living(account) => line(texts::LIVING, address(held, *account), texts::LIVING_WHY, None),
+        Stays::Identification(account, until) => {
+            let until = Some(date(*until));
+            line(texts::IDENTIFICATION, address(held, *account), texts::IDENTIFICATION_WHY, until)
+        }
+        Stays::Responsible(account) => line(texts::RESPONSIBLE, address(held, *account), texts::RESPONSIBLE_WHY, None),
+    }
+}
+
+fn line(what: &str, mailbox: Option<String>, why: &str, until: Option<String>) -> ErasureLine {
+    ErasureLine { what: what.to_owned(), mailbox, why: why.to_owned(), until }
+}
+
+/// The address of one of the mailboxes that are named.
+fn address(held: &Held, id: AccountId) -> Option<String> {
+    let mailboxes = held.mailboxes.iter().map(|held| &held.account);
+    let grants = held.grants.iter().map(|held| &held.account);
+    let means = held.means.iter().map(|held| &held.account);
+    let mut all = mailboxes.chain(&held.responsible_for).chain(grants).chain(means);
+    all.find(|account| account.id == id).map(|account| account.address.to_string())
+}

@@ -1,0 +1,225 @@
+//! What a start finds: heads and files are held against each other, and the open day's chain is taken up again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::path::Path;
+
+use super::block::{BlockKind, Hash, OpenBlock, open_seal};
+use super::day::Day;
+use super::heads::{Head, Heads, Read};
+use super::home::Home;
+use super::indexer::Indexer;
+use super::keys::TraceKeys;
+use super::walk::{Piece, Walk, read_up_to};
+use super::writer::{OpenDay, Tip};
+use super::{Damage, Torn, TraceError, TraceOpening, TraceOptions};
+use crate::store::embedded::durable;
+
+/// What a stream starts from.
+pub(super) struct Started {
+    pub(super) heads: Heads,
+    /// Bytes of the sealed days' files, of those that are there.
+    pub(super) sizes: BTreeMap<Day, u64>,
+    pub(super) open: Option<(OpenDay, Indexer)>,
+    pub(super) opening: TraceOpening,
+}
+
+pub(super) fn start(home: &Home, keys: &TraceKeys, options: &TraceOptions) -> Result<Started, TraceError> {
+    home.remove_leavings()?;
+    let mut opening = TraceOpening::default();
+    let files = home.days()?;
+    let mut heads = read_heads(home, keys, files.first().copied(), &mut opening)?;
+    let written = heads.clone();
+    finish_forgetting(home, &heads, &files)?;
+    let mut open = None;
+    for day in unlisted(&heads, &files, &mut opening) {
+        let is_newest = files.last() == Some(&day);
+        match take_up(home, keys, options, &mut heads, day, &mut opening)? {
+            Some(found) if is_newest => open = Some(found),
+            Some((mut found, _)) => {
+                opening.sealed_late.push(day);
+                let head = found.seal(keys, heads.before(day))?;
+                insert(&mut heads, head);
+            }
+            None => {}
+        }
+    }
+    if heads != written || opening.heads_rebuilt || !Heads::path(&home.path).exists() {
+        heads.write(&home.path, keys)?;
+    }
+    let sizes = sizes(home, &heads, &mut opening)?;
+    Ok(Started { heads, sizes, open, opening })
+}
+
+fn read_heads(
+    home: &Home,
+    keys: &TraceKeys,
+    oldest: Option<Day>,
+    opening: &mut TraceOpening,
+) -> Result<Heads, TraceError> {
+    let found = match Heads::read(&home.path, keys)? {
+        Read::Whole(heads) => return Ok(heads),
+        Read::Missing if oldest.is_none() => return Ok(Heads::begin()),
+        Read::Missing => None,
+        Read::Altered(found) => {
+            let (path, aside) = (Heads::path(&home.path), home.path.join("heads.altered"));
+            fs::copy(&path, &aside).map_err(TraceError::io("copy", &path))?;
+            found
+        }
+    };
+    opening.heads_rebuilt = true;
+    let mut heads = found.unwrap_or_else(Heads::begin);
+    // The genesis is signed by the oldest head only; where that is lost, the oldest file's first block names what it follows.
+    let head = heads.days.first().map(|head| (head.day, head.before));
+    let file = oldest.and_then(|day| Some((day, first_previous(&home.day(day))?)));
+    if let Some((_, genesis)) = head.into_iter().chain(file).min_by_key(|(day, _)| *day) {
+        heads.genesis = genesis;
+    }
+    Ok(heads)
+}
+
+/// What the first block of a file follows.
+fn first_previous(path: &Path) -> Option<Hash> {
+    let file = File::open(path).ok()?;
+    let mut walk = Walk::new(&file, file.metadata().ok()?.len());
+    let first = walk.step().ok()??;
+    first.header.filter(|header| header.head.number == 0).map(|header| header.head.previous)
+}
+
+/// A forgetting that a crash cut short.
+fn finish_forgetting(home: &Home, heads: &Heads, files: &BTreeSet<Day>) -> Result<(), TraceError> {
+    let forgotten = heads.days.iter().filter(|head| head.forgotten.is_some()).map(|head| head.day);
+    let left: BTreeSet<Day> = forgotten.filter(|day| files.contains(day)).collect();
+    if left.is_empty() { Ok(()) } else { home.remove(&left) }
+}
+
+/// The days that have a file and no head: the open one, one whose head a crash kept from being written, or all of them where
+/// the heads are lost. A file of an older day that whole heads do not name was put there by somebody: it is left alone.
+fn unlisted(heads: &Heads, files: &BTreeSet<Day>, opening: &mut TraceOpening) -> Vec<Day> {
+    let newest = heads.days.last().map(|head| head.day);
+    let (mut days, mut strange): (Vec<Day>, Vec<Day>) = (Vec::new(), Vec::new());
+    for day in files.iter().filter(|day| heads.find(**day).is_none()) {
+        let is_newer = newest.is_none_or(|newest| *day > newest);
+        if is_newer || opening.heads_rebuilt { days.push(*day) } else { strange.push(*day) }
+    }
+    opening.strange = strange;
+    days
+}
+
+/// Takes up a day's chain: notes its head if it is sealed, and gives it back if it is open.
+fn take_up(
+    home: &Home,
+    keys: &TraceKeys,
+    options: &TraceOptions,
+    heads: &mut Heads,
+    day: Day,
+    opening: &mut TraceOpening,
+) -> Result<Option<(OpenDay, Indexer)>, TraceError> {
+    let path = home.day(day);
+    let mut indexer = Indexer::new(&home.path, day, options.index_memory);
+    let found = follow(&path, keys, Tip::begin(day, heads.before(day)), &mut indexer, opening)?;
+    if let Some(head) = found.seal {
+        insert(heads, head);
+        return Ok(None);
+    }
+    cut(home, day, found.whole, opening)?;
+    if found.tip.blocks == 0 {
+        fs::remove_file(&path).map_err(TraceError::io("remove", &path))?;
+        return Ok(None);
+    }
+    let tip = Tip { length: found.whole, ..found.tip };
+    Ok(Some((OpenDay::at(home, tip, None)?, indexer)))
+}
+
+fn insert(heads: &mut Heads, head: Head) {
+    let at = heads.days.partition_point(|other| other.day < head.day);
+    heads.days.insert(at, head);
+}
+
+/// What a walk through a day's file found.
+struct Followed {
+    tip: Tip,
+    /// Where the last whole block ends.
+    whole: u64,
+    /// Its head, if its last whole block is a seal.
+    seal: Option<Head>,
+}
+
+fn follow(
+    path: &Path,
+    keys: &TraceKeys,
+    tip: Tip,
+    indexer: &mut Indexer,
+    opening: &mut TraceOpening,
+) -> Result<Followed, TraceError> {
+    let failed = || TraceError::io("read", path);
+    let file = File::open(path).map_err(failed())?;
+    let mut walk = Walk::new(&file, file.metadata().map_err(failed())?.len());
+    let mut found = Followed { tip, whole: 0, seal: None };
+    let mut damaged = Vec::new();
+    while let Some(piece) = walk.step().map_err(failed())? {
+        let Some((header, payload)) = piece.whole() else {
+            damaged.push(piece);
+            continue;
+        };
+        // What is damaged before a whole block is damage; what is behind the last one was torn.
+        damaged.drain(..).for_each(|piece| note_damage(&mut found.tip, &piece, opening));
+        found.whole = piece.range.end;
+        if header.head.kind == BlockKind::Seal {
+            found.seal = open_seal(keys, &header.head, payload).map(|before| Head::of(header, before));
+            continue;
+        }
+        found.seal = None;
+        found.tip.follow(piece.range.start, header);
+        match OpenBlock::open(keys, &header.head, payload) {
+            Some(block) => {
+                indexer.make_room().map_err(failed())?;
+                indexer.add(piece.range.start, &block.terms());
+            }
+            None => note_damage(&mut found.tip, &piece, opening),
+        }
+    }
+    Ok(found)
+}
+
+fn note_damage(tip: &mut Tip, piece: &Piece, opening: &mut TraceOpening) {
+    let day = tip.day;
+    if let Some(header) = piece.header.as_ref().filter(|header| header.head.kind == BlockKind::Lines) {
+        tip.follow(piece.range.start, header);
+    }
+    opening.damaged.push(Damage { day, from: piece.range.start, to: piece.range.end });
+}
+
+/// Cuts what is behind the last whole block of the open day, and keeps a copy of it.
+fn cut(home: &Home, day: Day, whole: u64, opening: &mut TraceOpening) -> Result<(), TraceError> {
+    let path = home.day(day);
+    let failed = || TraceError::io("cut", &path);
+    let file = File::options().read(true).write(true).open(&path).map_err(failed())?;
+    let bytes = file.metadata().map_err(failed())?.len().saturating_sub(whole);
+    if bytes == 0 {
+        return Ok(());
+    }
+    let aside = home.aside(day, whole);
+    let mut torn = vec![0; bytes.min(MOST_ASIDE) as usize];
+    let read = read_up_to(&file, &mut torn, whole).map_err(failed())?;
+    durable::write(&aside, &torn[..read]).map_err(TraceError::io("write", &aside))?;
+    file.set_len(whole).and_then(|()| file.sync_all()).map_err(failed())?;
+    opening.torn = Some(Torn { day, bytes, aside });
+    Ok(())
+}
+
+/// Bytes of a torn tail that are kept.
+const MOST_ASIDE: u64 = 64 * 1024 * 1024;
+
+fn sizes(home: &Home, heads: &Heads, opening: &mut TraceOpening) -> Result<BTreeMap<Day, u64>, TraceError> {
+    let mut sizes = BTreeMap::new();
+    for head in heads.kept() {
+        let path = home.day(head.day);
+        match fs::metadata(&path) {
+            Ok(metadata) => drop(sizes.insert(head.day, metadata.len())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => opening.missing.push(head.day),
+            Err(error) => return Err(TraceError::io("read", &path)(error)),
+        }
+    }
+    Ok(sizes)
+}
