@@ -3,7 +3,7 @@
 //! Lines are read off the difference of two records, wherever one is written: no way of changing a life leaves them out, and
 //! nothing irreversible is done without.
 
-use crate::audit::{Action, Actor, By, Trace};
+use crate::audit::{Action, Actor, By};
 use crate::mss::lifecycle::lines;
 use crate::store::{self, AccountId, Batch, JournalEntry, JournalKey, Versioned};
 
@@ -47,9 +47,7 @@ impl Registry {
             };
             batch.put(&JournalKey { at, account: id }, &entry);
             let action = Action::Lived { step: line.step.to_owned(), detail: line.detail };
-            let trace =
-                Trace { actor: self.actor().clone(), mailbox: Some(after.address.clone()), ..Trace::of(action) };
-            self.room().traces().note(trace, batch);
+            self.room().traces().note(self.asker().trace(Some(&after.address), action), batch);
         }
     }
 

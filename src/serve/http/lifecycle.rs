@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::routing::{get, post};
 use jiff::civil::Date;
 
+use super::acting::Acting;
 use super::errors::of_account;
 use super::extract::{Json, Query};
 use super::problem::{Problem, Rule};
@@ -71,7 +72,7 @@ fn shown(planned: &Planned) -> PlannedStep {
 
 /// `POST /v1/lifecycle/run`.
 async fn run(
-    State(administration): State<Arc<Administration>>,
+    Acting(administration): Acting,
     Json(request): Json<Option<LifecycleRun>>,
 ) -> Result<axum::Json<LifecycleRan>, Problem> {
     let request = request.unwrap_or_default();

@@ -8,6 +8,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
+use super::acting::Acting;
 use super::errors::of_account;
 use super::extract::{Json, Path};
 use super::lifecycle::beginning;
@@ -45,10 +46,7 @@ async fn show(
 }
 
 /// `POST /v1/terms`.
-async fn add(
-    State(administration): State<Arc<Administration>>,
-    Json(new): Json<NewTermsOfUse>,
-) -> Result<Response, Problem> {
+async fn add(Acting(administration): Acting, Json(new): Json<NewTermsOfUse>) -> Result<Response, Problem> {
     let registry = &administration.registry;
     let from = new.from.as_deref().map(|day| beginning(day, "from")).transpose()?;
     let from = from.unwrap_or_else(|| midnight(day_of(now())));
@@ -63,7 +61,7 @@ async fn add(
 
 /// `POST /v1/mailboxes/{address}/terms`.
 async fn accept(
-    State(administration): State<Arc<Administration>>,
+    Acting(administration): Acting,
     Path(address): Path<String>,
     Json(request): Json<TermsAcceptance>,
 ) -> Result<axum::Json<Mailbox>, Problem> {

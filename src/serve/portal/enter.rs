@@ -15,7 +15,7 @@ use super::people::{CODE, Halfway, Mishap, Newcomer, PASSWORD, PSC, Way, told};
 use super::psc::name_of;
 use super::refusal::Refusal;
 use super::sessions::Stage;
-use super::terms::Entrant;
+use super::terms::{Entrant, Shown};
 use super::visit::{Chooser, Cookie, Owing, Purpose, Visitor};
 use super::{Desk, texts};
 use crate::accounts::factors::{FactorError, FactorUsed};
@@ -126,7 +126,7 @@ pub(super) async fn code(State(desk): State<Arc<Desk>>, owing: Owing, Form(form)
     match desk.registry_for_newcomer(account, owing.peer)?.check_code(account, attempt, &code).await {
         Ok(used) => {
             tracing::info!(event = "portal.code", %account, factor = factor(used), peer = %owing.peer, "code accepted");
-            let stage = desk.let_in(desk.entrant_by_code(*first)?, owing.peer).await?;
+            let stage = desk.let_in(desk.entrant_by_code(first.password)?, owing.peer).await?;
             Ok(desk.step(Some(&owing.cookie), stage, "/postes"))
         }
         Err(error) => {
@@ -245,7 +245,7 @@ pub(super) async fn choose(
 
 fn entrant_by_psc(person: String, mailbox: &SharedMailbox, newcomer: Option<Arc<Newcomer>>) -> Entrant {
     let (account, address) = (mailbox.account, mailbox.address.clone());
-    Entrant { account, address, first: None, person: Some(person), newcomer }
+    Entrant { account, address, person: Some(person), shown: Shown::Psc(newcomer) }
 }
 
 /// Goodbye.
@@ -255,11 +255,11 @@ pub(super) async fn leave(
     Form(Nothing {}): Form<Nothing>,
 ) -> Response {
     let session = visitor.cookie.and_then(|cookie| desk.sessions.close(&cookie.key()));
+    if let Some(Stage::In(seat)) = session.as_ref().map(|session| &session.stage) {
+        seat.leave();
+    }
     let way = session.and_then(|session| match session.stage {
-        Stage::In(seat) => {
-            seat.leave();
-            Some(seat.way)
-        }
+        Stage::In(seat) => Some(seat.way),
         Stage::Owing(debtor) => Some(debtor.entrant.way()),
         Stage::Halfway(_) | Stage::Choosing(_) => None,
     });

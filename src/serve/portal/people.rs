@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use zeroize::Zeroizing;
 
 use super::refusal::Refusal;
-use super::terms::Entrant;
+use super::terms::{Entrant, Shown};
 use super::{Desk, texts};
 use crate::accounts::devices::{Device, DeviceCredentials, DeviceError, DeviceKey, Enrolled, Pkcs12Form};
 use crate::accounts::factors::FactorError;
@@ -147,16 +147,15 @@ impl Desk {
         }
     }
 
-    /// Somebody whose password and code were right. They are the holder's own in a personal mailbox; what opens a practice's or
-    /// a service's is shared there, and says of nobody who they are (MSSanté §4).
-    pub(super) fn entrant_by_code(&self, first: FirstFactor) -> Result<Entrant, LoginError> {
-        let Account { id, address, kind, data, .. } =
-            self.shared.registry.by_id(first.account)?.ok_or(LoginError::Refused)?;
-        let person = data.holder.national_id.filter(|_| kind == Kind::Per);
-        Ok(Entrant { account: id, address, first: Some(first), person, newcomer: None })
+    /// Somebody whose password and code were right.
+    pub(super) fn entrant_by_code(&self, password: CredentialKey) -> Result<Entrant, LoginError> {
+        let account = self.shared.registry.by_id(password.account)?.ok_or(LoginError::Refused)?;
+        let person = account.data.holder.national_id.filter(|_| account.kind == Kind::Per);
+        Ok(Entrant { account: account.id, address: account.address, person, shown: Shown::Code(password) })
     }
 
-    /// Seats them.
+    /// Seats somebody whose password and code were right. They are the holder's own in a personal mailbox; what opens a
+    /// practice's or a service's is shared there, and says of nobody who they are (MSSanté §4).
     pub(super) async fn seat_by_code(&self, password: CredentialKey, peer: IpAddr) -> Result<Seat, LoginError> {
         let account = self.shared.registry.by_id(password.account)?.ok_or(LoginError::Refused)?;
         // Strong authentication, as any other (MSSanté §5).

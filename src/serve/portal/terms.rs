@@ -18,10 +18,10 @@ use super::refusal::Refusal;
 use super::sessions::Stage;
 use super::visit::{Cookie, Debt};
 use super::{Desk, texts};
-use crate::accounts::{AccountError, FirstFactor, LoginError, Means, TermsOfUse};
+use crate::accounts::{AccountError, LoginError, Means, TermsOfUse};
 use crate::audit::{Actor, Asker, By, Origin};
 use crate::mss::Address;
-use crate::store::AccountId;
+use crate::store::{AccountId, CredentialKey};
 use crate::telemetry::Door;
 
 type Answer = Result<Response, Refusal>;
@@ -31,32 +31,35 @@ type Answer = Result<Response, Refusal>;
 pub(super) struct Entrant {
     pub(super) account: AccountId,
     pub(super) address: Address,
-    /// The password that they came by; none: by Pro Santé Connect.
-    pub(super) first: Option<FirstFactor>,
     /// National id, where their way tells.
     pub(super) person: Option<String>,
-    /// Whom another mailbox can be chosen for.
-    pub(super) newcomer: Option<Arc<Newcomer>>,
+    pub(super) shown: Shown,
+}
+
+/// With what they have shown who they are.
+#[derive(Clone)]
+pub(super) enum Shown {
+    /// With Pro Santé Connect; and whom another mailbox can be chosen for.
+    Psc(Option<Arc<Newcomer>>),
+    /// With the mailbox's password and a one-time code.
+    Code(CredentialKey),
 }
 
 impl Entrant {
-    /// How they have shown who they are.
+    /// The same in a word.
     pub(super) fn way(&self) -> Way {
-        if self.first.is_some() { Way::Code } else { Way::Psc }
+        match self.shown {
+            Shown::Psc(_) => Way::Psc,
+            Shown::Code(_) => Way::Code,
+        }
     }
 
-    /// Who asks, as traces tell it: they are in no session yet.
-    fn asker(&self, peer: IpAddr) -> Asker {
-        let means = if self.way() == Way::Psc { Means::ProSanteConnect } else { Means::PasswordAndCode };
-        let actor = Actor {
-            by: Some(By::User),
-            person: self.person.clone(),
-            login: Some(self.address.to_string()),
-            means: Some(means.name().to_owned()),
-            ..Actor::default()
-        };
-        let origin = Origin { door: Door::Portal.name().to_owned(), peer: Some(peer.to_string()), ..Origin::default() };
-        Asker { actor, origin }
+    /// Whom another mailbox can be chosen for.
+    pub(super) fn newcomer(&self) -> Option<&Arc<Newcomer>> {
+        match &self.shown {
+            Shown::Psc(newcomer) => newcomer.as_ref(),
+            Shown::Code(_) => None,
+        }
     }
 }
 
@@ -76,10 +79,13 @@ impl Desk {
     }
 
     async fn seat_of(&self, entrant: &Entrant, peer: IpAddr) -> Result<Seat, LoginError> {
-        match (&entrant.first, &entrant.person) {
-            (Some(first), _) => self.seat_by_code(first.password, peer).await,
-            (None, Some(person)) => self.seat_by_psc(person, &entrant.address, entrant.newcomer.clone(), peer).await,
-            (None, None) => Err(LoginError::PersonRefused),
+        let Entrant { address, person, .. } = entrant;
+        match &entrant.shown {
+            Shown::Psc(newcomer) => {
+                let person = person.as_deref().unwrap_or_default();
+                self.seat_by_psc(person, address, newcomer.clone(), peer).await
+            }
+            Shown::Code(password) => self.seat_by_code(*password, peer).await,
         }
     }
 
@@ -87,9 +93,10 @@ impl Desk {
     fn owed(&self, entrant: &Entrant) -> Result<Option<bool>, Refusal> {
         let registry = &self.shared.registry;
         let Some(account) = registry.by_id(entrant.account)? else { return Ok(None) };
-        let may_accept = match (entrant.way(), &entrant.person) {
-            (Way::Psc, Some(person)) => registry.may_accept_terms(person, &account)?,
-            _ => true,
+        let may_accept = match &entrant.shown {
+            Shown::Psc(_) => registry.may_accept_terms(entrant.person.as_deref().unwrap_or_default(), &account)?,
+            // The password that they came with is still the mailbox's.
+            Shown::Code(password) => self.password_of(account.id).is_ok_and(|now| now == *password),
         };
         let owes = may_accept && registry.terms_owed(&account)?.is_some();
         Ok(owes.then_some(!account.awaits_terms()))
@@ -136,7 +143,12 @@ pub(super) async fn accept(State(desk): State<Arc<Desk>>, debt: Debt, Form(form)
     if form.accepte != "oui" {
         return desk.terms_page(&debt, StatusCode::UNPROCESSABLE_ENTITY);
     }
-    match desk.shared.registry.acting_for(entrant.asker(debt.peer)).accept_terms(entrant.account, &form.version).await {
+    // Asked again: what they came by may have been taken away while the page was read.
+    if desk.owed(entrant)?.is_none() {
+        return Err(Refusal::not_yours());
+    }
+    let registry = desk.shared.registry.acting_for(asker(entrant, debt.peer));
+    match registry.accept_terms(entrant.account, &form.version).await {
         Ok(_) => {}
         // A newer version came while the page was read.
         Err(AccountError::NoTerms) => return desk.terms_page(&debt, StatusCode::CONFLICT),
@@ -144,6 +156,22 @@ pub(super) async fn accept(State(desk): State<Arc<Desk>>, debt: Debt, Form(form)
     }
     tracing::info!(event = "portal.terms_accepted", account = %entrant.account, peer = %debt.peer, "terms of use accepted");
     desk.come_in(&debt.cookie, entrant, debt.peer, "/postes?fait=conditions").await
+}
+
+fn asker(entrant: &Entrant, peer: IpAddr) -> Asker {
+    let means = match entrant.shown {
+        Shown::Psc(_) => Means::ProSanteConnect,
+        Shown::Code(_) => Means::PasswordAndCode,
+    };
+    let actor = Actor {
+        by: Some(By::User),
+        person: entrant.person.clone(),
+        login: Some(entrant.address.to_string()),
+        means: Some(means.name().to_owned()),
+        device: None,
+    };
+    let origin = Origin { door: Door::Portal.name().to_owned(), peer: Some(peer.to_string()), ..Origin::default() };
+    Asker { actor, origin }
 }
 
 /// Later, while the mailbox is open yet.

@@ -181,11 +181,7 @@ impl Desk {
         let ending = match session.as_ref().map(|session| &session.stage) {
             Some(Stage::In(seat)) => seat.look(),
             Some(Stage::Halfway(halfway)) => self.shared.registry.ending_of_first_factor(&halfway.first)?,
-            Some(Stage::Owing(debtor)) => match &debtor.entrant.first {
-                Some(first) => self.shared.registry.ending_of_first_factor(first)?,
-                None => None,
-            },
-            Some(Stage::Choosing(_)) | None => None,
+            Some(Stage::Choosing(_) | Stage::Owing(_)) | None => None,
         };
         let Some(why) = ending else { return Ok(session) };
         self.sessions.close(&cookie.key());
@@ -248,7 +244,7 @@ impl FromRequestParts<Arc<Desk>> for Chooser {
         let newcomer = match visitor.session.map(|session| session.stage) {
             Some(Stage::Choosing(newcomer)) => Some(newcomer),
             Some(Stage::In(seat)) => seat.newcomer.clone(),
-            Some(Stage::Owing(debtor)) => debtor.entrant.newcomer.clone(),
+            Some(Stage::Owing(debtor)) => debtor.entrant.newcomer().cloned(),
             _ => None,
         };
         match (visitor.cookie, newcomer) {
