@@ -120,6 +120,11 @@ impl Domains {
         }
         let domain = held.entry(record.name.clone()).or_default();
         (domain.total, domain.each) = (record.quota, record.mailbox_quota);
+        if domain.total.is_none() {
+            // Nobody tells what they hold any more.
+            domain.by_account.clear();
+            domain.used = 0;
+        }
     }
 
     /// Counts what the mailboxes of one domain hold, or of all that have a bound for all. What a mailbox has told meanwhile is
@@ -197,6 +202,12 @@ mod tests {
         assert_eq!(domains.bounds(&mine, Some(5)), Bounds { quota: Some(77), left: Some(880) });
         let own = Account { quota: Some(3), ..mine.clone() };
         assert_eq!(domains.bounds(&own, Some(5)).quota, Some(3), "a mailbox's own goes before all others");
+        // What was told before a bound was taken away is not believed when there is one again.
+        for quota in [None, Some(1_000)] {
+            record.quota = quota;
+            domains.changed(&record, &store).unwrap();
+        }
+        assert_eq!(domains.used("aura.example"), Some(150));
         (record.quota, record.mailbox_quota) = (None, None);
         domains.changed(&record, &store).unwrap();
         assert_eq!(domains.bounds(&mine, Some(5)), Bounds { quota: Some(5), left: None });

@@ -108,6 +108,7 @@ impl Registry {
             let is_theirs =
                 |account: &Account| notification_address(account).is_some_and(|to| to.key() == address.key());
             found.extend(page.into_iter().filter(|account| account.state != MailboxState::Closed).filter(is_theirs));
+            tokio::task::yield_now().await;
         }
         for account in &found {
             let bounce = NoticeBounce { at: crate::mail::now(), status: status.to_owned() };

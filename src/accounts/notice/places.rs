@@ -25,7 +25,11 @@ impl Registry {
     /// Notes from where a mailbox was opened, beside the login; tells the holder where that is a new place.
     pub(in crate::accounts) fn note_place(&self, login: &Login, peer: IpAddr) {
         // Software has no holder who would know where its provider runs it.
-        if login.kind == Kind::App || peer.is_loopback() || !self.tells_new_places() || !self.carries_notices() {
+        if login.kind == Kind::App
+            || peer.to_canonical().is_loopback()
+            || !self.tells_new_places()
+            || !self.carries_notices()
+        {
             return;
         }
         let (registry, id) = (self.clone(), login.account);

@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, RootCertStore};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
@@ -171,12 +171,17 @@ impl NoticeJob {
         }
     }
 
+    /// Waits until a notice may be said to the relay; as long as what this gives is held, fewer others may.
+    async fn turn(&self, notice: &OutgoingNotice) -> Option<OwnedSemaphorePermit> {
+        let turns = if notice.is_urgent() { &self.urgent_turns } else { &self.turns };
+        let turn = Arc::clone(turns).acquire_owned().await;
+        self.pace.turn(notice.is_urgent()).await;
+        // They are never closed.
+        turn.ok()
+    }
+
     /// One try.
     async fn send(&self, notice: &OutgoingNotice, message: &[u8]) -> Result<(), RelayError> {
-        let turns = if notice.is_urgent() { &self.urgent_turns } else { &self.turns };
-        // They are never closed.
-        let _turn = turns.acquire().await;
-        self.pace.turn(notice.is_urgent()).await;
         let outcome = relay::send(&self.relay, &self.sender.address, &notice.to, message).await;
         match &outcome {
             Err(error) if error.is_the_relays() => {
@@ -217,13 +222,14 @@ impl Carried {
         let of_use_until = self.job.of_use_until(&notice);
         let mut wait = FIRST_RETRY;
         while super::unix_now() < of_use_until {
-            if *self.stopped.borrow() {
-                return;
-            }
-            let error = match self.job.send(&notice, &message).await {
-                Ok(()) => return self.settle(&notice, &Outcome::Sent).await,
-                Err(error) => error,
+            let turn = tokio::select! {
+                biased;
+                _ = self.stopped.wait_for(|stopped| *stopped) => return,
+                turn = self.job.turn(&notice) => turn,
             };
+            let sent = self.job.send(&notice, &message).await;
+            drop(turn);
+            let Err(error) = sent else { return self.settle(&notice, &Outcome::Sent).await };
             tracing::info!(%account, notice = name, reason = %error, "notice not sent");
             if let Some(outcome) = error.outcome() {
                 return self.settle(&notice, &outcome).await;
