@@ -26,4 +26,4 @@ mod setup;
 pub mod verify;
 
 pub use job::{Activity, DirectoryHandle, DirectoryJob};
-pub use setup::{DirectorySetupError, KeyReader};
+pub use setup::{DirectorySetupError, KeyReader, anchors};

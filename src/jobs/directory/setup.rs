@@ -60,15 +60,23 @@ impl DirectoryJob {
     }
 }
 
-fn https(config: &Directory) -> Result<Https, DirectorySetupError> {
+/// Reads the authorities of the directory's certificate.
+///
+/// # Errors
+/// A file cannot be read, or has nothing to believe in.
+pub fn anchors(paths: &[PathBuf]) -> Result<RootCertStore, DirectorySetupError> {
     let mut roots = RootCertStore::empty();
-    for path in &config.anchors {
+    for path in paths {
         // The system's file holds more than a hundred of all kinds: one that the library cannot take is passed over.
         let (taken, _) = roots.add_parsable_certificates(read_certificates(path)?);
         if taken == 0 {
             return Err(DirectorySetupError::Anchors(path.clone()));
         }
     }
+    Ok(roots)
+}
+
+fn https(config: &Directory) -> Result<Https, DirectorySetupError> {
     let identity = match config.client_certificate.as_os_str().is_empty() {
         true => None,
         false => Some((read_certificates(&config.client_certificate)?, read_key(&config.client_key)?)),
@@ -78,5 +86,5 @@ fn https(config: &Directory) -> Result<Https, DirectorySetupError> {
         whole: config.timeout,
         answer: usize::try_from(config.max_answer).unwrap_or(usize::MAX),
     };
-    Ok(Https::new(https::tls(roots, identity)?, bounds))
+    Ok(Https::new(https::tls(anchors(&config.anchors)?, identity)?, bounds))
 }
