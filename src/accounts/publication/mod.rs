@@ -39,3 +39,6 @@ impl Wake {
         self.0.notified().await;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -112,8 +112,8 @@ impl DirectoryHandle {
 enum Round {
     /// What is due now is done; the next will be due at this time, Unix seconds.
     Through(Option<i64>),
-    /// The directory is away, for so long as it says.
-    Away(Option<Duration>, String),
+    /// The directory is away, for so long as it says: the trouble's name, and its words.
+    Away(Option<Duration>, &'static str, String),
     /// Our key or certificate is refused.
     Refused(String),
 }
@@ -157,10 +157,10 @@ impl DirectoryJob {
                     self.put(Activity::Working);
                     self.wait_for_work(registry, next_due).await;
                 }
-                Round::Away(wanted, words) => {
+                Round::Away(wanted, reason, words) => {
                     let wait = wanted.unwrap_or(pause).min(LONGEST_PAUSE);
                     pause = (pause * 2).min(LONGEST_PAUSE);
-                    tracing::warn!(seconds = wait.as_secs(), reason = %words, "the directory is away");
+                    tracing::warn!(seconds = wait.as_secs(), reason, "the directory is away");
                     self.rest(jittered(wait), |until| Activity::Away { until, words }).await;
                 }
                 Round::Refused(words) => self.halt(words).await,
@@ -198,7 +198,6 @@ impl DirectoryJob {
     async fn halt(&self, words: String) {
         tracing::error!(
             event = "directory.refused",
-            reason = %words,
             "the directory refuses our key or certificate: nothing is published until `caducee directory resume`"
         );
         self.metrics.directory_halted.set(1);
@@ -216,46 +215,45 @@ impl DirectoryJob {
 
     /// Goes through the outbox once.
     async fn round(&self, registry: &Registry) -> Result<Round, AccountError> {
-        let (mut after, mut next_due, mut failures) = (None, None::<i64>, 0);
+        let (mut after, mut course) = (None, Course::default());
         loop {
             let page = registry.publications_due(unix_now(), after, PAGE)?;
-            if let Some(due) = page.next_due {
-                next_due = Some(next_due.map_or(due, |earliest| earliest.min(due)));
-            }
-            if let Some(ended) = self.work(registry, &page.due, &mut failures).await? {
+            course.next_due_at(page.next_due);
+            if let Some(ended) = self.work(registry, &page.due, &mut course).await? {
                 return Ok(ended);
             }
             match page.next {
                 Some(next) => after = Some(next),
-                None => return Ok(Round::Through(next_due)),
+                None => return Ok(Round::Through(course.next_due)),
             }
         }
     }
 
     /// Works on some mailboxes: first from where they leave, then to where they should be. Gives how the round ends, if it does
     /// before its time; what was decided until then is kept.
-    async fn work(&self, registry: &Registry, due: &[Due], failures: &mut u32) -> Result<Option<Round>, AccountError> {
+    async fn work(&self, registry: &Registry, due: &[Due], course: &mut Course) -> Result<Option<Round>, AccountError> {
         let mut progress = vec![Progress::default(); due.len()];
-        let ended = match self.leave(due, &mut progress, failures).await {
+        let ended = match self.leave(due, &mut progress, course).await {
             Some(ended) => Some(ended),
-            None => self.arrive(registry, due, &mut progress, failures).await?,
+            None => self.arrive(registry, due, &mut progress, course).await?,
         };
         for (due, progress) in due.iter().zip(progress) {
             if progress.is_decided(due) {
-                self.conclude(registry, due, progress.outcome.unwrap_or(Ok(None))).await?;
+                let next_due = self.conclude(registry, due, progress.outcome.unwrap_or(Ok(None))).await?;
+                course.next_due_at(next_due);
             }
         }
         Ok(ended)
     }
 
     /// Takes mailboxes away from where they should not be.
-    async fn leave(&self, due: &[Due], progress: &mut [Progress], failures: &mut u32) -> Option<Round> {
+    async fn leave(&self, due: &[Due], progress: &mut [Progress], course: &mut Course) -> Option<Round> {
         for (place, members) in by_place(due, |due| due.leaves()) {
             for members in members.chunks(TOGETHER) {
                 let wish = |&at: &usize| Wish { address: &due[at].address, image: None };
                 let wishes: Vec<Wish<'_>> = members.iter().map(wish).collect();
                 let outcomes = self.publisher.fulfil(place, &wishes).await;
-                let ended = self.judge(&outcomes, failures);
+                let ended = course.judge(&outcomes);
                 for (&at, outcome) in members.iter().zip(outcomes) {
                     progress[at].has_left(outcome);
                 }
@@ -273,7 +271,7 @@ impl DirectoryJob {
         registry: &Registry,
         due: &'d [Due],
         progress: &mut [Progress],
-        failures: &mut u32,
+        course: &mut Course,
     ) -> Result<Option<Round>, AccountError> {
         for (place, mut members) in by_place(due, |due| due.wanted.iter().map(|image| &image.place).collect()) {
             members.retain(|&at| !matches!(progress[at].outcome, Some(Err(_))));
@@ -283,7 +281,7 @@ impl DirectoryJob {
                 let wish = |due: &&'d Due| Wish { address: &due.address, image: due.wanted.as_ref() };
                 let wishes: Vec<Wish<'_>> = group.iter().map(wish).collect();
                 let outcomes = self.publisher.fulfil(place, &wishes).await;
-                let ended = self.judge(&outcomes, failures);
+                let ended = course.judge(&outcomes);
                 for (&at, outcome) in members.iter().zip(outcomes) {
                     progress[at].has_arrived(outcome);
                 }
@@ -295,59 +293,78 @@ impl DirectoryJob {
         Ok(None)
     }
 
-    /// Whether the directory as a whole is away, or refuses us.
-    fn judge(&self, outcomes: &[Outcome], failures: &mut u32) -> Option<Round> {
-        let trouble = outcomes
-            .iter()
-            .filter_map(|outcome| outcome.as_ref().err())
-            .find(|error| !matches!(error, DirectoryError::Refused { .. } | DirectoryError::NotShown));
-        let Some(trouble) = trouble else {
-            *failures = 0;
-            return None;
-        };
-        *failures += 1;
-        let words = trouble.to_string();
-        match trouble {
-            DirectoryError::Credentials { .. } => Some(Round::Refused(words)),
-            // RFC 9110 §10.2.3: it says itself for how long.
-            DirectoryError::Busy { retry_after: Some(wait), .. } => Some(Round::Away(Some(*wait), words)),
-            _ => (*failures >= AWAY_AFTER).then_some(Round::Away(None, words)),
-        }
-    }
-
-    /// Keeps what came of a mailbox.
-    async fn conclude(&self, registry: &Registry, due: &Due, outcome: Outcome) -> Result<(), AccountError> {
+    /// Keeps what came of a mailbox; gives when it is due again, Unix seconds, if it is.
+    async fn conclude(&self, registry: &Registry, due: &Due, outcome: Outcome) -> Result<Option<i64>, AccountError> {
         let account = due.account;
         match outcome {
             Ok(operation) => {
                 if let Some(operation) = operation {
                     tracing::info!(%account, operation, "published in the directory");
                 }
-                registry.publication_done(due, operation).await
+                registry.publication_done(due, operation).await?;
             }
             Err(DirectoryError::Refused { status, words }) => {
                 // Its words may hold the address: they are in the task.
                 tracing::warn!(event = "directory.task", %account, status, "the directory refuses a mailbox");
-                registry.publication_refused(due, status, &words).await
+                registry.publication_refused(due, status, &words).await?;
             }
             Err(error @ DirectoryError::NotShown) => {
                 tracing::warn!(event = "directory.task", %account, "{error}");
-                registry.publication_refused(due, 200, &error.to_string()).await
+                registry.publication_refused(due, 200, &error.to_string()).await?;
             }
             // Nothing of this mailbox: it goes on when the key is good.
-            Err(DirectoryError::Credentials { .. }) => Ok(()),
+            Err(DirectoryError::Credentials { .. }) => {}
             Err(error) => {
                 let wait = jittered(self.retry_after(due.tries));
                 tracing::info!(%account, reason = error.name(), "not published yet");
                 let due_at = unix_now().saturating_add(wait.as_secs().max(1).cast_signed());
-                registry.publication_later(due, due_at, &error.to_string()).await
+                registry.publication_later(due, due_at, &error.to_string()).await?;
+                return Ok(Some(due_at));
             }
         }
+        Ok(None)
     }
 
     fn retry_after(&self, tries: u32) -> Duration {
         let Settings { first_retry, longest_retry, .. } = self.settings;
         first_retry.saturating_mul(2u32.saturating_pow(tries.min(20))).min(longest_retry)
+    }
+}
+
+/// What a round has come to so far.
+#[derive(Debug, Default)]
+struct Course {
+    /// Resources in a row that could not be worked on.
+    failures: u32,
+    /// When the next mailbox will be due, Unix seconds.
+    next_due: Option<i64>,
+}
+
+impl Course {
+    fn next_due_at(&mut self, due: Option<i64>) {
+        self.next_due = [self.next_due, due].into_iter().flatten().min();
+    }
+
+    /// Whether the directory as a whole is away, or refuses us.
+    fn judge(&mut self, outcomes: &[Outcome]) -> Option<Round> {
+        let trouble = outcomes
+            .iter()
+            .filter_map(|outcome| outcome.as_ref().err())
+            .find(|error| !matches!(error, DirectoryError::Refused { .. } | DirectoryError::NotShown));
+        let Some(trouble) = trouble else {
+            self.failures = 0;
+            return None;
+        };
+        self.failures += 1;
+        let words = trouble.to_string();
+        match trouble {
+            DirectoryError::Credentials { .. } => Some(Round::Refused(words)),
+            // RFC 9110 §10.2.3: it says itself for how long.
+            DirectoryError::Busy { retry_after: Some(wait), .. } => {
+                Some(Round::Away(Some(*wait), trouble.name(), words))
+            }
+            _ => (self.failures >= AWAY_AFTER).then_some(Round::Away(None, trouble.name(), words)),
+        }
     }
 }
 
