@@ -29,7 +29,8 @@ use crate::accounts::devices::DeviceError;
 use crate::accounts::psc::PscHandle;
 use crate::accounts::{AccountError, Registry};
 use crate::config::{Config, ConfigError};
-use crate::jobs::directory::{DirectoryJob, DirectorySetupError};
+use crate::jobs::directory::search::Lookup;
+use crate::jobs::directory::{CopyJob, DirectoryJob, DirectorySetupError};
 use crate::jobs::notices::{NoticeJob, NoticeSetupError};
 use crate::jobs::trust::SetupError;
 use crate::mail::aftermath::absence;
@@ -217,7 +218,8 @@ impl Server {
             let (config, metrics, trust) = (config.clone(), metrics.clone(), Arc::clone(&trust));
             move || Rooms::open(&config, &metrics, trust)
         };
-        let Rooms { store, mail, tls, psc, jobs, notices, directory } = tokio::task::spawn_blocking(opening).await??;
+        let Rooms { store, mail, tls, psc, jobs, notices, directory, copy } =
+            tokio::task::spawn_blocking(opening).await??;
         let listeners = listen::open(&config)?;
         let health = health_listeners(&config).await?;
         let plain = published::plain::listen(&config.published.autoconfig_listen)?;
@@ -225,6 +227,7 @@ impl Server {
         let shared = Arc::new(Shared {
             registry: Registry::new(mail.clone(), account_options(&config)),
             psc,
+            lookup: lookup(copy.as_ref(), directory.as_ref()),
             directory: directory.as_ref().map(DirectoryJob::handle),
             config: ArcSwap::from_pointee(config),
             trust,
@@ -245,7 +248,7 @@ impl Server {
         citizens_are_no_domain_of_ours(&shared)?;
         devices::start(&shared).await?;
         start_notices(&shared, notices);
-        start_directory(&shared, directory);
+        start_directory(&shared, directory, copy);
         first_refresh(&shared).await?;
         shared.jobs.start(&shared);
         prepare_access(&shared).await;
@@ -340,6 +343,7 @@ struct Rooms {
     jobs: Jobs,
     notices: Option<NoticeJob>,
     directory: Option<DirectoryJob>,
+    copy: Option<CopyJob>,
 }
 
 impl Rooms {
@@ -353,13 +357,14 @@ impl Rooms {
         let psc = PscHandle::new(psc::client(&config.psc, metrics)?);
         let notices = open_notices(config, metrics)?;
         let directory = open_directory(config, metrics)?;
+        let copy = CopyJob::open(config, metrics.clone())?;
         let master = read_master_key(&config.seal.master_key)?;
         let (store, opening) = Store::open(&config.store.path, &master, &store_options(config))?;
         info!(?opening, path = %config.store.path.display(), "store open");
         let store = store.counted_by(metrics);
         let mail = MailRoom::new(store.clone(), master, mail_limits(config))?;
         mail.queue().count_into(metrics);
-        Ok(Self { store, mail, tls, psc, jobs, notices, directory })
+        Ok(Self { store, mail, tls, psc, jobs, notices, directory, copy })
     }
 }
 
@@ -379,8 +384,16 @@ fn open_directory(config: &Config, metrics: &Metrics) -> Result<Option<Directory
     Ok(DirectoryJob::open(&config.directory, read_key, metrics.clone())?)
 }
 
-/// Starts the job that publishes mailboxes, where there is a directory for them.
-fn start_directory(shared: &Arc<Shared>, job: Option<DirectoryJob>) {
+fn lookup(copy: Option<&CopyJob>, directory: Option<&DirectoryJob>) -> Lookup {
+    Lookup::new(copy.map(CopyJob::handle), directory.map(|job| job.handle().client().clone()))
+}
+
+/// Starts the job that publishes mailboxes, where there is a directory for them, and the one that keeps a copy of it.
+fn start_directory(shared: &Arc<Shared>, job: Option<DirectoryJob>, copy: Option<CopyJob>) {
+    if let Some(copy) = copy {
+        let shutdown = shared.shutdown.clone();
+        tokio::spawn(async move { copy.run(shutdown.begun()).await });
+    }
     if let Some(job) = job {
         let (registry, shutdown) = (shared.registry.clone(), shared.shutdown.clone());
         tokio::spawn(async move { job.run(registry, shutdown.begun()).await });

@@ -11,6 +11,7 @@ use crate::accounts::Registry;
 use crate::accounts::psc::PscHandle;
 use crate::config::Config;
 use crate::jobs::directory::DirectoryHandle;
+use crate::jobs::directory::search::Lookup;
 use crate::mail::MailRoom;
 use crate::mss::dn::NormalisedName;
 use crate::mss::trust::TrustHandle;
@@ -36,6 +37,8 @@ pub struct Shared {
     pub store: Store,
     /// Publication in the national directory, where it is configured.
     pub directory: Option<DirectoryHandle>,
+    /// Looking mailboxes up in the national directory.
+    pub lookup: Lookup,
     /// Mailboxes and deliveries.
     pub mail: MailRoom,
     /// Domains, mailboxes, credentials.

@@ -68,7 +68,9 @@ fn columns_are_found_by_their_names_in_any_order_with_more_of_them() {
     let text = format!("\u{feff}{}|\r\n{}|\r\n\r\n{}", names.join("|"), fields.join("|"), fields.join("|"));
     let mut seen = Vec::new();
     let reading = read(Cursor::new(text), &mut |line| {
-        seen.push([Column::Address, Column::Kind, Column::LastName, Column::Postcode].map(|of| line.get(of).to_owned()));
+        seen.push(
+            [Column::Address, Column::Kind, Column::LastName, Column::Postcode].map(|of| line.get(of).to_owned()),
+        );
     });
     assert_eq!(reading.unwrap(), Reading { lines: 2, ..Reading::default() });
     let wanted = ["a@x.example", "PER", "c10", "c29"].map(str::to_owned);

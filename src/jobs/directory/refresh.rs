@@ -145,7 +145,11 @@ impl CopyHandle {
                 state.status.problem = None;
             }
             Err(error) => {
-                tracing::error!(event = "directory.extraction", reason = error.name(), "the copy stays as it was: {error}");
+                tracing::error!(
+                    event = "directory.extraction",
+                    reason = error.name(),
+                    "the copy stays as it was: {error}"
+                );
                 state.status.problem = Some(error.to_string());
             }
         }

@@ -353,7 +353,8 @@ mod tests {
 
     #[test]
     fn the_red_list_and_other_addresses_are_not_shown() {
-        let metadata = "https://interop.esante.gouv.fr/ig/fhir/annuaire/StructureDefinition/as-ext-mailbox-mss-metadata";
+        let metadata =
+            "https://interop.esante.gouv.fr/ig/fhir/annuaire/StructureDefinition/as-ext-mailbox-mss-metadata";
         let contact = |address: &str, red: bool| {
             json!({ "system": "email", "value": address, "extension": [{ "url": metadata, "extension": [
                 { "url": "type", "valueCode": "PER" }, { "url": "listeRouge", "valueBoolean": red },

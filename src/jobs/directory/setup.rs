@@ -7,8 +7,12 @@ use rustls::RootCertStore;
 use super::client::FhirClient;
 use super::job::{DirectoryJob, Settings};
 use super::publish::Publisher;
+use super::refresh::{CopyJob, CopySettings};
 use crate::accounts::https::{self, Bounds, Https};
+use crate::config::Config;
 use crate::config::directory::Directory;
+use crate::jobs::cache::CachedFile;
+use crate::jobs::fetch::{FetchError, Fetcher, Source};
 use crate::serve::tls::{TlsError, read_certificates, read_key};
 use crate::telemetry::Metrics;
 use crate::wire::sasl::Secret;
@@ -31,6 +35,9 @@ pub enum DirectorySetupError {
     /// The certificate and its key are of no use.
     #[error("directory.client_certificate: {0}")]
     Identity(#[from] rustls::Error),
+    /// Where the extraction comes from is no address.
+    #[error("directory.extraction: {0}")]
+    Extraction(#[from] FetchError),
 }
 
 impl DirectoryJob {
@@ -60,7 +67,34 @@ impl DirectoryJob {
     }
 }
 
-fn https(config: &Directory) -> Result<Https, DirectorySetupError> {
+impl CopyJob {
+    /// A job for the extraction of `[directory]`; `None` where it is off. Reads the authorities that are named.
+    ///
+    /// # Errors
+    /// [`DirectorySetupError`].
+    pub fn open(config: &Config, metrics: Metrics) -> Result<Option<Self>, DirectorySetupError> {
+        let Directory { extraction, extraction_refresh, extraction_timeout, extraction_max, .. } = &config.directory;
+        if extraction.is_empty() {
+            return Ok(None);
+        }
+        let source = Source::parse(extraction)?;
+        let authorities = match source {
+            Source::File(_) => RootCertStore::empty(),
+            Source::Web(_) => authorities(&config.directory)?,
+        };
+        let settings = CopySettings {
+            source,
+            fetcher: Fetcher::new(authorities, *extraction_timeout, *extraction_max)?,
+            refresh: *extraction_refresh,
+            max_size: *extraction_max,
+            cache: CachedFile::new(&config.trust.cache, "extraction.zip"),
+        };
+        Ok(Some(Self::new(settings, metrics)))
+    }
+}
+
+/// The authorities of the directory's own certificate.
+fn authorities(config: &Directory) -> Result<RootCertStore, DirectorySetupError> {
     let mut roots = RootCertStore::empty();
     for path in &config.anchors {
         // The system's file holds more than a hundred of all kinds: one that the library cannot take is passed over.
@@ -69,6 +103,10 @@ fn https(config: &Directory) -> Result<Https, DirectorySetupError> {
             return Err(DirectorySetupError::Anchors(path.clone()));
         }
     }
+    Ok(roots)
+}
+
+fn https(config: &Directory) -> Result<Https, DirectorySetupError> {
     let identity = match config.client_certificate.as_os_str().is_empty() {
         true => None,
         false => Some((read_certificates(&config.client_certificate)?, read_key(&config.client_key)?)),
@@ -78,5 +116,5 @@ fn https(config: &Directory) -> Result<Https, DirectorySetupError> {
         whole: config.timeout,
         answer: usize::try_from(config.max_answer).unwrap_or(usize::MAX),
     };
-    Ok(Https::new(https::tls(roots, identity)?, bounds))
+    Ok(Https::new(https::tls(authorities(config)?, identity)?, bounds))
 }

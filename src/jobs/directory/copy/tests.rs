@@ -130,7 +130,8 @@ fn what_a_copy_finds_is_what_reading_every_line_finds() {
                     let numbers = [national_id.get(1..).unwrap_or(""), structure_id.get(1..).unwrap_or("")].join(" ");
                     let Entry { address, last_name, first_name, profession, skill, structure, sign, .. } = entry;
                     let Entry { service, postcode, town, .. } = entry;
-                    let texts = [address, last_name, first_name, profession, skill, structure, sign, service].map(String::as_str);
+                    let texts = [address, last_name, first_name, profession, skill, structure, sign, service]
+                        .map(String::as_str);
                     let more = [postcode, town, national_id, structure_id, &numbers].map(String::as_str);
                     let civil = if skill.is_empty() && profession.is_empty() { "" } else { "Civil" };
                     let text = [texts.join(" "), more.join(" "), civil.to_owned()].join(" ");

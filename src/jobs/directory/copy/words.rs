@@ -27,7 +27,11 @@ impl Words {
         let (mut low, mut high) = (0, self.words.len());
         while low < high {
             let middle = low.midpoint(high);
-            if holds(self.words.at(u32::try_from(middle).unwrap_or(u32::MAX))) { low = middle + 1 } else { high = middle }
+            if holds(self.words.at(u32::try_from(middle).unwrap_or(u32::MAX))) {
+                low = middle + 1
+            } else {
+                high = middle
+            }
         }
         low
     }
