@@ -77,10 +77,6 @@ impl Interner {
         }
     }
 
-    pub(super) fn strings(&self) -> &Strings {
-        &self.strings
-    }
-
     /// The strings, when all are there.
     pub(super) fn finish(mut self) -> Strings {
         self.strings.shrink();
