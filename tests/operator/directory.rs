@@ -2,7 +2,7 @@
 
 use crate::directory_site::{BASILE, DOMAIN, EVE, LEA, SOON, Site, metadata};
 use crate::support::{have, wait_until};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::time::Duration;
 use toml::toml;
 
@@ -102,7 +102,23 @@ fn the_mailboxes_of_a_structure_go_in_one_patch_and_some_never_go() {
     server.caducee(&["mailbox", "set", &together[2], "--label", "Urgences"]).expect_ok("a label");
     server.settles(&site, &together[2]);
     assert_eq!(metadata(&site.contact(org, &together[2]).unwrap(), "description"), "Urgences");
-    assert_eq!(site.done("urgence"), ["insert", "replace"]);
+    assert_eq!(site.done(&together[2]), ["insert", "replace"]);
+
+    // The directory minds one of three: the patch of all is refused, then that of the first by itself.
+    site.turn(&json!({ "only": ["GET"], "status": 503 }));
+    for address in &together {
+        server.caducee(&["mailbox", "set", address, "--zero-paper"]).expect_ok("zero paper");
+    }
+    server.kill();
+    site.turn(&json!({ "only": ["PATCH"], "times": 2, "status": 400, "words": "description trop longue" }));
+    let server = site.start();
+    let tasks = || server.json(&["directory", "tasks"])["tasks"].as_array().cloned().unwrap_or_default();
+    let waiting = || server.json(&["directory", "status"])["waiting"].as_u64();
+    assert!(wait_until(SOON, || waiting() == Some(0)), "{}", site.log());
+    let minded = tasks();
+    assert!(minded.len() == 1 && minded[0]["words"] == "description trop longue", "{minded:?}");
+    let of_zero_paper = |address: &&String| metadata(&site.contact(org, address).unwrap(), "digitization") == true;
+    assert_eq!(together.iter().filter(of_zero_paper).count(), 2);
 }
 
 #[test]
@@ -238,9 +254,9 @@ fn without_accepted_terms_nothing_is_published_and_later_all_of_it() {
     let published = || site.contact(&format!("Practitioner/003-{LEA}"), &address).is_some();
     assert!(wait_until(SOON, published), "{}", site.log());
     server.settles(&site, &address);
-    let before: Value = site.patches().into();
+    let before = site.patches();
     drop(server);
     let _restarted = site.start();
     std::thread::sleep(Duration::from_secs(2));
-    assert_eq!(Value::from(site.patches()), before, "a start publishes nothing that is published");
+    assert_eq!(site.patches(), before, "a start publishes nothing that is published");
 }

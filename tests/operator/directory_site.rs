@@ -187,9 +187,10 @@ impl Site {
         let seen = self.get(self.directory["seen"].as_str().unwrap());
         let patches = seen["patches"].as_array().cloned().unwrap_or_default();
         let operations = patches.iter().flat_map(|patch| patch["operations"].as_array().cloned().unwrap_or_default());
+        let quoted = format!("'{}'", address.replace('\'', r"\'"));
         let about = |operation: &Value| {
-            operation["path"].as_str().is_some_and(|path| path.contains(address))
-                || operation["value"]["value"] == address
+            let by_path = operation["path"].as_str().is_some_and(|path| path.contains(&quoted));
+            by_path || operation["value"]["value"] == address
         };
         operations.filter(about).map(|operation| operation["type"].as_str().unwrap_or_default().to_owned()).collect()
     }

@@ -40,4 +40,4 @@ pub mod verify;
 
 pub use job::{Activity, DirectoryHandle, DirectoryJob};
 pub use refresh::{CopyError, CopyHandle, CopyJob, CopyStatus};
-pub use setup::{DirectorySetupError, KeyReader};
+pub use setup::{DirectorySetupError, KeyReader, anchors};

@@ -80,7 +80,7 @@ impl CopyJob {
         let source = Source::parse(extraction)?;
         let authorities = match source {
             Source::File(_) => RootCertStore::empty(),
-            Source::Web(_) => authorities(&config.directory)?,
+            Source::Web(_) => anchors(&config.directory.anchors)?,
         };
         let settings = CopySettings {
             source,
@@ -93,10 +93,13 @@ impl CopyJob {
     }
 }
 
-/// The authorities of the directory's own certificate.
-fn authorities(config: &Directory) -> Result<RootCertStore, DirectorySetupError> {
+/// Reads the authorities of the directory's certificate.
+///
+/// # Errors
+/// A file cannot be read, or has nothing to believe in.
+pub fn anchors(paths: &[PathBuf]) -> Result<RootCertStore, DirectorySetupError> {
     let mut roots = RootCertStore::empty();
-    for path in &config.anchors {
+    for path in paths {
         // The system's file holds more than a hundred of all kinds: one that the library cannot take is passed over.
         let (taken, _) = roots.add_parsable_certificates(read_certificates(path)?);
         if taken == 0 {
@@ -116,5 +119,5 @@ fn https(config: &Directory) -> Result<Https, DirectorySetupError> {
         whole: config.timeout,
         answer: usize::try_from(config.max_answer).unwrap_or(usize::MAX),
     };
-    Ok(Https::new(https::tls(authorities(config)?, identity)?, bounds))
+    Ok(Https::new(https::tls(anchors(&config.anchors)?, identity)?, bounds))
 }

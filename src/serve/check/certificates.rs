@@ -12,7 +12,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 const DAY: i64 = 86_400;
 
-/// The keys of one side: `[tls]`, `[tls.mailbox]`, `[psc]`.
+/// The keys of one side: `[tls]`, `[tls.mailbox]`, `[psc]`, `[directory]`.
 pub(super) struct Keys {
     pub(super) certificate: &'static str,
     pub(super) key: &'static str,

@@ -4,6 +4,7 @@
 //! what could not be looked at from here, or may be meant. Nothing is changed, nothing is fetched.
 
 mod certificates;
+mod directory;
 mod places;
 mod psc;
 mod trust;
@@ -27,6 +28,7 @@ pub fn check(examined: &Examined, now: i64) -> Report {
     certificates::check(&mut look);
     trust::check(&mut look);
     psc::check(&mut look);
+    directory::check(&mut look);
     places::check(&mut look);
     let mut report = look.report;
     for list in [&mut report.problems, &mut report.notes] {

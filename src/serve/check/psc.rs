@@ -13,7 +13,7 @@ pub(super) fn check(look: &mut Look<'_>) {
     if !config.is_on() {
         return;
     }
-    secret(look, &config.client_secret);
+    secret(look, "psc.client_secret", &config.client_secret);
     if !config.client_certificate.as_os_str().is_empty() && !config.client_key.as_os_str().is_empty() {
         identity(look, &KEYS, &config.client_certificate, &config.client_key);
     }
@@ -24,23 +24,23 @@ pub(super) fn check(look: &mut Look<'_>) {
     }
 }
 
-fn secret(look: &mut Look<'_>, setting: &str) {
-    const KEY: &str = "psc.client_secret";
-    if setting.is_empty() || !look.is_readable(KEY) {
+/// The secret that the setting of `key` means.
+pub(super) fn secret(look: &mut Look<'_>, key: &'static str, setting: &str) {
+    if setting.is_empty() || !look.is_readable(key) {
         return;
     }
-    match read_secret(KEY, setting) {
+    match read_secret(key, setting) {
         Err(SecretError::NoCredentials { .. }) => {
-            look.note(KEY, format!("{setting} is given by systemd to the service; not looked at here"));
+            look.note(key, format!("{setting} is given by systemd to the service; not looked at here"));
         }
-        Err(error) => without_key_name(look, KEY, &error.to_string()),
-        Ok(_) if !setting.starts_with("credential:") => look.is_private(KEY, Path::new(setting)),
+        Err(error) => without_key_name(look, key, &error.to_string()),
+        Ok(_) if !setting.starts_with("credential:") => look.is_private(key, Path::new(setting)),
         Ok(_) => {}
     }
 }
 
 /// The error may name its key for the start; here the key stands before it.
-fn without_key_name(look: &mut Look<'_>, key: &str, error: &str) {
+pub(super) fn without_key_name(look: &mut Look<'_>, key: &str, error: &str) {
     let text = error.strip_prefix(&format!("{key}: ")).unwrap_or(error);
     look.problem(key, text);
 }
