@@ -379,5 +379,4 @@ impl<R: Read> Lines<R> {
 }
 
 #[cfg(test)]
-#[path = "extraction_tests.rs"]
 mod tests;
