@@ -27,14 +27,14 @@ const NUMBER: usize = 8;
 
 /// Where to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum From {
+pub enum Source {
     /// In the local copy of the extraction.
     Local,
     /// In the directory itself.
     Fhir,
 }
 
-impl From {
+impl Source {
     /// Its name.
     pub fn name(self) -> &'static str {
         match self {
@@ -48,7 +48,7 @@ impl From {
 #[derive(Clone, Debug)]
 pub struct Hits {
     /// Where.
-    pub from: From,
+    pub from: Source,
     /// When the copy was taken, Unix seconds.
     pub taken_at: Option<i64>,
     /// How many mailboxes; in the directory itself, as far as was read.
@@ -101,24 +101,24 @@ impl Lookup {
     pub async fn search(
         &self,
         query: &Query,
-        from: Option<From>,
+        from: Option<Source>,
         skipped: usize,
         most: usize,
     ) -> Result<Hits, LookupError> {
         let copy = self.copy.as_ref().and_then(|handle| Some((handle.copy()?, handle.status().taken_at)));
         match (from, copy, &self.fhir) {
-            (None | Some(From::Local), Some((copy, taken_at)), _) => {
+            (None | Some(Source::Local), Some((copy, taken_at)), _) => {
                 let (total, entries) = copy.find(query, skipped, most);
-                Ok(Hits { from: From::Local, taken_at, total, is_cut: false, entries })
+                Ok(Hits { from: Source::Local, taken_at, total, is_cut: false, entries })
             }
-            (Some(From::Local), None, _) => Err(LookupError::NoCopy),
-            (None | Some(From::Fhir), _, Some(fhir)) => {
+            (Some(Source::Local), None, _) => Err(LookupError::NoCopy),
+            (None | Some(Source::Fhir), _, Some(fhir)) => {
                 let answer = fhir.search(query).await?;
                 let entries = answer.entries.iter().skip(skipped).take(most).cloned().collect();
                 let (total, is_cut) = (answer.entries.len(), answer.is_cut);
-                Ok(Hits { from: From::Fhir, taken_at: None, total, is_cut, entries })
+                Ok(Hits { from: Source::Fhir, taken_at: None, total, is_cut, entries })
             }
-            (None | Some(From::Fhir), _, None) => Err(LookupError::Off),
+            (None | Some(Source::Fhir), _, None) => Err(LookupError::Off),
         }
     }
 }

@@ -10,7 +10,7 @@ use super::types::{DirectoryCopy, DirectoryHits, FoundMailbox, LookupQuery};
 use super::{DirectoryAdministration, LARGEST_PAGE};
 use crate::jobs::directory::copy::{Entry, Field, Query as Words};
 use crate::jobs::directory::extraction::{self, Column, ExtractionError};
-use crate::jobs::directory::search::{From, Hits, LookupError};
+use crate::jobs::directory::search::{Hits, LookupError, Source};
 use crate::jobs::directory::{CopyHandle, CopyStatus};
 use crate::serve::http::blocking;
 use crate::serve::http::extract::Query;
@@ -31,8 +31,8 @@ pub(super) async fn search(
     }
     let from = match query.source.as_deref() {
         None => None,
-        Some("local") => Some(From::Local),
-        Some("fhir") => Some(From::Fhir),
+        Some("local") => Some(Source::Local),
+        Some("fhir") => Some(Source::Fhir),
         Some(_) => return Err(Problem::field("?source", "Expected local or fhir.")),
     };
     let limit = query.limit.unwrap_or(PAGE);
