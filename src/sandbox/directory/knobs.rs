@@ -37,12 +37,11 @@ impl Knobs {
             return Self::default();
         }
         let taken = self.clone();
-        match self.times.as_mut().map(|times| {
+        if let Some(times) = &mut self.times {
             *times = times.saturating_sub(1);
-            *times
-        }) {
-            Some(0) => *self = Self::default(),
-            Some(_) | None => {}
+            if *times == 0 {
+                *self = Self::default();
+            }
         }
         taken
     }
