@@ -1,11 +1,13 @@
-//! `caducee directory`: publication in the national directory.
+//! `caducee directory`: publication in the national directory, and looking people up there.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use hyper::Method;
 
 use super::client::{Client, ClientError, ServerArguments, path, query};
+use super::directory_lookup::{self, Search};
 use super::output::{Exit, Output, pairs, table, tick};
 use crate::serve::http::directory::types::{
     DirectoryDifference, DirectoryImage, DirectoryMailbox, DirectoryQuery, DirectoryStatus, DirectoryTask,
@@ -15,7 +17,7 @@ use crate::serve::http::directory::types::{
 /// How many mailboxes are asked for at once.
 const PAGE: u32 = 1000;
 
-/// Publication in the national directory
+/// Publication in the national directory, and looking people up there
 #[derive(Args, Debug)]
 pub(super) struct DirectoryCommand {
     #[command(flatten)]
@@ -48,8 +50,19 @@ enum Verb {
     },
     /// Ends a pause: the key is read again, and what is due is tried
     Resume,
+    /// Looks people and structures up; exit code 1 if nobody is found
+    Search(Search),
+    /// Shows how the copy of the directory's extraction stands; exit code 1 if there is none, or something was wrong
+    Copy {
+        /// Asks its source for a new one first
+        #[arg(long)]
+        refresh: bool,
+    },
     /// Reads what the directory shows of our domains and lists differences; exit code 1 if there are any
     Verify {
+        /// Reads an extraction in place of the directory, a file that the server can read; without one, the copy that it holds
+        #[arg(long, value_name = "FILE", num_args = 0..=1)]
+        extraction: Option<Option<PathBuf>>,
         /// Puts what is wrong and ours in the outbox
         #[arg(long)]
         mend: bool,
@@ -98,13 +111,24 @@ impl Verb {
                 output.result(&status, |_| "The key is read again, and what is due is tried.".into());
                 Ok(Exit::Done)
             }
-            Self::Verify { mend } => verify(client, output, mend).await,
+            Self::Search(search) => search.run(client, output).await,
+            Self::Copy { refresh } => directory_lookup::copy(client, output, refresh).await,
+            Self::Verify { extraction, mend } => verify(client, output, extraction, mend).await,
         }
     }
 }
 
-async fn verify(client: &mut Client, output: &Output, mend: bool) -> Result<Exit, ClientError> {
-    let order = VerifyOrder { mend };
+async fn verify(
+    client: &mut Client,
+    output: &Output,
+    extraction: Option<Option<PathBuf>>,
+    mend: bool,
+) -> Result<Exit, ClientError> {
+    let copy = matches!(extraction, Some(None));
+    // The server has another working directory.
+    let file = extraction.flatten().map(|file| std::path::absolute(&file).unwrap_or(file));
+    let extraction = file.map(|file| file.to_string_lossy().into_owned());
+    let order = VerifyOrder { mend, extraction, copy };
     let verified: DirectoryVerified = client.send(Method::POST, &path(&["directory", "verify"]), &order).await?;
     output.result(&verified, differences);
     let is_settled = |difference: &DirectoryDifference| difference.mended || difference.waits;

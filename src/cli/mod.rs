@@ -19,6 +19,7 @@ mod check;
 pub mod client;
 mod device;
 mod directory;
+mod directory_lookup;
 mod dns;
 mod domain;
 pub mod export;

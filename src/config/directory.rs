@@ -57,6 +57,17 @@ pub struct Directory {
     /// An alarm is raised when a mailbox has waited so long.
     #[serde(with = "human::duration")]
     pub late: Duration,
+    /// The public extraction that a copy is held of to look people up: a file, or an https address; empty: none.
+    pub extraction: String,
+    /// Time between two looks whether there is a new one.
+    #[serde(with = "human::duration")]
+    pub extraction_refresh: Duration,
+    /// Longest time for getting it.
+    #[serde(with = "human::duration")]
+    pub extraction_timeout: Duration,
+    /// The largest one taken, as it travels, in bytes.
+    #[serde(with = "human::size")]
+    pub extraction_max: u64,
 }
 
 /// From when on a mailbox is published.
@@ -113,6 +124,10 @@ impl Default for Directory {
             longest_retry: 4 * HOUR,
             refused_pause: HOUR,
             late: 24 * HOUR,
+            extraction: String::new(),
+            extraction_refresh: 24 * HOUR,
+            extraction_timeout: 5 * MINUTE,
+            extraction_max: 128 << 20,
         }
     }
 }
@@ -140,6 +155,10 @@ pub(super) fn problems(directory: &Directory, found: &mut Found<'_, '_>) {
     found.check(directory.is_on() || directory.write_url.is_empty(), "directory.url", || {
         "required with directory.write_url: what is written is read first".into()
     });
+    let extraction = &directory.extraction;
+    found.check(!extraction.starts_with("http://"), "directory.extraction", || {
+        format!("`{extraction}`; expected a file or an https:// address")
+    });
     if directory.is_on() {
         let is_known = !directory.api_key.is_empty() || !empty(&directory.client_certificate);
         found.check(is_known, "directory.api_key", || {
@@ -161,6 +180,8 @@ fn bounds(directory: &Directory, found: &mut Found<'_, '_>) {
         ("directory.longest_retry", directory.longest_retry, directory.first_retry.max(SECOND), 24 * HOUR),
         ("directory.refused_pause", directory.refused_pause, SECOND, 24 * HOUR),
         ("directory.late", directory.late, MINUTE, 48 * HOUR),
+        ("directory.extraction_refresh", directory.extraction_refresh, MINUTE, 7 * 24 * HOUR),
+        ("directory.extraction_timeout", directory.extraction_timeout, SECOND, HOUR),
     ];
     for (key, value, least, most) in times {
         found.check((least..=most).contains(&value), key, || {
@@ -171,11 +192,16 @@ fn bounds(directory: &Directory, found: &mut Found<'_, '_>) {
     found.check((1..=1000).contains(&directory.rate), "directory.rate", || {
         format!("{}; expected 1 to 1000", directory.rate)
     });
-    let (least, most) = (64 << 10, 64 << 20);
-    found.check((least..=most).contains(&directory.max_answer), "directory.max_answer", || {
-        let [value, least, most] = [directory.max_answer, least, most].map(human::show_size);
-        format!("{value}; expected {least} to {most}")
-    });
+    let sizes = [
+        ("directory.max_answer", directory.max_answer, 64 << 10, 64 << 20),
+        ("directory.extraction_max", directory.extraction_max, 64 << 10, 1 << 30),
+    ];
+    for (key, value, least, most) in sizes {
+        found.check((least..=most).contains(&value), key, || {
+            let [value, least, most] = [value, least, most].map(human::show_size);
+            format!("{value}; expected {least} to {most}")
+        });
+    }
 }
 
 /// Keys do not travel in plain text.

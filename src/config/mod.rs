@@ -204,6 +204,7 @@ impl Config {
         anchor(&mut directory.client_key);
         directory.anchors.iter_mut().for_each(anchor);
         anchor_text(&mut directory.api_key);
+        anchor_text(&mut directory.extraction);
         self.notices.anchors.iter_mut().for_each(anchor);
         anchor_text(&mut self.notices.password);
         self

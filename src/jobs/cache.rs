@@ -33,7 +33,7 @@ impl CachedFile {
         let mut content = Vec::new();
         file.take(max_size.saturating_add(1)).read_to_end(&mut content)?;
         if content.len() as u64 > max_size {
-            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "larger than trust.max_size"));
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "larger than the limit"));
         }
         Ok(Some(content))
     }

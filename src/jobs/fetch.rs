@@ -67,8 +67,8 @@ pub enum FetchError {
     /// The file cannot be read.
     #[error("cannot be read: {0}")]
     Unreadable(#[source] io::Error),
-    /// Larger than `trust.max_size`.
-    #[error("larger than the limit of {0} bytes (trust.max_size)")]
+    /// Larger than the limit: `trust.max_size`, `directory.extraction_max`.
+    #[error("larger than the limit of {0} bytes")]
     TooLarge(u64),
     /// Not an address that can be fetched.
     #[error("'{0}' is no address that can be fetched")]
@@ -88,8 +88,8 @@ pub enum FetchError {
     /// The server pointed to another host, or in circles.
     #[error("the server redirects to {0}, which is not followed")]
     Redirected(String),
-    /// It took longer than `trust.fetch_timeout`.
-    #[error("took longer than {} s (trust.fetch_timeout)", .0.as_secs_f32())]
+    /// It took longer than the limit: `trust.fetch_timeout`, `directory.extraction_timeout`.
+    #[error("took longer than {} s", .0.as_secs_f32())]
     TimedOut(Duration),
 }
 

@@ -92,6 +92,8 @@ struct DirectoryOf {
     api_key: &'static str,
     /// Takes the knobs as JSON.
     knobs: String,
+    /// The public extraction, a ZIP.
+    extraction: String,
     /// What was asked of it: readings counted, patches that were applied.
     seen: String,
 }
@@ -171,6 +173,7 @@ impl Common {
         let host = &self.directory;
         DirectoryOf {
             base: directory::base(host),
+            extraction: directory::extraction(host),
             api_key: directory::API_KEY,
             knobs: format!("{host}/_sandbox/knobs"),
             seen: format!("{host}/_sandbox/seen"),

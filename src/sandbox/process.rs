@@ -184,6 +184,7 @@ fn configuration(operator: &Operator, ports: Ports, (other, port): (&Operator, u
     let Ports { smtp, imap, imaps, metrics, submission, submissions, https, authcli_imap, authcli_submission, http } =
         ports;
     let (client, Common { issuer, courriel, .. }) = (client_id(operator), common);
+    let extraction = directory::extraction(&common.directory);
     let directory = directory::base(&common.directory);
     format!(
         r#"# Written by `caducee sandbox` at every start: changes made here do not last.
@@ -257,6 +258,8 @@ api_key = "directory.key"
 anchors = ["../pki/anchors.pem"]
 # Here nobody has to accept terms of use before others may find them.
 publish_from = "creation"
+extraction = "{extraction}"
+extraction_refresh = "5m"
 
 [notices]
 host = "127.0.0.1"

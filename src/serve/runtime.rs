@@ -33,7 +33,8 @@ use crate::accounts::{AccountError, Registry};
 use crate::audit::indicators::Indicators;
 use crate::audit::{Scribe, ScribeOptions, Traces, TracesError};
 use crate::config::{Config, ConfigError};
-use crate::jobs::directory::{DirectoryJob, DirectorySetupError};
+use crate::jobs::directory::search::Lookup;
+use crate::jobs::directory::{CopyJob, DirectoryJob, DirectorySetupError};
 use crate::jobs::indicators;
 use crate::jobs::lifecycle::LifecycleJob;
 use crate::jobs::notices::{NoticeJob, NoticeSetupError};
@@ -245,7 +246,7 @@ impl Server {
             let (config, metrics, trust) = (config.clone(), metrics.clone(), Arc::clone(&trust));
             move || Rooms::open(&config, &metrics, trust)
         };
-        let Rooms { store, mail, traces, scribe, indicators, tls, psc, jobs, notices, directory } =
+        let Rooms { store, mail, traces, scribe, indicators, tls, psc, jobs, notices, directory, copy } =
             tokio::task::spawn_blocking(opening).await??;
         let listeners = listen::open(&config)?;
         let health = health_listeners(&config).await?;
@@ -255,6 +256,7 @@ impl Server {
             registry: Registry::new(mail.clone(), account_options(&config)),
             indicators,
             psc,
+            lookup: lookup(copy.as_ref(), directory.as_ref()),
             directory: directory.as_ref().map(DirectoryJob::handle),
             config: ArcSwap::from_pointee(config),
             trust,
@@ -277,7 +279,7 @@ impl Server {
         devices::start(&shared).await?;
         let (token, tasks) = mpsc::channel(1);
         start_notices(&shared, notices, &token).await?;
-        start_directory(&shared, directory);
+        start_directory(&shared, directory, copy);
         first_refresh(&shared).await?;
         shared.jobs.start(&shared);
         prepare_access(&shared).await;
@@ -381,6 +383,7 @@ struct Rooms {
     jobs: Jobs,
     notices: Option<NoticeJob>,
     directory: Option<DirectoryJob>,
+    copy: Option<CopyJob>,
 }
 
 impl Rooms {
@@ -394,6 +397,7 @@ impl Rooms {
         let psc = PscHandle::new(psc::client(&config.psc, metrics)?);
         let notices = open_notices(config, metrics)?;
         let directory = open_directory(config, metrics)?;
+        let copy = CopyJob::open(config, metrics.clone())?;
         let master = read_master_key(&config.seal.master_key)?;
         let (store, opening) = Store::open(&config.store.path, &master, &store_options(config))?;
         info!(?opening, path = %config.store.path.display(), "store open");
@@ -404,7 +408,7 @@ impl Rooms {
         let traces = Traces::open(mail.traces(), &config.traces.directory(&config.store.path))?;
         let indicators = Indicators::new(store.clone(), indicator_options(config, &trust.load().citizens));
         let scribe = Scribe::start(&traces, scribe_options(config, metrics, &indicators))?;
-        Ok(Self { store, mail, traces, scribe, indicators, tls, psc, jobs, notices, directory })
+        Ok(Self { store, mail, traces, scribe, indicators, tls, psc, jobs, notices, directory, copy })
     }
 }
 
@@ -433,8 +437,16 @@ fn open_directory(config: &Config, metrics: &Metrics) -> Result<Option<Directory
     Ok(DirectoryJob::open(&config.directory, read_key, metrics.clone())?)
 }
 
-/// Starts the job that publishes mailboxes, where there is a directory for them.
-fn start_directory(shared: &Arc<Shared>, job: Option<DirectoryJob>) {
+fn lookup(copy: Option<&CopyJob>, directory: Option<&DirectoryJob>) -> Lookup {
+    Lookup::new(copy.map(CopyJob::handle), directory.map(|job| job.handle().client().clone()))
+}
+
+/// Starts the job that publishes mailboxes, where there is a directory for them, and the one that keeps a copy of it.
+fn start_directory(shared: &Arc<Shared>, job: Option<DirectoryJob>, copy: Option<CopyJob>) {
+    if let Some(copy) = copy {
+        let shutdown = shared.shutdown.clone();
+        tokio::spawn(async move { copy.run(shutdown.begun()).await });
+    }
     if let Some(job) = job {
         let (registry, shutdown) = (shared.registry.clone(), shared.shutdown.clone());
         tokio::spawn(async move { job.run(registry, shutdown.begun()).await });

@@ -13,6 +13,7 @@ use crate::audit::Traces;
 use crate::audit::indicators::Indicators;
 use crate::config::Config;
 use crate::jobs::directory::DirectoryHandle;
+use crate::jobs::directory::search::Lookup;
 use crate::mail::MailRoom;
 use crate::mss::dn::NormalisedName;
 use crate::mss::trust::TrustHandle;
@@ -38,6 +39,8 @@ pub struct Shared {
     pub store: Store,
     /// Publication in the national directory, where it is configured.
     pub directory: Option<DirectoryHandle>,
+    /// Looking mailboxes up in the national directory.
+    pub lookup: Lookup,
     /// Mailboxes and deliveries.
     pub mail: MailRoom,
     /// What was traced.

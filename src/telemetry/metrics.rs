@@ -234,6 +234,10 @@ pub struct Metrics {
     pub lifecycle_stuck: Gauge,
     /// Requests to the national directory, by result (`ok`, or the error's name).
     pub directory_requests: Family<ResultLabel, Counter>,
+    /// Looks for a new extraction of the directory, by result (`taken`, `unchanged`, or the error's name).
+    pub directory_copies: Family<ResultLabel, Counter>,
+    /// Mailboxes in the copy of the directory that is held.
+    pub directory_copy_mailboxes: Gauge,
     /// Mailboxes that the directory has to hear of.
     pub directory_waiting: Gauge,
     /// How long the one that has waited longest does, tasks included, in seconds.
@@ -330,6 +334,10 @@ impl Metrics {
     fn register_directory(&self, all: &mut Registry) {
         let requests = self.directory_requests.clone();
         all.register("directory_requests", "Requests to the national directory by result", requests);
+        let copies = self.directory_copies.clone();
+        all.register("directory_copies", "Looks for a new extraction of the directory by result", copies);
+        let copied = self.directory_copy_mailboxes.clone();
+        all.register("directory_copy_mailboxes", "Mailboxes in the copy of the directory", copied);
         let waiting = self.directory_waiting.clone();
         all.register("directory_waiting", "Mailboxes that the national directory has to hear of", waiting);
         let oldest = self.directory_oldest.clone();

@@ -96,6 +96,21 @@ impl Site {
         fs::write(self.home.join("directory.key"), key).unwrap();
     }
 
+    /// A path in the server's home.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.home.join(name)
+    }
+
+    /// Where the look-alike's extraction is.
+    pub(crate) fn extraction(&self) -> &str {
+        self.directory["extraction"].as_str().unwrap()
+    }
+
+    /// The door of the server's metrics.
+    pub(crate) fn metrics(&self) -> &str {
+        self.config["metrics"]["listen"][0].as_str().unwrap()
+    }
+
     pub(crate) fn api_key(&self) -> &str {
         self.directory["api_key"].as_str().unwrap()
     }
@@ -126,7 +141,8 @@ impl Site {
 
     // ---- the look-alike ----
 
-    fn curl(&self) -> Tool {
+    /// curl, as somebody whom the look-alike knows.
+    pub(crate) fn curl(&self) -> Tool {
         let curl = Tool::new("curl").args(["--silent", "--show-error", "--cacert"]).arg(&self.sandbox.description.ca);
         curl.args(["--header", &format!("ESANTE-API-KEY: {}", self.api_key())])
     }

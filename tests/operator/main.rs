@@ -10,6 +10,7 @@ mod support;
 
 mod directory;
 mod directory_kills;
+mod directory_search;
 mod directory_site;
 mod directory_verify;
 mod life;

@@ -97,6 +97,17 @@ fn place(kind: Kind, holder: &store::Holder) -> Option<Place> {
     Some(Place { resource: resource.to_owned(), system: system.to_owned(), value: value.to_owned() })
 }
 
+/// Whose contact a mailbox is by the national numbers that the directory's extraction gives: the type of the resource, and the
+/// identifiers that these numbers are of it.
+pub fn numbered(kind: &str, national_id: &str, structure_id: &str) -> (&'static str, Vec<(String, String)>) {
+    let identifier = |(system, value): (&str, &str)| (system.to_owned(), value.to_owned());
+    if matches!(kind, "PER" | "CAB") {
+        return ("Practitioner", vec![identifier((PERSONS, national_id))]);
+    }
+    let finess = structure_id.strip_prefix('1').map(|number| (FINESS, number));
+    ("Organization", finess.into_iter().chain([(STRUCTURES, structure_id)]).map(identifier).collect())
+}
+
 /// An image's kind, as the rules know it.
 pub fn kind_of(image: &Image) -> Kind {
     crate::mail::kind_of(image.kind)

@@ -20,7 +20,7 @@ mod outbox;
 mod standing;
 
 pub use crate::store::{DirectoryImage as Image, DirectoryPlace as Place, DirectoryTask as Task};
-pub use image::{PublicationOptions, PublishFrom, kind_of, wanted};
+pub use image::{PublicationOptions, PublishFrom, kind_of, numbered, wanted};
 pub use outbox::{Due, DuePage};
 pub use standing::{Counts, Pending, Standing};
 

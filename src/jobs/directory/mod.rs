@@ -6,6 +6,14 @@
 //!   └── done · later · a task for the administrator ◀──────────┘
 //! ```
 //!
+//! The other way, what the directory says of everybody is looked up: in a copy of its daily extraction, or by asking it.
+//!
+//! ```text
+//! source ── once a day ─▶ refresh ─▶ extraction: lines ─▶ copy: strings, words, groups ─┐
+//!                            └▶ the last good one on disk                               ├─▶ search ─▶ entries
+//!                                        client: FHIR, answers kept ten minutes ────────┘
+//! ```
+//!
 //! # Rules
 //!
 //! 1. Nothing is written that was not read before: a try that was cut short is found done, or done again, never twice.
@@ -17,13 +25,19 @@
 
 pub mod client;
 pub mod contact;
+pub mod copy;
+pub mod extraction;
 mod figures;
+mod fold;
 mod job;
 mod pace;
 pub mod patch;
 mod publish;
+mod refresh;
+pub mod search;
 mod setup;
 pub mod verify;
 
 pub use job::{Activity, DirectoryHandle, DirectoryJob};
+pub use refresh::{CopyError, CopyHandle, CopyJob, CopyStatus};
 pub use setup::{DirectorySetupError, KeyReader, anchors};

@@ -7,8 +7,12 @@ use rustls::RootCertStore;
 use super::client::FhirClient;
 use super::job::{DirectoryJob, Settings};
 use super::publish::Publisher;
+use super::refresh::{CopyJob, CopySettings};
 use crate::accounts::https::{self, Bounds, Https};
+use crate::config::Config;
 use crate::config::directory::Directory;
+use crate::jobs::cache::CachedFile;
+use crate::jobs::fetch::{FetchError, Fetcher, Source};
 use crate::serve::tls::{TlsError, read_certificates, read_key};
 use crate::telemetry::Metrics;
 use crate::wire::sasl::Secret;
@@ -31,6 +35,9 @@ pub enum DirectorySetupError {
     /// The certificate and its key are of no use.
     #[error("directory.client_certificate: {0}")]
     Identity(#[from] rustls::Error),
+    /// Where the extraction comes from is no address.
+    #[error("directory.extraction: {0}")]
+    Extraction(#[from] FetchError),
 }
 
 impl DirectoryJob {
@@ -57,6 +64,32 @@ impl DirectoryJob {
             late: config.late,
         };
         Ok(Some(Self::new(publisher, settings, read_key, metrics)))
+    }
+}
+
+impl CopyJob {
+    /// A job for the extraction of `[directory]`; `None` where it is off. Reads the authorities that are named.
+    ///
+    /// # Errors
+    /// [`DirectorySetupError`].
+    pub fn open(config: &Config, metrics: Metrics) -> Result<Option<Self>, DirectorySetupError> {
+        let Directory { extraction, extraction_refresh, extraction_timeout, extraction_max, .. } = &config.directory;
+        if extraction.is_empty() {
+            return Ok(None);
+        }
+        let source = Source::parse(extraction)?;
+        let authorities = match source {
+            Source::File(_) => RootCertStore::empty(),
+            Source::Web(_) => anchors(&config.directory.anchors)?,
+        };
+        let settings = CopySettings {
+            source,
+            fetcher: Fetcher::new(authorities, *extraction_timeout, *extraction_max)?,
+            refresh: *extraction_refresh,
+            max_size: *extraction_max,
+            cache: CachedFile::new(&config.trust.cache, "extraction.zip"),
+        };
+        Ok(Some(Self::new(settings, metrics)))
     }
 }
 

@@ -6,9 +6,10 @@ use serde_json::Value;
 
 use super::client::{DirectoryError, FhirClient};
 use super::contact::{Listed, differences, listed};
-use crate::accounts::publication::{Place, wanted};
+use super::copy::Entry;
+use crate::accounts::publication::{Image, Place, kind_of, numbered, wanted};
 use crate::accounts::{Account, AccountError, ListFilter, Registry};
-use crate::mss::Domain;
+use crate::mss::{Domain, Kind};
 
 /// The types of resources that mailboxes are contacts of.
 const TYPES: [&str; 3] = ["Practitioner", "PractitionerRole", "Organization"];
@@ -36,6 +37,49 @@ pub struct Found {
     pub resource: String,
     /// The resource's identifiers: system and value.
     pub identifiers: Vec<(String, String)>,
+}
+
+impl Found {
+    /// A mailbox as the extraction shows it.
+    pub fn extracted(entry: Entry) -> Self {
+        let (resource, identifiers) = numbered(&entry.kind, &entry.national_id, &entry.structure_id);
+        let service = Some(entry.service).filter(|service| !service.is_empty() && entry.kind == Kind::Org.code());
+        let listed = Listed {
+            address: entry.address,
+            kind: Some(entry.kind),
+            zero_paper: entry.zero_paper,
+            service,
+            ..Listed::default()
+        };
+        Self { listed, resource: resource.to_owned(), identifiers }
+    }
+}
+
+/// How much of the directory was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// All that it says of our mailboxes.
+    Whole,
+    /// Its public extraction, made once a day: personal and organisational mailboxes, without the red list, and little of each
+    /// (MSSanté §9).
+    Extraction,
+}
+
+impl Extent {
+    /// Whether a mailbox that should be shown is to be seen there.
+    fn shows(self, image: &Image) -> bool {
+        self == Self::Whole || (!image.red_list && matches!(kind_of(image), Kind::Per | Kind::Org))
+    }
+
+    /// Whether a difference is one that can be seen there.
+    fn tells(self, field: &str) -> bool {
+        self == Self::Whole || !matches!(field, "description" | "responsible")
+    }
+
+    /// Whether a mailbox is shown where it should be: the extraction says whose it is, not in which of their activities.
+    fn is_at(self, found: &Found, place: &Place) -> bool {
+        found.is_at(place) || (self == Self::Extraction && place.resource == "PractitionerRole")
+    }
 }
 
 /// How the directory and we differ about a mailbox.
@@ -128,7 +172,12 @@ fn contacts(resource: &Value, end: &str) -> Vec<Found> {
 ///
 /// # Errors
 /// [`VerifyError::Accounts`].
-pub async fn compare(registry: &Registry, found: Vec<Found>, mend: bool) -> Result<Verified, VerifyError> {
+pub async fn compare(
+    registry: &Registry,
+    found: Vec<Found>,
+    extent: Extent,
+    mend: bool,
+) -> Result<Verified, VerifyError> {
     let mut verified = Verified { shown: found.len() as u64, ..Verified::default() };
     let mut shown: HashMap<String, Vec<Found>> = HashMap::new();
     for found in found {
@@ -141,8 +190,9 @@ pub async fn compare(registry: &Registry, found: Vec<Found>, mend: bool) -> Resu
         after = Some(last.id);
         for account in &accounts {
             let there = shown.remove(&account.data.address.to_lowercase()).unwrap_or_default();
-            verified.wanted += u64::from(wanted(&account.data, registry.publication_options()).is_some());
-            if let Some(difference) = examine(registry, account, &there, mend).await? {
+            let image = wanted(&account.data, registry.publication_options());
+            verified.wanted += u64::from(image.is_some_and(|image| extent.shows(&image)));
+            if let Some(difference) = examine(registry, account, &there, extent, mend).await? {
                 verified.differences.push(difference);
             }
         }
@@ -166,17 +216,20 @@ async fn examine(
     registry: &Registry,
     account: &Account,
     there: &[Found],
+    extent: Extent,
     mend: bool,
 ) -> Result<Option<Difference>, AccountError> {
     let standing = registry.publication_of(account)?;
     let (discord, fields, misplaced) = match (&standing.wanted, there) {
         (None, []) => return Ok(None),
         (None, [found, ..]) => (Discord::Stale, Vec::new(), Some(found.place())),
+        (Some(image), []) if !extent.shows(image) => return Ok(None),
         (Some(_), []) => (Discord::Missing, Vec::new(), None),
         (Some(image), found) => {
             let (right, elsewhere): (Vec<&Found>, Vec<&Found>) =
-                found.iter().partition(|found| found.is_at(&image.place));
+                found.iter().partition(|found| extent.is_at(found, &image.place));
             let mut fields = right.first().map_or_else(Vec::new, |found| differences(&found.listed, image));
+            fields.retain(|field| extent.tells(field));
             fields.extend((!elsewhere.is_empty()).then_some("place"));
             fields.extend((right.len() > 1).then_some("twice"));
             if fields.is_empty() {

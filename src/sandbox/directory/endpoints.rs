@@ -1,6 +1,7 @@
 //! The endpoints: FHIR R4 as the directory documents it (MSSanté §9), and the sandbox's own.
 
 use super::API_KEY;
+use super::extraction;
 use super::knobs::Knobs;
 use super::model::{Model, Unpatched};
 use super::patch;
@@ -8,7 +9,7 @@ use crate::sandbox::web::{Shown, broken_off, digest};
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Extension, Path, Request, State as Held};
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{CONTENT_TYPE, ETAG, IF_NONE_MATCH, RETRY_AFTER};
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{Html, IntoResponse, Response};
@@ -19,6 +20,8 @@ use std::time::Duration;
 
 /// Where the API begins, as in production.
 const BASE: &str = "/fhir/v2";
+/// Where the public extraction is; no key is asked for.
+pub(super) const EXTRACTION: &str = "/extraction/Extraction_Correspondance_MSSante.zip";
 /// The header of the API key.
 const KEY: &str = "esante-api-key";
 const FHIR_JSON: &str = "application/fhir+json";
@@ -69,6 +72,7 @@ pub(super) fn router(state: Arc<State>) -> Router {
         .layer(from_fn_with_state(Arc::clone(&state), admit));
     Router::new()
         .nest(BASE, fhir)
+        .route(EXTRACTION, get(extracted))
         .route("/_sandbox/knobs", get(knobs).post(turn))
         .route("/_sandbox/seen", get(seen))
         .with_state(state)
@@ -208,6 +212,21 @@ fn patch(state: &State, kind: &str, id: &str, body: &Value) -> Response {
         Err(Unpatched::NotFound) => outcome(StatusCode::NOT_FOUND, "there is no such resource"),
         Err(Unpatched::Refused(why)) => outcome(StatusCode::BAD_REQUEST, &why),
         Err(Unpatched::Broken(problem)) => outcome(StatusCode::INTERNAL_SERVER_ERROR, &problem.to_string()),
+    }
+}
+
+/// The public extraction, unless it is the one that is known (RFC 9110 §13.1.2).
+async fn extracted(Held(state): Shared, headers: HeaderMap) -> Response {
+    let resources = state.model().resources().to_vec();
+    let text = extraction::text(&resources);
+    let tag: String = digest(text.as_bytes()).iter().map(|octet| format!("{octet:02x}")).collect();
+    let tag = format!("\"{tag}\"");
+    if headers.get(IF_NONE_MATCH).is_some_and(|known| *known == tag) {
+        return StatusCode::NOT_MODIFIED.into_response();
+    }
+    match extraction::archive(&text) {
+        Ok(archive) => ([(CONTENT_TYPE, "application/zip".to_owned()), (ETAG, tag)], archive).into_response(),
+        Err(problem) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{problem}\n")).into_response(),
     }
 }
 

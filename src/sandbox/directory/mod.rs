@@ -8,9 +8,11 @@
 //!
 //! It knows every professional and structure of the [`cast`](super::cast) and none of their mailboxes: those are what operators
 //! publish. What was published is kept over a restart of the sandbox, as the operators keep what they have published.
+//! Its public extraction, at `/extraction/…zip`, is made anew at each request: what was published is in it at once.
 //! `/_sandbox/knobs` takes [`knobs::Knobs`] as JSON; `/_sandbox/seen` tells which patches were applied, in their order.
 
 mod endpoints;
+mod extraction;
 mod knobs;
 mod model;
 mod patch;
@@ -68,6 +70,11 @@ impl Directory {
     pub(super) fn serve(self) {
         self.web.serve(self.router);
     }
+}
+
+/// Where the extraction of a look-alike is.
+pub(super) fn extraction(host: &str) -> String {
+    format!("{host}{}", endpoints::EXTRACTION)
 }
 
 /// The FHIR base of a look-alike.

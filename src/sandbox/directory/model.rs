@@ -67,6 +67,10 @@ impl Model {
         Ok(model)
     }
 
+    pub(super) fn resources(&self) -> &[Value] {
+        &self.resources
+    }
+
     pub(super) fn seen(&self) -> Seen {
         self.seen.clone()
     }

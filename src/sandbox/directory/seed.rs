@@ -85,5 +85,6 @@ fn organization(subject: &Subject) -> Value {
         "active": true,
         "identifier": identifiers,
         "name": subject.organisation,
+        "address": [{ "line": ["12 RUE DE L'ESSAI"], "postalCode": "69003", "city": "LYON" }],
     })
 }

@@ -107,6 +107,10 @@ pub enum Rule {
     DirectoryOff,
     /// The national directory cannot be read.
     DirectoryUnavailable,
+    /// There is no copy of the national directory.
+    NoDirectoryCopy,
+    /// The directory's extraction is of no use.
+    ExtractionRefused,
     /// The server cannot do it now (it is stopping, or its store has failed).
     Unavailable,
     /// The server failed; its log says how.
@@ -163,6 +167,8 @@ impl Rule {
         Self::TrustRefused,
         Self::DirectoryOff,
         Self::DirectoryUnavailable,
+        Self::NoDirectoryCopy,
+        Self::ExtractionRefused,
         Self::Unavailable,
         Self::Internal,
     ];
@@ -224,6 +230,10 @@ impl Rule {
             Self::TrustRefused => ("trust-refused", S::BAD_GATEWAY, "The white list could not be refreshed"),
             Self::DirectoryOff => ("directory-off", S::CONFLICT, "Nothing is published in the directory"),
             Self::DirectoryUnavailable => ("directory-unavailable", S::BAD_GATEWAY, "The directory cannot be read"),
+            Self::NoDirectoryCopy => ("no-directory-copy", S::CONFLICT, "There is no copy of the directory"),
+            Self::ExtractionRefused => {
+                ("extraction-refused", S::UNPROCESSABLE_ENTITY, "The directory's extraction is refused")
+            }
             Self::Unavailable => ("unavailable", S::SERVICE_UNAVAILABLE, "The server cannot do it now"),
             Self::Internal => ("internal", S::INTERNAL_SERVER_ERROR, "The server failed"),
         }

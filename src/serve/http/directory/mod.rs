@@ -1,5 +1,6 @@
 //! Publication in the national directory: how it stands, what waits, and what the administrator does about it.
 
+mod lookup;
 pub mod types;
 
 use std::sync::Arc;
@@ -20,7 +21,8 @@ use super::message_flags::date;
 use super::problem::{Problem, Rule};
 use crate::accounts::publication::{Counts, Image, Pending, Task};
 use crate::accounts::{Account, Registry};
-use crate::jobs::directory::verify::{self, Difference, VerifyError};
+use crate::jobs::directory::search::Lookup;
+use crate::jobs::directory::verify::{self, Difference, Extent, Found, VerifyError};
 use crate::jobs::directory::{Activity, DirectoryHandle};
 use crate::mss::Domain;
 use crate::serve::Shared;
@@ -35,6 +37,7 @@ const LARGEST_PAGE: u32 = 1000;
 pub struct DirectoryAdministration {
     /// The job; none: it is off.
     job: Option<DirectoryHandle>,
+    lookup: Lookup,
     registry: Registry,
     /// Seconds after which a mailbox that waits is an alarm.
     late: i64,
@@ -44,7 +47,8 @@ impl DirectoryAdministration {
     /// That of the running server.
     pub fn of(shared: &Arc<Shared>) -> Self {
         let late = shared.config.load().directory.late.as_secs();
-        Self { job: shared.directory.clone(), registry: shared.registry.clone(), late: late.cast_signed() }
+        let (job, lookup) = (shared.directory.clone(), shared.lookup.clone());
+        Self { job, lookup, registry: shared.registry.clone(), late: late.cast_signed() }
     }
 
     fn job(&self) -> Result<&DirectoryHandle, Problem> {
@@ -68,6 +72,9 @@ pub fn router(administration: DirectoryAdministration) -> Router {
         .route("/v1/directory/publish", post(publish))
         .route("/v1/directory/resume", post(resume))
         .route("/v1/directory/verify", post(verify))
+        .route("/v1/directory/search", get(lookup::search))
+        .route("/v1/directory/copy", get(lookup::copy))
+        .route("/v1/directory/copy/refresh", post(lookup::refresh))
         .with_state(administration)
 }
 
@@ -188,16 +195,32 @@ async fn verify(
     Json(order): Json<Option<VerifyOrder>>,
 ) -> Result<axum::Json<DirectoryVerified>, Problem> {
     let job = directory.job()?;
-    let names = directory.registry.domains().map_err(of_account)?;
-    let domains: Vec<Domain> = names.iter().filter_map(|domain| Domain::parse(&domain.name).ok()).collect();
-    let found = verify::read(job.client(), &domains).await.map_err(|error| of_verify(error.into()))?;
-    let mend = order.unwrap_or_default().mend;
-    let verified = verify::compare(&directory.registry, found, mend).await.map_err(of_verify)?;
+    let VerifyOrder { mend, extraction, copy } = order.unwrap_or_default();
+    let (extent, found) = match (extraction, copy) {
+        (None, false) => (Extent::Whole, directory.found(job).await?),
+        (Some(_), true) => {
+            return Err(Problem::field("copy", "Say an extraction, or else the copy of it that is held."));
+        }
+        (file, _) => {
+            let entries = directory.extracted(file).await?;
+            (Extent::Extraction, entries.into_iter().map(Found::extracted).collect())
+        }
+    };
+    let verified = verify::compare(&directory.registry, found, extent, mend).await.map_err(of_verify)?;
     Ok(axum::Json(DirectoryVerified {
         wanted: verified.wanted,
         shown: verified.shown,
         differences: verified.differences.into_iter().map(shown_difference).collect(),
     }))
+}
+
+impl DirectoryAdministration {
+    /// What the directory itself shows of our domains.
+    async fn found(&self, job: &DirectoryHandle) -> Result<Vec<Found>, Problem> {
+        let names = self.registry.domains().map_err(of_account)?;
+        let domains: Vec<Domain> = names.iter().filter_map(|domain| Domain::parse(&domain.name).ok()).collect();
+        verify::read(job.client(), &domains).await.map_err(|error| of_verify(error.into()))
+    }
 }
 
 /// What cannot be verified is to the peer.

@@ -159,6 +159,11 @@ pub struct Queued {
 pub struct VerifyOrder {
     /// What is wrong and ours is put in the outbox.
     pub mend: bool,
+    /// Compares with an extraction in place of the directory: a file that the server can read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extraction: Option<String>,
+    /// Compares with the copy of the extraction that the server holds.
+    pub copy: bool,
 }
 
 /// What the directory shows, held against what it should.
@@ -189,4 +194,138 @@ pub struct DirectoryDifference {
     pub waits: bool,
     /// It was put in the outbox.
     pub mended: bool,
+}
+
+/// Whom to look for: `GET /v1/directory/search`. All words, each as the beginning of one; accents and case do not count.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LookupQuery {
+    /// Words of anything.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub text: String,
+    /// Of a professional's name and first name.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// Of their national number (RPPS), with the digit of its kind or without.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub number: String,
+    /// Of the mail address.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub address: String,
+    /// Of the structure's names and number, and of the service.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub structure: String,
+    /// Of the profession and what they specialise in; in the copy only.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub profession: String,
+    /// Of the town and its postcode.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub town: String,
+    /// `local` or `fhir`; by default the copy if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// At most so many: 1 to 1000, by default 50.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+    /// After so many.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offset: Option<u32>,
+}
+
+/// Who was found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DirectoryHits {
+    /// Where: `local`, `fhir`.
+    pub source: String,
+    /// When the copy was taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_at: Option<String>,
+    /// How many mailboxes; over FHIR, as far as was read.
+    pub total: u64,
+    /// Over FHIR: there is more than was read.
+    pub cut: bool,
+    /// Ask again with `offset` at this number for the next page; absent on the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_offset: Option<u32>,
+    /// In the order of their names.
+    pub found: Vec<FoundMailbox>,
+}
+
+/// A mailbox of the directory. What is not known is left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FoundMailbox {
+    /// Its address.
+    pub address: String,
+    /// `PER`, `ORG`, `APP`, `CAB`.
+    pub kind: String,
+    /// The professional's national number.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub national_id: String,
+    /// `DR`
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub title: String,
+    /// The name that they practise under.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub last_name: String,
+    /// And the first name.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub first_name: String,
+    /// `Médecin`
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub profession: String,
+    /// `Cardiologie`
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub skill: String,
+    /// The structure's national number.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub structure_id: String,
+    /// Its registered name.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub structure: String,
+    /// The name over its door.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub sign: String,
+    /// The service within the structure.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub service: String,
+    /// What the mailbox is for.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// The structure's street.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub street: String,
+    /// Its postcode.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub postcode: String,
+    /// Its town.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub town: String,
+    /// Electronic delivery in place of paper.
+    pub zero_paper: bool,
+}
+
+/// The copy of the extraction: `GET /v1/directory/copy`, `POST /v1/directory/copy/refresh`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DirectoryCopy {
+    /// The file or address that it comes from.
+    pub source: String,
+    /// How many mailboxes it has; 0: there is none yet.
+    pub mailboxes: u64,
+    /// Bytes that it takes in memory.
+    pub memory: u64,
+    /// When it was taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_at: Option<String>,
+    /// When it was last known to be the newest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fresh_at: Option<String>,
+    /// Lines that make no sense.
+    pub damaged: u64,
+    /// The first of them, by number and reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub first_damaged: Vec<String>,
+    /// What was wrong the last time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }

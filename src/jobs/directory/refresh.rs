@@ -1,0 +1,280 @@
+//! The copy of the extraction, kept fresh.
+//!
+//! It is asked for once a day (`directory.extraction_refresh`), and only taken if it is another one than before. What comes is read
+//! as a whole before anything changes; what was good is kept on disk, so that a start without the network has it. What was bad
+//! changes nothing but the alarm: yesterday's directory is better than none.
+
+use std::future::Future;
+use std::io::Cursor;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use tokio::sync::Notify;
+
+use super::copy::{Copy, CopyBuilder};
+use super::extraction::{self, ExtractionError, Reading};
+use crate::jobs::cache::CachedFile;
+use crate::jobs::fetch::{FetchError, Fetched, Fetcher, Source, Validators};
+use crate::jobs::{jittered, unix_now};
+use crate::telemetry::{Metrics, ResultLabel};
+
+/// How soon it is tried again after a failure.
+const RETRY: Duration = Duration::from_secs(900);
+
+/// From so many mailboxes on a copy with less than half of them is taken for a mistake.
+const SHRINKS_FROM: usize = 1_000;
+
+/// What the job works with, read from the configuration.
+#[derive(Clone, Debug)]
+pub(super) struct CopySettings {
+    pub(super) source: Source,
+    pub(super) fetcher: Fetcher,
+    pub(super) refresh: Duration,
+    pub(super) max_size: u64,
+    pub(super) cache: CachedFile,
+}
+
+/// Why the copy was left as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum CopyError {
+    /// It could not be had.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// It is of no use.
+    #[error(transparent)]
+    Extraction(#[from] ExtractionError),
+    /// It lacks most of what is known.
+    #[error("it has {new} mailboxes, and the one before has {old}: taken for a mistake")]
+    Shrunk {
+        /// Mailboxes before.
+        old: usize,
+        /// And now.
+        new: usize,
+    },
+    /// The server is stopping.
+    #[error("it was interrupted")]
+    Interrupted,
+}
+
+impl CopyError {
+    /// A stable kebab-case name, for alarms and counters.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Fetch(error) => error.name(),
+            Self::Extraction(error) => error.name(),
+            Self::Shrunk { .. } => "shrunk",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+/// How the copy stands. Times are Unix seconds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CopyStatus {
+    /// The file or address.
+    pub source: String,
+    /// Mailboxes in the copy.
+    pub mailboxes: u64,
+    /// Bytes that it takes in memory.
+    pub memory: u64,
+    /// When it was taken.
+    pub taken_at: Option<i64>,
+    /// When its source last said that it is the newest, or gave a new one.
+    pub fresh_at: Option<i64>,
+    /// Lines of it that make no sense, and the first of them.
+    pub damaged: u64,
+    /// As in `line 12: 30 columns`.
+    pub first_damaged: Vec<String>,
+    /// What was wrong the last time; none when nothing was.
+    pub problem: Option<String>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    status: CopyStatus,
+    validators: Validators,
+}
+
+/// The copy, for who looks into it. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct CopyHandle {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    settings: CopySettings,
+    metrics: Metrics,
+    copy: ArcSwapOption<Copy>,
+    state: Mutex<State>,
+    refreshing: tokio::sync::Mutex<()>,
+    refreshed: Notify,
+}
+
+/// Keeps the copy fresh.
+#[derive(Debug)]
+pub struct CopyJob {
+    handle: CopyHandle,
+}
+
+impl CopyHandle {
+    /// The copy, once there is one.
+    pub fn copy(&self) -> Option<Arc<Copy>> {
+        self.shared.copy.load_full()
+    }
+
+    /// How it stands.
+    pub fn status(&self) -> CopyStatus {
+        self.state().status.clone()
+    }
+
+    /// Asks the source now. The alarm has been raised if it fails.
+    ///
+    /// # Errors
+    /// [`CopyError`].
+    pub async fn refresh(&self) -> Result<(), CopyError> {
+        let _one_at_a_time = self.shared.refreshing.lock().await;
+        let outcome = self.attempt().await;
+        let result = outcome.as_ref().map_or_else(CopyError::name, |name| name);
+        self.shared.metrics.directory_copies.get_or_create(&ResultLabel { result }).inc();
+        let mut state = self.state();
+        match &outcome {
+            Ok(_) => {
+                state.status.fresh_at = Some(unix_now());
+                state.status.problem = None;
+            }
+            Err(error) => {
+                tracing::error!(
+                    event = "directory.extraction",
+                    reason = error.name(),
+                    "the copy stays as it was: {error}"
+                );
+                state.status.problem = Some(error.to_string());
+            }
+        }
+        drop(state);
+        self.shared.refreshed.notify_one();
+        outcome.map(drop)
+    }
+
+    async fn attempt(&self) -> Result<&'static str, CopyError> {
+        let settings = &self.shared.settings;
+        let known = self.state().validators.clone();
+        let (content, validators) = match settings.fetcher.fetch(&settings.source, &known).await? {
+            Fetched::Unchanged => return Ok("unchanged"),
+            Fetched::New { content, validators } => (content, validators),
+        };
+        let (old, cache) = (self.copy().map_or(0, |copy| copy.len()), settings.cache.clone());
+        let reading = move || {
+            let (copy, reading) = gather(&content)?;
+            if old >= SHRINKS_FROM && copy.len() < old / 2 {
+                return Err(CopyError::Shrunk { old, new: copy.len() });
+            }
+            if let Err(error) = cache.write(&content) {
+                let path = cache.path().display();
+                tracing::error!(event = "cache.unwritable", %path, "the last good extraction cannot be kept: {error}");
+            }
+            Ok((copy, reading))
+        };
+        let (copy, reading) = tokio::task::spawn_blocking(reading).await.map_err(|_| CopyError::Interrupted)??;
+        self.put(copy, &reading, unix_now());
+        self.state().validators = validators;
+        Ok("taken")
+    }
+
+    fn put(&self, copy: Copy, reading: &Reading, taken_at: i64) {
+        let (mailboxes, damaged, memory) = (copy.len(), reading.damaged, copy.memory());
+        tracing::info!(mailboxes, damaged, memory, "a copy of the directory is in place");
+        self.shared.metrics.directory_copy_mailboxes.set(i64::try_from(mailboxes).unwrap_or(i64::MAX));
+        self.shared.copy.store(Some(Arc::new(copy)));
+        let mut state = self.state();
+        let status = &mut state.status;
+        (status.mailboxes, status.memory, status.damaged) = (mailboxes as u64, memory as u64, damaged);
+        (status.taken_at, status.fresh_at) = (Some(taken_at), Some(taken_at));
+        status.first_damaged = reading.first_damaged.iter().map(ToString::to_string).collect();
+    }
+
+    /// Reads the last good copy, if there is one.
+    async fn start_from_cache(&self) {
+        let (cache, max_size) = (self.shared.settings.cache.clone(), self.shared.settings.max_size);
+        let reading = move || {
+            let Some(content) = cache.read(max_size).map_err(ExtractionError::Unreadable)? else { return Ok(None) };
+            let kept_at = std::fs::metadata(cache.path()).and_then(|metadata| metadata.modified());
+            let since = kept_at.ok().and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok()).unwrap_or_default();
+            gather(&content).map(|(copy, reading)| Some((copy, reading, since.as_secs().cast_signed())))
+        };
+        match tokio::task::spawn_blocking(reading).await {
+            Ok(Ok(Some((copy, reading, taken_at)))) => self.put(copy, &reading, taken_at),
+            Ok(Ok(None)) | Err(_) => {}
+            Ok(Err(error)) => tracing::warn!("the extraction that was kept is of no use, another one is got: {error}"),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How long until the source is asked.
+    fn wait(&self) -> Duration {
+        let refresh = self.shared.settings.refresh;
+        let status = self.status();
+        match (status.fresh_at, status.problem) {
+            (_, Some(_)) => jittered(RETRY.min(refresh)),
+            (None, None) => Duration::ZERO,
+            (Some(at), None) => {
+                let age = Duration::from_secs((unix_now() - at).max(0).cast_unsigned());
+                jittered(refresh).saturating_sub(age)
+            }
+        }
+    }
+}
+
+impl CopyJob {
+    pub(super) fn new(settings: CopySettings, metrics: Metrics) -> Self {
+        let status = CopyStatus { source: settings.source.to_string(), ..CopyStatus::default() };
+        let shared = Shared {
+            settings,
+            metrics,
+            copy: ArcSwapOption::empty(),
+            state: Mutex::new(State { status, validators: Validators::default() }),
+            refreshing: tokio::sync::Mutex::default(),
+            refreshed: Notify::new(),
+        };
+        Self { handle: CopyHandle { shared: Arc::new(shared) } }
+    }
+
+    /// A handle on it.
+    pub fn handle(&self) -> CopyHandle {
+        self.handle.clone()
+    }
+
+    /// Keeps the copy fresh until `stop`.
+    pub async fn run(self, stop: impl Future<Output = ()>) {
+        tokio::select! {
+            () = stop => {}
+            () = self.keep() => {}
+        }
+    }
+
+    async fn keep(&self) {
+        self.handle.start_from_cache().await;
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(self.handle.wait()) => {
+                    // The alarm is raised there.
+                    let _ = self.handle.refresh().await;
+                }
+                // Somebody asked in between: the wait is another one.
+                () = self.handle.shared.refreshed.notified() => {}
+            }
+        }
+    }
+}
+
+/// An extraction as a copy. Blocks.
+fn gather(content: &[u8]) -> Result<(Copy, Reading), ExtractionError> {
+    let mut builder = CopyBuilder::default();
+    let reading = extraction::read(Cursor::new(content), &mut |line| builder.add(line))?;
+    Ok((builder.finish(), reading))
+}

@@ -1,0 +1,383 @@
+//! Looking somebody up: in the local copy, or by asking the directory (FHIR).
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::client::{DirectoryError, FhirClient};
+use super::contact::listed;
+use super::copy::{Entry, Field, Query};
+use super::fold::folded;
+use super::refresh::CopyHandle;
+
+/// How long an answer of the directory is good.
+const FRESH: Duration = Duration::from_secs(600);
+
+/// Answers that are kept.
+const MOST_KEPT: usize = 500;
+
+/// Pages that are read of one question: who finds more has to say more.
+const MOST_PAGES: usize = 4;
+
+/// A word of digits alone is taken for a number if it is so long.
+const NUMBER: usize = 8;
+
+/// Where to look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// In the local copy of the extraction.
+    Local,
+    /// In the directory itself.
+    Fhir,
+}
+
+impl Source {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Fhir => "fhir",
+        }
+    }
+}
+
+/// What was found.
+#[derive(Clone, Debug)]
+pub struct Hits {
+    /// Where.
+    pub from: Source,
+    /// When the copy was taken, Unix seconds.
+    pub taken_at: Option<i64>,
+    /// How many mailboxes; in the directory itself, as far as was read.
+    pub total: usize,
+    /// There is more in the directory than was read.
+    pub is_cut: bool,
+    /// The ones that were asked for, in the order of their names.
+    pub entries: Vec<Entry>,
+}
+
+/// Why nothing was looked up.
+#[derive(Debug, thiserror::Error)]
+pub enum LookupError {
+    /// There is no local copy, or not yet.
+    #[error("there is no local copy of the directory (directory.extraction)")]
+    NoCopy,
+    /// The directory is not configured.
+    #[error("the directory cannot be asked: directory.url is empty")]
+    Off,
+    /// That cannot be asked of the directory.
+    #[error("the directory itself is not searched by {0}: look in the local copy")]
+    NotThere(&'static str),
+    /// The directory cannot be read.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+}
+
+/// Looks mailboxes up. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Lookup {
+    copy: Option<CopyHandle>,
+    fhir: Option<Arc<FhirLookup>>,
+}
+
+impl Lookup {
+    /// In what there is of the two.
+    pub fn new(copy: Option<CopyHandle>, client: Option<FhirClient>) -> Self {
+        Self { copy, fhir: client.map(|client| Arc::new(FhirLookup { client, kept: Mutex::default() })) }
+    }
+
+    /// The local copy, where it is configured.
+    pub fn copy(&self) -> Option<&CopyHandle> {
+        self.copy.as_ref()
+    }
+
+    /// Looks somebody up: where it is said, or else in the copy if there is one.
+    ///
+    /// # Errors
+    /// [`LookupError`].
+    pub async fn search(
+        &self,
+        query: &Query,
+        from: Option<Source>,
+        skipped: usize,
+        most: usize,
+    ) -> Result<Hits, LookupError> {
+        let copy = self.copy.as_ref().and_then(|handle| Some((handle.copy()?, handle.status().taken_at)));
+        match (from, copy, &self.fhir) {
+            (None | Some(Source::Local), Some((copy, taken_at)), _) => {
+                let (total, entries) = copy.find(query, skipped, most);
+                Ok(Hits { from: Source::Local, taken_at, total, is_cut: false, entries })
+            }
+            (Some(Source::Local), None, _) => Err(LookupError::NoCopy),
+            (None | Some(Source::Fhir), _, Some(fhir)) => {
+                let answer = fhir.search(query).await?;
+                let entries = answer.entries.iter().skip(skipped).take(most).cloned().collect();
+                let (total, is_cut) = (answer.entries.len(), answer.is_cut);
+                Ok(Hits { from: Source::Fhir, taken_at: None, total, is_cut, entries })
+            }
+            (None | Some(Source::Fhir), _, None) => Err(LookupError::Off),
+        }
+    }
+}
+
+/// Asks the directory, and remembers its answers for a while.
+#[derive(Debug)]
+struct FhirLookup {
+    client: FhirClient,
+    kept: Mutex<HashMap<Query, (Instant, Arc<Answer>)>>,
+}
+
+#[derive(Debug, Default)]
+struct Answer {
+    entries: Vec<Entry>,
+    is_cut: bool,
+}
+
+/// A question: a type of resource and what it should have.
+#[derive(Debug, PartialEq, Eq)]
+struct Question {
+    resource: &'static str,
+    parameters: Vec<(&'static str, String)>,
+}
+
+impl FhirLookup {
+    async fn search(&self, query: &Query) -> Result<Arc<Answer>, LookupError> {
+        let kept = self.kept().get(query).filter(|(at, _)| at.elapsed() < FRESH).map(|(_, answer)| Arc::clone(answer));
+        if let Some(answer) = kept {
+            return Ok(answer);
+        }
+        let mut answer = Answer::default();
+        for question in questions(query)? {
+            self.ask(&question, query, &mut answer).await?;
+        }
+        answer.entries.sort_by_cached_key(|entry| {
+            let name = if entry.last_name.is_empty() { &entry.structure } else { &entry.last_name };
+            (folded(name), folded(&entry.first_name), entry.address.to_lowercase())
+        });
+        answer.entries.dedup();
+        let answer = Arc::new(answer);
+        self.keep(query.clone(), Arc::clone(&answer));
+        Ok(answer)
+    }
+
+    async fn ask(&self, question: &Question, query: &Query, answer: &mut Answer) -> Result<(), DirectoryError> {
+        let parameters: Vec<(&str, &str)> =
+            question.parameters.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let mut page = self.client.first_page(question.resource, &parameters).await?;
+        for number in 1.. {
+            answer.entries.extend(page.resources.iter().flat_map(entries).filter(|entry| has_address(entry, query)));
+            match page.next.take() {
+                None => break,
+                Some(_) if number == MOST_PAGES => {
+                    answer.is_cut = true;
+                    break;
+                }
+                Some(next) => page = self.client.page(&next).await?,
+            }
+        }
+        Ok(())
+    }
+
+    fn keep(&self, query: Query, answer: Arc<Answer>) {
+        let mut kept = self.kept();
+        kept.retain(|_, (at, _)| at.elapsed() < FRESH);
+        if kept.len() >= MOST_KEPT {
+            let oldest = kept.iter().min_by_key(|(_, (at, _))| *at).map(|(query, _)| query.clone());
+            oldest.and_then(|oldest| kept.remove(&oldest));
+        }
+        kept.insert(query, (Instant::now(), answer));
+    }
+
+    fn kept(&self) -> MutexGuard<'_, HashMap<Query, (Instant, Arc<Answer>)>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Question {
+    fn of(resource: &'static str) -> Self {
+        Self { resource, parameters: Vec::new() }
+    }
+
+    /// Each of these words too: a parameter that is repeated has to be met each time (FHIR R4 §3.1.1.4.17).
+    fn with(mut self, parameter: &'static str, words: &[&str]) -> Self {
+        self.parameters.extend(words.iter().map(|word| (parameter, (*word).to_owned())));
+        self
+    }
+}
+
+/// What has to be asked, by the directory's own search parameters (API Annuaire Santé FHIR v2). A word that is said of nothing in
+/// particular is a number or a name.
+fn questions(query: &Query) -> Result<Vec<Question>, LookupError> {
+    let of = |field| query.words(Some(field)).collect::<Vec<&str>>();
+    let [names, numbers, addresses, structures, professions, towns] =
+        [Field::Name, Field::Number, Field::Address, Field::Structure, Field::Profession, Field::Town].map(of);
+    let is_number = |word: &&str| word.len() >= NUMBER && word.bytes().all(|octet| octet.is_ascii_digit());
+    let (any_numbers, any_names): (Vec<&str>, Vec<&str>) = query.words(None).partition(is_number);
+    let is_person = !names.is_empty() || !numbers.is_empty();
+    let is_structure = !structures.is_empty() || !towns.is_empty();
+    if !professions.is_empty() {
+        return Err(LookupError::NotThere("profession"));
+    }
+    if is_person && is_structure {
+        return Err(LookupError::NotThere("a professional and a structure together"));
+    }
+    let asked = |resource| {
+        let question = Question::of(resource).with("mailbox-mss:contains", &addresses);
+        question.with("name:contains", &any_names).with("identifier", &any_numbers)
+    };
+    let mut questions = Vec::new();
+    if !is_structure {
+        questions.push(asked("Practitioner").with("name:contains", &names).with("identifier", &numbers));
+    }
+    if !is_person {
+        questions.push(asked("Organization").with("name:contains", &structures).with("address-city", &towns));
+    }
+    // An activity has a number of its own and no name.
+    if !is_person && !is_structure && any_names.is_empty() {
+        questions.push(asked("PractitionerRole"));
+    }
+    Ok(questions)
+}
+
+/// A resource's mailboxes. Who is on the red list is not shown to others.
+fn entries(resource: &Value) -> Vec<Entry> {
+    let holder = holder(resource);
+    let contacts = resource["telecom"].as_array().into_iter().flatten();
+    let shown = contacts.filter_map(listed).filter(|listed| !listed.red_list);
+    shown
+        .map(|listed| Entry {
+            address: listed.address,
+            kind: listed.kind.unwrap_or_default(),
+            service: listed.service.unwrap_or_default(),
+            description: listed.description.unwrap_or_default(),
+            zero_paper: listed.zero_paper,
+            ..holder.clone()
+        })
+        .collect()
+}
+
+/// Whose contacts a resource's are.
+fn holder(resource: &Value) -> Entry {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let identifier = |ends: &str| {
+        let mut all = resource["identifier"].as_array().into_iter().flatten();
+        let found = all.find(|one| one["system"].as_str().is_some_and(|system| system.ends_with(ends)));
+        found.map(|one| text(&one["value"])).unwrap_or_default()
+    };
+    match resource["resourceType"].as_str() {
+        Some("Practitioner") => {
+            let name = &resource["name"][0];
+            Entry {
+                national_id: identifier("1.2.250.1.71.4.2.1"),
+                title: text(if name["suffix"][0].is_string() { &name["suffix"][0] } else { &name["prefix"][0] }),
+                last_name: text(&name["family"]),
+                first_name: text(&name["given"][0]),
+                ..Entry::default()
+            }
+        }
+        Some("Organization") => {
+            let address = &resource["address"][0];
+            let lines = address["line"].as_array().into_iter().flatten().filter_map(Value::as_str);
+            Entry {
+                structure_id: identifier("1.2.250.1.71.4.2.2"),
+                structure: text(&resource["name"]),
+                street: lines.collect::<Vec<_>>().join(", "),
+                postcode: text(&address["postalCode"]),
+                town: text(&address["city"]),
+                ..Entry::default()
+            }
+        }
+        _ => Entry::default(),
+    }
+}
+
+/// A resource is found by one of its mailboxes; the others are not what was looked for.
+fn has_address(entry: &Entry, query: &Query) -> bool {
+    let address = folded(&entry.address);
+    query.words(Some(Field::Address)).all(|word| address.contains(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn shown(query: &Query) -> Vec<String> {
+        let line = |question: &Question| {
+            let pairs = question.parameters.iter().map(|(name, value)| format!("{name}={value}"));
+            format!("{}?{}", question.resource, pairs.collect::<Vec<_>>().join("&"))
+        };
+        questions(query).unwrap().iter().map(line).collect()
+    }
+
+    #[test]
+    fn each_field_asks_the_resources_that_have_it() {
+        let with = |field, text| Query::default().with(field, text);
+        for (query, asked) in [
+            (
+                with(None, "Éloïse Martin"),
+                vec![
+                    "Practitioner?name:contains=eloise&name:contains=martin",
+                    "Organization?name:contains=eloise&name:contains=martin",
+                ],
+            ),
+            (
+                with(None, "810003456789"),
+                vec![
+                    "Practitioner?identifier=810003456789",
+                    "Organization?identifier=810003456789",
+                    "PractitionerRole?identifier=810003456789",
+                ],
+            ),
+            (
+                with(Some(Field::Address), "martin@aura"),
+                vec![
+                    "Practitioner?mailbox-mss:contains=martin&mailbox-mss:contains=aura",
+                    "Organization?mailbox-mss:contains=martin&mailbox-mss:contains=aura",
+                    "PractitionerRole?mailbox-mss:contains=martin&mailbox-mss:contains=aura",
+                ],
+            ),
+            (with(Some(Field::Town), "Lyon"), vec!["Organization?address-city=lyon"]),
+            (with(Some(Field::Number), "10003456789"), vec!["Practitioner?identifier=10003456789"]),
+        ] {
+            assert_eq!(shown(&query), asked);
+        }
+        let both = with(Some(Field::Town), "Lyon").with(Some(Field::Name), "Martin");
+        assert!(matches!(questions(&both), Err(LookupError::NotThere(_))));
+        let profession = with(Some(Field::Profession), "médecin");
+        assert!(matches!(questions(&profession), Err(LookupError::NotThere("profession"))));
+    }
+
+    #[test]
+    fn the_red_list_and_other_addresses_are_not_shown() {
+        let metadata =
+            "https://interop.esante.gouv.fr/ig/fhir/annuaire/StructureDefinition/as-ext-mailbox-mss-metadata";
+        let contact = |address: &str, red: bool| {
+            json!({ "system": "email", "value": address, "extension": [{ "url": metadata, "extension": [
+                { "url": "type", "valueCode": "PER" }, { "url": "listeRouge", "valueBoolean": red },
+            ]}]})
+        };
+        let resource = json!({
+            "resourceType": "Practitioner",
+            "identifier": [
+                { "system": "https://rpps.esante.gouv.fr", "value": "10003456789" },
+                { "system": "urn:oid:1.2.250.1.71.4.2.1", "value": "810003456789" },
+            ],
+            "name": [{ "family": "MARTIN", "given": ["Léa"], "prefix": ["MME"], "suffix": ["DR"] }],
+            "telecom": [
+                contact("lea.martin@aura.example", false),
+                contact("cachee@aura.example", true),
+                { "system": "email", "value": "lea@courriel.example" },
+            ],
+        });
+        let found = entries(&resource);
+        assert_eq!(found.iter().map(|entry| entry.address.as_str()).collect::<Vec<_>>(), ["lea.martin@aura.example"]);
+        let Entry { national_id, title, last_name, first_name, .. } = &found[0];
+        assert_eq!([national_id, title, last_name, first_name], ["810003456789", "DR", "MARTIN", "Léa"]);
+        let address = |text| Query::default().with(Some(Field::Address), text);
+        assert!(has_address(&found[0], &address("martin@aura")) && !has_address(&found[0], &address("cachee@aura")));
+    }
+}
