@@ -61,7 +61,7 @@ async fn search(
 ) -> Result<axum::Json<FoundTraces>, Problem> {
     let limit = query.limit.unwrap_or(USUAL);
     if !(1..=MOST).contains(&limit) {
-        return Err(Problem::field("?limit", &format!("Expected 1 to {MOST}.")));
+        return Err(Problem::field("?limit", format!("Expected 1 to {MOST}.")));
     }
     let (traces, wanted) = (administration.traces.clone(), wanted(query)?);
     let Found { traces, more, unreadable } =
