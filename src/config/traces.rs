@@ -12,7 +12,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Traces {
-    /// Their directory; empty: `traces`, beside the store's.
+    /// Their directory; empty: the store's name with `-traces` behind it.
     pub path: PathBuf,
     /// How long functional traces are kept.
     #[serde(with = "human::duration")]
@@ -39,12 +39,15 @@ impl Default for Traces {
 }
 
 impl Traces {
-    /// Where they are kept, with the store in its directory.
+    /// Where they are kept. By default two stores that lie side by side have each their own.
     pub fn directory(&self, store: &Path) -> PathBuf {
         if !self.path.as_os_str().is_empty() {
             return self.path.clone();
         }
-        store.parent().unwrap_or(store).join("traces")
+        // A slash at its end is none of its name.
+        let mut path = store.components().as_path().as_os_str().to_owned();
+        path.push("-traces");
+        path.into()
     }
 }
 
@@ -61,7 +64,8 @@ pub(super) fn problems(traces: &Traces, store: &Path, found: &mut Found<'_, '_>)
         format!("{}; expected 1000 to 1000000", traces.most_waiting)
     });
     let directory = traces.directory(store);
-    found.check(!directory.starts_with(store), "traces.path", || {
+    let is_apart = store.as_os_str().is_empty() || !directory.starts_with(store);
+    found.check(is_apart, "traces.path", || {
         format!("{} lies in store.path, where nothing else may write; expected another directory", directory.display())
     });
 }
@@ -72,8 +76,8 @@ mod tests {
 
     #[test]
     fn traces_lie_beside_the_store_unless_another_place_is_named() {
-        let at = |path: &str| Traces { path: path.into(), ..Traces::default() }.directory(Path::new("/srv/m/store"));
-        assert_eq!(at(""), Path::new("/srv/m/traces"));
+        let at = |path: &str| Traces { path: path.into(), ..Traces::default() }.directory(Path::new("/srv/m/store/"));
+        assert_eq!(at(""), Path::new("/srv/m/store-traces"));
         assert_eq!(at("/disk2/traces"), Path::new("/disk2/traces"));
     }
 }
