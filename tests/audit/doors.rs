@@ -1,25 +1,35 @@
-//! The doors of a whole server, seen from outside: mail that is refused at either door of SMTP, a holder at the page. When all is
-//! said the server is stopped, and its traces are read from what it leaves.
+//! The doors of a whole server, seen from outside: mail that is refused at either door of SMTP, a holder at the page.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use caducee::audit::{Action, By, Trace};
-use caducee::mail::{MailLimits, MailRoom};
-use caducee::store::{MasterKey, Options, Store};
+use serde_json::Value;
 
-use crate::scene::traces;
-use crate::support::{Description, Identity, Operator, Sandbox, ScratchDir, Tool, have};
+use crate::support::{Description, Identity, Operator, Sandbox, Tool, have};
 
-/// Stops a sandbox and reads what its first operator's server has written down.
-fn written(sandbox: Sandbox) -> Vec<Trace> {
-    let home = sandbox.description.aura().config.parent().unwrap().to_owned();
-    assert!(sandbox.stop().success());
-    let master = || MasterKey::parse(&std::fs::read(home.join("master.key")).unwrap()).unwrap();
-    let (store, _) = Store::open(&home.join("store"), &master(), &Options::default()).unwrap();
-    let room = MailRoom::new(store, master(), MailLimits::default()).unwrap();
-    traces(&room)
+/// What an operator's server has written down, the oldest first, once `is_all` of it is there.
+fn written(operator: &Operator, is_all: impl Fn(&[Trace]) -> bool) -> Vec<Trace> {
+    let search = ["traces", "search", "--oldest-first", "--limit", "10000", "--format", "json", "--socket"];
+    let begun = Instant::now();
+    loop {
+        let tool = Tool::new(env!("CARGO_BIN_EXE_caducee")).args(search).arg(&operator.admin_socket);
+        let found: Value = serde_json::from_str(&tool.run().expect_ok("the search").stdout).unwrap();
+        let traces: Vec<Trace> = found["traces"].as_array().unwrap().iter().map(read).collect();
+        if is_all(&traces) {
+            return traces;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(20), "{traces:#?}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// A trace as the API shows it: the time is a date there.
+fn read(shown: &Value) -> Trace {
+    let mut shown = shown.clone();
+    shown["at"] = 0.into();
+    serde_json::from_value(shown).unwrap()
 }
 
 /// What the door of other operators answers to a listed peer that writes all of this at once.
@@ -53,9 +63,8 @@ fn mail_that_is_refused_at_a_door_and_a_holder_at_the_page_leave_their_traces() 
     if !have("openssl") || !have("python3") {
         return;
     }
-    let scratch = ScratchDir::new();
-    let sandbox = Sandbox::start_in(scratch.path());
-    let known = sandbox.description.clone();
+    let sandbox = Sandbox::shared();
+    let known = &sandbox.description;
     let aura = known.aura();
     let (peer, to) = (&known.peers[0], aura.mailbox("PER").address.clone());
     let identity = Identity { cert: peer.cert.clone(), key: peer.key.clone() };
@@ -68,14 +77,14 @@ fn mail_that_is_refused_at_a_door_and_a_holder_at_the_page_leave_their_traces() 
         "MAIL FROM:<{from}>\r\nRCPT TO:<{nobody}>\r\nRCPT TO:<{to}>\r\nRCPT TO:<{other}>\r\nDATA\r\n\
          From: {from}\r\nFrom: {from}\r\nMessage-ID: <refused@peer>\r\n\r\nx\r\n.\r\n"
     );
-    let said = operators_door(&known, aura, &identity, &script);
+    let said = operators_door(known, aura, &identity, &script);
     assert!(said.contains("[rule recipient-unknown") && said.contains("[rule header-from-several"), "{said}");
 
     // Somebody here who would write as somebody else, and to nobody.
     let tester = aura.test_mailbox();
     let own = &tester.address;
     let script = format!("MAIL FROM:<{to}>\r\nMAIL FROM:<{own}>\r\nRCPT TO:<{nobody}>\r\n");
-    let said = submission(&known, aura, tester.credentials(), &script);
+    let said = submission(known, aura, tester.credentials(), &script);
     assert!(said.contains("[rule sender-not-yours") && said.contains("[rule recipient-unknown"), "{said}");
 
     let portal = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/identity/portal.py");
@@ -83,7 +92,7 @@ fn mail_that_is_refused_at_a_door_and_a_holder_at_the_page_leave_their_traces() 
     let tool = Tool::new("python3").args([portal, scenario]).arg(&sandbox.dir).arg(env!("CARGO_BIN_EXE_caducee"));
     tool.limit(Duration::from_secs(120)).run().expect_ok("the page");
 
-    let traces = written(sandbox);
+    let traces = written(aura, |traces| traces.iter().any(device_is_out));
     let from = from.as_str();
     assert_eq!(
         refusals(&traces, "smtp"),
@@ -113,6 +122,11 @@ fn mail_that_is_refused_at_a_door_and_a_holder_at_the_page_leave_their_traces() 
     at_the_page(&traces, &format!("portail.courriel@{}", aura.domains[0]));
 }
 
+/// Whether it is the end of a session that its workstation's revocation has ended.
+fn device_is_out(trace: &Trace) -> bool {
+    trace.action == Action::LoggedOut { reason: "credential-gone".into() } && trace.actor.device.is_some()
+}
+
 /// Somebody comes in with password and code, enrols a workstation and revokes it; its sessions end.
 fn at_the_page(traces: &[Trace], address: &str) {
     let theirs: Vec<&Trace> = traces.iter().filter(|trace| trace.mailbox.as_deref() == Some(address)).collect();
@@ -130,8 +144,7 @@ fn at_the_page(traces: &[Trace], address: &str) {
     let by_device = |trace: &&&Trace| trace.actor.device.as_deref() == Some("PC du cabinet");
     let by_device: Vec<&str> = theirs.iter().filter(by_device).map(|trace| trace.action.name()).collect();
     assert_eq!(by_device[..2], ["logged-in", "opened"]);
-    let ended = Action::LoggedOut { reason: "credential-gone".into() };
-    assert!(theirs.iter().any(|trace| trace.action == ended && trace.actor.device.is_some()), "{theirs:#?}");
+    assert!(theirs.iter().copied().any(device_is_out), "{theirs:#?}");
     let refused = |trace: &&Trace| matches!(trace.action, Action::LoginRefused { .. }) && trace.origin.door == "imap";
     assert!(theirs.iter().copied().filter(refused).count() >= 2, "a password alone opens nothing: {theirs:#?}");
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use caducee::audit::{Action, Trace};
+use caducee::audit::{Action, Trace, Traces};
 use caducee::cli::client::{Client, collect, full};
 use caducee::mail::{MailLimits, MailRoom};
 use caducee::mss::trust::TrustSpace;
@@ -146,7 +146,8 @@ impl Api {
     pub fn of(server: &Server) -> Self {
         let place = Place::new();
         let trust = TrustSpace::default().into_handle();
-        let administration = Administration::new(server.registry.clone(), trust, Arc::new(Surroundings));
+        let traces = Traces::open(server.registry.room().traces(), &place.path().join("traces")).unwrap();
+        let administration = Administration::new(server.registry.clone(), trust, Arc::new(Surroundings), traces);
         let allowed = Allowed::new(&[], &[]).unwrap();
         let socket = AdminSocket::bind(&place.path().join("admin.sock"), &allowed).unwrap();
         let (switch, stop) = shutdown();
