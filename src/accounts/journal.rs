@@ -46,8 +46,11 @@ impl Registry {
                 reason: after.state_reason.clone().filter(|_| has_turned),
             };
             batch.put(&JournalKey { at, account: id }, &entry);
-            let action = Action::Lived { step: line.step.to_owned(), detail: line.detail };
-            self.room().traces().note(self.asker().trace(Some(&after.address), action), batch);
+            // Of a creation there is a trace already.
+            if before.is_some() {
+                let action = Action::Lived { step: line.step.to_owned(), detail: line.detail };
+                self.room().traces().note(self.asker().trace(Some(&after.address), action), batch);
+            }
         }
     }
 
