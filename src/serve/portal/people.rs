@@ -12,8 +12,7 @@ use super::{Desk, texts};
 use crate::accounts::devices::{Device, DeviceCredentials, DeviceError, DeviceKey, Enrolled, Pkcs12Form};
 use crate::accounts::factors::FactorError;
 use crate::accounts::{
-    Account, Ending, FirstFactor, Login, LoginError, Means, RefusedLogin, Registry, SessionId, SessionTicket,
-    SharedMailbox,
+    Ending, FirstFactor, Login, LoginError, Means, RefusedLogin, Registry, SessionId, SessionTicket, SharedMailbox,
 };
 use crate::mss::{Address, Kind, Right, Rights};
 use crate::store::{AccountId, CredentialKey, CredentialKind};

@@ -173,13 +173,11 @@ impl Table {
         Table::Counter,
         Table::Journal,
         Table::Terms,
-        Table::TraceMark,
-        Table::Journal,
-        Table::Terms,
         Table::Notice,
         Table::NoticeState,
         Table::DirectoryEntry,
         Table::DirectoryState,
+        Table::TraceMark,
     ];
 
     /// The table of a raw key's first byte.
@@ -216,8 +214,6 @@ impl Table {
             Table::Trace => "trace",
             Table::Counter => "counter",
             Table::SentMark => "sent-mark",
-            Table::Journal => "journal",
-            Table::Terms => "terms",
             Table::TraceMark => "trace-mark",
             Table::Journal => "journal",
             Table::Terms => "terms",
@@ -276,8 +272,6 @@ pub fn probe(table: Table, bytes: &[u8]) -> Result<(), DecodeError> {
         Table::Trace => WaitingTrace::decode(bytes).map(drop),
         Table::Counter => Counter::decode(bytes).map(drop),
         Table::SentMark => SentMark::decode(bytes).map(drop),
-        Table::Journal => JournalEntry::decode(bytes).map(drop),
-        Table::Terms => Terms::decode(bytes).map(drop),
         Table::TraceMark => TraceMark::decode(bytes).map(drop),
         Table::Journal => JournalEntry::decode(bytes).map(drop),
         Table::Terms => Terms::decode(bytes).map(drop),
