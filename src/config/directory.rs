@@ -121,7 +121,7 @@ impl Default for Directory {
             timeout: Duration::from_secs(20),
             max_answer: 8 << 20,
             first_retry: MINUTE,
-            longest_retry: 4 * HOUR,
+            longest_retry: 2 * HOUR,
             refused_pause: HOUR,
             late: 24 * HOUR,
             extraction: String::new(),
