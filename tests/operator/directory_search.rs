@@ -24,7 +24,7 @@ fn people_are_found_in_the_copy_and_in_the_directory() {
     let server = site.start();
     let [lea, basile, red] =
         [("lea", LEA), ("basile", BASILE), ("cachee", LEA)].map(|(local, person)| server.create(local, person));
-    server.caducee(&["mailbox", "set", &red, "--red-list", "true"]).expect_ok("putting it on the red list");
+    server.caducee(&["mailbox", "set", &red, "--red-list"]).expect_ok("putting it on the red list");
     for address in [&lea, &basile, &red] {
         server.settles(&site, address);
     }
@@ -126,7 +126,7 @@ fn an_extraction_is_held_against_our_mailboxes() {
     let site = Site::new();
     let server = site.start();
     let [lea, red] = [("lea", LEA), ("cachee", LEA)].map(|(local, person)| server.create(local, person));
-    server.caducee(&["mailbox", "set", &red, "--red-list", "true"]).expect_ok("putting it on the red list");
+    server.caducee(&["mailbox", "set", &red, "--red-list"]).expect_ok("putting it on the red list");
     for address in [&lea, &red] {
         server.settles(&site, address);
     }
