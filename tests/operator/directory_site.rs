@@ -88,7 +88,20 @@ impl Site {
     /// Sets keys of `[directory]`; they count from the next start on.
     pub(crate) fn configure(&mut self, keys: &Table) {
         self.put("directory", keys);
-        fs::write(self.home.join("caducee.toml"), self.config.to_string()).unwrap();
+        fs::write(self.config_file(), self.config.to_string()).unwrap();
+    }
+
+    /// Sets keys of several sections; they count from the next start on.
+    pub(crate) fn configure_all(&mut self, changes: &Table) {
+        for (section, keys) in changes {
+            self.put(section, keys.as_table().unwrap());
+        }
+        fs::write(self.config_file(), self.config.to_string()).unwrap();
+    }
+
+    /// The server's configuration.
+    pub(crate) fn config_file(&self) -> PathBuf {
+        self.home.join("caducee.toml")
     }
 
     /// The key that the server shows, in its file.
@@ -111,16 +124,30 @@ impl Site {
         self.config["metrics"]["listen"][0].as_str().unwrap()
     }
 
+    /// The port of its door for other operators.
+    pub(crate) fn smtp(&self) -> u16 {
+        self.port
+    }
+
     pub(crate) fn api_key(&self) -> &str {
         self.directory["api_key"].as_str().unwrap()
     }
 
     /// Starts the server; at its first start it gets its domain.
     pub(crate) fn start(&self) -> Server {
+        let server = self.serve();
+        if server.json(&["domain", "list"])["domains"].as_array().is_some_and(Vec::is_empty) {
+            server.caducee(&["domain", "add", DOMAIN]).expect_ok("adding the domain");
+        }
+        server
+    }
+
+    /// Starts the server as its configuration is.
+    pub(crate) fn serve(&self) -> Server {
         let log = fs::OpenOptions::new().create(true).append(true).open(self.home.join("server.log")).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_caducee"))
             .args(["serve", "--until-stdin-closes", "--config"])
-            .arg(self.home.join("caducee.toml"))
+            .arg(self.config_file())
             .stdin(Stdio::piped())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
@@ -129,9 +156,6 @@ impl Site {
         let server = Server { child, socket: self.socket.clone() };
         let door = ("127.0.0.1", self.port);
         assert!(wait_until(SOON, || TcpStream::connect(door).is_ok()), "not listening:\n{}", self.log());
-        if server.json(&["domain", "list"])["domains"].as_array().is_some_and(Vec::is_empty) {
-            server.caducee(&["domain", "add", DOMAIN]).expect_ok("adding the domain");
-        }
         server
     }
 

@@ -15,3 +15,5 @@ mod directory_site;
 mod directory_verify;
 mod life;
 mod notices;
+mod story;
+mod story_town;
