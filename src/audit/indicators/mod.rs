@@ -83,6 +83,9 @@ pub enum IndicatorError {
     /// The traces do not come.
     #[error("the traces cannot be read: {0}")]
     Traces(String),
+    /// Some of what was counted again waits for the scribe, and is not counted yet.
+    #[error("the scribe has not written down all of it yet")]
+    NotYet,
 }
 
 /// The counters. Cheap to clone.

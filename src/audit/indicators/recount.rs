@@ -1,7 +1,8 @@
 //! Counting a month again from its traces, to compare.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::time::Duration;
 
 use crate::audit::{Trace, Traces};
 use crate::mss::indicators::{Month, Sheet};
@@ -11,9 +12,14 @@ use super::count::{self, CLOSED, CREATED};
 use super::tally::Tally;
 use super::{Counted, IndicatorError, Indicators};
 
+/// How often it is looked whether the scribe has written down all that was given, and how long it waits between.
+const TRIES: u32 = 100;
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// Where traces come from.
 pub trait TraceSource {
-    /// Gives the traces of a range of Unix microseconds, in the order of time, each once.
+    /// Gives the traces of a range of Unix microseconds, in the order of time, each once: all that were counted when it begins,
+    /// and none that is not counted when it returns.
     ///
     /// # Errors
     /// Why they do not all come, in words; or what `each` says.
@@ -43,9 +49,21 @@ impl TraceSource for Traces {
         match (failed, unreadable.first()) {
             (Some(error), _) => Err(error.into()),
             (None, Some(first)) => Err(IndicatorError::Traces(first.clone())),
-            (None, None) => Ok(()),
+            (None, None) => settle(self),
         }
     }
+}
+
+/// Waits until what was given up to now waits no more: the commit that takes it away has counted it.
+fn settle(traces: &Traces) -> Result<(), IndicatorError> {
+    let last = traces.tracer().last();
+    for _ in 0..TRIES {
+        if traces.tracer().waiting(..=last, 1)?.is_empty() {
+            return Ok(());
+        }
+        std::thread::sleep(PAUSE);
+    }
+    Err(IndicatorError::NotYet)
 }
 
 /// A row whose figures are not those that the traces give.
@@ -78,23 +96,26 @@ const TRACED: [Sheet; 10] = [
 impl Indicators {
     /// Counts a month again and tells each row that differs. The mailboxes at a month's end are those at the end of the month
     /// before, more those that were created, less those that were closed. Reads all traces of the month: minutes, and not for
-    /// an async thread.
+    /// an async thread. Traffic goes on meanwhile, so a figure is right from what was counted before the reading to what is
+    /// counted after it; of a month that is over both are the same.
     ///
     /// # Errors
     /// What the store or the traces say.
     pub fn recount(&self, month: Month, traces: &dyn TraceSource) -> Result<Vec<Difference>, IndicatorError> {
+        let before = self.month(month)?;
         let mut tally = Tally::afresh(self.inner.options.most_rows);
         let (known, citizens) = (&self.inner.known, &self.inner.options.citizens);
         traces.each(month.start()..month.end(), &mut |trace| count::count(trace, known, citizens, &mut tally))?;
         let mut recounted = Counted::new(month);
         tally.into_counters().for_each(|(key, counter)| recounted.take(&key, &counter));
-        let counted = self.month(month)?;
-        let of_sheet = |sheet| differences(sheet, &counted.sheet(sheet), &recounted.sheet(sheet));
+        let counted = [before, self.month(month)?];
+        let of_sheet =
+            |sheet| differences(sheet, &counted.each_ref().map(|at| at.sheet(sheet)), &recounted.sheet(sheet));
         let mut found: Vec<Difference> = TRACED.into_iter().flat_map(of_sheet).collect();
-        let before = Counted::read(&self.inner.store, month.previous())?;
-        if before.snapshot_at.is_some() {
-            let expected = carried_on(living(&before), &recounted);
-            found.extend(differences(Sheet::Mailboxes, &living(&counted), &expected));
+        let previous = Counted::read(&self.inner.store, month.previous())?;
+        if previous.snapshot_at.is_some() {
+            let expected = carried_on(living(&previous), &recounted);
+            found.extend(differences(Sheet::Mailboxes, &counted.each_ref().map(living), &expected));
         }
         Ok(found)
     }
@@ -102,22 +123,30 @@ impl Indicators {
 
 type Rows = BTreeMap<Vec<String>, Vec<u64>>;
 
-fn differences(sheet: Sheet, counted: &Rows, recounted: &Rows) -> Vec<Difference> {
-    let rows: std::collections::BTreeSet<_> = counted.keys().chain(recounted.keys()).collect();
+/// The rows that are not between what was counted at first and at last.
+fn differences(sheet: Sheet, counted: &[Rows; 2], recounted: &Rows) -> Vec<Difference> {
+    let [first, last] = counted;
+    let rows: BTreeSet<_> = first.keys().chain(last.keys()).chain(recounted.keys()).collect();
     let of = |rows: &Rows, row: &Vec<String>| rows.get(row).cloned().unwrap_or_default();
-    let compared = rows.into_iter().map(|row| Difference {
+    let differs = |row: &&Vec<String>| !is_between([of(first, row), of(last, row)], &of(recounted, row));
+    let differing = rows.into_iter().filter(differs);
+    let told = |row: &Vec<String>| Difference {
         sheet,
         dimensions: row.clone(),
-        counted: of(counted, row),
+        counted: of(last, row),
         recounted: of(recounted, row),
-    });
-    compared.filter(|row| !is_same(&row.counted, &row.recounted)).collect()
+    };
+    differing.map(told).collect()
 }
 
 /// What one does not have counts for nothing.
-fn is_same(one: &[u64], other: &[u64]) -> bool {
+fn is_between([first, last]: [Vec<u64>; 2], figures: &[u64]) -> bool {
     let value = |of: &[u64], at| of.get(at).copied().unwrap_or(0);
-    (0..one.len().max(other.len())).all(|at| value(one, at) == value(other, at))
+    let is_one = |at| {
+        let (first, last) = (value(&first, at), value(&last, at));
+        (first.min(last)..=first.max(last)).contains(&value(figures, at))
+    };
+    (0..first.len().max(last.len()).max(figures.len())).all(is_one)
 }
 
 /// How many mailboxes there are that are not closed, by domain and kind.

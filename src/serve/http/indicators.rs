@@ -94,6 +94,9 @@ fn of_recount(error: IndicatorError) -> Problem {
     match error {
         IndicatorError::Store(error) => of_store(error),
         IndicatorError::Commit(error) => Problem::new(Rule::Unavailable, "The store does not answer.").because(error),
+        IndicatorError::NotYet => {
+            Problem::new(Rule::Unavailable, "The scribe has not written all of it down yet; try again.")
+        }
         IndicatorError::Traces(_) => {
             let text = "The month's traces cannot all be read: caducee traces verify says which.";
             Problem::new(Rule::Unavailable, text).because(error)

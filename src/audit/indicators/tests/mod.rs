@@ -2,6 +2,8 @@
 
 mod month;
 
+use std::cell::RefCell;
+
 use super::tally::{Place, place};
 use super::*;
 use crate::audit::{Action, Actor, FolderKind, MessageFacts, Origin};
@@ -275,6 +277,35 @@ fn counting_again_tells_each_row_that_differs() {
     assert_eq!((lost[0].sheet, &lost[0].counted[..], &lost[0].recounted[..]), (Sheet::Connections, &[5][..], &[4][..]));
     scene.written.clear();
     assert_eq!(scene.recount().len(), 2, "now no mailbox was used, either");
+}
+
+/// Traces of a month in which mail goes on while they are given.
+struct Busy(RefCell<Scene>);
+
+impl TraceSource for Busy {
+    fn each(
+        &self,
+        range: std::ops::Range<u64>,
+        each: &mut dyn FnMut(&Trace) -> Result<(), StoreError>,
+    ) -> Result<(), IndicatorError> {
+        let (mut scene, login) = (self.0.borrow_mut(), || at_door("imap", "password", Some(CARE), Action::LoggedIn));
+        scene.write([login()]);
+        Kept(&scene.written).each(range, each)?;
+        scene.write([login(), accepted("smtp", "b@nord.example", &[], &[ANNE], 100, &[])]);
+        Ok(())
+    }
+}
+
+#[test]
+fn mail_that_goes_on_while_it_is_counted_again_is_no_difference() {
+    let mut scene = Scene::new();
+    scene.write((0..5).map(|_| at_door("imap", "password", Some(CARE), Action::LoggedIn)));
+    let (indicators, month, busy) = (scene.indicators.clone(), scene.month, Busy(RefCell::new(scene)));
+    assert_eq!(indicators.recount(month, &busy).unwrap(), []);
+    busy.0.borrow_mut().written.drain(..3);
+    let lost = indicators.recount(month, &busy).unwrap();
+    assert_eq!(lost.len(), 1, "{lost:?}");
+    assert_eq!((lost[0].sheet, &lost[0].counted[..], &lost[0].recounted[..]), (Sheet::Connections, &[9][..], &[5][..]));
 }
 
 #[test]
