@@ -1,7 +1,7 @@
 //! What is traced of a change of an account, of what opens it, and of who may: in the commit that makes it.
 
 use crate::audit::Action;
-use crate::store::{self, AccessGrant, AccountId, AccountState, Batch, CredentialKind};
+use crate::store::{self, AccessGrant, AccountId, AccountState, Batch, CredentialKind, SuspendedFor};
 
 use super::{AccountError, Ending, Grantee, OpenSession, Registry};
 
@@ -84,6 +84,7 @@ fn what_happened(before: Option<&store::Account>, after: &store::Account, fields
     match before {
         None => Some("mailbox-created"),
         Some(before) if before.state != after.state => Some(match after.state {
+            AccountState::Open if before.suspended_for == Some(SuspendedFor::Request) => "mailbox-opened",
             AccountState::Open => "mailbox-reopened",
             AccountState::Suspended => "mailbox-suspended",
             AccountState::Closed => "mailbox-closed",

@@ -299,8 +299,8 @@ pub enum Action {
 
     // ---- administration and life ----
     /// A mailbox, a domain or a means of access was changed. `what` is one of a small set of kebab-case names:
-    /// `mailbox-created`, `mailbox-changed`, `mailbox-suspended`, `mailbox-reopened`, `mailbox-closed`, `access-granted`,
-    /// `access-taken`, `password-set`, `password-removed`, `device-enrolled`, `device-renewed`, `device-revoked`,
+    /// `mailbox-created`, `mailbox-opened`, `mailbox-changed`, `mailbox-suspended`, `mailbox-reopened`, `mailbox-closed`,
+    /// `access-granted`, `access-taken`, `password-set`, `password-removed`, `device-enrolled`, `device-renewed`, `device-revoked`,
     /// `device-authority-made`, `factor-set`, `factor-removed`, `factors-reset`, `recovery-codes-made`, `recovery-code-used`,
     /// `certificate-bound`, `certificate-unbound`, `domain-added`, `domain-removed`, `session-ended`, `person-told`,
     /// `person-erased` …

@@ -11,7 +11,7 @@ use toml::{Table, toml};
 /// The new operator's domain.
 pub(crate) const DOMAIN: &str = "operateur-c.mssante.example";
 
-/// What the story's people are told apart by, and what no file may hold.
+/// The sandbox with its look-alikes and its other operator, and the new operator's files and doors.
 pub(crate) struct Town {
     pub(crate) site: Site,
     imaps: u16,
@@ -184,7 +184,7 @@ pub(crate) fn step<'a>(followed: &'a Value, action: &str) -> Option<&'a Value> {
     followed["events"].as_array()?.iter().find(|event| event["action"] == action)
 }
 
-/// What a verb prints once `server` answers it so; for what is written down a moment later.
+/// What the new operator knows of a message's way, once one of its steps is `action`.
 #[track_caller]
 pub(crate) fn followed(server: &Server, id: &str, action: &str) -> Value {
     let mut found = Value::Null;

@@ -220,6 +220,7 @@ fn movement(what: &str) -> Option<&'static str> {
     match what {
         "mailbox-created" => Some(CREATED),
         "mailbox-suspended" => Some("suspension"),
+        "mailbox-opened" => Some("ouverture"),
         "mailbox-reopened" => Some("reouverture"),
         "mailbox-closed" => Some(CLOSED),
         _ => None,

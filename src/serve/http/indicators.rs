@@ -48,13 +48,18 @@ async fn month(
     let IndicatorAdministration { indicators, traces } = administration;
     let recount = query.recount.unwrap_or(false);
     let (counted, differences, layout) = blocking(move || {
-        let counted = indicators.month(month).map_err(of_store)?;
+        let read = || indicators.month(month).map_err(of_store);
+        let counted = read()?;
         if counted.is_empty() {
             return Err(Problem::new(Rule::NothingCounted, format!("Nothing was counted in {month}.")));
         }
-        let again = || indicators.recount(month, &traces).map_err(of_recount);
-        let differences = if recount { Some(again()?) } else { None };
-        Ok((counted, differences, indicators.layout().clone()))
+        let layout = indicators.layout().clone();
+        if !recount {
+            return Ok((counted, None, layout));
+        }
+        // Counting again takes its time: what is shown beside it is as new.
+        let differences = indicators.recount(month, &traces).map_err(of_recount)?;
+        Ok((read()?, Some(differences), layout))
     })
     .await?;
     let differences = differences.map(|rows| rows.into_iter().map(shown_difference).collect());
