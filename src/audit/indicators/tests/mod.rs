@@ -30,7 +30,7 @@ impl TraceSource for Kept<'_> {
         each: &mut dyn FnMut(&Trace) -> Result<(), StoreError>,
     ) -> Result<(), IndicatorError> {
         let within = self.0.iter().filter(|trace| range.contains(&trace.at));
-        within.map(each).collect::<Result<(), _>>().map_err(IndicatorError::from)
+        within.try_for_each(each).map_err(IndicatorError::from)
     }
 }
 
