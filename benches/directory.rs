@@ -181,7 +181,7 @@ fn write_line(line: &mut String, number: u64) -> std::fmt::Result {
     let name = format!("{}{}{}", pick(&BEGINS, number), pick(&ENDS, number + 1), pick(&ENDS, number / 700));
     let (first, local) = (pick(&FIRST, number + 2), format!("{}{number}", pick(&ENDS, number + 1)));
     let domain = format!("{}{}.mssante.fr", pick(&ENDS, structure).replace(['è', 'œ', 'ç'], "e"), structure % 4_000);
-    if number % 10 == 0 {
+    if number.is_multiple_of(10) {
         write!(
             line,
             "ORG|service.{local}@{domain}||||1|1{structure:08}|Service {}||||||||||N|",

@@ -55,15 +55,16 @@ fn read_all(store: &Store, table: &mut HintTable<Opener, AccountId>) -> Result<(
     }
 }
 
-/// MSSanté §4: PER and CAB are bound to a professional, ORG and APP to a structure.
+/// MSSanté §4: PER and CAB are bound to a professional, ORG and APP to a structure, whose responsible person opens nothing by that
+/// but accepts the terms of use for it.
 fn openers_of(record: &store::Account) -> impl Iterator<Item = Opener> {
     let is_held = matches!(record.kind, AccountKind::Per | AccountKind::Cab);
-    let holder = record.holder.national_id.as_deref().filter(|_| is_held);
+    let holder = if is_held { &record.holder.national_id } else { &record.holder.responsible };
     let granted = record.access_list.iter().map(|grant| match grant.mailbox {
         Some(mailbox) => Opener::Mailbox(mailbox),
         None => Opener::Person(grant.person.as_str().into()),
     });
-    holder.map(|id| Opener::Person(id.into())).into_iter().chain(granted)
+    holder.iter().map(|id| Opener::Person(id.as_str().into())).chain(granted)
 }
 
 #[cfg(test)]
@@ -101,5 +102,14 @@ mod tests {
         index.note(AccountId(3), &held_by("p1"));
         index.note(AccountId(3), &held_by("p1"));
         assert_eq!(found(&[person("p1")]), [AccountId(1), AccountId(3)]);
+    }
+
+    #[test]
+    fn a_structures_responsible_person_is_told_of_it() {
+        let (store, index) = (Store::in_memory(), AccessIndex::default());
+        let holder = Holder { responsible: Some("p1".into()), structure_id: Some("s".into()), ..Holder::default() };
+        index.build(&store).unwrap();
+        index.note(AccountId(4), &store::Account { kind: AccountKind::Org, holder, ..store::Account::default() });
+        assert_eq!(index.opened_by(&store, &[person("p1")]).unwrap(), [AccountId(4)]);
     }
 }

@@ -194,13 +194,14 @@ impl Registry {
         tokio::spawn(async move {
             let noted = registry.note_day(id, key, today).await;
             if let Err(error) = noted {
-                tracing::debug!(account = %id, %error, "the day of the login was not noted");
+                tracing::error!(account = %id, %error, "the day of the login was not noted");
             }
         });
     }
 
     async fn note_day(&self, id: AccountId, key: Option<CredentialKey>, today: i64) -> Result<(), AccountError> {
-        self.update(id, |record| {
+        // Whatever else of the record a rule would refuse today: the clock closes mailboxes by this.
+        self.update_unchecked(id, |record| {
             record.last_login_at = Some(today);
             // Somebody has answered (MSSanté §5).
             record.closing = None;

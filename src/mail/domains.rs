@@ -144,7 +144,15 @@ impl Domains {
                 if only.is_some_and(|only| only != name) {
                     continue;
                 }
-                let usage = store.get::<Usage>(id)?.map_or(0, |usage| usage.bytes);
+                let usage = match store.get::<Usage>(id) {
+                    Ok(usage) => usage.map_or(0, |usage| usage.bytes),
+                    // One damaged record costs no start: its mailbox tells what it holds with its next change.
+                    Err(error @ StoreError::Record { .. }) => {
+                        tracing::error!(account = %id, %error, "a mailbox is left out of what its domain holds");
+                        continue;
+                    }
+                    Err(error) => return Err(error),
+                };
                 let mut held = self.held();
                 if let Some(domain) = held.get_mut(&name).filter(|domain| is_counted(domain))
                     && !domain.by_account.contains_key(id)

@@ -12,7 +12,9 @@ const OTHER: &str = "lea@aura.mssante.example";
 
 /// What an administrator did, as the traces name it, and on which mailbox.
 fn done(traces: &[Trace]) -> Vec<(&str, Option<&str>)> {
-    traces.iter().map(|trace| (what(&trace.action), trace.mailbox.as_deref())).collect()
+    // What it means for a mailbox's life is told beside it.
+    let acts = traces.iter().filter(|trace| !matches!(trace.action, Action::Lived { .. }));
+    acts.map(|trace| (what(&trace.action), trace.mailbox.as_deref())).collect()
 }
 
 #[track_caller]

@@ -102,7 +102,10 @@ fn mail_that_is_refused_at_a_door_and_a_holder_at_the_page_leave_their_traces() 
             ("header-from-several", from, Some(other.as_str())),
         ]
     );
-    let of_header = traces.iter().find(|trace| trace.message.is_some() && trace.origin.door == "smtp").unwrap();
+    let of_header = traces.iter().find(|trace| {
+        trace.message.is_some() && trace.origin.door == "smtp" && matches!(trace.action, Action::Refused { .. })
+    });
+    let of_header = of_header.unwrap();
     assert_eq!(of_header.message.as_ref().unwrap().message_id, "<refused@peer>");
     assert_eq!((of_header.actor.by, of_header.mailbox.as_deref()), (Some(By::Operator), Some(to.as_str())));
     assert!(

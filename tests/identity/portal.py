@@ -590,9 +590,9 @@ def the_holder_chooses_how_often_new_messages_are_told():
     who = browser()
     enter_by_mailed_code(who, address)
     page = expect(who.go(SITE + "/avis"), 200, "a•••@courriel.example", "une fois par jour")
-    assert re.search(r'id="jour"[^>]* checked', page.text), page.text
+    assert re.search(r'id="jour"[^>]* checked', page.body.decode()), page.text
     page = expect(who.send("/avis", rythme="heure"), 200, "Votre choix est enregistré")
-    assert re.search(r'id="heure"[^>]* checked', page.text), page.text
+    assert re.search(r'id="heure"[^>]* checked', page.body.decode()), page.text
     assert json.loads(admin("mailbox", "show", address, "--json"))["new_mail_notices"] == "hourly"
     # What is none of the choices changes nothing.
     expect(who.send("/avis", rythme="toujours"), 403)

@@ -203,6 +203,7 @@ async fn marks_survive_a_restart_and_end_with_their_mailbox() {
     house.registry.close(lea, "").await.unwrap();
     assert!(marks(&house, lea).is_none());
     assert_eq!(house.registry.tend_notices(in_two_days()).await.unwrap(), 0);
+    assert_eq!(next(&mut inbox).await.notice, Notice::Closed, "and nothing of the messages");
     nothing(&mut inbox).await;
 }
 

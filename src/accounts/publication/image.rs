@@ -2,7 +2,7 @@
 
 use super::{Image, Place};
 use crate::mss::Kind;
-use crate::store::{self, AccountState};
+use crate::store::{self, AccountKind, AccountState};
 
 /// National ids of professionals, and of structures.
 const PERSONS: &str = "urn:oid:1.2.250.1.71.4.2.1";
@@ -43,7 +43,8 @@ pub fn wanted(account: &store::Account, options: &PublicationOptions) -> Option<
         AccountState::Closed => false,
     };
     let is_begun = match options.from {
-        PublishFrom::Acceptance => account.terms_accepted_at.is_some(),
+        // Software accepts nothing: its structure has, by contract.
+        PublishFrom::Acceptance => account.terms_accepted_at.is_some() || account.kind == AccountKind::App,
         PublishFrom::Creation => true,
     };
     let is_for_others = !account.restricted && (options.test_mailboxes || !account.test);
@@ -177,6 +178,7 @@ mod tests {
             (open.clone(), ALL, true),
             (open.clone(), PublicationOptions { on: false, ..ALL }, false),
             (open.clone(), on_acceptance.clone(), false),
+            (mailbox(AccountKind::App), on_acceptance.clone(), true),
             (with(|account| account.terms_accepted_at = Some(1)), on_acceptance, true),
             (with(|account| account.state = AccountState::Suspended), ALL, true),
             (with(|account| account.state = AccountState::Closed), ALL, false),

@@ -136,7 +136,10 @@ impl CopyHandle {
     pub async fn refresh(&self) -> Result<(), CopyError> {
         let _one_at_a_time = self.shared.refreshing.lock().await;
         let outcome = self.attempt().await;
-        let result = outcome.as_ref().map_or_else(CopyError::name, |name| name);
+        let result = match &outcome {
+            Ok(result) => result,
+            Err(error) => error.name(),
+        };
         self.shared.metrics.directory_copies.get_or_create(&ResultLabel { result }).inc();
         let mut state = self.state();
         match &outcome {

@@ -145,7 +145,8 @@ pub(super) async fn accept(State(desk): State<Arc<Desk>>, debt: Debt, Form(form)
     }
     // Asked again: what they came by may have been taken away while the page was read.
     if desk.owed(entrant)?.is_none() {
-        return Err(Refusal::not_yours());
+        // Or they were accepted in another window.
+        return desk.come_in(&debt.cookie, entrant, debt.peer, "/postes").await;
     }
     let registry = desk.shared.registry.acting_for(asker(entrant, debt.peer));
     match registry.accept_terms(entrant.account, &form.version).await {
@@ -155,7 +156,15 @@ pub(super) async fn accept(State(desk): State<Arc<Desk>>, debt: Debt, Form(form)
         Err(error) => return Err(error.into()),
     }
     tracing::info!(event = "portal.terms_accepted", account = %entrant.account, peer = %debt.peer, "terms of use accepted");
-    desk.come_in(&debt.cookie, entrant, debt.peer, "/postes?fait=conditions").await
+    let seat = match desk.seat_of(entrant, debt.peer).await {
+        // A structure's responsible person accepts for it, and may have no place in its mailbox.
+        Err(LoginError::PersonRefused) => {
+            desk.sessions.close(&debt.cookie.key());
+            return Err(Refusal::new(StatusCode::OK, texts::TERMS_TITLE, texts::TERMS_ACCEPTED_FOR));
+        }
+        seated => seated?,
+    };
+    Ok(desk.step(Some(&debt.cookie), Stage::In(Arc::new(seat)), "/postes?fait=conditions"))
 }
 
 fn asker(entrant: &Entrant, peer: IpAddr) -> Asker {

@@ -103,6 +103,8 @@ pub(super) const TERMS_WAIT: &str = "La boîte aux lettres s’ouvrira dès que 
 pub(super) const TERMS_TICK: &str = "J’ai lu ces conditions d’utilisation et je les accepte.";
 pub(super) const TERMS_ACCEPT: &str = "Accepter";
 pub(super) const TERMS_LATER: &str = "Plus tard";
+pub(super) const TERMS_ACCEPTED_FOR: &str = "Les conditions d’utilisation sont acceptées. La boîte aux lettres est ouverte aux personnes \
+     inscrites sur sa liste d’accès.";
 pub(super) const TERMS_OWED: &str =
     "Les conditions d’utilisation de cette boîte aux lettres sont à accepter par son titulaire.";
 
