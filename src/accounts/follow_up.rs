@@ -61,11 +61,13 @@ mod tests {
         let new = NewMailbox { notification_address, ..NewMailbox::new(address, Kind::Per, holder) };
         let lea = registry.create(new).await.unwrap().id;
         let _inbox = registry.take_notices().unwrap();
+        registry.notices_bounced(&Address::parse("lea@fai.example").unwrap(), "5.1.1").await.unwrap();
         registry.close(lea, "").await.unwrap();
         let waiting = || registry.waiting_notices().unwrap().notices;
         assert_eq!(waiting(), 1, "that it is closed");
         registry.erase_of_person(&Erasable::Details(lea)).await.unwrap();
-        assert_eq!(registry.by_id(lea).unwrap().unwrap().data.notification_address, None);
+        let left = registry.by_id(lea).unwrap().unwrap().data;
+        assert_eq!((left.notification_address, left.notice_bounce), (None, None));
         assert_eq!(waiting(), 1);
     }
 }
