@@ -114,9 +114,11 @@ impl Registry {
         let today = day_of(at);
         let mut taken = Vec::new();
         loop {
-            let course = course.clone();
+            let (course, registry) = (course.clone(), self.clone());
             let due = move |life: &Life| {
-                let step = life.due(&course, today).filter(|step| may_close || *step != Step::Closed);
+                // Whoever is in at this moment has answered, whatever was noted of it.
+                let may_close = || may_close && !registry.sessions().is_in(id);
+                let step = life.due(&course, today).filter(|step| *step != Step::Closed || may_close());
                 step.map(Event::Clock)
             };
             let occasion = Occasion { at, reason: None };

@@ -194,17 +194,16 @@ impl Registry {
         tokio::spawn(async move {
             let noted = registry.note_day(id, key, today).await;
             if let Err(error) = noted {
-                tracing::debug!(account = %id, %error, "the day of the login was not noted");
+                tracing::error!(account = %id, %error, "the day of the login was not noted");
             }
         });
     }
 
     async fn note_day(&self, id: AccountId, key: Option<CredentialKey>, today: i64) -> Result<(), AccountError> {
-        self.update(id, |record| {
+        // Somebody has answered (MSSanté §5): the clock closes by what is noted here, so no rule may be in its way.
+        self.note_in(id, |record| {
             record.last_login_at = Some(today);
-            // Somebody has answered (MSSanté §5).
             record.closing = None;
-            Ok(())
         })
         .await?;
         let Some(key) = key else { return Ok(()) };

@@ -406,6 +406,31 @@ impl Registry {
         id: AccountId,
         change: impl Fn(&mut store::Account) -> Result<(), AccountError>,
     ) -> Result<Account, AccountError> {
+        let within_rules = |record: &mut store::Account| -> Result<(), AccountError> {
+            change(record)?;
+            Ok(rules::check(record)?)
+        };
+        self.rewrite(id, within_rules).await
+    }
+
+    /// As [`Registry::update`], of what no rule is about: a record that is older than today's rules takes it as well.
+    pub(super) async fn note_in(
+        &self,
+        id: AccountId,
+        change: impl Fn(&mut store::Account),
+    ) -> Result<Account, AccountError> {
+        let noted = |record: &mut store::Account| {
+            change(record);
+            Ok(())
+        };
+        self.rewrite(id, noted).await
+    }
+
+    async fn rewrite(
+        &self,
+        id: AccountId,
+        change: impl Fn(&mut store::Account) -> Result<(), AccountError>,
+    ) -> Result<Account, AccountError> {
         for attempt in 0..ATTEMPTS {
             let read = self.store().get::<store::Account>(&id)?.ok_or(AccountError::NoAccount)?;
             if read.state == AccountState::Closed {
@@ -413,7 +438,6 @@ impl Registry {
             }
             let mut record = read.record.clone();
             change(&mut record)?;
-            rules::check(&record)?;
             if record == read.record {
                 return Account::from_record(id, record);
             }

@@ -334,12 +334,7 @@ impl Registry {
     /// Notes that the notification address of a mailbox takes nothing.
     pub(super) async fn note_bounce(&self, id: AccountId, status: &str) -> Result<(), AccountError> {
         let bounce = NoticeBounce { at: crate::mail::now(), status: status.to_owned() };
-        self.update(id, |record| {
-            *record = bounced(record, bounce.clone());
-            Ok(())
-        })
-        .await
-        .map(drop)
+        self.note_in(id, |record| *record = bounced(record, bounce.clone())).await.map(drop)
     }
 
     /// What waits, of both lanes.

@@ -8,7 +8,7 @@ use crate::accounts::{
 use crate::mail::{MailError, MailLimits, MailRoom, now};
 use crate::mss::lifecycle::Stage;
 use crate::mss::{Address, Domain, Kind, MailboxState};
-use crate::store::{AccessGrant, AccessRight, Batch, Holder, JournalEntry, JournalKey, MasterKey, Store};
+use crate::store::{self, AccessGrant, AccessRight, Batch, Holder, JournalEntry, JournalKey, MasterKey, Store};
 
 const DAY: i64 = 86_400;
 const PERSON: &str = "899700000001";
@@ -124,6 +124,46 @@ async fn a_login_calls_a_closing_off_at_once() {
     assert_eq!(scene.read(&lea).stage(), Stage::Open);
     assert_eq!(scene.journal_of(&lea), ["opened", "closing-announced", "closing-called-off"]);
     assert_eq!(scene.notices().await, ["closing-announced"]);
+}
+
+#[tokio::test]
+async fn a_sign_of_life_is_noted_in_a_record_that_todays_rules_would_refuse() {
+    let scene = Scene::new().await;
+    let lea = scene.mailbox("lea").await;
+    scene.on_day(304).await;
+    let read = scene.registry.room().store().get::<store::Account>(&lea.id).unwrap().unwrap();
+    let mut older = read.record.clone();
+    older.holder.last_name = None;
+    let mut batch = Batch::new();
+    batch.update(&lea.id, read.version, &older);
+    scene.registry.room().store().commit(batch).await.unwrap();
+    let red = AccountChange { red_list: Some(true), ..AccountChange::default() };
+    assert!(scene.registry.set(lea.id, &red).await.is_err(), "the rules refuse it");
+    scene.registry.open_for_person(PERSON, "lea@aura.mssante.example").unwrap();
+    for _ in 0..100 {
+        if scene.read(&lea).data.last_login_at.is_some() {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    assert_eq!((scene.read(&lea).stage(), scene.read(&lea).data.closing), (Stage::Open, None));
+}
+
+#[tokio::test]
+async fn a_mailbox_that_somebody_is_in_is_not_closed_by_the_clock() {
+    let scene = Scene::new().await;
+    let lea = scene.mailbox("lea").await;
+    let login = scene.registry.open_for_person(PERSON, "lea@aura.mssante.example").unwrap();
+    let ticket = scene.registry.enter(&login, "imap", "192.0.2.1".parse().unwrap(), 10).unwrap();
+    for _ in 0..100 {
+        if scene.read(&lea).data.last_login_at.is_some() {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    assert_eq!(scene.days(0..=420).await, [(304, "closing-announced"), (365, "closing-reminded")]);
+    drop(ticket);
+    assert_eq!(scene.days(421..=421).await, [(421, "closed")]);
 }
 
 #[tokio::test]
