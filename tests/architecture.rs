@@ -47,6 +47,18 @@ const IMPURE: [&str; 12] = [
     "println!",
 ];
 
+/// What the administration may be asked that changes no mailbox, no means of access and no setting: to look at something again.
+const LOOKS: [&str; 5] = [
+    "POST /v1/directory/copy/refresh",
+    "POST /v1/traces/verify",
+    "POST /v1/trust/explain/certificate",
+    "POST /v1/trust/explain/exchange",
+    "POST /v1/trust/refresh",
+];
+
+/// What the portal asks of the registry itself: who comes in is not in yet, and an authenticator that is begun is not set.
+const PORTALS_OWN: [&str; 3] = ["begin_authenticator(", "let_in(", "mail_code("];
+
 /// A source file without comments and without its tests.
 struct Source {
     path: String,
@@ -216,6 +228,36 @@ fn nothing_is_unwrapped_outside_of_tests() {
         }
     }
     assert!(breaches.is_empty(), "\n{breaches}");
+}
+
+/// MSSanté §11: traces say who did it. A handler is known by its first comment, "`POST /v1/…`".
+#[test]
+fn handlers_that_change_something_work_for_who_asks() {
+    let (mut breaches, mut handlers) = (String::new(), 0);
+    for source in sources().iter().filter(|source| source.path.starts_with("serve/http/")) {
+        let text = fs::read_to_string(root().join("src").join(&source.path)).expect("a source file can be read");
+        for (at, mark) in text.match_indices("\n/// `").filter(|_| !source.path.contains("types")) {
+            let (endpoint, rest) = text[at + mark.len()..].split_once('`').expect("an end");
+            let changes = ["POST ", "PUT ", "PATCH ", "DELETE "].iter().any(|method| endpoint.starts_with(method));
+            if changes && !LOOKS.contains(&endpoint) {
+                handlers += 1;
+                let signature = rest.split(") ->").next().unwrap_or_default();
+                if !signature.contains("Acting") {
+                    let _ = writeln!(breaches, "src/{}: {endpoint} works for the server", source.path);
+                }
+            }
+        }
+    }
+    for source in sources().iter().filter(|source| source.path.starts_with("serve/portal/")) {
+        for (number, line) in &source.lines {
+            let is_change = line.contains("shared.registry.") && line.contains(".await");
+            if is_change && !PORTALS_OWN.iter().any(|own| line.contains(own)) {
+                let _ = writeln!(breaches, "src/{}:{number}: for whom? registry_for says", source.path);
+            }
+        }
+    }
+    assert!(breaches.is_empty(), "\n{breaches}");
+    assert!(handlers > 30, "they are found no more: {handlers}");
 }
 
 #[test]

@@ -1,6 +1,5 @@
 //! What the operator says of a domain and its mailboxes.
 
-use crate::audit::{Action, Trace};
 use crate::mail::MailError;
 use crate::mss::Domain;
 use crate::store::{self, Batch, CommitError};
@@ -38,7 +37,8 @@ impl Registry {
             }
             let mut batch = Batch::new();
             batch.update(&record.name.clone(), read.version, &record);
-            self.room().traces().note(self.domain_changed(&record.name), &mut batch);
+            let fields = changed_fields(&read.record, &record);
+            self.note_fields("domain-changed", None, fields, Some(record.name.clone()), &mut batch);
             match self.store().commit(batch).await {
                 Err(CommitError::Conflict(_)) => crate::mail::pause(attempt).await,
                 Err(error) => return Err(error.into()),
@@ -52,10 +52,14 @@ impl Registry {
         }
         Err(AccountError::Busy)
     }
+}
 
-    fn domain_changed(&self, name: &str) -> Trace {
-        let about = Some(name.to_owned());
-        let action = Action::Administered { what: "domain-changed".to_owned(), fields: Vec::new(), about };
-        Trace { actor: self.actor().clone(), ..Trace::of(action) }
-    }
+/// The names of the fields that differ; never their values.
+fn changed_fields(before: &store::Domain, after: &store::Domain) -> Vec<String> {
+    let differ = [
+        ("description", before.description != after.description),
+        ("mailbox_quota", before.mailbox_quota != after.mailbox_quota),
+        ("quota", before.quota != after.quota),
+    ];
+    differ.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name.to_owned()).collect()
 }

@@ -73,7 +73,8 @@ impl Registry {
     pub(super) fn life_of(&self, record: &store::Account) -> Life {
         let is_asked = self.life_options().asked.contains(&kind_of(record.kind)) && !record.test;
         let has_address = record.notification_address.as_deref().is_some_and(|text| Address::parse(text).is_ok());
-        life_of(record, is_asked, has_address && self.carries_notices())
+        let takes_notices = has_address && record.notice_bounce.is_none();
+        life_of(record, is_asked, takes_notices && self.carries_notices())
     }
 
     /// What the clock goes by: the delays, and the terms of use.
@@ -113,9 +114,11 @@ impl Registry {
         let today = day_of(at);
         let mut taken = Vec::new();
         loop {
-            let course = course.clone();
+            let (course, registry) = (course.clone(), self.clone());
             let due = move |life: &Life| {
-                let step = life.due(&course, today).filter(|step| may_close || *step != Step::Closed);
+                // Whoever is in at this moment has answered, whatever was noted of it.
+                let may_close = || may_close && !registry.sessions().is_in(id);
+                let step = life.due(&course, today).filter(|step| *step != Step::Closed || may_close());
                 step.map(Event::Clock)
             };
             let occasion = Occasion { at, reason: None };

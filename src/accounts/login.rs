@@ -200,12 +200,10 @@ impl Registry {
     }
 
     async fn note_day(&self, id: AccountId, key: Option<CredentialKey>, today: i64) -> Result<(), AccountError> {
-        // Whatever else of the record a rule would refuse today: the clock closes mailboxes by this.
-        self.update_unchecked(id, |record| {
+        // Somebody has answered (MSSanté §5): the clock closes by what is noted here, so no rule may be in its way.
+        self.note_in(id, |record| {
             record.last_login_at = Some(today);
-            // Somebody has answered (MSSanté §5).
             record.closing = None;
-            Ok(())
         })
         .await?;
         let Some(key) = key else { return Ok(()) };

@@ -167,6 +167,11 @@ impl Notice {
         }
     }
 
+    /// Whether a mailbox is closed by the clock only after its holder was told this.
+    fn precedes_a_closing(&self) -> bool {
+        matches!(self, Self::ClosingAnnounced { .. } | Self::ClosingReminder { .. })
+    }
+
     fn lane(&self) -> NoticeLane {
         match self {
             Self::Code { .. } => NoticeLane::Urgent,

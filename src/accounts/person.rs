@@ -131,6 +131,7 @@ fn has_details(account: &Account) -> bool {
 fn without_details(record: &store::Account) -> store::Account {
     store::Account {
         notification_address: None,
+        notice_bounce: None,
         forward: None,
         absence: None,
         comment: None,

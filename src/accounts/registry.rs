@@ -406,15 +406,27 @@ impl Registry {
         id: AccountId,
         change: impl Fn(&mut store::Account) -> Result<(), AccountError>,
     ) -> Result<Account, AccountError> {
-        let checked = |record: &mut store::Account| {
+        let within_rules = |record: &mut store::Account| -> Result<(), AccountError> {
             change(record)?;
             Ok(rules::check(record)?)
         };
-        self.update_unchecked(id, checked).await
+        self.rewrite(id, within_rules).await
     }
 
-    /// As [`Registry::update`], for fields that no rule is about: a record that was taken under older rules changes too.
-    pub(super) async fn update_unchecked(
+    /// As [`Registry::update`], of what no rule is about: a record that is older than today's rules takes it as well.
+    pub(super) async fn note_in(
+        &self,
+        id: AccountId,
+        change: impl Fn(&mut store::Account),
+    ) -> Result<Account, AccountError> {
+        let noted = |record: &mut store::Account| {
+            change(record);
+            Ok(())
+        };
+        self.rewrite(id, noted).await
+    }
+
+    async fn rewrite(
         &self,
         id: AccountId,
         change: impl Fn(&mut store::Account) -> Result<(), AccountError>,

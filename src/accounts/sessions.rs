@@ -193,6 +193,11 @@ impl Sessions {
         Some(SessionTicket { sessions: self.clone(), session, traces: None, left: OnceLock::new() })
     }
 
+    /// Whether somebody is in a mailbox now, by its own means.
+    pub fn is_in(&self, account: AccountId) -> bool {
+        self.list().iter().any(|session| session.login.account == account)
+    }
+
     /// All of them, in the order in which they came.
     pub fn list(&self) -> Vec<Arc<OpenSession>> {
         self.open().by_id.values().cloned().collect()

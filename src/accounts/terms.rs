@@ -111,6 +111,7 @@ impl Registry {
                 let head = (piece == 0).then(|| terms.head.clone());
                 batch.insert(&TermsKey { number, piece }, &Terms { head, text: text.to_owned() });
             }
+            self.note("terms-added", None, Some(&new.version), &mut batch);
             match self.store().commit(batch).await {
                 Ok(_) => return Ok(terms),
                 Err(CommitError::Conflict(_)) => crate::mail::pause(attempt).await,

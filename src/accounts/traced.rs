@@ -20,7 +20,18 @@ impl Registry {
         }
     }
 
-    fn note_fields(
+    /// Writes down what was done to the server itself, in no commit of the registry's own.
+    ///
+    /// # Errors
+    /// It is done, and cannot be written down.
+    pub async fn note_deed(&self, what: &str, about: Option<&str>) -> Result<(), AccountError> {
+        let mut batch = Batch::new();
+        self.note(what, None, about, &mut batch);
+        self.store().commit(batch).await?;
+        Ok(())
+    }
+
+    pub(super) fn note_fields(
         &self,
         what: &str,
         mailbox: Option<&str>,

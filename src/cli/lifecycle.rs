@@ -42,6 +42,9 @@ enum Verb {
         /// As if it were this day, as 2027-03-01: for trials; what it brings is real with --apply
         #[arg(long, value_name = "DATE", hide = true)]
         as_of: Option<String>,
+        /// Take so many steps of a day that has not come, as `plan` shows them
+        #[arg(long, value_name = "N", hide = true)]
+        confirm_steps: Option<u64>,
     },
     /// Runs the job and lets it close so many mailboxes, which it did not without being told
     Confirm {
@@ -50,6 +53,9 @@ enum Verb {
         /// As if it were this day, as 2027-03-01
         #[arg(long, value_name = "DATE", hide = true)]
         as_of: Option<String>,
+        /// Take so many steps of a day that has not come, as `plan` shows them
+        #[arg(long, value_name = "N", hide = true)]
+        confirm_steps: Option<u64>,
     },
     /// Shows what happened in mailboxes' lives
     Journal {
@@ -79,15 +85,15 @@ impl Verb {
     async fn run(self, client: &mut Client, output: &Output) -> Result<Exit, ClientError> {
         match self {
             Self::Plan { days, as_of } => plan(client, output, days, as_of).await?,
-            Self::Run { apply: false, as_of } => {
+            Self::Run { apply: false, as_of, .. } => {
                 plan(client, output, 1, as_of).await?;
                 output.note("Nothing was done; --apply does it.");
             }
-            Self::Run { apply: true, as_of } => {
-                run(client, output, LifecycleRun { as_of, ..Default::default() }).await?
+            Self::Run { apply: true, as_of, confirm_steps } => {
+                run(client, output, LifecycleRun { as_of, confirm_closings: None, confirm_steps }).await?;
             }
-            Self::Confirm { closings, as_of } => {
-                run(client, output, LifecycleRun { as_of, confirm_closings: Some(closings) }).await?;
+            Self::Confirm { closings, as_of, confirm_steps } => {
+                run(client, output, LifecycleRun { as_of, confirm_closings: Some(closings), confirm_steps }).await?;
             }
             Self::Journal { mailbox, from, to, limit } => {
                 let wanted = JournalLines { mailbox, from, to, ..JournalLines::default() };

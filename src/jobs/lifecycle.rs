@@ -7,7 +7,8 @@
 //! ```
 //!
 //! Runs once a day, and may run as often as anybody likes: what was done is in the records. A day that was missed shortens
-//! nobody's delays. It knows no clock of its own but in [`LifecycleJob::run_daily`].
+//! nobody's delays. It knows no clock of its own but in [`LifecycleJob::run_daily`], and where it forgets old lines of the
+//! journal: these go in their time, whatever day a run is told.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -133,7 +134,7 @@ impl LifecycleJob {
                 }
             }
         }
-        let before = at.saturating_sub(self.registry.life_options().journal_keep);
+        let before = at.min(super::unix_now()).saturating_sub(self.registry.life_options().journal_keep);
         ran.forgotten_lines = self.registry.forget_journal(before).await? as u64;
         self.trace(&ran).await;
         Ok(ran)

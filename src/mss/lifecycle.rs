@@ -12,7 +12,8 @@
 //! # Rules
 //!
 //! 1. Nobody is closed by the clock who was not told twice: the delays run from the day of the announcement and of the
-//!    reminder, not from the last authentication. Who cannot be told stays.
+//!    reminder, not from the last authentication. Who cannot be told stays; a notice that turns out not to have reached them
+//!    calls the closing off, and all begins anew once they can be told.
 //! 2. Every event is a line of the journal ([`lines()`]); what the holder has to know is a notice ([`told`]). Both are read off
 //!    the difference of two lives, so that no way of changing one leaves them out.
 //! 3. Only closing and forgetting cannot be taken back ([`Step::is_final`]).
@@ -109,7 +110,7 @@ pub struct Life {
     pub alive: Date,
     /// Its terms of use.
     pub terms: TermsLife,
-    /// Whether its holder can be told anything: there is a notification address, and somebody carries notices.
+    /// Whether its holder can be told anything: there is a notification address that takes notices, and somebody carries them.
     pub can_be_told: bool,
 }
 
@@ -184,7 +185,7 @@ pub enum Step {
     },
     /// Nobody answered.
     Closed,
-    /// The closing is off: the operator asks for no activity any more, or a sign of life was missed.
+    /// The closing is off: the operator asks for no activity any more, a sign of life was missed, or the holder was not told.
     ClosingCalledOff,
     /// Who held it is forgotten.
     Forgotten,
@@ -204,9 +205,9 @@ impl Step {
         }
     }
 
-    /// Whether it is nothing but that the holder is told, and waits until they can be.
+    /// Whether it is on the way to a closing, where no step is taken while the holder cannot be told.
     fn needs_telling(&self) -> bool {
-        matches!(self, Step::ClosingAnnounced { .. } | Step::ClosingReminded { .. })
+        matches!(self, Step::ClosingAnnounced { .. } | Step::ClosingReminded { .. } | Step::Closed)
     }
 
     /// Whether it cannot be taken back.

@@ -95,6 +95,24 @@ async fn everything_that_the_administration_changes_is_written_with_who_did_it()
 }
 
 #[tokio::test]
+async fn what_is_asked_of_the_server_as_a_whole_is_written_with_who_asked() {
+    let server = Server::start().await;
+    let inbox = server.registry.take_notices();
+    let (api, mut since) = (Api::of(&server), Since::now(&server.room));
+    api.send(Method::PATCH, "/v1/domains/aura.mssante.example", json!({"quota": 1_000_000_000})).await;
+    api.send(Method::POST, "/v1/terms", json!({"version": "2027-01", "text": "Article 1."})).await;
+    api.send(Method::POST, "/v1/notices/maintenance", json!({"text": "Arrêt dimanche."})).await;
+    api.send(Method::POST, "/v1/reload", Value::Null).await;
+    let left = since.take();
+    by_this_user(&left);
+    let wanted = ["domain-changed", "terms-added", "maintenance-announced", "configuration-reloaded"];
+    assert_eq!(done(&left), wanted.map(|what| (what, None)));
+    let (fields, about) = (vec!["quota".to_owned()], Some("aura.mssante.example".to_owned()));
+    assert_eq!(left[0].action, Action::Administered { what: "domain-changed".into(), fields, about });
+    drop(inbox);
+}
+
+#[tokio::test]
 async fn a_session_that_an_administrator_ends_says_by_whom_and_whose_it_was() {
     let server = Server::start().await;
     let api = Api::of(&server);

@@ -2,9 +2,8 @@
 
 use super::{Notice, notification_address};
 use crate::accounts::{Account, AccountError, ListFilter, Registry};
-use crate::audit::{Action, Trace};
 use crate::mss::{Address, Domain, MailboxState};
-use crate::store::{Batch, NoticeBounce};
+use crate::store::Batch;
 
 /// Mailboxes whose notices share a commit.
 const AT_ONCE: usize = 500;
@@ -80,21 +79,13 @@ impl Registry {
             }
             self.store().commit(batch).await?;
         }
-        self.trace_announcement(domain).await?;
+        self.note_deed("maintenance-announced", domain.map(Domain::as_str)).await?;
         self.wake_notices();
         Ok(announced)
     }
 
-    async fn trace_announcement(&self, domain: Option<&Domain>) -> Result<(), AccountError> {
-        let about = domain.map(ToString::to_string);
-        let action = Action::Administered { what: "maintenance-announced".to_owned(), fields: Vec::new(), about };
-        let trace = Trace { actor: self.actor().clone(), ..Trace::of(action) };
-        self.room().traces().write([trace]).await?;
-        Ok(())
-    }
-
-    /// Notes that an address takes nothing (the operator's relay has had a bounce): on every mailbox whose notices go there.
-    /// Gives them.
+    /// Notes that an address takes nothing (the operator's relay has had a bounce): on every mailbox whose notices go there,
+    /// and whose closing is off if one was announced there. Gives them.
     ///
     /// # Errors
     /// What the store says.
@@ -111,8 +102,7 @@ impl Registry {
             tokio::task::yield_now().await;
         }
         for account in &found {
-            let bounce = NoticeBounce { at: crate::mail::now(), status: status.to_owned() };
-            self.set_bounce(account.id, Some(bounce)).await?;
+            self.note_bounce(account.id, status).await?;
         }
         Ok(found)
     }

@@ -10,10 +10,14 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use super::{Notice, OutgoingNotice, notification_address};
+use crate::accounts::registry::ATTEMPTS;
 use crate::accounts::{Account, AccountError, Registry};
 use crate::audit::{Action, Trace};
 use crate::mss::Address;
-use crate::store::{AccountId, Batch, MailboxKey, NoticeBounce, NoticeKey, NoticeLane, Versioned, WaitingNotice};
+use crate::store::{
+    self, AccountId, AccountState, Batch, CommitError, MailboxKey, NoticeBounce, NoticeKey, NoticeLane, Versioned,
+    WaitingNotice,
+};
 
 /// How long a notice that was written in another's commit waits at most until it is looked for.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -171,6 +175,30 @@ impl Drop for NoticeInbox {
     }
 }
 
+/// An account's record after a notice has come to this: whether its address takes notices, as long as that is still the address.
+/// A closing that its holder was not told of is off (MSSanté §5).
+fn after_outcome(record: &store::Account, notice: &OutgoingNotice, outcome: &Outcome) -> store::Account {
+    let mut after = record.clone();
+    let to = record.notification_address.as_deref().and_then(|text| Address::parse(text).ok());
+    let is_still_it = to.as_ref() == Some(&notice.to);
+    match outcome {
+        Outcome::Sent if is_still_it => after.notice_bounce = None,
+        Outcome::Bounced(status) if is_still_it => {
+            after = bounced(record, NoticeBounce { at: crate::mail::now(), status: status.clone() });
+        }
+        Outcome::Sent | Outcome::Bounced(_) | Outcome::GivenUp => {}
+    }
+    if *outcome != Outcome::Sent && notice.notice.precedes_a_closing() {
+        after.closing = None;
+    }
+    after
+}
+
+/// An account's record once its notification address takes nothing: what was announced there may have reached nobody.
+fn bounced(record: &store::Account, bounce: NoticeBounce) -> store::Account {
+    store::Account { notice_bounce: Some(bounce), closing: None, ..record.clone() }
+}
+
 /// What a sealed notice belongs to: the record's kind and its key.
 fn place(key: NoticeKey) -> [u8; 15] {
     let mut place = *b"notice\0\0\0\0\0\0\0\0\0";
@@ -263,21 +291,27 @@ impl Registry {
         notice
     }
 
-    /// Takes a notice out of the queue and writes down what became of it: from then on no start sends it again.
+    /// Takes a notice out of the queue and writes down what became of it, on the account too: from then on no start sends it
+    /// again, and no closing goes on that its holder was not told of.
     ///
     /// # Errors
     /// What the store says: it stays in the queue then, and is sent again after the next start.
     pub async fn settle_notice(&self, notice: &OutgoingNotice, outcome: &Outcome) -> Result<(), AccountError> {
-        let mut batch = Batch::new();
-        batch.delete::<WaitingNotice>(&notice.key);
-        self.room().traces().note(self.noticed(notice, outcome), &mut batch);
-        self.store().commit(batch).await?;
-        self.outbox().in_hand().remove(&notice.key);
-        match outcome {
-            Outcome::Sent => self.note_bounce(notice, None).await,
-            Outcome::Bounced(status) => self.note_bounce(notice, Some(status)).await,
-            Outcome::GivenUp => Ok(()),
+        for attempt in 0..ATTEMPTS {
+            let mut batch = Batch::new();
+            batch.delete::<WaitingNotice>(&notice.key);
+            self.room().traces().note(self.noticed(notice, outcome), &mut batch);
+            self.note_outcome(notice, outcome, &mut batch);
+            match self.store().commit(batch).await {
+                Ok(_) => {
+                    self.outbox().in_hand().remove(&notice.key);
+                    return Ok(());
+                }
+                Err(CommitError::Conflict(_)) => crate::mail::pause(attempt).await,
+                Err(error) => return Err(error.into()),
+            }
         }
+        Err(AccountError::Busy)
     }
 
     fn noticed(&self, notice: &OutgoingNotice, outcome: &Outcome) -> Trace {
@@ -285,28 +319,22 @@ impl Registry {
         Trace { actor: self.actor().clone(), mailbox: Some(notice.mailbox.to_string()), ..Trace::of(action) }
     }
 
-    /// Notes on the account whether its notification address takes notices, as long as that is still the address.
-    async fn note_bounce(&self, notice: &OutgoingNotice, status: Option<&str>) -> Result<(), AccountError> {
-        let Some(account) =
-            self.by_id(notice.account)?.filter(|account| account.state != crate::mss::MailboxState::Closed)
-        else {
-            return Ok(());
-        };
-        let is_noted = account.data.notice_bounce.is_some();
-        if notification_address(&account).as_ref() != Some(&notice.to) || (!is_noted && status.is_none()) {
-            return Ok(());
+    /// Adds to a notice's last commit what its outcome changes of the account.
+    fn note_outcome(&self, notice: &OutgoingNotice, outcome: &Outcome, batch: &mut Batch) {
+        // An account that cannot be read does not live on either.
+        let Ok(Some(read)) = self.store().get::<store::Account>(&notice.account) else { return };
+        let mut record = after_outcome(&read.record, notice, outcome);
+        if read.state != AccountState::Closed && record != read.record {
+            record.changed_at = crate::mail::now();
+            batch.update(&notice.account, read.version, &record);
+            self.follow_up(notice.account, Some(&read.record), &record, batch);
         }
-        let bounce = status.map(|status| NoticeBounce { at: crate::mail::now(), status: status.to_owned() });
-        self.set_bounce(notice.account, bounce).await
     }
 
-    pub(super) async fn set_bounce(&self, id: AccountId, bounce: Option<NoticeBounce>) -> Result<(), AccountError> {
-        self.update(id, |record| {
-            record.notice_bounce.clone_from(&bounce);
-            Ok(())
-        })
-        .await
-        .map(drop)
+    /// Notes that the notification address of a mailbox takes nothing.
+    pub(super) async fn note_bounce(&self, id: AccountId, status: &str) -> Result<(), AccountError> {
+        let bounce = NoticeBounce { at: crate::mail::now(), status: status.to_owned() };
+        self.note_in(id, |record| *record = bounced(record, bounce.clone())).await.map(drop)
     }
 
     /// What waits, of both lanes.
@@ -332,12 +360,19 @@ impl Registry {
             }
             let mut batch = Batch::new();
             for (key, waiting) in &rows {
-                batch.delete::<WaitingNotice>(key);
-                if let Some(notice) = self.open_notice(*key, waiting) {
-                    self.room().traces().note(self.noticed(&notice, &Outcome::GivenUp), &mut batch);
+                match self.open_notice(*key, waiting) {
+                    Some(notice) if notice.notice.precedes_a_closing() => {
+                        self.settle_notice(&notice, &Outcome::GivenUp).await?;
+                        continue;
+                    }
+                    Some(notice) => self.room().traces().note(self.noticed(&notice, &Outcome::GivenUp), &mut batch),
+                    None => {}
                 }
+                batch.delete::<WaitingNotice>(key);
             }
-            self.store().commit(batch).await?;
+            if !batch.is_empty() {
+                self.store().commit(batch).await?;
+            }
             given_up += rows.len();
         }
     }

@@ -212,9 +212,10 @@ impl Registry {
     /// # Errors
     /// What the store says.
     pub async fn mend_publication(&self, account: &Account, found: Option<&Place>) -> Result<(), AccountError> {
-        let shown = found.and_then(|place| {
-            let image = super::image::image(&account.data)?;
-            Some(Image { place: place.clone(), ..image })
+        let shown = found.map(|place| {
+            // Of one that is forgotten nothing is known but its address: enough to leave.
+            let image = super::image::image(&account.data).unwrap_or_default();
+            Image { place: place.clone(), address: account.data.address.clone(), ..image }
         });
         // What it shows is another thing than what we know: it has to be looked for where it is.
         self.look_again_at(account.id, "mended", |state| state.published = shown.or(state.published.take())).await
@@ -231,6 +232,7 @@ impl Registry {
         let mut batch = Batch::new();
         batch.put(&id, &DirectoryState { tries: 0, due_at: 0, task: None, ..state });
         self.put_entry(id, cause, &mut batch);
+        self.note_on(id, &format!("publication-{cause}"), None, &mut batch);
         self.store().commit(batch).await?;
         self.publication_wake().ring();
         Ok(())

@@ -4,6 +4,7 @@ use super::*;
 use crate::accounts::{Account, AccountChange, AccountOptions, NewMailbox, Registry};
 use crate::audit::Action;
 use crate::mail::{MailLimits, MailRoom};
+use crate::mss::lifecycle::Step;
 use crate::mss::{Address, Domain, Kind};
 use crate::store::{Holder, MasterKey, Store, WaitingTrace};
 
@@ -172,4 +173,18 @@ async fn pages_end_where_accounts_end_and_a_sweep_finds_what_never_waited() {
     let lost = registry.publication_of(&first).unwrap().published.unwrap();
     registry.mend_publication(&first, Some(&Place { value: "899700000009".into(), ..lost.place })).await.unwrap();
     assert_eq!(only(&registry).leaves()[0].value, "899700000009", "it is looked for where it is");
+}
+
+#[tokio::test]
+async fn a_forgotten_mailbox_that_the_directory_still_shows_leaves_it_when_that_is_mended() {
+    let (registry, account) = scene(true).await;
+    let place = only(&registry).wanted.unwrap().place;
+    registry.close(account.id, "").await.unwrap();
+    registry.publication_done(&only(&registry), None).await.unwrap();
+    let later = crate::mail::now() + 400 * 86_400;
+    let steps = registry.live_on(account.id, &registry.course().unwrap(), later, true).await.unwrap();
+    assert_eq!(steps, [Step::Forgotten]);
+    let forgotten = registry.by_id(account.id).unwrap().unwrap();
+    registry.mend_publication(&forgotten, Some(&place)).await.unwrap();
+    assert_eq!(only(&registry).leaves(), [&place]);
 }

@@ -1,14 +1,14 @@
 //! Years of mailboxes' lives, on a clock that is driven.
 
 use super::*;
-use crate::accounts::notice::{Notice, NoticeInbox};
+use crate::accounts::notice::{Notice, NoticeInbox, Outcome};
 use crate::accounts::{
-    Account, AccountError, AccountOptions, JournalQuery, LoginError, NewMailbox, NewTerms, midnight,
+    Account, AccountChange, AccountError, AccountOptions, JournalQuery, LoginError, NewMailbox, NewTerms, midnight,
 };
 use crate::mail::{MailError, MailLimits, MailRoom, now};
 use crate::mss::lifecycle::Stage;
 use crate::mss::{Address, Domain, Kind, MailboxState};
-use crate::store::{AccessGrant, AccessRight, Holder, MasterKey, Store};
+use crate::store::{self, AccessGrant, AccessRight, Batch, Holder, JournalEntry, JournalKey, MasterKey, Store};
 
 const DAY: i64 = 86_400;
 const PERSON: &str = "899700000001";
@@ -101,6 +101,7 @@ async fn a_silent_mailbox_is_told_twice_closed_and_forgotten_and_its_address_is_
     let left = scene.read(&lea);
     assert_eq!((left.stage(), left.data.holder), (Stage::Forgotten, Holder::default()));
     assert_eq!(left.data.notification_address, None);
+    assert!(scene.notices().await.is_empty(), "who is forgotten is not written to");
     assert!(matches!(scene.registry.create(Scene::wanted("lea")).await, Err(AccountError::AddressClosed)));
     let steps = ["opened", "closing-announced", "closing-reminded", "closed", "forgotten"];
     assert_eq!(scene.journal_of(&lea), steps);
@@ -123,6 +124,46 @@ async fn a_login_calls_a_closing_off_at_once() {
     assert_eq!(scene.read(&lea).stage(), Stage::Open);
     assert_eq!(scene.journal_of(&lea), ["opened", "closing-announced", "closing-called-off"]);
     assert_eq!(scene.notices().await, ["closing-announced"]);
+}
+
+#[tokio::test]
+async fn a_sign_of_life_is_noted_in_a_record_that_todays_rules_would_refuse() {
+    let scene = Scene::new().await;
+    let lea = scene.mailbox("lea").await;
+    scene.on_day(304).await;
+    let read = scene.registry.room().store().get::<store::Account>(&lea.id).unwrap().unwrap();
+    let mut older = read.record.clone();
+    older.holder.last_name = None;
+    let mut batch = Batch::new();
+    batch.update(&lea.id, read.version, &older);
+    scene.registry.room().store().commit(batch).await.unwrap();
+    let red = AccountChange { red_list: Some(true), ..AccountChange::default() };
+    assert!(scene.registry.set(lea.id, &red).await.is_err(), "the rules refuse it");
+    scene.registry.open_for_person(PERSON, "lea@aura.mssante.example").unwrap();
+    for _ in 0..100 {
+        if scene.read(&lea).data.last_login_at.is_some() {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    assert_eq!((scene.read(&lea).stage(), scene.read(&lea).data.closing), (Stage::Open, None));
+}
+
+#[tokio::test]
+async fn a_mailbox_that_somebody_is_in_is_not_closed_by_the_clock() {
+    let scene = Scene::new().await;
+    let lea = scene.mailbox("lea").await;
+    let login = scene.registry.open_for_person(PERSON, "lea@aura.mssante.example").unwrap();
+    let ticket = scene.registry.enter(&login, "imap", "192.0.2.1".parse().unwrap(), 10).unwrap();
+    for _ in 0..100 {
+        if scene.read(&lea).data.last_login_at.is_some() {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    assert_eq!(scene.days(0..=420).await, [(304, "closing-announced"), (365, "closing-reminded")]);
+    drop(ticket);
+    assert_eq!(scene.days(421..=421).await, [(421, "closed")]);
 }
 
 #[tokio::test]
@@ -176,6 +217,66 @@ async fn who_cannot_be_told_is_counted_and_not_closed() {
     assert_eq!(scene.read(&mute).stage(), Stage::Open);
     let plan = scene.job.plan(day_of(scene.start + 400 * DAY), 7).unwrap();
     assert_eq!(plan.stuck.len(), 1);
+}
+
+#[tokio::test]
+async fn a_closing_that_its_holder_was_not_told_of_is_called_off_and_begins_anew_once_they_can_be() {
+    let bounced = || Outcome::Bounced("550 5.1.1".into());
+    // Days of runs before the notice that fails is settled, and its outcome.
+    for (days, outcome) in [
+        (vec![304], bounced()),
+        (vec![304, 365], bounced()),
+        (vec![304], Outcome::GivenUp),
+        (vec![304, 365], Outcome::GivenUp),
+    ] {
+        let mut scene = Scene::new().await;
+        let lea = scene.mailbox("lea").await;
+        let mut last = None;
+        for day in &days {
+            scene.on_day(*day).await;
+            last = Some(scene.inbox.next().await);
+        }
+        scene.registry.settle_notice(&last.unwrap(), &outcome).await.unwrap();
+        assert_eq!(scene.read(&lea).stage(), Stage::Open, "{days:?} {outcome:?}");
+        assert_eq!(scene.journal_of(&lea).last().map(String::as_str), Some("closing-called-off"));
+        if outcome != Outcome::GivenUp {
+            for day in [400, 800] {
+                let ran = scene.on_day(day).await;
+                assert_eq!((ran.stuck, ran.taken.len()), (1, 0), "day {day}: {days:?}");
+            }
+            let elsewhere = Some(Some("lea@ailleurs.example".to_owned()));
+            let change = AccountChange { notification_address: elsewhere, ..AccountChange::default() };
+            scene.registry.set(lea.id, &change).await.unwrap();
+        }
+        let taken = scene.days(801..=900).await;
+        let [(801, "closing-announced"), (862, "closing-reminded"), (closed, "closed")] = taken[..] else {
+            panic!("{days:?} {outcome:?}: {taken:?}")
+        };
+        assert!(closed > 862 + 13, "all delays anew: {closed}");
+    }
+}
+
+#[tokio::test]
+async fn a_bounce_that_the_relay_tells_later_and_notices_that_nobody_carries_call_a_closing_off() {
+    let mut scene = Scene::new().await;
+    let lea = scene.mailbox("lea").await;
+    scene.on_day(304).await;
+    scene.on_day(365).await;
+    for _ in 0..2 {
+        let notice = scene.inbox.next().await;
+        scene.registry.settle_notice(&notice, &Outcome::Sent).await.unwrap();
+    }
+    assert_eq!(scene.read(&lea).stage(), Stage::Closing, "told twice");
+    let address = Address::parse("lea@courriel.example").unwrap();
+    scene.registry.notices_bounced(&address, "5.1.1").await.unwrap();
+    assert_eq!(scene.read(&lea).stage(), Stage::Open);
+    assert!(scene.days(366..=420).await.is_empty());
+
+    let scene = Scene::new().await;
+    let max = scene.mailbox("max").await;
+    scene.on_day(304).await;
+    assert_eq!(scene.registry.give_up_notices().await.unwrap(), 1);
+    assert_eq!(scene.read(&max).stage(), Stage::Open);
 }
 
 #[tokio::test]
@@ -260,13 +361,18 @@ async fn test_mailboxes_and_software_are_not_asked_for_terms() {
 }
 
 #[tokio::test]
-async fn old_lines_of_the_journal_are_forgotten_and_counted() {
+async fn old_lines_of_the_journal_are_forgotten_in_their_time_and_not_by_a_run_of_a_later_day() {
     let scene = Scene::new().await;
     let lea = scene.mailbox("lea").await;
-    assert_eq!(scene.on_day(3_649).await.forgotten_lines, 0);
-    let ran = scene.on_day(3_651).await;
-    assert!(ran.forgotten_lines >= 1, "{ran:?}");
-    assert!(!scene.journal_of(&lea).contains(&"opened".to_owned()));
+    assert_eq!(scene.on_day(3_651).await.forgotten_lines, 0);
+    assert_eq!(scene.journal_of(&lea).first().map(String::as_str), Some("opened"));
+    let at = u64::try_from((scene.start - 3_651 * DAY) * 1_000_000).unwrap();
+    let old = JournalEntry { step: "requested".into(), ..JournalEntry::default() };
+    let mut batch = Batch::new();
+    batch.insert(&JournalKey { at, account: lea.id }, &old);
+    scene.registry.room().store().commit(batch).await.unwrap();
+    assert_eq!(scene.on_day(0).await.forgotten_lines, 1);
+    assert_eq!(scene.journal_of(&lea).first().map(String::as_str), Some("opened"));
 }
 
 #[tokio::test]

@@ -54,7 +54,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use crate::audit::Tracer;
+use crate::audit::{Asker, Tracer};
 use crate::store::{Batch, CommitError, Consignment, ConsignmentKey, MailboxKey, QueueId, Store};
 use crate::telemetry::{Metrics, ResultLabel};
 
@@ -90,6 +90,8 @@ const AGAIN: i64 = 60;
 #[derive(Clone, Debug)]
 pub struct Queue {
     inner: Arc<Inner>,
+    /// For whom what is ordered is done.
+    asker: Arc<Asker>,
 }
 
 #[derive(Debug)]
@@ -176,7 +178,12 @@ impl Queue {
             locks: (0..LOCKS).map(|_| tokio::sync::Mutex::default()).collect(),
             metrics: OnceLock::new(),
         };
-        Self { inner: Arc::new(inner) }
+        Self { inner: Arc::new(inner), asker: Arc::new(Asker::server()) }
+    }
+
+    /// The same queue, working for somebody: the traces of what is ordered name them.
+    pub fn acting_for(&self, asker: Arc<Asker>) -> Self {
+        Self { asker, ..self.clone() }
     }
 
     /// Counts what recipients came to, from now on.

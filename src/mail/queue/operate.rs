@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::task::{JoinError, JoinSet};
 
+use crate::audit::Asker;
 use crate::mss::{Address, Domain};
 use crate::store::{Batch, Consignment, ConsignmentKey, QueueId, QueueMessage};
 
@@ -135,6 +136,15 @@ pub enum OnlyCopies {
     Destroy,
 }
 
+/// An order, and whose.
+#[derive(Debug)]
+struct Given {
+    order: Order,
+    /// Of this recipient alone, where it ends recipients.
+    recipient: Option<Address>,
+    by: Arc<Asker>,
+}
+
 /// An order.
 #[derive(Clone, Debug)]
 enum Order {
@@ -203,31 +213,32 @@ impl Queue {
     /// Goes on to its end even if the caller does not wait for it (a client of the administration that leaves): between
     /// a commit and what the schedule hears of it there must be no end.
     async fn order(&self, selection: Selection, order: Order) -> Result<Handled, QueueError> {
-        let task = tokio::spawn(Arc::clone(&self.inner).order(selection, order));
+        let given = Given { order, recipient: selection.recipient.clone(), by: Arc::clone(&self.asker) };
+        let task = tokio::spawn(Arc::clone(&self.inner).order(selection, given));
         task.await.unwrap_or(Err(QueueError::Stopped))
     }
 }
 
 impl Inner {
-    async fn order(self: Arc<Self>, selection: Selection, order: Order) -> Result<Handled, QueueError> {
-        let (inner, wanted) = (Arc::clone(&self), selection.clone());
-        let keys = tokio::task::spawn_blocking(move || inner.select(&wanted));
+    async fn order(self: Arc<Self>, selection: Selection, given: Given) -> Result<Handled, QueueError> {
+        let inner = Arc::clone(&self);
+        let keys = tokio::task::spawn_blocking(move || inner.select(&selection));
         let keys = keys.await.map_err(|_| QueueError::Stopped)??;
-        let (recipient, order) = (Arc::new(selection.recipient), Arc::new(order));
+        let given = Arc::new(given);
         let (mut handled, mut under_way) = (Handled::default(), JoinSet::new());
         let mut failed = None;
         for key in keys {
             while under_way.len() >= AT_ONCE {
                 handled.add(under_way.join_next().await, &mut failed);
             }
-            let (inner, order, recipient) = (Arc::clone(&self), Arc::clone(&order), Arc::clone(&recipient));
-            under_way.spawn(async move { inner.carry_out(key, &order, recipient.as_ref().as_ref()).await });
+            let (inner, given) = (Arc::clone(&self), Arc::clone(&given));
+            under_way.spawn(async move { inner.carry_out(key, &given).await });
         }
         while !under_way.is_empty() {
             handled.add(under_way.join_next().await, &mut failed);
         }
         self.changed.notify_waiters();
-        let (action, complete) = (order.name(), failed.is_none());
+        let (action, complete) = (given.order.name(), failed.is_none());
         let Handled { consignments, recipients, spared } = handled;
         tracing::info!(action, consignments, recipients, spared, complete, "queue handled");
         failed.map_or(Ok(handled), Err)
@@ -313,16 +324,11 @@ impl Inner {
     }
 
     /// Carries out an order for one consignment.
-    async fn carry_out(
-        &self,
-        key: ConsignmentKey,
-        order: &Order,
-        recipient: Option<&Address>,
-    ) -> Result<Handled, QueueError> {
+    async fn carry_out(&self, key: ConsignmentKey, given: &Given) -> Result<Handled, QueueError> {
         let _lock = self.lock(key.message).await;
         let mut tries = Tries::default();
         loop {
-            let done = self.try_to_carry_out(key, order, recipient).await;
+            let done = self.try_to_carry_out(key, given).await;
             match tries.pause_after(&done) {
                 Some(pause) => tokio::time::sleep(pause).await,
                 None => return done,
@@ -330,73 +336,62 @@ impl Inner {
         }
     }
 
-    async fn try_to_carry_out(
-        &self,
-        key: ConsignmentKey,
-        order: &Order,
-        recipient: Option<&Address>,
-    ) -> Result<Handled, QueueError> {
+    async fn try_to_carry_out(&self, key: ConsignmentKey, given: &Given) -> Result<Handled, QueueError> {
         let Some(loaded) = self.load(key)? else { return Ok(Handled::default()) };
-        let (held, action) = (loaded.consignment.held, order.name());
+        let (held, recipient) = (loaded.consignment.held, given.recipient.as_ref());
         // The record decides. What the schedule alone holds would be neither tried nor given up: it is let go too.
         let rests = self.schedule().standing(key) == Some(Standing::Held);
-        match order {
-            Order::Hold if !held => self.hold(&loaded, action).await,
-            Order::Release if held || rests => self.let_go(&loaded, action).await,
-            Order::Retry if !held => self.let_go(&loaded, action).await,
+        match &given.order {
+            Order::Hold if !held => self.hold(&loaded, given).await,
+            Order::Release if held || rests => self.let_go(&loaded, given).await,
+            Order::Retry if !held => self.let_go(&loaded, given).await,
             Order::Hold | Order::Release | Order::Retry => Ok(Handled::default()),
             Order::Bounce(reason) => {
                 let fate = Fate::Failed(Failure::Bounced, bounce_words(reason));
-                self.end(&loaded, recipient, action, fate).await
+                self.end(&loaded, given, fate).await
             }
             Order::Cancel(OnlyCopies::Spare) if loaded.message.envelope.is_only_copy() => {
                 let meant = loaded.recipients.iter().filter(|(_, each)| is_meant(each, recipient)).count();
                 Ok(Handled { spared: meant as u64, ..Handled::default() })
             }
-            Order::Cancel(_) => self.end(&loaded, recipient, action, Fate::Cancelled).await,
+            Order::Cancel(_) => self.end(&loaded, given, Fate::Cancelled).await,
         }
     }
 
-    async fn hold(&self, loaded: &Loaded, action: &str) -> Result<Handled, QueueError> {
+    async fn hold(&self, loaded: &Loaded, given: &Given) -> Result<Handled, QueueError> {
         let held = Consignment { held: true, ..loaded.consignment.record.clone() };
-        self.rewrite(loaded, &held, action).await?;
+        self.rewrite(loaded, &held, given).await?;
         self.schedule().hold(loaded.key, now());
         Ok(Handled::one(loaded.recipients.len()))
     }
 
-    async fn let_go(&self, loaded: &Loaded, action: &str) -> Result<Handled, QueueError> {
+    async fn let_go(&self, loaded: &Loaded, given: &Given) -> Result<Handled, QueueError> {
         let now = now();
         let due_at = loaded.consignment.due_at.min(now);
         let free = Consignment { held: false, due_at, ..loaded.consignment.record.clone() };
-        self.rewrite(loaded, &free, action).await?;
+        self.rewrite(loaded, &free, given).await?;
         self.schedule().retry(loaded.key, now + GRACE, now);
         Ok(Handled::one(loaded.recipients.len()))
     }
 
-    async fn rewrite(&self, loaded: &Loaded, consignment: &Consignment, action: &str) -> Result<(), QueueError> {
+    async fn rewrite(&self, loaded: &Loaded, consignment: &Consignment, given: &Given) -> Result<(), QueueError> {
         let mut batch = Batch::new();
         batch.update(&loaded.key, loaded.consignment.version, consignment);
-        handled(self, &loaded.message.envelope, action, &mut batch);
+        handled(self, &loaded.message.envelope, given.order.name(), &given.by, &mut batch);
         self.store.commit_soon(batch).await?;
         Ok(())
     }
 
     /// Ends the recipients that are meant. One that is just being tried may get its message all the same.
-    async fn end(
-        &self,
-        loaded: &Loaded,
-        recipient: Option<&Address>,
-        action: &str,
-        fate: Fate,
-    ) -> Result<Handled, QueueError> {
+    async fn end(&self, loaded: &Loaded, given: &Given, fate: Fate) -> Result<Handled, QueueError> {
         let mut parting = Parting::new(self, loaded, loaded.consignment.attempts, now());
         let mut meant = 0;
         for (number, each) in &loaded.recipients {
-            let is_meant = is_meant(each, recipient);
+            let is_meant = is_meant(each, given.recipient.as_ref());
             meant += usize::from(is_meant);
             parting.part(*number, each, if is_meant { fate.clone() } else { Fate::Untouched });
         }
-        parting.handled(action);
+        parting.handled(given.order.name(), &given.by);
         let parted = parting.finish(&loaded.consignment.record)?;
         let left = parted.left;
         self.commit_parting(parted).await?;

@@ -9,7 +9,7 @@ use super::loaded::Loaded;
 use super::sealed::{self, Recipient};
 use super::types::{Envelope, Words};
 use super::{Inner, QueueError};
-use crate::audit;
+use crate::audit::{self, Asker};
 use crate::mail::report::{Action, Report, Reported};
 use crate::mail::trail::{named, step};
 
@@ -109,8 +109,8 @@ impl<'a> Parting<'a> {
     }
 
     /// Traces what was done to the message, about no recipient alone.
-    pub(super) fn handled(&mut self, action: &str) {
-        handled(self.queue, &self.loaded.message.envelope, action, &mut self.batch);
+    pub(super) fn handled(&mut self, action: &str, by: &Asker) {
+        handled(self.queue, &self.loaded.message.envelope, action, by, &mut self.batch);
     }
 
     /// Writes the consignment: as it `waits`, or its end if nobody is left.
@@ -181,20 +181,20 @@ pub(super) fn tried(
 ) {
     let (recipient, result, words) = (recipient.to_string(), result.to_owned(), words.to_string());
     let tried = audit::Action::Tried { recipient, result, words, attempt };
-    note(queue, envelope, audit::Actor::server(), tried, batch);
+    note(queue, envelope, &Asker::server(), tried, batch);
 }
 
 /// Traces what the operator did to a message.
-pub(super) fn handled(queue: &Inner, envelope: &Envelope, handling: &str, batch: &mut Batch) {
-    let operator = audit::Actor { by: Some(audit::By::Administrator), ..audit::Actor::default() };
-    note(queue, envelope, operator, audit::Action::Handled { handling: handling.to_owned() }, batch);
+pub(super) fn handled(queue: &Inner, envelope: &Envelope, handling: &str, by: &Asker, batch: &mut Batch) {
+    note(queue, envelope, by, audit::Action::Handled { handling: handling.to_owned() }, batch);
 }
 
 /// Traces a step of a queued message, on the own mailbox that sent it.
-fn note(queue: &Inner, envelope: &Envelope, actor: audit::Actor, action: audit::Action, batch: &mut Batch) {
+fn note(queue: &Inner, envelope: &Envelope, asker: &Asker, action: audit::Action, batch: &mut Batch) {
+    let Asker { actor, origin } = asker.clone();
     let mailbox = envelope.account.and(envelope.sender.as_ref()).map(ToString::to_string);
     let message = named(envelope.message_id.as_deref());
-    let trace = audit::Trace { actor, mailbox, ..step(message, &envelope.reference, action) };
+    let trace = audit::Trace { actor, origin, mailbox, ..step(message, &envelope.reference, action) };
     queue.traces.note(trace, batch);
 }
 

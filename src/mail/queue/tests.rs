@@ -1,9 +1,10 @@
 //! What an operator does in the moment in which the schedule turns to a consignment.
 
 use super::*;
+use crate::audit::{Action, Actor, By};
 use crate::mail::{MailLimits, MailRoom};
 use crate::mss::Address;
-use crate::store::MasterKey;
+use crate::store::{MasterKey, WaitingTrace};
 use crate::wire::smtp::params::{MailParams, RcptParams};
 use schedule::Standing;
 
@@ -77,4 +78,21 @@ async fn what_is_held_when_its_turn_comes_waits_for_its_release() {
     tokio::time::timeout(Duration::from_secs(5), rests).await.unwrap();
     queue.release(Selection::default()).await.unwrap();
     assert!(is_tried(&queue).await);
+}
+
+#[tokio::test]
+async fn what_is_ordered_is_traced_with_who_ordered_it() {
+    let (room, _) = room().await;
+    let actor = Actor { by: Some(By::Administrator), login: Some("uid 17".into()), ..Actor::default() };
+    let queue = room.queue().acting_for(Arc::new(actor.clone().into()));
+    queue.hold(Selection::default()).await.unwrap();
+    queue.cancel(Selection::default(), OnlyCopies::Destroy).await.unwrap();
+    let rows = room.store().scan::<WaitingTrace>(.., usize::MAX).unwrap();
+    let traces = rows.iter().filter_map(|(key, waiting)| room.traces().open(*key, waiting));
+    let handled = traces.filter_map(|trace| match trace.action {
+        Action::Handled { handling } => Some((handling, trace.actor)),
+        _ => None,
+    });
+    let by = |handling: &str| (handling.to_owned(), actor.clone());
+    assert_eq!(handled.collect::<Vec<_>>(), [by("held"), by("cancelled")]);
 }

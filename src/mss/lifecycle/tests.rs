@@ -76,8 +76,13 @@ fn who_cannot_be_told_is_not_closed() {
     assert!(!open().is_stuck(&Course::default(), date(2027, 1, 1)));
     // Nor once the address is gone after the announcement.
     let announced = step(&open(), Step::ClosingAnnounced { on: date(2027, 1, 20) }, date(2026, 11, 5));
-    let mute = Life { can_be_told: false, ..announced };
+    let mute = Life { can_be_told: false, ..announced.clone() };
     assert!(mute.foresee(&Course::default(), date(2026, 11, 5), 2_000).is_empty());
+    // Nor after the reminder.
+    let reminded = step(&announced, Step::ClosingReminded { on: date(2027, 1, 20) }, date(2027, 1, 5));
+    let mute = Life { can_be_told: false, ..reminded };
+    assert!(mute.foresee(&Course::default(), date(2027, 1, 5), 2_000).is_empty());
+    assert!(mute.is_stuck(&Course::default(), date(2027, 1, 20)));
 }
 
 #[test]

@@ -21,11 +21,16 @@ impl FromRequestParts<Arc<Administration>> for Acting {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, administration: &Arc<Administration>) -> Result<Self, Infallible> {
-        let caller = parts.extensions.get::<Caller>();
-        let login = caller.map(|caller| format!("uid {}", caller.uid));
-        let actor = Actor { by: Some(By::Administrator), login, ..Actor::default() };
-        let origin = Origin { door: DOOR.to_owned(), ..Origin::default() };
-        let registry = administration.registry.acting_for(Asker { actor, origin });
+        let registry = administration.registry.acting_for(asker(parts));
         Ok(Self(Arc::new(Administration { registry, ..administration.as_ref().clone() })))
     }
+}
+
+/// Who asks, as traces name them.
+pub(super) fn asker(parts: &Parts) -> Asker {
+    let caller = parts.extensions.get::<Caller>();
+    let login = caller.map(|caller| format!("uid {}", caller.uid));
+    let actor = Actor { by: Some(By::Administrator), login, ..Actor::default() };
+    let origin = Origin { door: DOOR.to_owned(), ..Origin::default() };
+    Asker { actor, origin }
 }

@@ -61,7 +61,7 @@ pub(super) async fn add(Acting(administration): Acting, Json(new): Json<NewDomai
 
 /// `PATCH /v1/domains/{name}`.
 pub(super) async fn change(
-    State(administration): State<Arc<Administration>>,
+    Acting(administration): Acting,
     Path(name): Path<String>,
     Json(change): Json<DomainChange>,
 ) -> Result<axum::Json<Domain>, Problem> {

@@ -16,7 +16,7 @@ use super::types::{
 };
 use super::{Administration, blocking};
 use crate::accounts::{JournalQuery, day_of, midnight};
-use crate::jobs::lifecycle::{LifecycleJob, Planned};
+use crate::jobs::lifecycle::{LifecycleJob, Plan, Planned};
 use crate::mail::now;
 use crate::store::{AccountId, JournalKey};
 
@@ -78,13 +78,11 @@ async fn run(
     let request = request.unwrap_or_default();
     let at = moment(request.as_of.as_deref(), "as_of")?;
     let job = administration.lifecycle();
-    if let Some(confirmed) = request.confirm_closings {
+    let is_ahead = day_of(at) > day_of(now());
+    if is_ahead || request.confirm_closings.is_some() {
         let planning = job.clone();
-        let due = blocking(move || planning.plan(day_of(at), 1).map_err(of_account)).await?.closings();
-        if due > confirmed {
-            let text = format!("{due} mailboxes are to be closed, not {confirmed}: look at the plan again.");
-            return Err(Problem::new(Rule::ConfirmationNeeded, text).at("confirm_closings"));
-        }
+        let due = blocking(move || planning.plan(day_of(at), 1).map_err(of_account)).await?;
+        check_confirmed(&due, &request, is_ahead)?;
     }
     let ran = job.run(at, request.confirm_closings).await.map_err(of_account)?;
     tracing::info!(?ran, "the life cycle was run by the administrator");
@@ -95,6 +93,21 @@ async fn run(
         failed: ran.failed,
         forgotten_lines: ran.forgotten_lines,
     }))
+}
+
+/// What the request confirms is all that is due; of a day that has not come (`is_ahead`), every step has to be confirmed: what
+/// it brings is real, and a wrong year would close, forget and suspend all.
+fn check_confirmed(due: &Plan, request: &LifecycleRun, is_ahead: bool) -> Result<(), Problem> {
+    let (closings, steps) = (due.closings(), due.steps.len() as u64);
+    if let Some(confirmed) = request.confirm_closings.filter(|confirmed| closings > *confirmed) {
+        let text = format!("{closings} mailboxes are to be closed, not {confirmed}: look at the plan again.");
+        return Err(Problem::new(Rule::ConfirmationNeeded, text).at("confirm_closings"));
+    }
+    if is_ahead && steps > request.confirm_steps.unwrap_or_default() {
+        let text = format!("That day has not come: {steps} steps would be taken before their time. Look at its plan.");
+        return Err(Problem::new(Rule::ConfirmationNeeded, text).at("confirm_steps"));
+    }
+    Ok(())
 }
 
 /// `GET /v1/lifecycle/journal`.
@@ -160,4 +173,31 @@ fn key(text: &str) -> Result<JournalKey, Problem> {
 fn instant(at: u64) -> String {
     let at = i64::try_from(at).ok().and_then(|at| jiff::Timestamp::from_microsecond(at).ok());
     format!("{:.6}", at.unwrap_or(jiff::Timestamp::UNIX_EPOCH))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::accounts::Living;
+    use crate::mss::Address;
+    use crate::mss::lifecycle::{Life, Step};
+
+    #[test]
+    fn a_day_that_has_not_come_takes_no_step_that_nobody_has_confirmed() {
+        let on: Date = "2037-03-01".parse().unwrap();
+        let address = Address::parse("lea@aura.mssante.example").unwrap();
+        let mailbox = Living { account: AccountId(1), address, life: Life::new(on, false) };
+        let planned = |step| Planned { mailbox: mailbox.clone(), on, step };
+        let steps = [Step::Closed, Step::Forgotten, Step::SuspendedForTerms].map(planned);
+        let due = Plan { mailboxes: 3, steps: steps.into(), ..Plan::default() };
+        let check = |closings, steps, is_ahead| {
+            let request = LifecycleRun { confirm_closings: closings, confirm_steps: steps, ..LifecycleRun::default() };
+            check_confirmed(&due, &request, is_ahead).is_ok()
+        };
+        assert!(check(None, None, false) && check(Some(1), None, false), "today's run is the daily one");
+        assert!(!check(Some(0), None, false) && !check(Some(0), Some(3), true));
+        assert!(!check(None, None, true) && !check(Some(1), None, true) && !check(None, Some(2), true));
+        assert!(check(None, Some(3), true) && check(Some(1), Some(3), true));
+        assert!(check_confirmed(&Plan::default(), &LifecycleRun::default(), true).is_ok(), "nothing is due");
+    }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 
+use super::acting::Acting;
 use super::errors::{of_account, sentence};
 use super::extract::Json;
 use super::message_flags::date;
@@ -56,7 +57,7 @@ fn refusal(account: &Account) -> Option<RefusedAddress> {
 
 /// `POST /v1/notices/maintenance`.
 pub(super) async fn announce(
-    State(administration): State<Arc<Administration>>,
+    Acting(administration): Acting,
     Json(announcement): Json<Announcement>,
 ) -> Result<axum::Json<AnnouncementAnswer>, Problem> {
     let text = checked_text(&announcement.text).map_err(|problem| Problem::field("text", sentence(&problem)))?;
@@ -77,7 +78,7 @@ pub(super) async fn announce(
 
 /// `POST /v1/notices/bounces`.
 pub(super) async fn bounce(
-    State(administration): State<Arc<Administration>>,
+    Acting(administration): Acting,
     Json(bounce): Json<Bounce>,
 ) -> Result<axum::Json<BounceAnswer>, Problem> {
     let address = Address::parse(&bounce.address).map_err(|problem| Problem::field("address", sentence(&problem)))?;

@@ -211,7 +211,7 @@ impl Rule {
             Self::NoSuchFactor => ("no-such-factor", S::NOT_FOUND, "No second factor"),
             Self::NoSuchTerms => ("no-such-terms", S::NOT_FOUND, "No such terms of use"),
             Self::TermsExist => ("terms-exist", S::CONFLICT, "These terms of use are there already"),
-            Self::ConfirmationNeeded => ("confirmation-needed", S::CONFLICT, "Closing many needs a confirmation"),
+            Self::ConfirmationNeeded => ("confirmation-needed", S::CONFLICT, "So much needs a confirmation"),
             Self::NoNotices => ("no-notices", S::CONFLICT, "Nobody carries notices"),
             Self::NoSuchFolder => ("no-such-folder", S::NOT_FOUND, "No such folder"),
             Self::BadFolderName => ("bad-folder-name", S::UNPROCESSABLE_ENTITY, "The folder's name cannot be accepted"),

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use axum::extract::State;
 
+use super::acting::Acting;
+use super::errors::of_account;
 use super::message_flags::date;
 use super::problem::{Problem, Rule};
 use super::types::{Reloaded, Status};
@@ -35,7 +37,7 @@ pub(super) async fn status(State(administration): State<Arc<Administration>>) ->
         let mailboxes = domains::count(&registry, &ListFilter::default(), |account| {
             alone += u64::from(account.opens_by_password_alone());
         })?;
-        Ok((registry.domains().map_err(super::errors::of_account)?.len() as u64, mailboxes, alone))
+        Ok((registry.domains().map_err(of_account)?.len() as u64, mailboxes, alone))
     })
     .await?;
     let list = administration.trust.load().list.clone();
@@ -54,7 +56,9 @@ pub(super) async fn status(State(administration): State<Arc<Administration>>) ->
 }
 
 /// `POST /v1/reload`.
-pub(super) async fn reload(State(administration): State<Arc<Administration>>) -> Result<axum::Json<Reloaded>, Problem> {
+pub(super) async fn reload(Acting(administration): Acting) -> Result<axum::Json<Reloaded>, Problem> {
     let outcome = administration.process.reload().await;
-    outcome.map(axum::Json).map_err(|problem| Problem::new(Rule::ReloadRefused, problem))
+    let reloaded = outcome.map_err(|problem| Problem::new(Rule::ReloadRefused, problem))?;
+    administration.registry.note_deed("configuration-reloaded", None).await.map_err(of_account)?;
+    Ok(axum::Json(reloaded))
 }

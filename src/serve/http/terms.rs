@@ -20,6 +20,11 @@ use super::{Administration, blocking};
 use crate::accounts::{self, NewTerms, day_of, midnight};
 use crate::mail::now;
 
+/// Days that holders have at least to accept a version, from the day on which it is added or first asked for.
+const LEAST_DAYS: i64 = 7;
+
+const SECONDS_A_DAY: i64 = 86_400;
+
 /// The endpoints.
 pub(super) fn router() -> Router<Arc<Administration>> {
     Router::new()
@@ -52,11 +57,22 @@ async fn add(Acting(administration): Acting, Json(new): Json<NewTermsOfUse>) -> 
     let from = from.unwrap_or_else(|| midnight(day_of(now())));
     let accept_by = new.accept_by.as_deref().map(|day| beginning(day, "accept_by")).transpose()?;
     let accept_by = accept_by.unwrap_or(from.saturating_add(registry.life_options().terms_grace));
+    check_days(from, accept_by, now())?;
     let terms = NewTerms { version: new.version, text: new.text, from, accept_by };
     let terms = registry.add_terms(&terms).await.map_err(of_account)?;
     tracing::info!(version = terms.head.version, "terms of use added");
     let location = [(header::LOCATION, format!("/v1/terms/{}", terms.head.version))];
     Ok((StatusCode::CREATED, location, axum::Json(shown(terms, None))).into_response())
+}
+
+/// Who does not accept in time is suspended: a day that is over, or nearly, would suspend everybody before they are told.
+fn check_days(from: i64, accept_by: i64, now: i64) -> Result<(), Problem> {
+    let first = midnight(day_of(from.max(now))).saturating_add(LEAST_DAYS * SECONDS_A_DAY);
+    if accept_by < first {
+        let text = format!("Holders need {LEAST_DAYS} days at least: expected {} or later.", day_of(first));
+        return Err(Problem::field("accept_by", text));
+    }
+    Ok(())
 }
 
 /// `POST /v1/mailboxes/{address}/terms`.
@@ -85,5 +101,21 @@ fn shown(terms: accounts::TermsOfUse, text: Option<String>) -> TermsOfUse {
         added_at: date(head.added_at),
         added_by: head.added_by,
         text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn holders_have_a_week_at_least_from_now_and_from_the_first_day() {
+        let (day, now) = (SECONDS_A_DAY, 20_000 * SECONDS_A_DAY + 3_600);
+        let in_days = |days: i64| (20_000 + days) * day;
+        for (from, accept_by, is_fit) in
+            [(0, 7, true), (0, 6, false), (-365, -330, false), (-365, 7, true), (30, 36, false), (30, 37, true)]
+        {
+            assert_eq!(check_days(in_days(from), in_days(accept_by), now).is_ok(), is_fit, "{from} {accept_by}");
+        }
     }
 }

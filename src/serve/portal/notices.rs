@@ -60,7 +60,7 @@ pub(super) async fn choose(State(desk): State<Arc<Desk>>, holder: Holder, Form(f
     }
     let account = holder.seat.login().account;
     let change = AccountChange { new_mail_notices: Some(Some(*pace)), ..AccountChange::default() };
-    desk.shared.registry.set(account, &change).await?;
+    desk.registry_for(&holder.seat).set(account, &change).await?;
     tracing::info!(event = "portal.notices_chosen", %account, session = %holder.seat.session(), "notices chosen");
     Ok(Redirect::to("/avis?fait=choisi").into_response())
 }

@@ -3,16 +3,19 @@
 mod lookup;
 pub mod types;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{FromRequestParts, State};
+use axum::http::request::Parts;
 use axum::routing::{get, post};
 
 use self::types::{
     DirectoryDifference, DirectoryImage, DirectoryMailbox, DirectoryQuery, DirectoryStatus, DirectoryTask,
     DirectoryTasks, DirectoryVerified, PendingMailbox, PendingMailboxes, PublishOrder, Queued, VerifyOrder,
 };
+use super::acting::asker;
 use super::blocking;
 use super::errors::of_account;
 use super::extract::{Json, Path, Query};
@@ -59,6 +62,18 @@ impl DirectoryAdministration {
     fn account(&self, address: &str) -> Result<Account, Problem> {
         let account = self.registry.by_address(&parse_address(address)?).map_err(of_account)?;
         account.ok_or_else(|| Problem::new(Rule::NoSuchMailbox, "No mailbox has this address."))
+    }
+}
+
+/// These, working for who asks, as [`super::acting::Acting`] does: every handler that changes something takes this one.
+struct ActingOnDirectory(DirectoryAdministration);
+
+impl FromRequestParts<DirectoryAdministration> for ActingOnDirectory {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, directory: &DirectoryAdministration) -> Result<Self, Infallible> {
+        let registry = directory.registry.acting_for(asker(parts));
+        Ok(Self(DirectoryAdministration { registry, ..directory.clone() }))
     }
 }
 
@@ -164,7 +179,7 @@ async fn mailbox(
 
 /// `POST /v1/directory/publish`.
 async fn publish(
-    State(directory): State<DirectoryAdministration>,
+    ActingOnDirectory(directory): ActingOnDirectory,
     Json(order): Json<PublishOrder>,
 ) -> Result<axum::Json<Queued>, Problem> {
     directory.job()?;
@@ -184,14 +199,16 @@ async fn publish(
 }
 
 /// `POST /v1/directory/resume`.
-async fn resume(State(directory): State<DirectoryAdministration>) -> Result<axum::Json<DirectoryStatus>, Problem> {
-    directory.job()?.resume();
+async fn resume(ActingOnDirectory(directory): ActingOnDirectory) -> Result<axum::Json<DirectoryStatus>, Problem> {
+    let job = directory.job()?;
+    directory.registry.note_deed("publication-resumed", None).await.map_err(of_account)?;
+    job.resume();
     status(State(directory)).await
 }
 
 /// `POST /v1/directory/verify`.
 async fn verify(
-    State(directory): State<DirectoryAdministration>,
+    ActingOnDirectory(directory): ActingOnDirectory,
     Json(order): Json<Option<VerifyOrder>>,
 ) -> Result<axum::Json<DirectoryVerified>, Problem> {
     let job = directory.job()?;

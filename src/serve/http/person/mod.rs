@@ -175,6 +175,7 @@ fn holder(holder: &Holder) -> Vec<(String, String)> {
         ("Libellé", &holder.label),
         ("Profession", &holder.profession),
         ("Spécialité", &holder.speciality),
+        ("Numéro d’activité", &holder.activity_id),
         ("Responsable", &holder.responsible),
     ];
     fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.clone()?))).collect()
@@ -258,4 +259,32 @@ fn address(held: &Held, id: AccountId) -> Option<String> {
     let means = held.means.iter().map(|held| &held.account);
     let mut all = mailboxes.chain(&held.responsible_for).chain(grants).chain(means);
     all.find(|account| account.id == id).map(|account| account.address.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_that_a_record_says_of_its_holder_is_told() {
+        let said = |text: &str| Some(text.to_owned());
+        // Without a default: a field that comes anew has to be thought of here.
+        let whole = Holder {
+            title: said("1"),
+            first_name: said("2"),
+            last_name: said("3"),
+            national_id: said("4"),
+            structure_id: said("5"),
+            entity: said("6"),
+            service: said("7"),
+            label: said("8"),
+            profession: said("9"),
+            speciality: said("10"),
+            responsible: said("11"),
+            activity_id: said("12"),
+        };
+        let mut told: Vec<u32> = holder(&whole).iter().map(|(_, value)| value.parse().unwrap()).collect();
+        told.sort_unstable();
+        assert_eq!(told, (1..=12).collect::<Vec<_>>());
+    }
 }

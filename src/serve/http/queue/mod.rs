@@ -11,6 +11,7 @@ use axum::routing::{get, post};
 use self::types::{
     LastWords, QueueHandled, QueueOrder, QueueQuery, QueuedConsignment, QueuedMessage, QueuedMessages, QueuedRecipient,
 };
+use super::acting::Acting;
 use super::errors::{of_queue, sentence};
 use super::extract::{Json, Path, Query};
 use super::message_flags::date;
@@ -81,7 +82,7 @@ async fn show(
 
 /// `POST /v1/queue/retry`.
 async fn retry(
-    State(administration): State<Arc<Administration>>,
+    Acting(administration): Acting,
     Json(order): Json<QueueOrder>,
 ) -> Result<axum::Json<QueueHandled>, Problem> {
     no_reason(&order)?;
@@ -92,7 +93,7 @@ async fn retry(
 
 /// `POST /v1/queue/hold`.
 async fn hold(
-    State(administration): State<Arc<Administration>>,
+    Acting(administration): Acting,
     Json(order): Json<QueueOrder>,
 ) -> Result<axum::Json<QueueHandled>, Problem> {
     no_reason(&order)?;
@@ -103,7 +104,7 @@ async fn hold(
 
 /// `POST /v1/queue/release`.
 async fn release(
-    State(administration): State<Arc<Administration>>,
+    Acting(administration): Acting,
     Json(order): Json<QueueOrder>,
 ) -> Result<axum::Json<QueueHandled>, Problem> {
     no_reason(&order)?;
@@ -114,7 +115,7 @@ async fn release(
 
 /// `POST /v1/queue/bounce`.
 async fn bounce(
-    State(administration): State<Arc<Administration>>,
+    Acting(administration): Acting,
     Json(order): Json<QueueOrder>,
 ) -> Result<axum::Json<QueueHandled>, Problem> {
     no_force(&order)?;
@@ -129,7 +130,7 @@ async fn bounce(
 
 /// `POST /v1/queue/cancel`.
 async fn cancel(
-    State(administration): State<Arc<Administration>>,
+    Acting(administration): Acting,
     Json(order): Json<QueueOrder>,
 ) -> Result<axum::Json<QueueHandled>, Problem> {
     no_reason(&order)?;
@@ -139,8 +140,9 @@ async fn cancel(
 }
 
 impl Administration {
+    /// The queue, for who asks.
     fn queue(&self) -> Queue {
-        self.mail.queue().clone()
+        self.mail.queue().acting_for(Arc::clone(self.registry.asker()))
     }
 }
 

@@ -58,6 +58,9 @@ pub struct LifecycleRun {
     /// Close so many mailboxes, even if they are more than are closed without a confirmation. Refused where there are more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub confirm_closings: Option<u64>,
+    /// Take so many steps before their time: a run of a day that has not come is refused where it would take more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confirm_steps: Option<u64>,
 }
 
 /// What a run of the job came to.
