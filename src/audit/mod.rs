@@ -28,6 +28,6 @@ pub use action::{Action, Actor, By, FolderKind, MessageFacts, Origin, Stream, Tr
 pub use asker::Asker;
 pub use observe::Observer;
 pub use query::TraceQuery;
-pub use reading::{Found, Traces, TracesError};
+pub use reading::{Found, Proved, Traces, TracesError};
 pub use scribe::{Scribe, ScribeOptions};
 pub use tracer::Tracer;

@@ -57,6 +57,15 @@ pub struct Found {
     pub unreadable: Vec<String>,
 }
 
+/// What shows the steps of a message.
+#[derive(Debug, Default)]
+pub struct Proved {
+    /// The steps, by time, and what shows each.
+    pub steps: Vec<(Trace, ProofParts)>,
+    /// Why there may be further ones, in words; empty: these are all.
+    pub gaps: Vec<String>,
+}
+
 impl Traces {
     /// Opens the day files under a directory, and makes them where they are not.
     ///
@@ -139,28 +148,34 @@ impl Traces {
         Ok(unreadable)
     }
 
-    /// What shows each step of a message, and the key that signs them.
+    /// What shows each step of a message, and the key that signs them; and what may be missing.
     ///
     /// # Errors
     /// [`TracesError::NotYet`] where something of it still waits; else as [`Traces::search`].
-    pub fn proof(&self, message_id: &str) -> Result<Vec<(Trace, ProofParts)>, TracesError> {
+    pub fn proof(&self, message_id: &str) -> Result<Proved, TracesError> {
         let query = TraceQuery::of_message(message_id);
         if self.waiting(0, u64::MAX)?.iter().any(|trace| query.is_met_by(trace)) {
             return Err(TracesError::NotYet);
         }
-        let mut lines = Vec::new();
+        let (mut lines, mut gaps) = (Vec::new(), Vec::new());
         let mut take = |line: FoundLine| {
-            if let Ok(trace) = serde_json::from_slice::<Trace>(&line.text)
-                && query.is_met_by(&trace)
-            {
-                lines.push((trace, line.place));
+            match serde_json::from_slice::<Trace>(&line.text) {
+                Ok(trace) if query.is_met_by(&trace) => lines.push((trace, line.place)),
+                Ok(_) => {}
+                Err(error) => gaps.push(format!("a line of {}: {error}", line.place.day)),
             }
-            lines.len() < MOST_PROVED
+            lines.len() <= MOST_PROVED
         };
         let files = &self.inner.functional;
-        files.search(&self.files_query(&query), usize::MAX, &mut take)?;
+        let searched = files.search(&self.files_query(&query), usize::MAX, &mut take)?;
+        gaps.extend(searched.damaged.iter().map(in_words));
+        if lines.len() > MOST_PROVED {
+            gaps.push(format!("more than {MOST_PROVED} steps"));
+            lines.truncate(MOST_PROVED);
+        }
         lines.sort_by_key(|(trace, _)| trace.at);
-        lines.into_iter().map(|(trace, place)| Ok((trace, files.proof_parts(place)?))).collect()
+        let steps = lines.into_iter().map(|(trace, place)| Ok((trace, files.proof_parts(place)?)));
+        Ok(Proved { steps: steps.collect::<Result<_, TraceError>>()?, gaps })
     }
 
     /// Reads the files of some days from end to end, and holds each to its chain and its signatures.

@@ -11,7 +11,7 @@
 use std::collections::HashSet;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use crate::store::traces::{Day, FoundLine, Line, MAX_LINE_TERMS, MAX_LINE_TEXT, Mark, TraceError, TraceFiles};
 use crate::store::{Batch, CommitError, StoreError, StreamKey, TraceKey, TraceMark, WaitingTrace};
@@ -19,10 +19,13 @@ use crate::telemetry::Metrics;
 
 use super::facets::facets;
 use super::reading::TracesError;
-use super::{Action, Observer, Stream, Trace, Tracer, Traces};
+use super::{Action, Observer, Stream, Trace, Tracer, Traces, tracer};
 
-/// Most traces that are written down in one step; so many last lines are looked at when it starts.
+/// Most traces that are written down in one step.
 const BATCH: usize = 512;
+
+/// Last lines that are looked at when it starts: those of one step, also where many of its traces made two.
+const LAST_LINES: usize = 2 * BATCH;
 
 /// How often it looks for traces: so long they wait for those that were given before them and are committed after them.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -152,24 +155,55 @@ impl<S: Shelf> Desk<S> {
     /// Finds out what the last one had written and not taken away, and whether the files are those that it left.
     fn take_up(&mut self) -> Result<(), TracesError> {
         for (stream, shelf) in &self.shelves {
-            for line in shelf.last_lines(BATCH)? {
-                self.tracer.begin_after(line.at);
+            let mut ahead = 0;
+            for line in shelf.last_lines(LAST_LINES)? {
+                ahead += u64::from(!self.tracer.begin_after(line.at));
                 if let Ok(trace) = serde_json::from_slice::<Trace>(&line.text) {
                     self.written.insert(seen(&trace));
                 }
             }
-            let mark = self.tracer.store().get::<TraceMark>(&key_of(*stream))?;
-            if let Some(mark) = mark.map(|mark| mark.record.mark)
-                && !shelf.holds(&mark)?
-            {
+            if ahead > 0 {
                 tracing::error!(
-                    event = "traces.cut",
+                    event = "traces.clock",
                     stream = stream.name(),
-                    ?mark,
-                    "day files of traces are not those that \
-                    were written: they were cut, or an older copy was put in their place"
+                    ahead,
+                    "traces bear moments that are still to come: the clock was ahead once, or is behind now"
                 );
             }
+            self.compare(*stream, shelf)?;
+        }
+        Ok(())
+    }
+
+    /// Whether a stream's files are those that the mark in the store witnesses. A witness that says nothing any more is told,
+    /// and does not keep the server from its start: the next commit writes it anew.
+    fn compare(&self, stream: Stream, shelf: &S) -> Result<(), StoreError> {
+        let silent = |why: &dyn std::fmt::Display| {
+            tracing::error!(
+                event = "traces.unwitnessed",
+                stream = stream.name(),
+                %why,
+                "it cannot be said whether day files of traces were cut: `caducee traces verify` looks at what is there"
+            );
+        };
+        let mark = match self.tracer.store().get::<TraceMark>(&key_of(stream)) {
+            Ok(Some(mark)) => mark.record.mark,
+            Ok(None) => return Ok(()),
+            Err(error @ StoreError::Record { .. }) => {
+                silent(&error);
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        match shelf.holds(&mark) {
+            Ok(true) => {}
+            Ok(false) => tracing::error!(
+                event = "traces.cut",
+                stream = stream.name(),
+                ?mark,
+                "day files of traces are not those that were written: they were cut, or an older copy was put in their place"
+            ),
+            Err(error) => silent(&error),
         }
         Ok(())
     }
@@ -207,9 +241,15 @@ impl<S: Shelf> Desk<S> {
         }
     }
 
+    /// Writes down what was given up to a moment, and what a clock that was ahead has given: no straggler comes before that.
     fn drain(&mut self, ripe: u64) -> Result<(), Trouble> {
+        self.drain_range(0, ripe)?;
+        self.drain_range(self.tracer.horizon().saturating_add(1), u64::MAX)
+    }
+
+    fn drain_range(&mut self, from: u64, to: u64) -> Result<(), Trouble> {
         for step in 1.. {
-            let rows = self.tracer.store().scan::<WaitingTrace>(..=TraceKey(ripe), BATCH)?;
+            let rows = self.tracer.store().scan::<WaitingTrace>(TraceKey(from)..=TraceKey(to), BATCH)?;
             let opened: Vec<_> = rows.iter().map(|(key, row)| (*key, self.tracer.open(*key, row))).collect();
             if !opened.is_empty() {
                 self.write_down(&opened)?;
@@ -319,8 +359,7 @@ fn key_of(stream: Stream) -> StreamKey {
 
 /// The day that it is, in UTC.
 pub(super) fn today() -> Day {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Day::of(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
+    Day::of(tracer::now())
 }
 
 /// A trace of many people as two, each of half of them.

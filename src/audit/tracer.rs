@@ -14,6 +14,10 @@ use super::Trace;
 /// Traces that are read at a time.
 const PAGE: usize = 1_000;
 
+/// How far ahead of the clock the last moment may lie, in microseconds: a clock that is put right goes back by less. Beyond, it
+/// was wrong, and moments follow it back.
+const SLACK: u64 = 10 * 60 * 1_000_000;
+
 /// Writes traces down, sealed. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Tracer {
@@ -24,7 +28,7 @@ pub struct Tracer {
 struct Inner {
     store: Store,
     key: MailboxKey,
-    /// The greatest moment that was given.
+    /// The greatest moment that was given since the clock was last found far behind it.
     last: AtomicU64,
     /// The scribe cannot write, and too many wait for it.
     stuck: AtomicBool,
@@ -36,8 +40,7 @@ impl Tracer {
     /// # Errors
     /// What waits already cannot be read.
     pub fn new(store: Store, key: MailboxKey) -> Result<Self, StoreError> {
-        // A clock that was set back must not give a moment twice.
-        let last = store.scan_back::<WaitingTrace>(.., 1)?.first().map_or(0, |(key, _)| key.0);
+        let last = last_waiting(&store, horizon_of(now()))?;
         let inner = Inner { store, key, last: AtomicU64::new(last), stuck: AtomicBool::new(false) };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -131,9 +134,18 @@ impl Tracer {
         self.inner.last.load(Ordering::Relaxed)
     }
 
-    /// Gives no moment up to this one any more.
-    pub(super) fn begin_after(&self, at: u64) {
-        self.inner.last.fetch_max(at, Ordering::Relaxed);
+    /// Gives no moment up to this one any more, and says so; not where it is one that only a wrong clock can have given.
+    pub(super) fn begin_after(&self, at: u64) -> bool {
+        let is_credible = at <= self.horizon();
+        if is_credible {
+            self.inner.last.fetch_max(at, Ordering::Relaxed);
+        }
+        is_credible
+    }
+
+    /// The last moment that the clock can have given if it is right.
+    pub(super) fn horizon(&self) -> u64 {
+        horizon_of(now())
     }
 
     fn put(&self, trace: &Trace, batch: &mut Batch) {
@@ -148,13 +160,46 @@ impl Tracer {
         }
     }
 
-    /// Unix microseconds, each given once and rising: the order of traces is the order of the calls.
+    /// Unix microseconds, each given once and rising: the order of traces is the order of the calls. They go back only with a
+    /// clock that was far ahead: a trace says when something happened, and must not say it wrongly for years.
     fn moment(&self) -> u64 {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let now = u64::try_from(since.as_micros()).unwrap_or(u64::MAX);
+        self.moment_at(now())
+    }
+
+    fn moment_at(&self, now: u64) -> u64 {
+        let last = self.last();
+        if last > horizon_of(now) {
+            self.go_back(last, now);
+        }
         let later = |last: u64| now.max(last.saturating_add(1));
         self.inner.last.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(later(last))).map_or(now, later)
     }
+
+    /// Follows the clock back, behind what waits of the time around.
+    fn go_back(&self, last: u64, now: u64) {
+        tracing::error!(event = "traces.clock", ahead = last - now, "the clock was ahead, by so many microseconds");
+        // A store that cannot be read has stopped mail itself.
+        if let Ok(waiting) = last_waiting(&self.inner.store, horizon_of(now)) {
+            // Who comes second finds it done.
+            let _ = self.inner.last.compare_exchange(last, waiting, Ordering::Relaxed, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Unix microseconds.
+pub(super) fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn horizon_of(now: u64) -> u64 {
+    now.saturating_add(SLACK)
+}
+
+/// The last moment up to a horizon at which a trace waits: a clock that was set back must not give it twice.
+fn last_waiting(store: &Store, horizon: u64) -> Result<u64, StoreError> {
+    let last = store.scan_back::<WaitingTrace>(..=TraceKey(horizon), 1)?;
+    Ok(last.first().map_or(0, |(key, _)| key.0))
 }
 
 /// What a sealed trace belongs to: the record's kind and its key.
@@ -189,22 +234,42 @@ mod tests {
     async fn no_moment_is_given_twice_whatever_the_clock_does() {
         let (store, key) = (Store::in_memory(), MailboxKey::generate());
         let tracer = Tracer::new(store.clone(), key.clone()).unwrap();
-        let tomorrow = tracer.moment() + 86_400_000_000;
+        let soon = tracer.moment() + SLACK / 2;
         let (mut taken, mut batch) = (HashSet::new(), Batch::new());
         for _ in 0..3 {
-            tracer.note_at(Trace::of(Action::LoggedIn), tomorrow, &mut taken, &mut batch).unwrap();
+            tracer.note_at(Trace::of(Action::LoggedIn), soon, &mut taken, &mut batch).unwrap();
         }
         store.commit(batch).await.unwrap();
         let mut batch = Batch::new();
-        tracer.note_at(Trace::of(Action::LoggedIn), tomorrow, &mut HashSet::new(), &mut batch).unwrap();
+        tracer.note_at(Trace::of(Action::LoggedIn), soon, &mut HashSet::new(), &mut batch).unwrap();
         store.commit(batch).await.unwrap();
-        // The clock is a day behind of what waits.
+        // The clock is some minutes behind of what waits.
         let again = Tracer::new(store, key).unwrap();
         again.write([Trace::of(Action::LoggedIn)]).await.unwrap();
-        let moments: Vec<u64> = again.waiting(.., 99).unwrap().iter().map(|trace| trace.at - tomorrow).collect();
+        let moments: Vec<u64> = again.waiting(.., 99).unwrap().iter().map(|trace| trace.at - soon).collect();
         assert_eq!(moments, [0, 1, 2, 3, 4]);
-        assert_eq!(again.waiting(tomorrow + 1..=tomorrow + 2, 99).unwrap().len(), 2);
+        assert_eq!(again.waiting(soon + 1..=soon + 2, 99).unwrap().len(), 2);
         assert_eq!(again.waiting(.., 3).unwrap().len(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_was_years_ahead_is_followed_back_at_a_start_and_without_one() {
+        let (store, key) = (Store::in_memory(), MailboxKey::generate());
+        let tracer = Tracer::new(store.clone(), key.clone()).unwrap();
+        let begun = now();
+        let years_ahead = begun + 10 * 365 * 86_400_000_000;
+        assert_eq!(tracer.moment_at(years_ahead), years_ahead);
+        let mut batch = Batch::new();
+        tracer.note_at(Trace::of(Action::LoggedIn), years_ahead, &mut HashSet::new(), &mut batch).unwrap();
+        // What still waits of this time is not given a second time.
+        tracer.note_at(Trace::of(Action::LoggedIn), begun + 9, &mut HashSet::new(), &mut batch).unwrap();
+        store.commit(batch).await.unwrap();
+        assert_eq!(tracer.moment_at(begun), begun + 10);
+        assert_eq!(tracer.moment_at(begun), begun + 11, "they rise again");
+        let again = Tracer::new(store, key).unwrap();
+        assert!(!again.begin_after(years_ahead) && again.begin_after(begun + 20));
+        assert_eq!(again.moment_at(begun), begun + 21);
+        assert!(again.moment() <= again.horizon());
     }
 
     #[tokio::test]

@@ -144,15 +144,7 @@ impl Domains {
                 if only.is_some_and(|only| only != name) {
                     continue;
                 }
-                let usage = match store.get::<Usage>(id) {
-                    Ok(usage) => usage.map_or(0, |usage| usage.bytes),
-                    // One damaged record costs no start: its mailbox tells what it holds with its next change.
-                    Err(error @ StoreError::Record { .. }) => {
-                        tracing::error!(account = %id, %error, "a mailbox is left out of what its domain holds");
-                        continue;
-                    }
-                    Err(error) => return Err(error),
-                };
+                let usage = held_by(store, *id)?;
                 let mut held = self.held();
                 if let Some(domain) = held.get_mut(&name).filter(|domain| is_counted(domain))
                     && !domain.by_account.contains_key(id)
@@ -169,6 +161,19 @@ impl Domains {
     }
 }
 
+/// Bytes that a mailbox holds. One whose figure is damaged counts as empty until it tells itself: no figure keeps the server
+/// from its start.
+fn held_by(store: &Store, id: AccountId) -> Result<u64, StoreError> {
+    match store.get::<Usage>(&id) {
+        Ok(usage) => Ok(usage.map_or(0, |usage| usage.bytes)),
+        Err(error @ StoreError::Record { .. }) => {
+            tracing::error!(account = %id, %error, "what a mailbox holds does not read: its domain is counted without it");
+            Ok(0)
+        }
+        Err(error) => Err(error),
+    }
+}
+
 /// The domain of an address, as domains' records are named.
 fn domain_of(address: &str) -> String {
     address.rsplit_once('@').map_or_else(String::new, |(_, domain)| domain.to_ascii_lowercase())
@@ -177,7 +182,36 @@ fn domain_of(address: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::Batch;
+    use crate::store::{Batch, DecodeError, Record, Table};
+
+    /// What damage leaves of a figure.
+    struct Scratched;
+
+    impl Record for Scratched {
+        const TABLE: Table = Usage::TABLE;
+        type Key = AccountId;
+        fn encode(&self, out: &mut Vec<u8>) {
+            out.push(0xFF);
+        }
+        fn decode(_bytes: &[u8]) -> Result<Self, DecodeError> {
+            Err(DecodeError::Malformed)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_damaged_figure_costs_itself_and_no_start() {
+        let store = Store::in_memory();
+        let mut batch = Batch::new();
+        for id in [1, 2].map(AccountId) {
+            batch.put(&id, &account("x@aura.example")).put(&id, &Usage { bytes: 100, ..Usage::default() });
+        }
+        batch.put(&AccountId(1), &Scratched);
+        let record = Domain { name: "aura.example".into(), quota: Some(1_000), ..Domain::default() };
+        batch.put(&record.name.clone(), &record);
+        store.commit(batch).await.unwrap();
+        assert!(matches!(store.get::<Usage>(&AccountId(1)), Err(StoreError::Record { .. })));
+        assert_eq!(Domains::read(&store).unwrap().used("aura.example"), Some(100));
+    }
 
     fn account(address: &str) -> Account {
         Account { address: address.into(), ..Account::default() }

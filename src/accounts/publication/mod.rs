@@ -21,7 +21,7 @@ mod standing;
 
 pub use crate::store::{DirectoryImage as Image, DirectoryPlace as Place, DirectoryTask as Task};
 pub use image::{PublicationOptions, PublishFrom, kind_of, numbered, wanted};
-pub use outbox::{Due, DuePage};
+pub use outbox::{Due, DuePage, Swept};
 pub use standing::{Counts, Pending, Standing};
 
 use tokio::sync::Notify;

@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::{Image, Place, Task, wanted};
+use super::{Image, Place, PublicationOptions, PublishFrom, Task, wanted};
 use crate::accounts::{Account, AccountError, Registry};
 use crate::audit::{Action, Actor, Trace};
 use crate::store::{self, AccountId, Batch, DirectoryEntry, DirectoryEntryKey, DirectoryState};
@@ -31,6 +31,16 @@ pub struct Due {
     entries: Vec<DirectoryEntryKey>,
 }
 
+/// What a sweep found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Mailboxes that it put in the outbox.
+    pub queued: u64,
+    /// Mailboxes that the directory shows and the rules in force do not publish, though nothing has happened to them: they
+    /// stay there until an administrator has them taken away.
+    pub withheld: u64,
+}
+
 /// Some of what is due.
 #[derive(Clone, Debug, Default)]
 pub struct DuePage {
@@ -54,12 +64,7 @@ impl Registry {
         let options = self.publication_options();
         let (before, after) = (before.and_then(|before| wanted(before, options)), wanted(after, options));
         if before != after {
-            let cause = match (&before, &after) {
-                (None, _) => "appears",
-                (Some(_), Some(_)) => "changes",
-                (Some(_), None) => "disappears",
-            };
-            self.put_entry(id, cause, batch);
+            self.put_entry(id, cause_of(before.as_ref(), after.as_ref()), batch);
         }
     }
 
@@ -213,9 +218,9 @@ impl Registry {
     /// What the store says.
     pub async fn mend_publication(&self, account: &Account, found: Option<&Place>) -> Result<(), AccountError> {
         let shown = found.map(|place| {
-            // Of one that is forgotten nothing is known but its address: enough to leave.
-            let image = super::image::image(&account.data).unwrap_or_default();
-            Image { place: place.clone(), address: account.data.address.clone(), ..image }
+            // Of a mailbox that is forgotten the record does not say any more whose it was.
+            let bare = || Image { address: account.data.address.clone(), ..Image::default() };
+            Image { place: place.clone(), ..super::image::image(&account.data).unwrap_or_else(bare) }
         });
         // What it shows is another thing than what we know: it has to be looked for where it is.
         self.look_again_at(account.id, "mended", |state| state.published = shown.or(state.published.take())).await
@@ -239,25 +244,31 @@ impl Registry {
     }
 
     /// Puts in the outbox whatever the directory should know and, as far as we know, does not: mailboxes that were there before
-    /// it was published, or while other rules were in force. What waits already, and tasks, stay as they are. Gives their number.
+    /// it was published, or while other rules were in force. What waits already, and tasks, stay as they are; and so does what
+    /// only the rules take away: a line lost from the configuration must not empty the directory.
     ///
     /// # Errors
     /// What the store says.
-    pub async fn queue_unpublished(&self) -> Result<usize, AccountError> {
-        let (mut from, mut queued) = (AccountId(0), 0);
+    pub async fn queue_unpublished(&self) -> Result<Swept, AccountError> {
+        let (mut from, mut swept) = (AccountId(0), Swept::default());
         loop {
             let page = self.store().scan::<store::Account>(from.., PAGE)?;
-            let Some((last, _)) = page.last() else { return Ok(queued) };
+            let Some((last, _)) = page.last() else { return Ok(swept) };
             from = AccountId(last.0.saturating_add(1));
             let mut batch = Batch::new();
             for (id, record) in page {
                 let state = self.publication_state(id)?;
-                let is_known = wanted(&record, self.publication_options()) == state.published || state.task.is_some();
+                let wanted = wanted(&record, self.publication_options());
                 let waits = || self.store().scan::<DirectoryEntry>(DirectoryEntryKey::of(id), 1);
-                if !is_known && waits()?.is_empty() {
-                    self.put_entry(id, "appears", &mut batch);
-                    queued += 1;
+                if wanted == state.published || state.task.is_some() || !waits()?.is_empty() {
+                    continue;
                 }
+                if wanted.is_none() && may_be_published(&record) {
+                    swept.withheld += 1;
+                    continue;
+                }
+                self.put_entry(id, cause_of(state.published.as_ref(), wanted.as_ref()), &mut batch);
+                swept.queued += 1;
             }
             if !batch.is_empty() {
                 self.store().commit(batch).await?;
@@ -270,6 +281,20 @@ impl Registry {
         let state = self.store().get::<DirectoryState>(&id)?;
         Ok(state.map(|state| state.record).unwrap_or_default())
     }
+}
+
+/// What happens in the directory.
+fn cause_of(before: Option<&Image>, after: Option<&Image>) -> &'static str {
+    match (before, after) {
+        (None, _) => "appears",
+        (Some(_), Some(_)) => "changes",
+        (Some(_), None) => "disappears",
+    }
+}
+
+/// Whether there are rules by which the directory would show a mailbox.
+fn may_be_published(record: &store::Account) -> bool {
+    wanted(record, &PublicationOptions { on: true, from: PublishFrom::Creation, test_mailboxes: true }).is_some()
 }
 
 impl Due {

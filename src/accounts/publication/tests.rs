@@ -10,12 +10,20 @@ use crate::store::{Holder, MasterKey, Store, WaitingTrace};
 
 async fn scene(on: bool) -> (Registry, Account) {
     let room = MailRoom::new(Store::in_memory(), MasterKey::generate(), MailLimits::default()).unwrap();
-    let publication = PublicationOptions { on, from: PublishFrom::Creation, test_mailboxes: false };
-    let registry = Registry::new(room, AccountOptions { publication, ..AccountOptions::default() });
+    let registry = started(room, PublicationOptions { on, from: PublishFrom::Creation, test_mailboxes: false });
     registry.add_domain(&Domain::parse("aura.mssante.example").unwrap(), "").await.unwrap();
-    let address = Address::parse("anne@aura.mssante.example").unwrap();
-    let account = registry.create(NewMailbox::new(address, Kind::Per, holder("899700000001"))).await.unwrap();
+    let account = create(&registry, "anne", "899700000001").await;
     (registry, account)
+}
+
+/// A server over a room, with these rules.
+fn started(room: MailRoom, publication: PublicationOptions) -> Registry {
+    Registry::new(room, AccountOptions { publication, ..AccountOptions::default() })
+}
+
+async fn create(registry: &Registry, local: &str, person: &str) -> Account {
+    let address = Address::parse(&format!("{local}@aura.mssante.example")).unwrap();
+    registry.create(NewMailbox::new(address, Kind::Per, holder(person))).await.unwrap()
 }
 
 fn holder(person: &str) -> Holder {
@@ -104,7 +112,7 @@ async fn a_refusal_waits_for_the_administrator_or_another_change() {
     let standing = registry.publication_of(&account).unwrap();
     let task = standing.task.expect("a task");
     assert_eq!((task.status, task.words.as_str(), task.since), (412, "deux ressources", refused.since));
-    assert_eq!(registry.queue_unpublished().await.unwrap(), 0, "a task is not queued by a sweep");
+    assert_eq!(registry.queue_unpublished().await.unwrap(), Swept::default(), "a task is not queued by a sweep");
     let counts = registry.publication_counts().unwrap();
     assert_eq!((counts.tasks, counts.waiting, counts.oldest), (1, 0, Some(task.since)));
 
@@ -151,8 +159,7 @@ async fn a_place_that_was_begun_is_left_even_if_we_never_heard_what_became_of_it
 async fn pages_end_where_accounts_end_and_a_sweep_finds_what_never_waited() {
     let (registry, first) = scene(true).await;
     for (local, person) in [("bea", "899700000002"), ("cleo", "899700000003")] {
-        let address = Address::parse(&format!("{local}@aura.mssante.example")).unwrap();
-        registry.create(NewMailbox::new(address, Kind::Per, holder(person))).await.unwrap();
+        create(&registry, local, person).await;
     }
     registry.set(first.id, &AccountChange { red_list: Some(true), ..AccountChange::default() }).await.unwrap();
     let (mut after, mut seen) = (None, Vec::new());
@@ -169,7 +176,7 @@ async fn pages_end_where_accounts_end_and_a_sweep_finds_what_never_waited() {
     for due in due(&registry) {
         registry.publication_done(&due, Some("insert")).await.unwrap();
     }
-    assert_eq!(registry.queue_unpublished().await.unwrap(), 0);
+    assert_eq!(registry.queue_unpublished().await.unwrap(), Swept::default());
     let lost = registry.publication_of(&first).unwrap().published.unwrap();
     registry.mend_publication(&first, Some(&Place { value: "899700000009".into(), ..lost.place })).await.unwrap();
     assert_eq!(only(&registry).leaves()[0].value, "899700000009", "it is looked for where it is");
@@ -187,4 +194,39 @@ async fn a_forgotten_mailbox_that_the_directory_still_shows_leaves_it_when_that_
     let forgotten = registry.by_id(account.id).unwrap().unwrap();
     registry.mend_publication(&forgotten, Some(&place)).await.unwrap();
     assert_eq!(only(&registry).leaves(), [&place]);
+}
+
+#[tokio::test]
+async fn other_rules_take_no_mailbox_from_the_directory_by_themselves() {
+    let (registry, anne) = scene(true).await;
+    let bea = create(&registry, "bea", "899700000002").await;
+    for due in due(&registry) {
+        registry.publication_done(&due, Some("insert")).await.unwrap();
+    }
+    // Nothing is published while one of them closes; then the server starts with the rules' default.
+    let off = started(registry.room().clone(), PublicationOptions::default());
+    off.close(bea.id, "").await.unwrap();
+    assert!(due(&off).is_empty());
+    let strict = PublicationOptions { on: true, ..PublicationOptions::default() };
+    let registry = started(registry.room().clone(), strict);
+    let swept = registry.queue_unpublished().await.unwrap();
+    assert_eq!(swept, Swept { queued: 1, withheld: 1 });
+    assert_eq!(only(&registry).account, bea.id, "a closed mailbox goes by whatever rules");
+    let standing = registry.publication_of(&bea).unwrap();
+    assert_eq!(standing.waiting[0].cause, "disappears");
+    registry.publication_done(&only(&registry), Some("delete")).await.unwrap();
+    registry.mend_publication(&anne, None).await.unwrap();
+    assert_eq!(only(&registry).leaves().len(), 1, "it goes when it is asked for");
+}
+
+#[tokio::test]
+async fn a_mailbox_that_is_forgotten_is_taken_away_from_where_it_is_still_shown() {
+    let (registry, anne) = scene(true).await;
+    let shown = only(&registry).wanted.unwrap().place;
+    registry.close(anne.id, "").await.unwrap();
+    registry.publication_done(&only(&registry), None).await.unwrap();
+    let mut forgotten = registry.by_id(anne.id).unwrap().unwrap();
+    forgotten.data.holder = Holder::default();
+    registry.mend_publication(&forgotten, Some(&shown)).await.unwrap();
+    assert_eq!(only(&registry).leaves(), [&shown]);
 }

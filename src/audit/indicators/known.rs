@@ -29,17 +29,17 @@ impl Known {
         Self { store, remembered: Mutex::default() }
     }
 
-    /// The own mailbox with an address, closed ones included.
+    /// The own mailbox with an address, closed ones included. One whose records are damaged counts as another operator's.
     pub(super) fn find(&self, address: &str) -> Result<Option<Mailbox>, StoreError> {
         if let Some(mailbox) = self.remembered().get(address) {
             return Ok(Some(mailbox.clone()));
         }
         let Ok(parsed) = Address::parse(address) else { return Ok(None) };
-        let account = match self.store.get::<AddressEntry>(&parsed.key())?.map(|entry| entry.record) {
+        let account = match readable(self.store.get::<AddressEntry>(&parsed.key()))?.map(|entry| entry.record) {
             Some(AddressEntry::Account(account) | AddressEntry::Closed { account, .. }) => account,
             None => return Ok(None),
         };
-        let Some(record) = self.store.get::<Account>(&account)? else { return Ok(None) };
+        let Some(record) = readable(self.store.get::<Account>(&account))? else { return Ok(None) };
         let mailbox = Mailbox { account, domain: parsed.domain().as_str().into(), kind: code_of(record.kind) };
         let mut remembered = self.remembered();
         if remembered.len() >= MOST {
@@ -51,6 +51,17 @@ impl Known {
 
     fn remembered(&self) -> std::sync::MutexGuard<'_, HashMap<String, Mailbox>> {
         self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What was read, where it reads: damage costs its record, and keeps no trace from being written down.
+fn readable<R>(read: Result<Option<R>, StoreError>) -> Result<Option<R>, StoreError> {
+    match read {
+        Err(error @ StoreError::Record { .. }) => {
+            tracing::warn!(event = "indicators.damaged", %error, "a mailbox is not known: its traces are counted without it");
+            Ok(None)
+        }
+        read => read,
     }
 }
 

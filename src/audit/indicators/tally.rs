@@ -111,6 +111,11 @@ pub(super) fn activity(mark: u64) -> [u64; 5] {
     [u64::from(mark != 0), has(mark::CONNECTED), has(mark::SENT), has(mark::RECEIVED), has(mark::READ)]
 }
 
+/// Whether a month has a note: also where what is there does not read any more.
+pub(super) fn is_noted(store: &Store, note: &CounterKey) -> Result<bool, StoreError> {
+    Ok(Found::look(store, note)?.0 != Found::Nothing)
+}
+
 /// Sums that grow, over those that are in a store, or over none.
 #[derive(Debug)]
 pub(super) struct Tally {
@@ -121,10 +126,47 @@ pub(super) struct Tally {
 
 #[derive(Debug)]
 struct Cell {
-    /// As it was read; none: it was not there.
-    version: Option<Version>,
+    found: Found,
     counter: Counter,
     is_changed: bool,
+}
+
+/// What the store had of a cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Found {
+    Nothing,
+    Record(Version),
+    /// Something that does not read: it is begun anew. No statistic keeps traces from being written down.
+    Damage,
+}
+
+impl Found {
+    fn look(store: &Store, key: &CounterKey) -> Result<(Self, Counter), StoreError> {
+        match store.get::<Counter>(key) {
+            Ok(Some(read)) => Ok((Self::Record(read.version), read.record)),
+            Ok(None) => Ok((Self::Nothing, Counter::default())),
+            Err(error @ StoreError::Record { .. }) => {
+                tracing::error!(
+                    event = "indicators.damaged",
+                    month = key.month,
+                    sheet = key.sheet,
+                    %error,
+                    "a counter is begun anew: its month's figures have to be compared with a recount"
+                );
+                Ok((Self::Damage, Counter::default()))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What must still hold when the cell is written.
+    fn expectation(self) -> Option<Expect> {
+        match self {
+            Self::Nothing => Some(Expect::Absent),
+            Self::Record(version) => Some(Expect::Version(version)),
+            Self::Damage => None,
+        }
+    }
 }
 
 impl Tally {
@@ -198,7 +240,7 @@ impl Tally {
 
     fn is_there(&mut self, key: &CounterKey) -> Result<bool, StoreError> {
         let cell = self.cell(key.clone())?;
-        Ok(cell.version.is_some() || cell.is_changed)
+        Ok(cell.found != Found::Nothing || cell.is_changed)
     }
 
     fn cell(&mut self, key: CounterKey) -> Result<&mut Cell, StoreError> {
@@ -206,19 +248,22 @@ impl Tally {
         match self.cells.entry(key) {
             Entry::Occupied(entry) => Ok(entry.into_mut()),
             Entry::Vacant(entry) => {
-                let read = self.store.as_ref().map(|store| store.get::<Counter>(entry.key())).transpose()?.flatten();
-                let version = read.as_ref().map(|read| read.version);
-                let counter = read.map(|read| read.record).unwrap_or_default();
-                Ok(entry.insert(Cell { version, counter, is_changed: false }))
+                let (found, counter) = match &self.store {
+                    Some(store) => Found::look(store, entry.key())?,
+                    None => (Found::Nothing, Counter::default()),
+                };
+                Ok(entry.insert(Cell { found, counter, is_changed: false }))
             }
         }
     }
 
-    /// Writes what has changed, each over the version that was read.
+    /// Writes what has changed, each over the version that was read, or over what did not read.
     pub(super) fn put_into(self, batch: &mut Batch) {
         for (key, cell) in self.cells.into_iter().filter(|(_, cell)| cell.is_changed) {
-            let expect = cell.version.map_or(Expect::Absent, Expect::Version);
-            batch.expect::<Counter>(&key, expect).put(&key, &cell.counter);
+            if let Some(expect) = cell.found.expectation() {
+                batch.expect::<Counter>(&key, expect);
+            }
+            batch.put(&key, &cell.counter);
         }
     }
 

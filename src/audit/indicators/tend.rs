@@ -7,7 +7,7 @@ use crate::mss::indicators::{Month, Row, Sheet};
 use crate::store::{Account, AccountId, Batch, CommitError, Counter, CounterKey, Expect, Store, StoreError};
 
 use super::known::code_of;
-use super::tally::{Note, Place, Tally, activity, first_mark, place, row_key};
+use super::tally::{Note, Place, Tally, activity, first_mark, is_noted, place, row_key};
 use super::{IndicatorError, Indicators};
 use crate::mss::Address;
 
@@ -51,7 +51,7 @@ impl Indicators {
     /// Notes how many mailboxes there are, as those of a month's end; false: they are noted, or nothing was counted then.
     async fn note_mailboxes(&self, month: Month, now: u64) -> Result<bool, IndicatorError> {
         let (store, note) = (&self.inner.store, Note::Snapshot.key(month));
-        if store.get::<Counter>(&note)?.is_some() || !self.months()?.contains(&month) {
+        if is_noted(store, &note)? || !self.months()?.contains(&month) {
             return Ok(false);
         }
         let mut rows: BTreeMap<Vec<String>, Vec<u64>> = BTreeMap::new();
@@ -82,7 +82,7 @@ impl Indicators {
                 return Ok(made);
             }
             let mut batch = Batch::new();
-            if store.get::<Counter>(&note)?.is_none() {
+            if !is_noted(store, &note)? {
                 batch.insert(&note, &Counter { values: vec![now] });
             }
             let mut tally = Tally::over(store, self.inner.options.most_rows);

@@ -4,13 +4,15 @@ use std::sync::{Arc, Mutex};
 
 use super::*;
 use crate::store::traces::{LinePlace, TraceKeys};
-use crate::store::{MailboxKey, Store};
+use crate::store::{DecodeError, MailboxKey, Record, Store, Table};
 
 /// What stands on a shelf, and what befalls it next.
 #[derive(Debug, Default)]
 struct Lines {
     kept: Vec<(Day, Line)>,
     is_full: bool,
+    /// The place of a mark cannot be read.
+    is_unreadable: bool,
     turned: Vec<Day>,
 }
 
@@ -45,7 +47,7 @@ impl Shelf for Board {
     }
 
     fn holds(&self, _mark: &Mark) -> Result<bool, TraceError> {
-        Ok(true)
+        if self.0.lock().unwrap().is_unreadable { Err(TraceError::Full("traces".into())) } else { Ok(true) }
     }
 }
 
@@ -219,6 +221,52 @@ async fn a_damaged_row_costs_itself() {
     assert!(house.desk(20).cycle(u64::MAX));
     assert!(house.store.scan::<WaitingTrace>(.., 9).unwrap().is_empty());
     assert_eq!((house.kept(&house.functional).len(), house.put()), (2, 2));
+}
+
+#[tokio::test]
+async fn a_mark_that_does_not_read_keeps_nobody_from_the_start_and_is_written_anew() {
+    let house = House::new();
+    let mut batch = Batch::new();
+    batch.put(&key_of(Stream::Functional), &Scratched);
+    house.store.commit(batch).await.unwrap();
+    let mark = || house.store.get::<TraceMark>(&key_of(Stream::Functional));
+    assert!(matches!(mark(), Err(StoreError::Record { .. })));
+    house.write(1).await;
+    assert!(house.desk(20).cycle(u64::MAX));
+    assert!(mark().unwrap().is_some());
+    house.functional.0.lock().unwrap().is_unreadable = true;
+    house.desk(20);
+}
+
+#[tokio::test]
+async fn what_a_clock_that_was_ahead_has_given_is_written_down_at_once_and_holds_nothing_up() {
+    let house = House::new();
+    let years_ahead = house.tracer.horizon() + 10 * 365 * 86_400_000_000;
+    let mut batch = Batch::new();
+    house.tracer.note_at(Trace::of(Action::LoggedIn), years_ahead, &mut HashSet::new(), &mut batch).unwrap();
+    house.store.commit(batch).await.unwrap();
+    assert!(house.desk(20).cycle(house.tracer.last()));
+    assert_eq!((house.waiting(), house.put()), (0, 1));
+    // The next start has that line before it, and the clock goes by itself.
+    let mut desk = house.desk(20);
+    house.write(1).await;
+    assert!(desk.cycle(house.tracer.last()));
+    let kept = house.kept(&house.functional);
+    assert!(kept[0] == years_ahead && kept[1] <= house.tracer.horizon(), "{kept:?}");
+}
+
+/// A record of the marks' table that is none.
+struct Scratched;
+
+impl Record for Scratched {
+    const TABLE: Table = Table::TraceMark;
+    type Key = StreamKey;
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&[0xFF, 0]);
+    }
+    fn decode(_bytes: &[u8]) -> Result<Self, DecodeError> {
+        Err(DecodeError::Malformed)
+    }
 }
 
 #[tokio::test]

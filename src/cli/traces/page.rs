@@ -9,6 +9,11 @@ pub(super) fn written(proof: &Proof, json: &str, script: &str) -> String {
     let id = escaped(&proof.message_id);
     let steps: String = proof.steps.iter().enumerate().map(|(number, step)| row(number + 1, step)).collect();
     let blocks: String = proof.blocks.iter().enumerate().map(|(number, block)| block_row(number + 1, block)).collect();
+    let gaps: String = proof.gaps.iter().map(|gap| format!("<li><code>{}</code></li>\n", escaped(gap))).collect();
+    let gaps = match gaps.as_str() {
+        "" => gaps,
+        gaps => format!("<p>D’autres étapes peuvent manquer. Ce qui n’a pas pu être lu :</p>\n<ul>\n{gaps}</ul>\n"),
+    };
     format!(
         r#"<!DOCTYPE html>
 <html lang="fr">
@@ -34,7 +39,7 @@ résultat. Il ne contient rien du contenu du message ; l’empreinte SHA-256 per
 <table>
 <tr><th>n°</th><th>date (UTC)</th><th>étape</th><th>par qui</th><th>pour qui</th><th>résultat</th></tr>
 {steps}</table>
-<h2>La chaîne</h2>
+{gaps}<h2>La chaîne</h2>
 <p>Chaque trace est hachée avec un sel ; les empreintes d’un bloc et celle du bloc précédent donnent l’empreinte du bloc, signée
 (Ed25519) au moment de l’écriture. Supprimer, ajouter ou modifier une trace changerait toutes les empreintes qui suivent.</p>
 <table>
@@ -191,12 +196,18 @@ mod tests {
             public_key: "KEY".into(),
             steps: vec![step],
             blocks: Vec::new(),
+            gaps: vec!["2026-11-25 <damaged>".into()],
         };
         let page = written(&proof, "{\"a\":\"<b>\"}", "print('<&>')");
         assert!(!page.contains("<script") && page.contains("&lt;script&gt;alert(1)&lt;/script&gt;"), "{page}");
-        for shown in
-            ["&lt;a@b&gt;", "certificat CN=&quot;x&quot; &amp; y", "refusé ; réponse", "print(&#39;&lt;&amp;&gt;&#39;)"]
-        {
+        for shown in [
+            "&lt;a@b&gt;",
+            "peuvent manquer",
+            "&lt;damaged&gt;",
+            "certificat CN=&quot;x&quot; &amp; y",
+            "refusé ; réponse",
+            "print(&#39;&lt;&amp;&gt;&#39;)",
+        ] {
             assert!(page.contains(shown), "no `{shown}` in:\n{page}");
         }
     }

@@ -32,6 +32,9 @@ impl ProofArguments {
         write("proof.json", &json)?;
         write("proof.html", &page::written(&proof, &json, SCRIPT))?;
         write("verify.py", SCRIPT)?;
+        for gap in &proof.gaps {
+            output.note(&format!("There may be further steps: {gap}"));
+        }
         output.result(&proof, |proof| {
             format!(
                 "{} steps of {}, in {}: proof.html to read, proof.json to verify:\n  python3 {} {}",

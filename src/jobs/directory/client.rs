@@ -20,8 +20,8 @@ const KEY: HeaderName = HeaderName::from_static("esante-api-key");
 /// FHIR's JSON.
 const FHIR_JSON: &str = "application/fhir+json";
 
-/// The most resources that one search gives: a search that finds more asks the wrong question.
-const MOST: usize = 1_000_000;
+/// Pages of one search, at most: a directory that gives more gives them in a circle.
+const MOST_PAGES: usize = 1_000;
 
 /// Characters of the directory's words that are kept.
 const WORDS: usize = 300;
@@ -42,8 +42,8 @@ pub enum DirectoryError {
         /// How long it asks us to wait.
         retry_after: Option<Duration>,
     },
-    /// It does not know us, or not by this key or certificate: 401, 403.
-    #[error("it refuses our key or certificate (HTTP {status}){}", said(words))]
+    /// It does not know us by this key or certificate: 401; or this is not for us: 403, which may mean the one and the other.
+    #[error("it refuses us, or our key or certificate (HTTP {status}){}", said(words))]
     Credentials {
         /// The status.
         status: u16,
@@ -77,6 +77,11 @@ impl DirectoryError {
             Self::NotShown => "not-shown",
             Self::Nonsense(_) => "nonsense",
         }
+    }
+
+    /// Whether it is certain that it is our key or certificate that is refused (MSSanté §9).
+    pub(super) fn is_of_our_key(&self) -> bool {
+        matches!(self, Self::Credentials { status: 401, .. })
     }
 }
 
@@ -119,23 +124,29 @@ impl FhirClient {
         self.inner.key.store(value.map(Arc::new));
     }
 
-    /// All resources of a type that a query finds, by its pages.
+    /// The first `most` resources of a type that a query finds, by its pages.
     ///
     /// # Errors
     /// [`DirectoryError`].
-    pub async fn search(&self, resource: &str, query: &[(&str, &str)]) -> Result<Vec<Value>, DirectoryError> {
+    pub async fn search(
+        &self,
+        resource: &str,
+        query: &[(&str, &str)],
+        most: usize,
+    ) -> Result<Vec<Value>, DirectoryError> {
         let mut found = Vec::new();
         let mut page = self.first_page(resource, query).await?;
-        loop {
+        for _ in 0..MOST_PAGES {
             found.append(&mut page.resources);
-            if found.len() > MOST {
-                return Err(DirectoryError::Nonsense("its pages do not end"));
-            }
             match page.next.take() {
-                Some(next) => page = self.page(&next).await?,
-                None => return Ok(found),
+                Some(next) if found.len() < most => page = self.page(&next).await?,
+                _ => {
+                    found.truncate(most);
+                    return Ok(found);
+                }
             }
         }
+        Err(DirectoryError::Nonsense("its pages do not end"))
     }
 
     /// The first page of what a query finds.

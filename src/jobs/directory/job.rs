@@ -12,7 +12,7 @@ use super::client::{DirectoryError, FhirClient};
 use super::figures::Figures;
 use super::publish::{Outcome, Publisher, Wish};
 use super::setup::KeyReader;
-use crate::accounts::publication::{Due, Place};
+use crate::accounts::publication::{Due, Place, Swept};
 use crate::accounts::{AccountError, Registry};
 use crate::jobs::{jittered, unix_now};
 use crate::telemetry::Metrics;
@@ -170,8 +170,22 @@ impl DirectoryJob {
 
     async fn sweep(&self, registry: &Registry) {
         match registry.queue_unpublished().await {
-            Ok(0) => {}
-            Ok(queued) => tracing::info!(queued, "mailboxes that the directory does not know yet were found"),
+            Ok(Swept { queued, withheld }) => {
+                if queued > 0 {
+                    tracing::info!(
+                        queued,
+                        "mailboxes of which the directory does not know yet how they are were found"
+                    );
+                }
+                if withheld > 0 {
+                    tracing::error!(
+                        event = "directory.withheld",
+                        withheld,
+                        "the directory shows mailboxes that the rules in force do not publish: they stay there; \
+                        `caducee directory verify --mend` takes them away, if that is meant"
+                    );
+                }
+            }
             Err(error) => tracing::warn!(%error, "mailboxes that the directory does not know are not looked for"),
         }
     }
@@ -313,7 +327,7 @@ impl DirectoryJob {
                 registry.publication_refused(due, 200, &error.to_string()).await?;
             }
             // Nothing of this mailbox: it goes on when the key is good.
-            Err(DirectoryError::Credentials { .. }) => {}
+            Err(error) if error.is_of_our_key() => {}
             Err(error) => {
                 let wait = jittered(self.retry_after(due.tries));
                 tracing::info!(%account, reason = error.name(), "not published yet");
@@ -358,7 +372,9 @@ impl Course {
         self.failures += 1;
         let words = trouble.to_string();
         match trouble {
-            DirectoryError::Credentials { .. } => Some(Round::Refused(words)),
+            DirectoryError::Credentials { .. } if trouble.is_of_our_key() => Some(Round::Refused(words)),
+            // One place that is closed to us is no word on our key; several in a row are.
+            DirectoryError::Credentials { .. } => (self.failures >= AWAY_AFTER).then_some(Round::Refused(words)),
             // RFC 9110 §10.2.3: it says itself for how long.
             DirectoryError::Busy { retry_after: Some(wait), .. } => {
                 Some(Round::Away(Some(*wait), trouble.name(), words))
@@ -408,4 +424,25 @@ fn by_place<'d>(due: &'d [Due], places: impl Fn(&'d Due) -> Vec<&'d Place>) -> B
         }
     }
     by_place
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(status: u16) -> [Outcome; 1] {
+        [Err(DirectoryError::Credentials { status, words: String::new() })]
+    }
+
+    #[test]
+    fn a_place_that_is_closed_to_us_stops_nobody_behind_it_and_a_key_that_is_refused_stops_all() {
+        let mut course = Course::default();
+        for _ in 0..5 {
+            assert!(course.judge(&refused(403)).is_none());
+            assert!(course.judge(&[Ok(None)]).is_none());
+        }
+        assert!(course.judge(&refused(403)).is_none() && course.judge(&refused(403)).is_none());
+        assert!(matches!(course.judge(&refused(403)), Some(Round::Refused(_))), "all that was asked is closed");
+        assert!(matches!(Course::default().judge(&refused(401)), Some(Round::Refused(_))));
+    }
 }

@@ -22,9 +22,12 @@ pub enum Operation {
         /// The address.
         address: String,
     },
-    /// Takes away the contact with this number: one of several of the same address.
-    DeleteAt {
-        /// Its place in the list.
+    /// Takes one of several contacts with this address away. By its number among them, not in the list: that is another one's
+    /// as soon as somebody else writes to it.
+    DeleteOne {
+        /// The address.
+        address: String,
+        /// Its number among those with this address.
         index: usize,
     },
 }
@@ -46,7 +49,9 @@ impl Operation {
             }
             Self::Replace { address, contact: value } => vec![kind("replace"), path(&one(address)), contact(value)],
             Self::Delete { address } => vec![kind("delete"), path(&one(address))],
-            Self::DeleteAt { index } => vec![kind("delete"), path(&format!("{list}[{index}]"))],
+            Self::DeleteOne { address, index } => {
+                vec![kind("delete"), path(&format!("{}[{index}]", one(address)))]
+            }
         };
         json!({ "name": "operation", "part": parts })
     }
@@ -107,7 +112,8 @@ mod tests {
         let patch = parameters("Organization", &[Operation::Delete { address: "l'accueil@x.example".into() }]);
         let path = &patch["parameter"][0]["part"][1]["valueString"];
         assert_eq!(path, r"Organization.telecom.where(value = 'l\'accueil@x.example')");
-        let at = parameters("Organization", &[Operation::DeleteAt { index: 3 }]);
-        assert_eq!(at["parameter"][0]["part"][1]["valueString"], "Organization.telecom[3]");
+        let third = Operation::DeleteOne { address: "l'accueil@x.example".into(), index: 2 };
+        let path = &parameters("Organization", &[third])["parameter"][0]["part"][1]["valueString"];
+        assert_eq!(path, r"Organization.telecom.where(value = 'l\'accueil@x.example')[2]");
     }
 }

@@ -71,11 +71,12 @@ impl Publisher {
 
     /// The one resource at a place; none where there is none.
     async fn read(&self, place: &Place) -> Result<Option<Value>, DirectoryError> {
-        let mut found = self.client.search(&place.resource, &[("identifier", &token(place))]).await?;
+        // A second one is enough to see that it is not alone.
+        let mut found = self.client.search(&place.resource, &[("identifier", &token(place))], 2).await?;
         match found.len() {
             0 | 1 => Ok(found.pop()),
-            several => {
-                let words = format!("{several} {} resources have the identifier {}", place.resource, place.value);
+            _ => {
+                let words = format!("several {} resources have the identifier {}", place.resource, place.value);
                 Err(DirectoryError::Refused { status: 412, words })
             }
         }
@@ -112,21 +113,28 @@ impl Plan {
             let mut shown = contacts.iter().enumerate().filter(is_its);
             let first = shown.next().map(|(_, contact)| contact);
             let others = surplus.len();
-            surplus.extend(shown.map(|(index, _)| index));
+            surplus.extend(shown.map(|(index, contact)| one_of(contacts, index, contact)));
             let operation = wish.operation(first, type_as);
             let name = operation.as_ref().map(|operation| match operation {
                 Operation::Insert { .. } => "insert",
                 Operation::Replace { .. } => "replace",
-                Operation::Delete { .. } | Operation::DeleteAt { .. } => "delete",
+                Operation::Delete { .. } | Operation::DeleteOne { .. } => "delete",
             });
             names.push(name.or((surplus.len() > others).then_some("delete")));
             operations.extend(operation);
         }
-        // Numbers are those of the list as it was read: from its end on, and before anything else moves them.
-        surplus.sort_unstable_by(|one, other| other.cmp(one));
-        let surplus = surplus.into_iter().map(|index| Operation::DeleteAt { index });
-        Self { operations: surplus.chain(operations).collect(), names }
+        // From the end on, and before anything else moves them.
+        surplus.reverse();
+        surplus.extend(operations);
+        Self { operations: surplus, names }
     }
+}
+
+/// Takes away the contact with this number: one of those that are written as it is.
+fn one_of(contacts: &[Value], index: usize, contact: &Value) -> Operation {
+    let before = contacts[..index].iter().filter(|other| other["value"] == contact["value"]).count();
+    let address = contact["value"].as_str().unwrap_or_default().to_owned();
+    Operation::DeleteOne { address, index: before }
 }
 
 impl Wish<'_> {
@@ -190,9 +198,11 @@ mod tests {
     fn a_contact_that_stands_there_twice_is_one_afterwards() {
         let one = image("un@x.example");
         let shown = written(&one, None, TypeAs::Code);
-        let there = resource(&[shown.clone(), json!({ "system": "phone" }), shown.clone(), shown]);
+        let other = written(&image("UN@x.example"), None, TypeAs::Code);
+        let there = resource(&[shown.clone(), json!({ "system": "phone" }), shown.clone(), other, shown]);
         let plan = Plan::of(&there, &[Wish { address: "un@x.example", image: Some(&one) }], TypeAs::Code);
-        assert_eq!(plan.operations, [Operation::DeleteAt { index: 3 }, Operation::DeleteAt { index: 2 }]);
+        let delete = |address: &str, index| Operation::DeleteOne { address: address.into(), index };
+        assert_eq!(plan.operations, [delete("un@x.example", 2), delete("UN@x.example", 0), delete("un@x.example", 1)]);
         let gone = Plan::of(&there, &[Wish { address: "un@x.example", image: None }], TypeAs::Code);
         assert_eq!(gone.operations.last(), Some(&Operation::Delete { address: "un@x.example".into() }));
     }

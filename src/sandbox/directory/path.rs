@@ -50,34 +50,30 @@ impl Path {
     pub(super) fn places(&self, resource: &Value) -> Vec<String> {
         let mut places = vec![String::new()];
         for step in &self.steps {
-            places = places.iter().flat_map(|place| step.from(place, resource)).collect();
+            places = step.from(places, resource);
         }
         places
     }
 }
 
 impl Step {
-    fn from(&self, place: &str, resource: &Value) -> Vec<String> {
-        let Some(here) = resource.pointer(place) else { return Vec::new() };
+    fn from(&self, mut places: Vec<String>, resource: &Value) -> Vec<String> {
+        let members = |place: &String, name: &str| {
+            resource.pointer(place).map(|here| children(place, here, name)).unwrap_or_default()
+        };
         match self {
-            Self::Child(name) => children(place, here, name),
+            Self::Child(name) => places.iter().flat_map(|place| members(place, name)).collect(),
             Self::Extension(url) => {
                 let wanted = [("url".to_owned(), url.clone())];
-                let all = children(place, here, "extension");
-                all.into_iter().filter(|at| holds(resource.pointer(at), &wanted)).collect()
+                let all = places.iter().flat_map(|place| members(place, "extension"));
+                all.filter(|at| holds(resource.pointer(at), &wanted)).collect()
             }
             Self::Where(wanted) => {
-                if holds(Some(here), wanted) {
-                    vec![place.to_owned()]
-                } else {
-                    Vec::new()
-                }
+                places.retain(|place| holds(resource.pointer(place), wanted));
+                places
             }
-            // Of the items that stand beside one another the one with this number: lists were opened by their name.
-            Self::Index(n) => match place.rsplit_once('/') {
-                Some((_, last)) if last.parse() == Ok(*n) => vec![place.to_owned()],
-                _ => Vec::new(),
-            },
+            // FHIRPath: of all that the path has led to so far.
+            Self::Index(n) => places.into_iter().skip(*n).take(1).collect(),
         }
     }
 }
@@ -197,6 +193,8 @@ mod tests {
         assert_eq!(places("Practitioner.telecom"), ["/telecom/0", "/telecom/1"]);
         assert_eq!(places("Practitioner.telecom[1]"), ["/telecom/1"]);
         assert_eq!(places("Practitioner.telecom.where(value = 'a@x.example')"), ["/telecom/0"]);
+        assert_eq!(places("Practitioner.telecom.where(system = 'email')[1]"), ["/telecom/1"]);
+        assert!(places("Practitioner.telecom.where(value = 'a@x.example')[1]").is_empty());
         assert_eq!(places(r"Practitioner.telecom.where(value='l\'un@x.example' and system = 'email')"), ["/telecom/1"]);
         assert_eq!(
             places(

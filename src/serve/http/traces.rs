@@ -156,7 +156,7 @@ async fn proof(
 ) -> Result<axum::Json<Proof>, Problem> {
     let message_id = message_id(&query.message_id)?;
     let mut tries = 0;
-    let steps = loop {
+    let proved = loop {
         let (traces, wanted) = (administration.traces.clone(), message_id.clone());
         match blocking(move || Ok(traces.proof(&wanted))).await? {
             Err(TracesError::NotYet) if tries < TRIES => {
@@ -166,11 +166,11 @@ async fn proof(
             outcome => break outcome.map_err(of_traces)?,
         }
     };
-    if steps.is_empty() {
+    if proved.steps.is_empty() {
         return Err(Problem::new(Rule::NoSuchMessage, "Nothing is known of a message with this Message-ID."));
     }
     let now = u64::try_from(jiff::Timestamp::now().as_microsecond()).unwrap_or_default();
-    Ok(axum::Json(Proof::of(&administration.process.name(), &instant(now), &message_id, steps)))
+    Ok(axum::Json(Proof::of(&administration.process.name(), &instant(now), &message_id, proved)))
 }
 
 /// Why traces cannot be read, to the peer.

@@ -302,13 +302,14 @@ impl TraceFiles {
     }
 
     /// Seals the open day if it is over, and says which that was. For a clock to call: a day on which nothing more comes is
-    /// sealed too.
+    /// sealed too. A day that lies ahead, because a clock did, takes the lines of one day more: those after it go into the
+    /// next one, so that no file grows without bound until its day comes.
     ///
     /// # Errors
     /// What the disk says; the next call tries again.
     pub fn turn(&self, today: Day) -> Result<Option<Day>, TraceError> {
         let mut writer = lock(&self.inner.writer);
-        match writer.as_ref().map(|open| open.tip.day).filter(|day| *day < today) {
+        match writer.as_ref().filter(|open| open.tip.is_over(today)).map(|open| open.tip.day) {
             Some(day) => self.seal(&mut writer).map(|()| Some(day)),
             None => Ok(None),
         }

@@ -54,6 +54,11 @@ impl Tip {
         self.previous = header.hash;
     }
 
+    /// Whether the day is over; one that lies ahead: whether the day of its earliest line is.
+    pub(super) fn is_over(&self, today: Day) -> bool {
+        self.day < today || (self.day > today && Day::of(self.first) < today)
+    }
+
     pub(super) fn summary(&self) -> DaySummary {
         let Tip { day, blocks, lines, length: bytes, first, last, .. } = *self;
         DaySummary { day, blocks, lines, bytes, first, last, sealed: false }

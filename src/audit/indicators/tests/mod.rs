@@ -8,7 +8,9 @@ use super::tally::{Place, place};
 use super::*;
 use crate::audit::{Action, Actor, FolderKind, MessageFacts, Origin};
 use crate::mss::indicators::{Row, Sheet};
-use crate::store::{Account, AccountId, AccountKind, AccountState, AddressEntry, Committed, Counter};
+use crate::store::{
+    Account, AccountId, AccountKind, AccountState, AddressEntry, Committed, Counter, DecodeError, Record, Table,
+};
 
 const ANNE: &str = "anne.roux@aura.example";
 const CARE: &str = "soins@chu.example";
@@ -386,4 +388,53 @@ async fn old_months_go_and_the_others_stay() {
     assert!(scene.indicators.tend(at("2027-12")).await.unwrap().forgotten > 0);
     assert_eq!(scene.indicators.months().unwrap(), ["2027-06".parse::<Month>().unwrap()]);
     assert!(scene.indicators.month(scene.month).unwrap().is_empty());
+}
+
+/// What damage leaves of a record.
+struct Scratched<R>(std::marker::PhantomData<R>);
+
+impl<R: Record> Record for Scratched<R> {
+    const TABLE: Table = R::TABLE;
+    type Key = R::Key;
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&[0xFF, 0]);
+    }
+    fn decode(_bytes: &[u8]) -> Result<Self, DecodeError> {
+        Err(DecodeError::Malformed)
+    }
+}
+
+fn scratch<R: Record>(store: &Store, key: &R::Key) {
+    let mut batch = Batch::new();
+    batch.put(key, &Scratched::<R>(std::marker::PhantomData));
+    store.commit_blocking(batch).unwrap();
+    assert!(matches!(store.get::<R>(key), Err(StoreError::Record { .. })));
+}
+
+#[test]
+fn a_damaged_counter_is_begun_anew_and_a_recount_tells_what_it_lost() {
+    let mut scene = Scene::new();
+    let sent = || accepted("submission", ANNE, &["b@nord.example"], &[], 2048, &[]);
+    scene.write([sent(), sent()]);
+    let rows = scene.store.scan::<Counter>(.., 99).unwrap();
+    for (key, _) in &rows {
+        scratch::<Counter>(&scene.store, key);
+    }
+    scene.write([sent()]);
+    assert_eq!(scene.rows(Sheet::Exchanges), ["aura.example|PER|emis|operateur|moins de 10 Kio: 1 1 2048"]);
+    let lost = scene.recount().into_iter().find(|row| row.sheet == Sheet::Exchanges).unwrap();
+    assert_eq!((lost.counted, lost.recounted), (vec![1, 1, 2048], vec![2 + 1, 2 + 1, 3 * 2048]));
+}
+
+#[test]
+fn a_damaged_account_costs_its_traces_a_row_and_no_trace() {
+    let mut scene = Scene::new();
+    scratch::<Account>(&scene.store, &AccountId(1));
+    scene.write([accepted("smtp", "b@nord.example", &[], &[ANNE, CARE], 2048, &[])]);
+    assert_eq!(
+        scene.rows(Sheet::Exchanges),
+        ["||recu|operateur|moins de 10 Kio: 1 1 2048", "chu.example|ORG|recu|operateur|moins de 10 Kio: 1 1 2048"]
+    );
+    scratch::<AddressEntry>(&scene.store, &ANNE.to_owned());
+    scene.write([accepted("smtp", "b@nord.example", &[], &[ANNE], 2048, &[])]);
 }

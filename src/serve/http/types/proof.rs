@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::ShownTrace;
-use crate::audit::Trace;
+use crate::audit::Proved;
 use crate::store::traces::ProofParts;
 
 /// The form of a [`Proof`] that this version writes.
@@ -27,6 +27,9 @@ pub struct Proof {
     pub steps: Vec<ProofStep>,
     /// The blocks of the chain that they stand in.
     pub blocks: Vec<ProofBlock>,
+    /// Why there may be further steps, in words: what could not be read, say. Empty: these are all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gaps: Vec<String>,
 }
 
 /// One step.
@@ -66,10 +69,10 @@ pub struct ProofBlock {
 
 impl Proof {
     /// A proof from its parts; `made_at` is an instant.
-    pub fn of(operator: &str, made_at: &str, message_id: &str, found: Vec<(Trace, ProofParts)>) -> Self {
-        let public_key = found.first().map(|(_, parts)| parts.public_key_pem()).unwrap_or_default();
+    pub fn of(operator: &str, made_at: &str, message_id: &str, found: Proved) -> Self {
+        let public_key = found.steps.first().map(|(_, parts)| parts.public_key_pem()).unwrap_or_default();
         let (mut steps, mut blocks) = (Vec::new(), Vec::<ProofBlock>::new());
-        for (trace, parts) in found {
+        for (trace, parts) in found.steps {
             let hash = hex(&parts.hash);
             let block = blocks.iter().position(|block| block.hash == hash).unwrap_or_else(|| {
                 blocks.push(ProofBlock::of(&parts));
@@ -87,6 +90,7 @@ impl Proof {
             public_key,
             steps,
             blocks,
+            gaps: found.gaps,
         }
     }
 }

@@ -213,3 +213,23 @@ fn a_start_cuts_what_a_crash_tore_even_where_no_copy_of_it_can_be_kept() {
     assert_eq!(all_texts(&files), expected(day(0), 0..2));
     assert_eq!(files.size(), whole);
 }
+
+#[test]
+fn a_day_that_lies_ahead_because_a_clock_did_does_not_grow_until_it_comes() {
+    let stream = Stream::new();
+    let files = stream.open_well();
+    let far = day(3650);
+    append(&files, far, 0..2);
+    assert_eq!(files.turn(day(1)).unwrap(), None, "nothing of another day is in it yet");
+    append(&files, day(1), 0..2);
+    assert_eq!(files.turn(day(1)).unwrap(), None);
+    assert_eq!(files.turn(day(2)).unwrap(), Some(far));
+    append(&files, day(2), 0..2);
+    assert_eq!(files.turn(day(2)).unwrap(), None);
+    assert_eq!(files.turn(day(3)).unwrap(), Some(far.next()));
+    let all = [expected(far, 0..2), expected(day(1), 0..2), expected(day(2), 0..2)].concat();
+    assert_eq!(all_texts(&files), all);
+    assert!(problems(&files).is_empty());
+    drop(files);
+    assert_eq!(all_texts(&stream.open_well()), all);
+}
