@@ -31,8 +31,8 @@ impl TraceSource for Kept<'_> {
         range: std::ops::Range<u64>,
         each: &mut dyn FnMut(&Trace) -> Result<(), StoreError>,
     ) -> Result<(), IndicatorError> {
-        let within = self.0.iter().filter(|trace| range.contains(&trace.at));
-        within.map(each).collect::<Result<(), _>>().map_err(IndicatorError::from)
+        let mut within = self.0.iter().filter(|trace| range.contains(&trace.at));
+        within.try_for_each(each).map_err(IndicatorError::from)
     }
 }
 
