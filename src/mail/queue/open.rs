@@ -78,8 +78,8 @@ impl Opened {
         Ok(opened)
     }
 
-    /// Makes consignments for messages that have none. Only damage leaves such a message, and without this nobody would
-    /// hear of it again; all that a consignment says but its tries stands in the message and in its recipients.
+    /// Makes consignments again for recipients that have none. Only damage leaves such, and without this nobody would
+    /// hear of them again; all that a consignment says but its tries stands in the message and in its recipients.
     fn consign_again(&mut self) -> Result<(), StoreError> {
         let mut after = Bound::Unbounded;
         loop {
@@ -87,11 +87,13 @@ impl Opened {
             let Some((last, _)) = page.last() else { return Ok(()) };
             after = Bound::Excluded(*last);
             for (id, message) in &page {
-                if !self.store.scan::<Consignment>(ConsignmentKey::of(*id), 1)?.is_empty() {
-                    continue;
-                }
-                let lost = self.lost_consignments(*id, message)?;
+                let standing = self.store.scan::<Consignment>(ConsignmentKey::of(*id), usize::MAX)?;
+                let mut lost = self.lost_consignments(*id, message)?;
+                standing.iter().for_each(|(key, _)| drop(lost.remove(key)));
                 if lost.is_empty() {
+                    if !standing.is_empty() {
+                        continue;
+                    }
                     tracing::error!(message = %id, "a queued message has no recipient that can be read; it stays in the store");
                     continue;
                 }

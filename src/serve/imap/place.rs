@@ -111,9 +111,9 @@ impl Place {
         Err(Reply::no(Some(Code::NoPerm), text).into())
     }
 
-    /// Refuses to make a folder where other mailboxes stand.
+    /// Refuses to make a folder where other mailboxes stand, in others' mailboxes too: their holders see them there.
     pub(super) fn may_be_made(&self) -> Result<(), Stop> {
-        if self.root.is_none() && Namespace::split(&self.folder).is_some() {
+        if Namespace::split(&self.folder).is_some() {
             return Err(Reply::no(Some(Code::Cannot), "Names below this level are other mailboxes'").into());
         }
         self.needs(Right::Write)

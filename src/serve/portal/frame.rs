@@ -27,14 +27,17 @@ const HEADERS: [(HeaderName, &str); 6] = [
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
 ];
 
-/// Runs a request within its time, makes a page of a refusal, puts the headers on. The log has the route, never the path.
+/// Runs a request within its time, and to its end whoever goes away meanwhile: a change that was made has its consequences (sessions
+/// end with what opened them). Makes a page of a refusal, puts the headers on. The log has the route, never the path.
 pub(super) async fn around(State(desk): State<Arc<Desk>>, request: Request<Body>, next: Next) -> Response {
     let reference = next_reference();
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map_or("-", MatchedPath::as_str).to_owned();
     let longest = desk.shared.config.load().portal.request_timeout;
-    let mut response = match tokio::time::timeout(longest, next.run(request)).await {
-        Ok(response) => response,
+    let running = tokio::spawn(next.run(request));
+    let mut response = match tokio::time::timeout(longest, running).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(error)) => Refusal::internal(error).into_response(),
         Err(_) => Refusal::unavailable(texts::LATER, "the request took too long").into_response(),
     };
     if let Some(refusal) = response.extensions_mut().remove::<Arc<Refusal>>() {
