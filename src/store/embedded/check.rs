@@ -1,4 +1,5 @@
-//! `store check`, offline: reads every frame of the log, holds bodies and index against it, counts folders again.
+//! `store check`, offline: reads every frame of the log, holds bodies and index against it, counts folders again, holds the
+//! key files against each other and against the accounts.
 //!
 //! Nothing is mended here. A torn tail is cut, and commits that the index has not are replayed, by the next start; damage
 //! is named, and a copy of it is set aside.
@@ -16,12 +17,14 @@ use serde::Serialize;
 use super::frame::{BODY_PREFIX, FRAME_HEADER, Header, read_body_prefix};
 use super::home::Home;
 use super::index::{Index, Position};
+use super::keys::Accounts;
 use super::replay::{Damage, indexed_commit, set_aside, synced_after, walk_error};
 use super::segment::{self, Bodies, Piece, SEGMENT_FORMAT, SEGMENT_HEADER, SegmentHead, Segments, Walk};
 use super::{INSPECTION_CACHE, checkpoint};
 use crate::store::error::{OpenError, StoreError};
+use crate::store::keyring::{self, KeysFound};
 use crate::store::schema::{
-    Body, BodyId, Folder, FolderId, FolderKey, Key, Message, MessageKey, Place, Record, Table, Uid, flags, probe,
+    AccountId, Body, BodyId, Folder, FolderId, FolderKey, Key, Message, MessageKey, Place, Record, Table, Uid, flags, probe,
 };
 
 /// Rows of the index read in one step.
@@ -58,6 +61,10 @@ pub struct CheckReport {
     pub bad_records: Vec<BadRecord>,
     /// Folders whose counters are not what their messages say.
     pub miscounted: Vec<Miscounted>,
+    /// The key files, held against each other.
+    pub keys: KeysFound,
+    /// Mailboxes that are not closed and have no key in them: nothing in these can be read.
+    pub keyless: Vec<AccountId>,
     /// Findings beyond the first thousand of each kind.
     pub not_listed: u64,
 }
@@ -108,6 +115,8 @@ impl CheckReport {
             && self.unreadable.is_empty()
             && self.bad_records.is_empty()
             && self.miscounted.is_empty()
+            && self.keys.is_sound()
+            && self.keyless.is_empty()
     }
 
     fn list<T>(&mut self, pick: impl FnOnce(&mut Self) -> &mut Vec<T>, finding: T) {
@@ -141,7 +150,10 @@ pub fn check(path: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<CheckRep
             checker.report.index_unusable =
                 Some("it lacks commits that were in it when it was last made durable".into());
         }
-        Ok(index) => checker.check_index(&index, applied).map_err(|error| checker.index_error(&error))?,
+        Ok(index) => {
+            checker.check_index(&index, applied).map_err(|error| checker.index_error(&error))?;
+            checker.check_keys(&index)?;
+        }
         Err(reason) => checker.report.index_unusable = Some(reason),
     }
     Ok(checker.report)
@@ -274,6 +286,20 @@ impl Checker<'_> {
         for (body, (chunk, reason)) in unreadable {
             let messages = shown.iter().filter(|(shown, ..)| *shown == body).map(|(_, at)| *at).collect();
             self.report.list(|report| &mut report.unreadable, UnreadableBody { body, chunk, reason, messages });
+        }
+        Ok(())
+    }
+
+    /// In a store of an older format mailboxes' keys are in the records: then there is no ring to look at.
+    fn check_keys(&mut self, index: &Index) -> Result<(), OpenError> {
+        if !self.home.has_ring() {
+            return Ok(());
+        }
+        let (found, owners) = keyring::inspect(&self.home.path, &self.home.salt)?;
+        self.report.keys = found;
+        let accounts = Accounts::read(|range| index.scan(range, PAGE, false)).map_err(|error| self.index_error(&error))?;
+        for account in accounts.not_among(&owners) {
+            self.report.list(|report| &mut report.keyless, account);
         }
         Ok(())
     }
