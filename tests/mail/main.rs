@@ -10,6 +10,8 @@ mod concurrency;
 mod conversations;
 mod copy_and_move;
 mod devices;
+mod digger;
+mod digging;
 mod factors;
 mod flags;
 mod folders;

@@ -110,6 +110,11 @@ impl House {
         self.restarted()
     }
 
+    /// Where a store on disk lies.
+    pub fn path(&self) -> &Path {
+        self.directory.as_ref().expect("a store on disk").path()
+    }
+
     /// Stops the server and leaves its files.
     pub fn into_directory(self) -> Directory {
         self.room.store().close();

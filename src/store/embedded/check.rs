@@ -5,7 +5,7 @@
 //! is named, and a copy of it is set aside.
 
 use std::collections::hash_map::DefaultHasher;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{Hash, Hasher};
 use std::ops::Bound;
 use std::os::unix::fs::FileExt;
@@ -22,7 +22,7 @@ use super::replay::{Damage, indexed_commit, set_aside, synced_after, walk_error}
 use super::segment::{self, Bodies, Piece, SEGMENT_FORMAT, SEGMENT_HEADER, SegmentHead, Segments, Walk};
 use super::{INSPECTION_CACHE, checkpoint};
 use crate::store::error::{OpenError, StoreError};
-use crate::store::keyring::{self, KeysFound};
+use crate::store::keyring::{self, KeyOwner, KeysFound};
 use crate::store::schema::{
     AccountId, Body, BodyId, Folder, FolderId, FolderKey, Key, Message, MessageKey, Place, Record, Table, Uid, flags, probe,
 };
@@ -144,6 +144,7 @@ pub fn check(path: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<CheckRep
         Err(_) => Position::default(),
     };
     checker.read_log(applied, progress)?;
+    let owners = checker.check_key_files()?;
     let noted = checkpoint::read(&home.checkpoint()).unwrap_or_default();
     match index {
         Ok(_) if applied.sequence < noted.sequence => {
@@ -152,7 +153,7 @@ pub fn check(path: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<CheckRep
         }
         Ok(index) => {
             checker.check_index(&index, applied).map_err(|error| checker.index_error(&error))?;
-            checker.check_keys(&index)?;
+            checker.check_keys_of_accounts(&index, &owners).map_err(|error| checker.index_error(&error))?;
         }
         Err(reason) => checker.report.index_unusable = Some(reason),
     }
@@ -290,15 +291,20 @@ impl Checker<'_> {
         Ok(())
     }
 
-    /// In a store of an older format mailboxes' keys are in the records: then there is no ring to look at.
-    fn check_keys(&mut self, index: &Index) -> Result<(), OpenError> {
+    /// Whose keys there are. In a store of an older format mailboxes' keys are in the records, and no ring is looked at.
+    fn check_key_files(&mut self) -> Result<HashSet<KeyOwner>, OpenError> {
         if !self.home.has_ring() {
-            return Ok(());
+            return Ok(HashSet::new());
         }
         let (found, owners) = keyring::inspect(&self.home.path, &self.home.salt)?;
         self.report.keys = found;
-        let accounts = Accounts::read(|range| index.scan(range, PAGE, false)).map_err(|error| self.index_error(&error))?;
-        for account in accounts.not_among(&owners) {
+        Ok(owners)
+    }
+
+    fn check_keys_of_accounts(&mut self, index: &Index, owners: &HashSet<KeyOwner>) -> Result<(), StoreError> {
+        let accounts = Accounts::read(|range| index.scan(range, PAGE, false))?;
+        let keyless = if self.home.has_ring() { accounts.not_among(owners) } else { Vec::new() };
+        for account in keyless {
             self.report.list(|report| &mut report.keyless, account);
         }
         Ok(())

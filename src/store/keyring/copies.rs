@@ -133,6 +133,11 @@ impl Copies {
         Ok(Copies { files: [one?, two?] })
     }
 
+    #[cfg(test)]
+    pub(super) fn of(files: [File; 2]) -> Self {
+        Copies { files }
+    }
+
     /// Writes slots into both copies; on disk when this returns. After a failure it is not known what is there.
     pub(super) fn write(&self, slots: &[(u32, Bytes)]) -> io::Result<()> {
         for file in &self.files {

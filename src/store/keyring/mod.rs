@@ -236,6 +236,9 @@ impl Keyring {
     pub fn wipe(&self, owners: &[KeyOwner]) -> Result<(), StoreError> {
         let mut writer = self.writer();
         let wiped = self.take_out(owners);
+        if wiped.is_empty() {
+            return Ok(());
+        }
         writer.write(wiped.iter().map(|(number, owner)| (*number, Slot::Wiped { owner: *owner })).collect())?;
         // A moment of the queue's does not come again: its slot may be another's.
         for (number, owner) in wiped {
