@@ -28,6 +28,7 @@
 //!   damage and is stepped over (and copied to `aside/`), and one that is not is torn and is cut.
 //! - **Replay is idempotent.** A commit holds values, never differences; each key has the sequence of its last commit and takes
 //!   only newer ones. So a start replays from the checkpoint without asking what sled has of it already.
+//! - **What must be destroyed one day is not in the log** but in the ring of keys beside it ([`crate::store::Keyring`]).
 //! - **sled is never trusted to be durable, nor to be whole.** It holds up to where it has the log, in the same atomic step as
 //!   the records; if that is less than the checkpoint says, or if it does not open, it is moved away and rebuilt.
 //!
