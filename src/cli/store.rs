@@ -9,8 +9,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::output::{Exit, Output, pairs, size, table};
 use crate::config::Config;
-use crate::store::{KeysFound, OpenError};
 use crate::store::embedded::{self, CheckReport, StoreStat, Upgrade};
+use crate::store::{KeysFound, OpenError};
 
 /// Looks after the store while the server is stopped
 #[derive(Args, Debug)]
@@ -159,7 +159,10 @@ fn show_check(report: &CheckReport) -> String {
 fn keys_found(keys: &KeysFound) -> Vec<String> {
     let mut lines: Vec<_> = keys.missing.iter().map(|name| format!("missing: {name}")).collect();
     if keys.differing > 0 {
-        lines.push(format!("the key files differ in {} places: the next start mends each from the other", keys.differing));
+        lines.push(format!(
+            "the key files differ in {} places: the next start mends each from the other",
+            keys.differing
+        ));
     }
     lines.extend(keys.lost.iter().map(|slot| format!("damaged in both key files: slot {slot}")));
     lines

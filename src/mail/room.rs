@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::audit::Tracer;
 use crate::store::{
-    Account, AccountId, AccountState, CommitError, Domain, KeyOwner, MailboxKey, MasterKey, MetaKey, SealError, SecretKey,
-    Store, Versioned,
+    Account, AccountId, AccountState, CommitError, Domain, KeyOwner, MailboxKey, MasterKey, MetaKey, SealError,
+    SecretKey, Store, Versioned,
 };
 
 use super::aftermath::absence::UnderWay;

@@ -1,21 +1,18 @@
 //! The ring of keys in a store: what a start makes of it, out of an older store, and after a crash anywhere.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::process::Command;
 
-use caducee::store::embedded::STORE_FORMAT;
+use caducee::store::embedded::{KeysOpening, STORE_FORMAT};
 use caducee::store::{
-    Account, AccountId, AccountState, Batch, DecodeError, KeyOwner, MailboxKey, OpenError, Options, Record, SealedKey,
-    Store, StoreError, Table, check, stat, upgrade,
+    Account, AccountId, AccountState, Batch, DecodeError, KeyOwner, MailboxKey, OpenError, Record, SealedKey, Store,
+    StoreError, Table, check, stat, upgrade,
 };
 
 use crate::support::{Directory, master, open, options, run};
 
 const NAMES: [&str; 2] = ["keys-1", "keys-2"];
-const CHILD: &str = "CADUCEE_TEST_KEYS";
 
 fn mailbox(number: u64) -> KeyOwner {
     KeyOwner::Mailbox(AccountId(number))
@@ -107,7 +104,10 @@ fn an_older_stores_keys_move_into_the_ring_at_the_first_start() {
     let keys = old_store(directory.path());
     let report = check(directory.path(), &mut |_, _| ()).unwrap();
     assert!(report.is_sound(), "an older store is looked at as what it is: {report:?}");
-    assert_eq!((stat(directory.path()).unwrap().format, NAMES.map(|name| directory.path().join(name).exists())), (1, [false; 2]));
+    assert_eq!(
+        (stat(directory.path()).unwrap().format, NAMES.map(|name| directory.path().join(name).exists())),
+        (1, [false; 2])
+    );
     let (store, opening) = open(directory.path());
     assert_eq!((opening.keys.moved, opening.keys.keyless), (2, vec![]));
     assert_eq!(store.keys().owners(), [mailbox(1), mailbox(2)]);
@@ -118,7 +118,7 @@ fn an_older_stores_keys_move_into_the_ring_at_the_first_start() {
     drop(store);
     assert_eq!(format(directory.path()), u64::from(STORE_FORMAT), "older versions refuse it from now on");
     let (store, opening) = open(directory.path());
-    assert_eq!((opening.keys, store.keys().owners().len()), (Default::default(), 2));
+    assert_eq!((opening.keys, store.keys().owners().len()), (KeysOpening::default(), 2));
 }
 
 #[test]
@@ -248,9 +248,14 @@ fn a_check_names_what_is_wrong_with_keys_and_changes_nothing() {
     assert_eq!((report.keys.living, report.keys.lost), (1, vec![0]));
     assert_eq!(report.keyless, [AccountId(1), AccountId(3)]);
     assert_eq!(files(), before);
-    let shown = Command::new(env!("CARGO_BIN_EXE_caducee")).args(["store", "check", "--dir"]).arg(directory.path()).output();
+    let shown =
+        Command::new(env!("CARGO_BIN_EXE_caducee")).args(["store", "check", "--dir"]).arg(directory.path()).output();
     let shown = String::from_utf8(shown.unwrap().stdout).unwrap();
-    for line in ["damaged in both key files: slot 0", "without a key: account 3: nothing in its mailbox can be read", "NOT sound"] {
+    for line in [
+        "damaged in both key files: slot 0",
+        "without a key: account 3: nothing in its mailbox can be read",
+        "NOT sound",
+    ] {
         assert!(shown.contains(line), "{shown}");
     }
     let (store, opening) = open(directory.path());
@@ -267,79 +272,4 @@ fn a_ring_in_memory_means_the_same() {
     run(store.wipe_keys(vec![mailbox(1), mailbox(2)])).unwrap();
     assert_eq!((store.keys().sealed(mailbox(1)), store.keys().is_wiped(mailbox(1))), (None, true));
     assert!(matches!(run(store.insert_key(mailbox(1), key)), Err(StoreError::KeyTaken(_))));
-}
-
-/// The child's work: mailboxes are made and closed, each step told before it is begun and when it is done.
-#[test]
-#[ignore = "the child process of `killed_at_any_moment_no_key_is_lost_and_none_is_left`"]
-fn child() {
-    let Ok(argument) = std::env::var(CHILD) else { return };
-    let (path, first) = argument.split_once('|').unwrap();
-    let (store, _) = Store::open(Path::new(path), &master(), &Options { reserve: 0, ..Options::default() }).unwrap();
-    for number in first.parse::<u64>().unwrap().. {
-        let account = AccountId(number);
-        store.keys().insert(mailbox(number), &sealed(number)).unwrap();
-        let mut batch = Batch::new();
-        batch.insert(&account, &Account::default());
-        store.commit_blocking(batch).unwrap();
-        say(&format!("MADE {number}"));
-        if number % 2 == 0 {
-            say(&format!("CLOSING {number}"));
-            let mut batch = Batch::new();
-            batch.put(&account, &Account { state: AccountState::Closed, ..Account::default() });
-            store.commit_blocking(batch).unwrap();
-            store.keys().wipe(&[mailbox(number)]).unwrap();
-            say(&format!("CLOSED {number}"));
-        }
-    }
-}
-
-/// One line, one write: a kill cannot cut it in two.
-fn say(line: &str) {
-    std::io::stdout().lock().write_all(format!("\n{line}\n").as_bytes()).unwrap();
-}
-
-#[test]
-fn killed_at_any_moment_no_key_is_lost_and_none_is_left() {
-    let directory = Directory::new("killed-keys");
-    drop(open(directory.path()));
-    let (mut made, mut closing, mut closed) = (Vec::new(), Vec::new(), Vec::new());
-    for round in 0..12 {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["keys::child", "--exact", "--ignored", "--nocapture", "--test-threads=1"])
-            .env(CHILD, format!("{}|{}", directory.path().display(), 1_000 * (round + 1)))
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let first = lines.by_ref().map_while(Result::ok).find(|line| line.starts_with("MADE"));
-        std::thread::sleep(Duration::from_millis(7 * round % 40));
-        child.kill().unwrap();
-        child.wait().unwrap();
-        for line in first.into_iter().chain(lines.map_while(Result::ok)) {
-            let Some((what, number)) = line.split_once(' ') else { continue };
-            let Ok(number) = number.parse::<u64>() else { continue };
-            match what {
-                "MADE" => made.push(number),
-                "CLOSING" => closing.push(number),
-                "CLOSED" => closed.push(number),
-                _ => {}
-            }
-        }
-        let (store, opening) = open(directory.path());
-        assert!(opening.keys.lost.is_empty() && opening.keys.keyless.is_empty(), "{opening:?}");
-        for (id, account) in store.scan::<Account>(.., usize::MAX).unwrap() {
-            let owner = KeyOwner::Mailbox(id);
-            let is_closed = account.state == AccountState::Closed;
-            assert_eq!((store.keys().sealed(owner).is_some(), store.keys().is_wiped(owner)), (!is_closed, is_closed));
-        }
-        for number in made.iter().filter(|number| !closing.contains(number)) {
-            let key = store.keys().sealed(mailbox(*number)).unwrap();
-            assert!(master().open(AccountId(*number), &key).is_ok());
-        }
-        assert!(closed.iter().all(|number| store.keys().is_wiped(mailbox(*number))));
-        drop(store);
-        assert!(check(directory.path(), &mut |_, _| ()).unwrap().is_sound());
-    }
-    assert!(made.len() >= 12 && !closed.is_empty(), "{} made, {} closed", made.len(), closed.len());
 }

@@ -173,7 +173,10 @@ impl TransitKeys {
         }
         // Asked for behind the reading: it may have been what met the damage.
         if self.store.has_met_damage() {
-            tracing::warn!(keys = unused.len(), "keys of the queue stay: the store has met damage, and a message may need them");
+            tracing::warn!(
+                keys = unused.len(),
+                "keys of the queue stay: the store has met damage, and a message may need them"
+            );
             return Ok(());
         }
         let owners: Vec<_> = unused.iter().map(|moment| KeyOwner::Transit(*moment)).collect();

@@ -62,8 +62,8 @@ use crate::store::{Batch, CommitError, Consignment, ConsignmentKey, QueueId, Sto
 use crate::telemetry::{Metrics, ResultLabel};
 
 pub use error::QueueError;
-pub use lease::Lease;
 pub(super) use keys::TransitKeys;
+pub use lease::Lease;
 pub(super) use open::{Opened, own_key};
 pub use operate::{Handled, Listed, ListedConsignment, ListedRecipient, OnlyCopies, Page, Selection, StateFilter};
 pub use stage::Enqueued;

@@ -54,11 +54,7 @@ const NO_ACCOUNT: AccountId = AccountId(0);
 
 impl Opened {
     /// Reads what is on its way. A damaged record costs itself, and is logged; waits for the disk where one can be made again.
-    pub(in crate::mail) fn read(
-        store: &Store,
-        keys: TransitKeys,
-        options: &QueueOptions,
-    ) -> Result<Self, StoreError> {
+    pub(in crate::mail) fn read(store: &Store, keys: TransitKeys, options: &QueueOptions) -> Result<Self, StoreError> {
         let mut seed = [0; 8];
         rand::fill(&mut seed).expect("the operating system's random generator answers");
         let mut schedule = Schedule::new(options.clone(), u64::from_be_bytes(seed));

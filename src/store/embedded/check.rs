@@ -24,7 +24,8 @@ use super::{INSPECTION_CACHE, checkpoint};
 use crate::store::error::{OpenError, StoreError};
 use crate::store::keyring::{self, KeyOwner, KeysFound};
 use crate::store::schema::{
-    AccountId, Body, BodyId, Folder, FolderId, FolderKey, Key, Message, MessageKey, Place, Record, Table, Uid, flags, probe,
+    AccountId, Body, BodyId, Folder, FolderId, FolderKey, Key, Message, MessageKey, Place, Record, Table, Uid, flags,
+    probe,
 };
 
 /// Rows of the index read in one step.

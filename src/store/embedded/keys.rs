@@ -13,13 +13,13 @@ use super::home::{Home, STORE_FORMAT};
 use super::index::Index;
 use super::segment::Segments;
 use super::{INSPECTION_CACHE, Upgrade};
+use crate::store::Store;
 use crate::store::batch::Batch;
 use crate::store::engine::{Raw, RawRange};
 use crate::store::error::{OpenError, StoreError};
 use crate::store::keyring::{KeyOwner, Keyring, KeysFound};
 use crate::store::schema::{Account, AccountId, AccountState, Key, KeyInRecord, Table};
 use crate::store::seal::SealedKey;
-use crate::store::Store;
 
 /// Accounts read at a time, and written in one commit.
 const PAGE: usize = 500;
@@ -75,9 +75,7 @@ pub(super) struct Accounts {
 
 impl Accounts {
     /// Reads all accounts by pages of a scan. A record that does not decode says nothing: no key is touched for it.
-    pub(super) fn read(
-        scan: impl Fn(RawRange) -> Result<Vec<(Vec<u8>, Raw)>, StoreError>,
-    ) -> Result<Self, StoreError> {
+    pub(super) fn read(scan: impl Fn(RawRange) -> Result<Vec<(Vec<u8>, Raw)>, StoreError>) -> Result<Self, StoreError> {
         let mut accounts = Accounts::default();
         let mut from = Bound::Included(vec![Table::Account as u8]);
         loop {
@@ -162,7 +160,11 @@ fn wipe_closed(keys: &Keyring, accounts: &Accounts) -> u64 {
 fn tell(opening: &KeysOpening) {
     let KeysOpening { mended, lost, moved, wiped, keyless } = opening;
     if *moved > 0 {
-        tracing::warn!(moved, format = STORE_FORMAT, "the mailboxes' keys were moved out of the log; older versions refuse this store");
+        tracing::warn!(
+            moved,
+            format = STORE_FORMAT,
+            "the mailboxes' keys were moved out of the log; older versions refuse this store"
+        );
     }
     if *wiped > 0 {
         tracing::info!(wiped, "keys of closed mailboxes were destroyed, which a stop had left");
@@ -185,7 +187,8 @@ pub(super) fn upgrade(home: &Home) -> Result<Upgrade, OpenError> {
         return Ok(done);
     }
     let index_error = |reason: String| OpenError::Index { path: home.index(), reason };
-    let index = Index::open(&home.index(), INSPECTION_CACHE, Arc::new(Segments::new(home.log()))).map_err(index_error)?;
+    let index =
+        Index::open(&home.index(), INSPECTION_CACHE, Arc::new(Segments::new(home.log()))).map_err(index_error)?;
     let accounts =
         Accounts::read(|range| index.scan(range, PAGE, false)).map_err(|error| index_error(error.to_string()))?;
     let (keys, _) = Keyring::open(&home.path, &home.salt, true)?;

@@ -84,7 +84,8 @@ fn merge(copies: [Option<Copy>; 2], salt: &Salt) -> Merged {
         let read = copies.each_ref().map(|copy| copy.as_ref().and_then(|copy| copy.slot(number, salt)));
         let [one, two] = read.each_ref().map(|read| read.as_ref());
         // Both are written whole, the first one first: where they differ the later writing is what was meant.
-        let newest = one.into_iter().chain(two).reduce(|one, two| if two.generation > one.generation { two } else { one });
+        let newest =
+            one.into_iter().chain(two).reduce(|one, two| if two.generation > one.generation { two } else { one });
         for (read, wrong) in read.iter().zip(&mut merged.wrong) {
             if read.as_ref() != newest {
                 wrong.push(Some(number));

@@ -196,7 +196,10 @@ fn one_missing_file_is_made_again_and_two_are_refused() {
     }
     let refused = Keyring::open(&directory.0, &SALT, false).map(drop).unwrap_err();
     assert!(matches!(refused, OpenError::KeysMissing(_)));
-    assert!(!directory.file(0).exists() && !directory.file(1).exists(), "nothing is in the way of those that come back");
+    assert!(
+        !directory.file(0).exists() && !directory.file(1).exists(),
+        "nothing is in the way of those that come back"
+    );
 }
 
 #[test]
