@@ -14,8 +14,8 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use super::super::{MailError, now};
-use super::{Inner, Queue, QueueError};
-use crate::store::{BodyKey, KeyOwner, MailboxKey, MasterKey, QueueMessage, SealError, Store, StoreError};
+use super::{Queue, QueueError};
+use crate::store::{KeyOwner, MailboxKey, MasterKey, QueueMessage, SealError, Store, StoreError};
 
 /// Messages read at a time.
 const PAGE: usize = 4_096;
@@ -227,17 +227,9 @@ impl Queue {
     }
 
     /// The key of a queued message's body.
-    ///
-    /// # Errors
-    /// [`QueueError::Sealed`].
-    pub(crate) fn body_key(&self, message: &QueueMessage) -> Result<BodyKey, QueueError> {
-        self.inner.body_key(message)
-    }
-}
-
-impl Inner {
-    pub(super) fn body_key(&self, message: &QueueMessage) -> Result<BodyKey, QueueError> {
-        Ok(self.keys.of(message)?.open_body_key(message.body, &message.sealed_body_key)?)
+    #[cfg(test)]
+    pub(crate) fn body_key(&self, message: &QueueMessage) -> Result<crate::store::BodyKey, QueueError> {
+        Ok(self.inner.keys.of(message)?.open_body_key(message.body, &message.sealed_body_key)?)
     }
 }
 
