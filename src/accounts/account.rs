@@ -18,7 +18,7 @@ pub struct Account {
     pub kind: Kind,
     /// Where it is in its life.
     pub state: MailboxState,
-    /// Everything else that is kept of it; its sealed key is left out.
+    /// Everything else that is kept of it.
     pub data: store::Account,
 }
 
@@ -110,8 +110,7 @@ pub struct AccountChange {
 
 impl Account {
     /// The account behind a record.
-    pub(super) fn from_record(id: AccountId, mut record: store::Account) -> Result<Self, AccountError> {
-        record.sealed_key = None;
+    pub(super) fn from_record(id: AccountId, record: store::Account) -> Result<Self, AccountError> {
         Ok(Self {
             id,
             address: Address::parse(&record.address)?,

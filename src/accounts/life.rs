@@ -5,7 +5,7 @@ use std::ops::{Bound, RangeInclusive};
 
 use crate::store::{
     self, AccountId, AccountState, AddressEntry, Batch, Change, ChangeKey, CommitError, Content, CorrespondentKey,
-    Credential, CredentialKey, Folder, FolderId, FolderKey, Message, MessageKey, NoticePart, NoticeState,
+    Credential, CredentialKey, Folder, FolderId, FolderKey, KeyOwner, Message, MessageKey, NoticePart, NoticeState,
     NoticeStateKey, Record, SentCopy, SentCopyKey, Usage, Versioned,
 };
 
@@ -45,8 +45,8 @@ impl Registry {
         self.ask_for(id, Event::Reopened, reason).await
     }
 
-    /// Closes a mailbox for good. One commit destroys its key, its credentials and its claim to the address, which is
-    /// never given again; its content cannot be read from then on. The records follow in bounded commits.
+    /// Closes a mailbox for good. One commit takes its credentials and its claim to the address, which is never given again;
+    /// then its key is destroyed, and its content cannot be read from then on. The records follow in bounded commits.
     ///
     /// # Errors
     /// [`AccountError::NoAccount`], [`AccountError::Closed`], or what the store says.
@@ -125,7 +125,9 @@ impl Registry {
             let (account, event) = registry.happen_now(id, &occasion, choose).await?;
             if event.is_some() && account.data.state == AccountState::Closed {
                 registry.certificates().forget_all_of(id);
+                let destroyed = registry.destroy_key(id).await;
                 registry.erase(id).await?;
+                destroyed?;
             }
             Ok((account, event))
         })
@@ -180,6 +182,22 @@ impl Registry {
             }
         }
         Err(AccountError::Busy)
+    }
+
+    /// Destroys the key of a mailbox whose closing is on disk (design, promise 4): without it nothing of the content can be
+    /// read any more, in whatever frame of the log. What the mailbox has sent goes the same way when the queue needs its key
+    /// no longer. A stop before this is made up for by the next start of the store.
+    async fn destroy_key(&self, id: AccountId) -> Result<(), AccountError> {
+        let owner = KeyOwner::Mailbox(id);
+        if self.store().keys().sealed(owner).is_none() {
+            return Ok(());
+        }
+        self.room().queue().turn_key_soon();
+        let wiped = self.store().wipe_keys(vec![owner]).await;
+        if let Err(error) = &wiped {
+            tracing::error!(event = "store.keys", account = %id, %error, "a closed mailbox's key is not destroyed yet: restart the server");
+        }
+        Ok(wiped?)
     }
 
     /// The address becomes a tombstone; what opened the mailbox goes.

@@ -205,11 +205,7 @@ pub(super) fn write(before: &Life, after: &Life, occasion: &Occasion, by: &str, 
     record.terms_told.clone_from(&after.terms.told);
     record.changed_at = at;
     match after.standing {
-        Standing::Closed(_) => {
-            // Without its key nothing of the mailbox's content can be read any more (design, promise 4).
-            record.sealed_key = None;
-            record.access_list.clear();
-        }
+        Standing::Closed(_) => record.access_list.clear(),
         Standing::Forgotten => *record = forgotten(record, at),
         _ => {}
     }

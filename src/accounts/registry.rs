@@ -8,7 +8,7 @@ use crate::mss::lifecycle::Stage;
 use crate::mss::{Address, Domain, Kind, MailboxState};
 use crate::store::{
     self, AccountId, AccountState, AddressEntry, Batch, CommitError, Committed, Expect, FolderExistence, FolderId,
-    FolderKey, MailboxKey, MetaKey, Store, SuspendedFor, Usage, Versioned,
+    FolderKey, KeyOwner, MailboxKey, MetaKey, Store, SuspendedFor, Usage, Versioned,
 };
 
 use super::access_index::AccessIndex;
@@ -307,7 +307,9 @@ impl Registry {
             (record.state, record.suspended_for) = (AccountState::Suspended, Some(SuspendedFor::Request));
         }
         let id = AccountId(self.store().allocate(MetaKey::NextAccount, 1).await?);
-        record.sealed_key = Some(self.room().master().seal(id, &MailboxKey::generate()));
+        // On disk before the commit that names its mailbox; of a creation that fails, a slot stays that nobody asks for.
+        let sealed = self.room().master().seal(id, &MailboxKey::generate());
+        self.store().insert_key(KeyOwner::Mailbox(id), sealed).await?;
         let mut numbers = Vec::with_capacity(FIRST_FOLDERS.len());
         for _ in FIRST_FOLDERS {
             numbers.push(self.room().next_folder_id().await?);

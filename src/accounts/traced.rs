@@ -105,8 +105,7 @@ fn what_happened(before: Option<&store::Account>, after: &store::Account, fields
 }
 
 /// Fields that go with every change, or say by themselves what other traces say better (a login, a grant).
-const UNTOLD: [&str; 6] =
-    ["access_list", "changed_at", "last_login_at", "next_credential", "sealed_key", "state_changed_at"];
+const UNTOLD: [&str; 5] = ["access_list", "changed_at", "last_login_at", "next_credential", "state_changed_at"];
 
 /// The names of the fields that differ, as the record spells them; never their values.
 fn changed_fields(before: &store::Account, after: &store::Account) -> Vec<String> {

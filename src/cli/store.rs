@@ -9,8 +9,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::output::{Exit, Output, pairs, size, table};
 use crate::config::Config;
-use crate::store::OpenError;
 use crate::store::embedded::{self, CheckReport, StoreStat, Upgrade};
+use crate::store::{KeysFound, OpenError};
 
 /// Looks after the store while the server is stopped
 #[derive(Args, Debug)]
@@ -21,7 +21,7 @@ pub(super) struct StoreCommand {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Reads every frame of the log, and holds bodies, index and counters against it
+    /// Reads every frame of the log, holds bodies, index and counters against it, and the key files against each other
     Check(Where),
     /// Shows what the store holds
     Stat(Where),
@@ -145,11 +145,27 @@ fn show_check(report: &CheckReport) -> String {
         let (id, recorded, counted) = (folder.folder, folder.recorded, folder.counted);
         lines.push(format!("miscounted: folder {id}: (messages, unseen, bytes) {recorded:?}, counted {counted:?}"));
     }
+    lines.extend(keys_found(&report.keys));
+    for account in &report.keyless {
+        lines.push(format!("without a key: account {account}: nothing in its mailbox can be read"));
+    }
     if report.not_listed > 0 {
         lines.push(format!("and {} more findings", report.not_listed));
     }
     lines.push(if report.is_sound() { "sound".to_owned() } else { "NOT sound".to_owned() });
     lines.join("\n")
+}
+
+fn keys_found(keys: &KeysFound) -> Vec<String> {
+    let mut lines: Vec<_> = keys.missing.iter().map(|name| format!("missing: {name}")).collect();
+    if keys.differing > 0 {
+        lines.push(format!(
+            "the key files differ in {} places: the next start mends each from the other",
+            keys.differing
+        ));
+    }
+    lines.extend(keys.lost.iter().map(|slot| format!("damaged in both key files: slot {slot}")));
+    lines
 }
 
 fn stat(path: &Path, output: &Output) -> Result<Exit, OpenError> {
@@ -163,6 +179,7 @@ fn show_stat(stat: &StoreStat) -> String {
         ("log", format!("{} in {} segments", size(stat.log_bytes), stat.segments.len())),
         ("living bodies", size(stat.living_bytes)),
         ("index", size(stat.index_bytes)),
+        ("keys", stat.keys.to_string()),
         ("last commit", stat.applied.to_string()),
         ("last checkpoint", stat.checkpoint.to_string()),
         ("free on the disk", size(stat.free_bytes)),

@@ -171,6 +171,7 @@ fn queue_options(config: &Config) -> QueueOptions {
         longest_retry: seconds(queue.longest_retry),
         lifetime: seconds(queue.lifetime),
         delay_notice: seconds(queue.delay_notice),
+        turn_key_every: seconds(queue.turn_key_every),
         at_once: queue.at_once,
         first_window: queue.first_window,
         largest_window: queue.largest_window,

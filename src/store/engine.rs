@@ -8,6 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 use super::batch::{Batch, Expect, Op, table_of};
 use super::body::Chunk;
 use super::error::{CommitError, StoreError};
+use super::keyring::Keyring;
 use super::schema::{Body, BodyId, Place, Record, raw_key};
 use crate::telemetry::Metrics;
 
@@ -60,6 +61,9 @@ pub(super) trait Engine: Send + Sync {
 
     /// A staged body was given up: these frames belong to nobody.
     fn abandoned(&self, places: &[Place]);
+
+    /// The keys that can be destroyed.
+    fn keys(&self) -> &Keyring;
 
     /// Bytes free for the store.
     fn free_space(&self) -> io::Result<u64>;

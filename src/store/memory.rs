@@ -14,13 +14,21 @@ use super::body::Chunk;
 use super::embedded::frame::{BODY_PREFIX, FRAME_HEADER};
 use super::engine::{AppendReply, CommitReply, Engine, Haste, Raw, RawRange, check_expectations, resolve_references};
 use super::error::{CommitError, StoreError};
+use super::keyring::Keyring;
 use super::schema::{Body, BodyId, Place, Record, Table, raw_key};
 
-#[derive(Default)]
 pub(super) struct Memory {
     state: Mutex<State>,
+    keys: Keyring,
     bodies: AtomicU64,
     stopped: watch::Sender<bool>,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        let keys = Keyring::in_memory();
+        Memory { state: Mutex::default(), keys, bodies: AtomicU64::default(), stopped: watch::Sender::default() }
+    }
 }
 
 #[derive(Default)]
@@ -136,6 +144,10 @@ impl Engine for Memory {
         for place in places {
             state.chunks.remove(place);
         }
+    }
+
+    fn keys(&self) -> &Keyring {
+        &self.keys
     }
 
     fn free_space(&self) -> io::Result<u64> {

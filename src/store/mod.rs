@@ -12,6 +12,7 @@
 //!    version"). That is how UIDs, modification sequences, quotas and counters stay right.
 //! 3. **One damaged record costs one message**, never a mailbox and never the start.
 //! 4. **What is content is sealed** ([`seal`]) before it comes here or on its way in; the log holds no plain body.
+//! 5. **A key that must be destroyed one day never comes into the log**: it lives in the ring ([`Keyring`]).
 //!
 //! # The way of a message
 //!
@@ -35,6 +36,7 @@ mod body;
 pub mod embedded;
 mod engine;
 mod error;
+mod keyring;
 mod memory;
 pub mod schema;
 pub mod seal;
@@ -61,6 +63,7 @@ pub use batch::{Batch, Committed, Expect, Versioned};
 pub use body::{BodySink, CHUNK, StagedBody, StagedReader};
 pub use embedded::{Damage, Opening, Options, check, stat, upgrade};
 pub use error::{CommitError, OpenError, StoreError};
+pub use keyring::{KEYS_FORMAT, KeyOwner, Keyring, KeysFound};
 pub use schema::*;
 pub use seal::{BodyKey, MailboxKey, MasterKey, SealError, SealedKey};
 
@@ -115,8 +118,11 @@ impl Store {
     /// # Errors
     /// See [`OpenError`]: in use, another master key, a newer format, not a store. Damage is no error.
     pub fn open(path: &Path, master: &MasterKey, options: &Options) -> Result<(Self, Opening), OpenError> {
-        let (engine, opening) = Embedded::open(path, master, options)?;
-        Ok((Store::with_engine(Arc::new(engine)), opening))
+        let (engine, mut opening) = Embedded::open(path, master, options)?;
+        let engine = Arc::new(engine);
+        let store = Store::with_engine(engine.clone());
+        engine.settle_keys(&store, &mut opening)?;
+        Ok((store, opening))
     }
 
     /// Counts commits, their duration, and what is written and synced, from now on and for handles cloned from this one.
@@ -266,6 +272,31 @@ impl Store {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// The keys that can be destroyed: mailboxes', and the queue's.
+    #[must_use]
+    pub fn keys(&self) -> &Keyring {
+        self.engine.keys()
+    }
+
+    /// [`Keyring::insert`] from async code: in the blocking pool.
+    ///
+    /// # Errors
+    /// As [`Keyring::insert`].
+    pub async fn insert_key(&self, owner: KeyOwner, key: SealedKey) -> Result<(), StoreError> {
+        let store = self.clone();
+        let inserted = tokio::task::spawn_blocking(move || store.keys().insert(owner, &key)).await;
+        inserted.unwrap_or(Err(StoreError::Stopped))
+    }
+
+    /// [`Keyring::wipe`] from async code: in the blocking pool. Goes on to its end if nobody waits for it.
+    ///
+    /// # Errors
+    /// As [`Keyring::wipe`].
+    pub async fn wipe_keys(&self, owners: Vec<KeyOwner>) -> Result<(), StoreError> {
+        let store = self.clone();
+        tokio::task::spawn_blocking(move || store.keys().wipe(&owners)).await.unwrap_or(Err(StoreError::Stopped))
     }
 
     /// A sink for a new body.

@@ -4,6 +4,7 @@
 
 mod conformance;
 mod inspection;
+mod keys;
 mod kill;
 mod mailbox;
 mod recovery;

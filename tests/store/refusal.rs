@@ -5,6 +5,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use caducee::store::embedded::STORE_FORMAT;
 use caducee::store::{
     AccountId, Batch, CommitError, MailboxKey, MasterKey, OpenError, Options, Store, StoreError, Usage,
 };
@@ -59,9 +60,9 @@ fn a_newer_store_segment_or_frame_is_refused_and_named() {
 
     let store = directory.copy();
     let json = store.path().join("store.json");
-    let text = fs::read_to_string(&json).unwrap().replace("\"format\": 1", "\"format\": 2");
+    let text = fs::read_to_string(&json).unwrap().replace("\"format\": 2", "\"format\": 3");
     fs::write(&json, text).unwrap();
-    assert_names_format(refusal(store.path()), &json, 2);
+    assert_names_format(refusal(store.path()), &json, 3);
 
     let store = directory.copy();
     let log = segments(store.path()).pop().unwrap();
@@ -88,7 +89,8 @@ fn a_newer_store_segment_or_frame_is_refused_and_named() {
 
 fn assert_names_format(error: OpenError, file: &Path, version: u32) {
     let OpenError::Format { path, found, known } = &error else { panic!("{error}") };
-    assert_eq!((path.as_path(), *found, *known), (file, version, 1));
+    let ours = if file.ends_with("store.json") { STORE_FORMAT } else { 1 };
+    assert_eq!((path.as_path(), *found, *known), (file, version, ours));
     assert!(error.to_string().contains("use the version that wrote it"), "{error}");
 }
 

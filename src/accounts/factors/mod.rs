@@ -402,8 +402,7 @@ impl Registry {
 
     fn mailbox_key(&self, id: AccountId) -> Result<MailboxKey, FactorError> {
         let record = self.store().get::<store::Account>(&id)?.ok_or(AccountError::NoAccount)?;
-        let sealed = record.record.sealed_key.ok_or(AccountError::Closed)?;
-        Ok(self.room().master().open(id, &sealed)?)
+        Ok(self.room().mailbox_key(id, record.state).map_err(AccountError::from)?)
     }
 }
 

@@ -297,7 +297,7 @@ mod tests {
         queued.announce();
         let rows = room.store().scan::<QueueMessage>(QueueId(0).., 10).unwrap();
         let [(_, record)] = rows.as_slice() else { panic!("{rows:?}") };
-        let key = room.transit().open_body_key(record.body, &record.sealed_body_key).unwrap();
+        let key = room.queue().body_key(record).unwrap();
         let bytes = room.store().read_body(&record.body, &key, 0..u64::MAX).await.unwrap();
         assert_eq!((record.skip, record.size), (0, bytes.len() as u64));
         assert!(bytes[..record.header as usize].ends_with(b"\r\n\r\n"));

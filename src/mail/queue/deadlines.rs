@@ -30,8 +30,12 @@ enum Met {
 }
 
 impl Queue {
-    /// Tells senders of delays and gives up what is too old, until the queue is stopped.
+    /// Tells senders of delays, gives up what is too old, and sees to the queue's keys, until the queue is stopped.
     pub async fn tend(&self) {
+        tokio::join!(self.meet_deadlines(), self.tend_keys());
+    }
+
+    async fn meet_deadlines(&self) {
         let mut under_way = JoinSet::new();
         loop {
             let mut changed = std::pin::pin!(self.inner.changed.notified());
@@ -111,7 +115,7 @@ impl Inner {
         let recipients: Vec<_> = loaded.recipients.iter().map(reported).collect();
         let mut owed = Vec::new();
         if loaded.message.is_reported() && !recipients.is_empty() {
-            owed.push(Report { original: loaded.message.original(self)?, recipients });
+            owed.push(Report { original: loaded.message.original()?, recipients });
         }
         self.commit(batch, owed).await?;
         Ok(told)

@@ -310,7 +310,7 @@ impl Inner {
             if selection.state.is_some_and(|state| !standing.is_some_and(|standing| state.is(standing))) {
                 continue;
             }
-            let mut recipients = self.load_recipients(key)?;
+            let mut recipients = self.load_recipients(key, &message.key)?;
             recipients.retain(|(_, recipient)| is_meant(recipient, selection.recipient.as_ref()));
             let about_all = self.schedule().last_words(key).cloned();
             for (_, recipient) in &mut recipients {
@@ -457,7 +457,7 @@ fn is_meant(recipient: &Recipient, wanted: Option<&Address>) -> bool {
 }
 
 fn listed(message: LoadedMessage, consignments: Vec<ListedConsignment>) -> Listed {
-    let LoadedMessage { id, record, envelope } = message;
+    let LoadedMessage { id, record, envelope, .. } = message;
     Listed {
         id,
         kind: envelope.kind,

@@ -28,12 +28,13 @@
 //!   damage and is stepped over (and copied to `aside/`), and one that is not is torn and is cut.
 //! - **Replay is idempotent.** A commit holds values, never differences; each key has the sequence of its last commit and takes
 //!   only newer ones. So a start replays from the checkpoint without asking what sled has of it already.
+//! - **What must be destroyed one day is not in the log** but in the ring of keys beside it ([`crate::store::Keyring`]).
 //! - **sled is never trusted to be durable, nor to be whole.** It holds up to where it has the log, in the same atomic step as
 //!   the records; if that is less than the checkpoint says, or if it does not open, it is moved away and rebuilt.
 //!
 //! # Files
 //!
-//! `home.rs` has the directory, `segment.rs` the segment files and the walk over them, `frame.rs` the frames, `index.rs` the
+//! `keys.rs` brings the ring of keys and the records together at a start, `home.rs` has the directory, `segment.rs` the segment files and the walk over them, `frame.rs` the frames, `index.rs` the
 //! values in sled. Every format has a number; a newer one is refused by name, never guessed at.
 //!
 //! # Room for what comes
@@ -48,6 +49,7 @@ pub(in crate::store) mod durable;
 pub mod frame;
 mod home;
 mod index;
+mod keys;
 mod replay;
 mod segment;
 mod shared;
@@ -70,6 +72,7 @@ use super::batch::Batch;
 use super::body::{CHUNK, Chunk};
 use super::engine::{AppendReply, CommitReply, Engine, Haste, Raw, RawRange};
 use super::error::{CommitError, OpenError, StoreError};
+use super::keyring::Keyring;
 use super::schema::{BodyId, Key, Meta, MetaKey, Place, Record, Table, raw_key};
 use super::seal::{MasterKey, TAG_LEN};
 use crate::telemetry::Metrics;
@@ -82,6 +85,7 @@ use writer::{Request, Space, Writer};
 
 pub use check::{BadRecord, CheckReport, Miscounted, UnreadableBody, check};
 pub use home::STORE_FORMAT;
+pub use keys::KeysOpening;
 pub use replay::{Damage, Opening};
 pub use segment::{Examined, SEGMENT_HEADER, examine};
 pub use stat::{SegmentStat, StoreStat, Upgrade, stat, upgrade};
@@ -136,6 +140,7 @@ pub(super) struct Embedded {
     threads: Mutex<Vec<JoinHandle<()>>>,
     next_body: AtomicU64,
     home: Home,
+    keys: Keyring,
     /// Damage was met at this start or at an earlier one.
     damaged: bool,
 }
@@ -145,8 +150,10 @@ impl Embedded {
     pub(super) fn open(path: &Path, master: &MasterKey, options: &Options) -> Result<(Self, Opening), OpenError> {
         options.check()?;
         let home = Home::open_or_create(path, master)?;
+        let (keys, keys_found) = Keyring::open(&home.path, &home.salt, !home.has_ring())?;
         let segments = Arc::new(Segments::new(home.log()));
-        let (index, tail, opening) = replay::open_index(&home, options.cache, &segments)?;
+        let (index, tail, mut opening) = replay::open_index(&home, options.cache, &segments)?;
+        opening.keys = KeysOpening::of(keys_found, &home);
         let (file, position) = open_tail(&home, &tail)?;
         let next_body =
             first_body(&index).map_err(|error| OpenError::Index { path: home.index(), reason: error.to_string() })?;
@@ -166,9 +173,15 @@ impl Embedded {
             next_body: AtomicU64::new(next_body << START_SHIFT | 1),
             damaged: opening.rebuilt || !opening.damaged.is_empty() || home.shows_damage(),
             home,
+            keys,
         };
         engine.note_start(next_body)?;
         Ok((engine, opening))
+    }
+
+    /// Brings ring and records together, as the last step of an opening; says in `opening` what there was to do.
+    pub(super) fn settle_keys(&self, store: &super::Store, opening: &mut Opening) -> Result<(), OpenError> {
+        keys::settle(store, &self.home, &mut opening.keys)
     }
 
     /// Makes the number of this start durable, so that no later start gives a body's number again.
@@ -312,6 +325,10 @@ impl Engine for Embedded {
 
     fn abandoned(&self, _places: &[Place]) {
         // Living bytes are counted, not dead ones: frames that nobody names are simply not among them.
+    }
+
+    fn keys(&self) -> &Keyring {
+        &self.keys
     }
 
     fn free_space(&self) -> io::Result<u64> {

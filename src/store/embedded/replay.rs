@@ -12,7 +12,7 @@ use super::frame::{FRAME_HEADER, Header, LoggedOp, Salt, read_commit};
 use super::home::Home;
 use super::index::{Index, IndexedCommit, LoggedValue, Position, Replay};
 use super::segment::{self, Bodies, Piece, SEGMENT_FORMAT, SEGMENT_HEADER, SegmentHead, Segments, Walk, WalkError};
-use super::{checkpoint, durable, frame};
+use super::{KeysOpening, checkpoint, durable, frame};
 use crate::store::error::OpenError;
 
 /// Commits that go into the index in one step of a replay.
@@ -44,6 +44,8 @@ pub struct Opening {
     pub damaged: Vec<Damage>,
     /// The index was missing or unusable and was rebuilt from the log.
     pub rebuilt: bool,
+    /// What there was to do about keys.
+    pub keys: KeysOpening,
 }
 
 /// Where the log ends and goes on.

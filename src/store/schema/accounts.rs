@@ -273,8 +273,6 @@ pub struct Account {
     pub closing: Option<AnnouncedClosing>,
     /// Unix seconds from which nothing is known any more of who held it.
     pub forgotten_at: Option<i64>,
-    /// The mailbox's key under the master key; `None` once the mailbox is closed: nobody reads its content any more.
-    pub sealed_key: Option<SealedKey>,
     /// Unix seconds.
     pub created_at: i64,
     /// Unix seconds of the last change of this record.
@@ -299,6 +297,23 @@ pub struct Account {
     pub new_mail_notices: Option<NewMailPace>,
     /// That the notification address was refused; nothing once it has taken a notice again.
     pub notice_bounce: Option<NoticeBounce>,
+}
+
+/// What an account's record says of the mailbox's key. Versions before there was a ring of keys wrote the key into it; newer
+/// ones write none.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(in crate::store) struct KeyInRecord {
+    /// A closed mailbox has no key.
+    pub(in crate::store) state: AccountState,
+    /// The key under the master key.
+    pub(in crate::store) sealed_key: Option<SealedKey>,
+}
+
+impl KeyInRecord {
+    pub(in crate::store) fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        decode_json(bytes)
+    }
 }
 
 /// What an address leads to. An address is never given to someone else: a closed account leaves a tombstone.
