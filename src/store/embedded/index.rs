@@ -51,10 +51,13 @@ pub(super) struct LoggedValue {
     pub(super) offset: u32,
 }
 
-/// A commit on its way into the index.
+/// A commit, or a moved one, on its way into the index.
 #[derive(Debug)]
 pub(super) struct IndexedCommit {
+    /// Its place in the order of all commits.
     pub(super) sequence: u64,
+    /// The version of its records: its own sequence; of a moved commit that of the one that was moved.
+    pub(super) version: u64,
     /// Keys with their new values; `None` deletes.
     pub(super) ops: Vec<(Vec<u8>, Option<LoggedValue>)>,
 }
@@ -129,8 +132,24 @@ impl Index {
 
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<Raw>, StoreError> {
         match self.db.get(key).map_err(index_error)? {
-            Some(value) => self.read_value(key, &value).map(Some),
+            Some(value) => self.read_current(key, value),
             None => Ok(None),
+        }
+    }
+
+    /// Reads a value that was found. One that lies in the log may have been moved since, and its segment emptied: what has
+    /// changed meanwhile is read again, what was deleted is none; only what still stands and does not read is damaged.
+    fn read_current(&self, key: &[u8], mut value: IVec) -> Result<Option<Raw>, StoreError> {
+        loop {
+            let error = match self.read_value(key, &value) {
+                Err(error @ StoreError::Record { .. }) => error,
+                read => return read.map(Some),
+            };
+            match self.db.get(key).map_err(index_error)? {
+                None => return Ok(None),
+                Some(now) if now == value => return Err(error),
+                Some(now) => value = now,
+            }
         }
     }
 
@@ -155,8 +174,8 @@ impl Index {
                 break;
             }
             let (key, value) = row.map_err(index_error)?;
-            match self.read_value(&key, &value) {
-                Ok(raw) => out.push((key.to_vec(), raw)),
+            match self.read_current(&key, value) {
+                Ok(raw) => out.extend(raw.map(|raw| (key.to_vec(), raw))),
                 // One damaged record costs one record, not the list.
                 Err(StoreError::Record { table, .. }) => {
                     self.left_out.store(true, Ordering::Relaxed);
@@ -213,7 +232,7 @@ impl Index {
         let mut bodies = BTreeMap::<&[u8], Option<&[u8]>>::new();
         for commit in commits {
             for (key, value) in &commit.ops {
-                if replay == Replay::Yes && self.version(key)?.is_some_and(|version| version > commit.sequence) {
+                if replay == Replay::Yes && self.version(key)?.is_some_and(|version| version > commit.version) {
                     continue;
                 }
                 if key.first() == Some(&(Table::Body as u8)) {
@@ -222,7 +241,7 @@ impl Index {
                     bodies.insert(key, new);
                 }
                 match value {
-                    Some(value) => batch.insert(key.as_slice(), encode_value(commit.sequence, value)),
+                    Some(value) => batch.insert(key.as_slice(), encode_value(commit.version, value)),
                     None => batch.remove(key.as_slice()),
                 }
             }
