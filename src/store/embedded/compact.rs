@@ -312,9 +312,9 @@ impl<'a> Pass<'a> {
     }
 
     fn measure(&mut self) -> Result<(), StoreError> {
-        let numbers = self.closed()?;
-        let written = self.shared.applied.position().offset;
-        self.done.log_bytes = numbers.iter().map(|(_, length)| length).sum::<u64>() + u64::from(written);
+        let written = self.shared.segments.length(self.shared.anchors.written());
+        self.done.log_bytes = written.map_err(StoreError::io("read a segment"))?;
+        self.done.log_bytes += self.closed()?.iter().map(|(_, length)| length).sum::<u64>();
         self.done.living_bytes = self.shared.index.living_bytes().values().sum();
         self.done.settling = self.memory.settling.len() as u64;
         self.done.kept_damaged = self.memory.evidence.len() as u64;

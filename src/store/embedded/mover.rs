@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use super::frame::LoggedOp;
 use super::moving::Moving;
 use super::shared::Shared;
-use super::survey::{Kept, Living};
+use super::survey::{Kept, Living, op_bytes};
 use super::writer::Request;
 use super::{Embedded, chunk};
 use crate::store::batch::Op;
@@ -30,6 +30,7 @@ const CREDIT: Duration = Duration::from_millis(100);
 const SLACK: Duration = Duration::from_millis(5);
 /// Longest sleep before it is asked again whether the store is closing.
 const NAP: Duration = Duration::from_millis(50);
+
 /// Gathers what lives into pieces, and sees them onto the disk.
 pub(super) struct Mover<'a> {
     engine: &'a Embedded,
@@ -47,24 +48,32 @@ impl<'a> Mover<'a> {
 
     pub(super) fn take(&mut self, living: &Living<'_>) -> Result<(), Kept> {
         match living {
-            Living::Chunk { body, index, place, .. } => {
+            Living::Chunk { body, index, place, bytes } => {
                 let chunk = read_chunk(&self.engine.shared, (*body, *index), *place)?;
                 match self.piece.last_mut() {
                     Some(Moving::Chunks { body: last, chunks }) if last == body => chunks.push((*place, chunk)),
                     _ => self.piece.push(Moving::Chunks { body: *body, chunks: vec![(*place, chunk)] }),
                 }
-                self.things += 1;
+                Ok(self.gathered(*bytes)?)
             }
-            Living::Records { version, ops, .. } => {
-                self.things += ops.len();
-                self.piece.push(Moving::Records { version: *version, ops: ops.iter().map(owned).collect() });
-            }
+            // A large commit goes in several pieces: its records have one version in all of them.
+            Living::Records { version, ops, .. } => Ok(ops.iter().try_for_each(|op| self.take_record(*version, op))?),
         }
-        self.bytes += living.bytes();
-        if self.bytes >= PIECE || self.things >= PIECE_THINGS {
-            self.send()?;
+    }
+
+    fn take_record(&mut self, version: u64, op: &LoggedOp<'_>) -> Result<(), StoreError> {
+        match self.piece.last_mut() {
+            Some(Moving::Records { version: last, ops }) if *last == version => ops.push(owned(op)),
+            _ => self.piece.push(Moving::Records { version, ops: vec![owned(op)] }),
         }
-        Ok(())
+        self.gathered(op_bytes(op))
+    }
+
+    /// One thing more is in the piece; a full one goes its way.
+    fn gathered(&mut self, bytes: u64) -> Result<(), StoreError> {
+        self.things += 1;
+        self.bytes += bytes;
+        if self.bytes >= PIECE || self.things >= PIECE_THINGS { self.send() } else { Ok(()) }
     }
 
     fn send(&mut self) -> Result<(), StoreError> {

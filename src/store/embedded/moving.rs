@@ -24,7 +24,7 @@ use crate::store::schema::{Body, BodyId, Place, Record, raw_key};
 pub(super) enum Moving {
     /// Chunks of one body, each with the place that it is moved from.
     Chunks { body: BodyId, chunks: Vec<(Place, Chunk)> },
-    /// Changes that one commit made, at most one of each key.
+    /// Changes that one commit made.
     Records { version: u64, ops: Vec<Op> },
 }
 

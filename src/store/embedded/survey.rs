@@ -148,7 +148,8 @@ impl<'a> Survey<'a> {
     }
 }
 
-fn op_bytes(op: &LoggedOp<'_>) -> u64 {
+/// Bytes of log that a change takes, about.
+pub(super) fn op_bytes(op: &LoggedOp<'_>) -> u64 {
     let value = match op {
         LoggedOp::Put { value, .. } => value.len() + 2,
         LoggedOp::Delete { .. } => 0,
