@@ -42,7 +42,7 @@ impl From<StoreError> for Kept {
 }
 
 impl Living<'_> {
-    /// Bytes of log that it takes, about.
+    /// Bytes of log that it takes: less than the frame it was found in if anything else is in that.
     pub(super) fn bytes(&self) -> u64 {
         match self {
             Living::Chunk { bytes, .. } | Living::Records { bytes, .. } => *bytes,
@@ -127,15 +127,20 @@ impl<'a> Survey<'a> {
             return Err(Kept::AsEvidence { offset, reason: "a commit that does not read" });
         };
         // Where a commit writes a key twice, the last one stands.
-        let mut met = HashSet::with_capacity(ops.len());
-        let mut living = Vec::with_capacity(ops.len());
+        let all = ops.len();
+        let mut met = HashSet::with_capacity(all);
+        let mut living = Vec::with_capacity(all);
         for op in ops.into_iter().rev() {
             if met.insert(op.key()) && self.lives(version, &op)? {
                 living.push(op);
             }
         }
         living.reverse();
-        let bytes = FRAME_HEADER as u64 + living.iter().map(op_bytes).sum::<u64>();
+        let bytes = if living.len() == all {
+            header.frame_length()
+        } else {
+            FRAME_HEADER as u64 + 1 + living.iter().map(op_bytes).sum::<u64>()
+        };
         Ok((!living.is_empty()).then_some(Living::Records { version, ops: living, bytes }))
     }
 
@@ -148,13 +153,19 @@ impl<'a> Survey<'a> {
     }
 }
 
-/// Bytes of log that a change takes, about.
+/// Bytes of a frame that a change takes.
 pub(super) fn op_bytes(op: &LoggedOp<'_>) -> u64 {
     let value = match op {
-        LoggedOp::Put { value, .. } => value.len() + 2,
+        LoggedOp::Put { value, .. } => with_length(value),
         LoggedOp::Delete { .. } => 0,
     };
-    (op.key().len() + 2 + value) as u64
+    1 + with_length(op.key()) + value
+}
+
+/// Bytes, with their length before them as LEB128: seven bits a byte.
+fn with_length(bytes: &[u8]) -> u64 {
+    let bits = usize::BITS - bytes.len().leading_zeros();
+    u64::from(bits.div_ceil(7).max(1)) + bytes.len() as u64
 }
 
 fn ended(error: WalkError) -> Kept {
