@@ -5,7 +5,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use caducee::store::{
     AccountId, Batch, Body, CHUNK, CommitError, Compacted, Compaction, Domain, MailboxKey, MessageKey, Options, StagedBody,
@@ -24,8 +24,20 @@ pub fn compact(store: &Store, dead_percent: u8) -> Compacted {
     store.compact_blocking(&goal(dead_percent)).unwrap()
 }
 
+/// Bytes of an emptied segment.
+const HEADER: u64 = 64;
+
+fn length(path: &Path) -> u64 {
+    fs::metadata(path).unwrap().len()
+}
+
 fn log_bytes(path: &Path) -> u64 {
-    segments(path).iter().map(|path| fs::metadata(path).unwrap().len()).sum()
+    segments(path).iter().map(|path| length(path)).sum()
+}
+
+/// How many segments are not empty.
+fn with_frames(path: &Path) -> usize {
+    segments(path).iter().filter(|path| length(path) > HEADER).count()
 }
 
 /// What a crash at this moment leaves, without its index: only the log tells what there is.
@@ -101,7 +113,7 @@ fn a_deleted_mailbox_gives_its_space_back() {
     // What stays is 5 MB; the segment being written, and the one that was filled by moving, are not looked at.
     assert!(now < 25_000_000, "{now} of {full} bytes: {done:?}");
     assert!(done.freed_bytes > 190_000_000 && done.moved_bytes < 10_000_000, "{done:?}");
-    assert_eq!(segments(directory.path()).len(), 2, "emptied segments are taken away");
+    assert_eq!(with_frames(directory.path()), 2, "the others are emptied");
     for n in 0..100 {
         assert_eq!(stays.read(stays.folder(0).folder, n as u32 + 1).unwrap(), noise(1000 + n, 50_000));
     }
@@ -123,7 +135,7 @@ fn what_was_deleted_does_not_come_back_however_much_of_the_log_goes() {
     waste(&store, 2, 1_200_000);
     let done = compact(&store, 50);
     assert_eq!((done.emptied, segments(directory.path()).len()), (1, 3), "{done:?}");
-    assert_eq!(fs::metadata(&segments(directory.path())[1]).unwrap().len(), 64);
+    assert_eq!(length(&segments(directory.path())[1]), HEADER);
     let copy = without_index(&directory);
     let (rebuilt, opening) = open(copy.path());
     assert!(opening.rebuilt && opening.damaged.is_empty(), "{opening:?}");
@@ -153,9 +165,31 @@ fn a_deletion_is_forgotten_once_nothing_older_is_left() {
     store.commit_blocking(batch).unwrap();
     let second = store.compact_blocking(&Compaction { whole: true, ..goal(50) }).unwrap();
     assert!(second.emptied == 2 && second.moved_bytes < 500, "nothing is left of them: {second:?}");
-    assert_eq!(segments(directory.path()).len(), 1);
+    assert_eq!(with_frames(directory.path()), 1);
     let copy = without_index(&directory);
     assert!(open(copy.path()).0.scan::<Usage>(.., 1).unwrap().is_empty());
+}
+
+#[test]
+fn the_lowest_emptied_segments_are_removed_after_a_month_and_none_behind_one_that_stays() {
+    let directory = Directory::new("removed");
+    let (store, _) = open(directory.path());
+    waste(&store, 1, 2_500_000);
+    adopt(&store, stage(&store, 2, 2_000_000), 1);
+    waste(&store, 3, 2_500_000);
+    compact(&store, 90);
+    let numbers = |path: &Path| segments(path).iter().map(|path| length(path) > HEADER).collect::<Vec<_>>();
+    let before = numbers(directory.path());
+    assert_eq!(before[..3], [false, false, true], "the third holds the beginning of what lives: {before:?}");
+    assert!(before[3..].contains(&false), "{before:?}");
+    let month = Duration::from_secs(31 * 86_400);
+    for path in segments(directory.path()).iter().filter(|path| length(path) == HEADER) {
+        OpenOptions::new().write(true).open(path).unwrap().set_modified(SystemTime::now() - month).unwrap();
+    }
+    compact(&store, 90);
+    assert_eq!(numbers(directory.path()), before[2..], "a gap would mean that a file is missing");
+    store.close();
+    assert_sound(directory.path());
 }
 
 #[test]

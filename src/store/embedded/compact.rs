@@ -5,7 +5,7 @@
 //! move:   what lives, in small pieces ─▶ the writer decides again, and appends ([`super::moving`]) ─▶ synced, in the index
 //! fence:  an empty commit, behind all that decided ─▶ a checkpoint: the index is durable, with every new place
 //! settle: `settle` goes by: who copies the log meanwhile has the old place or the new one
-//! empty:  the index counts no body there? ─▶ a header alone in the file's place; the lowest of these are taken away
+//! empty:  the index counts no body there? ─▶ a header alone in the file's place; the lowest are removed after a month
 //! ```
 //!
 //! # Why nothing is lost
@@ -51,6 +51,10 @@ use crate::store::error::StoreError;
 
 /// A segment that was not worth moving is surveyed again after this time, or when a tenth of it has died since.
 const AGAIN: Duration = Duration::from_secs(86_400);
+
+/// An emptied segment is removed when it has been empty for so long: a copy of the log that keeps what is no longer there
+/// (rsync without `--delete`) has it empty by then. In one that still had its old content what was deleted would come back.
+const EMPTY_FOR: Duration = Duration::from_secs(30 * 86_400);
 
 /// What a compaction is to reach, and how fast.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -155,6 +159,7 @@ impl<'a> Pass<'a> {
             }
             self.empty_what_has_settled()?;
         }
+        self.remove_the_lowest()?;
         self.measure()?;
         Ok(self.done)
     }
@@ -257,7 +262,7 @@ impl<'a> Pass<'a> {
         for (number, settling) in due {
             self.empty(number, settling.sequence)?;
         }
-        self.take_away_the_lowest()
+        Ok(())
     }
 
     /// Puts a header alone in the place of a segment whose content was moved.
@@ -280,23 +285,27 @@ impl<'a> Pass<'a> {
         Ok(())
     }
 
-    /// Removes emptied segments, from the lowest on, each durably: never is there a gap between those that are left.
-    fn take_away_the_lowest(&self) -> Result<(), StoreError> {
+    /// Removes segments that were emptied long ago, from the lowest on, each durably: never is there a gap between those
+    /// that are left.
+    fn remove_the_lowest(&self) -> Result<(), StoreError> {
         for (number, length) in self.closed()? {
-            let path = self.shared.segments.path(number);
-            let is_empty = length == u64::from(SEGMENT_HEADER) && {
-                let file = self.shared.segments.file(number).map_err(StoreError::io("open a segment"))?;
-                let head = segment::read_head(&file, number, &self.shared.salt);
-                matches!(head, Ok(SegmentHead::Whole { emptied: true, .. }))
-            };
-            if !is_empty {
+            if length > u64::from(SEGMENT_HEADER) || !self.was_emptied_long_ago(number).unwrap_or(false) {
                 return Ok(());
             }
-            std::fs::remove_file(&path).map_err(StoreError::io("remove an emptied segment"))?;
-            durable::sync_directory(&self.shared.log).map_err(StoreError::io("remove an emptied segment"))?;
+            let removed = std::fs::remove_file(self.shared.segments.path(number))
+                .and_then(|()| durable::sync_directory(&self.shared.log));
+            removed.map_err(StoreError::io("remove an emptied segment"))?;
             self.shared.segments.forget(number);
         }
         Ok(())
+    }
+
+    fn was_emptied_long_ago(&self, number: u32) -> std::io::Result<bool> {
+        let file = self.shared.segments.file(number)?;
+        let SegmentHead::Whole { emptied: true, .. } = segment::read_head(&file, number, &self.shared.salt)? else {
+            return Ok(false);
+        };
+        Ok(file.metadata()?.modified()?.elapsed().is_ok_and(|since| since >= EMPTY_FOR))
     }
 
     /// Leaves a segment as it is, for good, and says so once.

@@ -2,7 +2,7 @@
 //!
 //! A segment is a header of 64 bytes and frames after it, without gaps. Only the last segment is written; a new one is
 //! begun when all of the old one is on disk, so a torn tail can only be at the end of the last. A compaction puts a header
-//! alone in an older segment's place, so that the numbers have no gap, and takes the lowest of these away.
+//! alone in an older segment's place, so that the numbers have no gap, and removes the lowest of these after a while.
 //!
 //! ```text
 //! header (64 bytes, little-endian)
