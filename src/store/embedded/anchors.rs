@@ -1,6 +1,6 @@
 //! Where staged bodies lie: chunks in the log that no record names yet, so that nothing in the index says they live.
 //!
-//! Whoever takes a body in drops an anchor at the segment that is being written when it begins: none of the body's chunks
+//! Whoever takes a body in casts an anchor at the segment that is being written when it begins: none of the body's chunks
 //! lies before it. The anchor goes with the body, into the commit that adopts it, and is weighed once the index has that
 //! commit; or with whoever gives the body up. A compaction keeps to what lies before all anchors.
 
@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// The segment that is written, and how many bodies began to come in while each older one was.
 pub(super) struct Anchors {
     written: AtomicU32,
-    dropped: Mutex<BTreeMap<u32, u64>>,
+    held: Mutex<BTreeMap<u32, u64>>,
 }
 
 /// One body's; weighed when dropped.
@@ -22,11 +22,11 @@ struct Anchor {
 
 impl Anchors {
     pub(super) fn new(written: u32) -> Arc<Self> {
-        Arc::new(Anchors { written: AtomicU32::new(written), dropped: Mutex::default() })
+        Arc::new(Anchors { written: AtomicU32::new(written), held: Mutex::default() })
     }
 
-    fn dropped(&self) -> MutexGuard<'_, BTreeMap<u32, u64>> {
-        self.dropped.lock().unwrap_or_else(PoisonError::into_inner)
+    fn held(&self) -> MutexGuard<'_, BTreeMap<u32, u64>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A segment was begun: all that is appended from now on lies in it or behind it.
@@ -40,29 +40,29 @@ impl Anchors {
     }
 
     /// Holds what is appended from now on, for as long as what this returns lives.
-    pub(super) fn drop_one(self: &Arc<Self>) -> crate::store::engine::Anchor {
-        let mut dropped = self.dropped();
+    pub(super) fn hold(self: &Arc<Self>) -> crate::store::engine::Anchor {
+        let mut held = self.held();
         let segment = self.written();
-        *dropped.entry(segment).or_default() += 1;
+        *held.entry(segment).or_default() += 1;
         Arc::new(Anchor { segment, anchors: self.clone() })
     }
 
     /// The first segment that a staged body may have a chunk in, or that is still written. What lies before it can have no
     /// chunk of a body that is staged now or later.
     pub(super) fn first_held(&self) -> u32 {
-        let dropped = self.dropped();
+        let held = self.held();
         let written = self.written();
-        dropped.keys().next().map_or(written, |first| written.min(*first))
+        held.keys().next().map_or(written, |first| written.min(*first))
     }
 }
 
 impl Drop for Anchor {
     fn drop(&mut self) {
-        let mut dropped = self.anchors.dropped();
-        if let Some(count) = dropped.get_mut(&self.segment) {
+        let mut held = self.anchors.held();
+        if let Some(count) = held.get_mut(&self.segment) {
             *count -= 1;
             if *count == 0 {
-                dropped.remove(&self.segment);
+                held.remove(&self.segment);
             }
         }
     }
@@ -76,9 +76,9 @@ mod tests {
     fn the_oldest_anchor_holds_its_segment_and_all_behind_it_until_it_is_weighed() {
         let anchors = Anchors::new(3);
         assert_eq!(anchors.first_held(), 3);
-        let (first, second) = (anchors.drop_one(), anchors.drop_one());
+        let (first, second) = (anchors.hold(), anchors.hold());
         anchors.begin(4);
-        let third = anchors.drop_one();
+        let third = anchors.hold();
         anchors.begin(5);
         assert_eq!(anchors.first_held(), 3);
         drop(first);

@@ -354,3 +354,50 @@ fn decode_position(bytes: &[u8]) -> Option<Position> {
         sequence: u64::from_be_bytes(sequence.try_into().ok()?),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &[u8] = &[Table::Domain as u8, b'd'];
+
+    fn commit(sequence: u64, version: u64, value: Option<LoggedValue>) -> IndexedCommit {
+        IndexedCommit { sequence, version, ops: vec![(KEY.to_vec(), value)] }
+    }
+
+    fn apply(index: &Index, commit: IndexedCommit) {
+        let until = Position { segment: 9, offset: 0, sequence: commit.sequence };
+        index.apply(&[commit], until, Replay::No).unwrap();
+    }
+
+    #[test]
+    fn a_value_whose_place_went_after_it_was_found_is_looked_up_again() {
+        let directory = std::env::temp_dir().join(format!("caducee-index-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&directory);
+        let log = directory.join("log");
+        fs::create_dir_all(&log).unwrap();
+        let segments = Arc::new(Segments::new(log.clone()));
+        let index = Index::open(&directory.join("index"), 1 << 20, segments.clone()).unwrap();
+        let value = |segment, byte| LoggedValue { bytes: vec![byte; INLINE_MAX + 1], segment, offset: 64 };
+        let write = |segment: u32, bytes: &[u8]| {
+            fs::write(segments.path(segment), [&[0; 64], bytes].concat()).unwrap();
+            segments.forget(segment);
+        };
+
+        write(1, &[7; INLINE_MAX + 1]);
+        apply(&index, commit(1, 1, Some(value(1, 7))));
+        let found = index.db.get(KEY).unwrap().unwrap();
+        write(1, &[]);
+        let damaged = index.read_current(KEY, found.clone());
+        assert!(matches!(damaged, Err(StoreError::Record { .. })), "nobody has moved it: {damaged:?}");
+
+        write(2, &[7; INLINE_MAX + 1]);
+        apply(&index, commit(2, 1, Some(value(2, 7))));
+        let moved = index.read_current(KEY, found.clone()).unwrap().unwrap();
+        assert_eq!((moved.version, moved.value), (1, vec![7; INLINE_MAX + 1]), "it keeps its version");
+
+        apply(&index, commit(3, 3, None));
+        assert_eq!(index.read_current(KEY, found).unwrap(), None, "it was deleted");
+        let _ = fs::remove_dir_all(&directory);
+    }
+}

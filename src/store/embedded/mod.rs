@@ -310,7 +310,7 @@ impl Engine for Embedded {
     }
 
     fn anchor(&self) -> Anchor {
-        self.shared.anchors.drop_one()
+        self.shared.anchors.hold()
     }
 
     fn compact(&self, goal: &Compaction) -> Result<Compacted, StoreError> {
