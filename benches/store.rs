@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use caducee::store::{
-    AccountId, Batch, Compaction, Content, Folder, FolderId, FolderKey, MailboxKey, MasterKey, Message, MessageKey, Options, Store,
-    Usage,
+    AccountId, Batch, Compaction, Content, Folder, FolderId, FolderKey, MailboxKey, MasterKey, Message, MessageKey,
+    Options, Store, Usage,
 };
 use caducee::telemetry::Metrics;
 

@@ -187,9 +187,7 @@ fn show_stat(stat: &StoreStat) -> String {
     );
     let segments = table(
         ["segment", "size", "living bodies"],
-        stat.segments
-            .iter()
-            .map(|segment| [segment.number.to_string(), size_of(segment), size(segment.living_bytes)]),
+        stat.segments.iter().map(|segment| [segment.number.to_string(), size_of(segment), size(segment.living_bytes)]),
     );
     [summary, records, segments].join("\n\n")
 }

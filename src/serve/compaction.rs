@@ -23,12 +23,8 @@ pub(super) async fn run(shared: Arc<Shared>) {
 
 /// One round; the log says what it came to.
 async fn compact(shared: &Shared, settings: &compaction::Compaction) {
-    let goal = Compaction {
-        dead_percent: settings.dead_percent,
-        rate: settings.rate,
-        settle: settings.settle,
-        whole: false,
-    };
+    let goal =
+        Compaction { dead_percent: settings.dead_percent, rate: settings.rate, settle: settings.settle, whole: false };
     let store = shared.store.clone();
     let compacting = tokio::task::spawn_blocking(move || store.compact_blocking(&goal));
     match compacting.await.unwrap_or(Err(StoreError::Stopped)) {

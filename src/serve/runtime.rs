@@ -25,7 +25,8 @@ use super::secrets::{MasterKeyError, SecretError, read_master_key, read_secret};
 use super::shutdown::{ShutdownSwitch, shutdown};
 use super::tls::{Contexts, Material, TlsError};
 use super::{
-    Shared, compaction, devices, front, health, imap, inbound, listen, outbound, published, submission, sweep, systemd, watch,
+    Shared, compaction, devices, front, health, imap, inbound, listen, outbound, published, submission, sweep, systemd,
+    watch,
 };
 use crate::accounts::devices::DeviceError;
 use crate::accounts::psc::PscHandle;

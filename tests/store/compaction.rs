@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use caducee::store::{
-    AccountId, Batch, Body, CHUNK, CommitError, Compacted, Compaction, Domain, MailboxKey, MessageKey, Options, StagedBody,
-    Store, StoreError, Usage, check, stat,
+    AccountId, Batch, Body, CHUNK, CommitError, Compacted, Compaction, Domain, MailboxKey, MessageKey, Options,
+    StagedBody, Store, StoreError, Usage, check, stat,
 };
 
 use crate::mailbox::Mailbox;

@@ -235,11 +235,8 @@ impl Replayer<'_> {
     }
 
     fn apply(&mut self, all: bool) -> Result<(), OpenError> {
-        let due = if all {
-            !self.pending.is_empty() || self.end.sequence > self.applied
-        } else {
-            self.pending.len() >= STEP
-        };
+        let due =
+            if all { !self.pending.is_empty() || self.end.sequence > self.applied } else { self.pending.len() >= STEP };
         if !due {
             return Ok(());
         }

@@ -26,9 +26,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use memchr::memmem;
 
 use super::durable;
-use super::frame::{
-    BODY_PREFIX, FRAME_HEADER, Header, Kind, MAGIC, NoHeader, Salt, read_body_prefix, read_records,
-};
+use super::frame::{BODY_PREFIX, FRAME_HEADER, Header, Kind, MAGIC, NoHeader, Salt, read_body_prefix, read_records};
 use crate::store::error::OpenError;
 use crate::store::schema::BodyId;
 

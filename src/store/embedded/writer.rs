@@ -38,12 +38,25 @@ pub(super) type CommitAnswer = oneshot::Sender<Result<u64, CommitError>>;
 
 /// What the writer is asked to do.
 pub(super) enum Request {
-    Append { chunk: Chunk, permit: OwnedSemaphorePermit, reply: oneshot::Sender<Result<Place, StoreError>> },
-    Commit { batch: Batch, haste: Haste, reply: CommitAnswer },
+    Append {
+        chunk: Chunk,
+        permit: OwnedSemaphorePermit,
+        reply: oneshot::Sender<Result<Place, StoreError>>,
+    },
+    Commit {
+        batch: Batch,
+        haste: Haste,
+        reply: CommitAnswer,
+    },
     /// Append what lives of an old segment once more, as far as it still lives then.
-    Move { items: Vec<Moving>, reply: CommitAnswer },
+    Move {
+        items: Vec<Moving>,
+        reply: CommitAnswer,
+    },
     /// Close the segment that is written, unless nothing is in it.
-    BeginSegment { reply: oneshot::Sender<()> },
+    BeginSegment {
+        reply: oneshot::Sender<()>,
+    },
     Close,
 }
 
