@@ -25,7 +25,8 @@ use super::secrets::{MasterKeyError, SecretError, read_master_key, read_secret};
 use super::shutdown::{ShutdownSwitch, shutdown};
 use super::tls::{Contexts, Material, TlsError};
 use super::{
-    Shared, devices, front, health, imap, inbound, listen, outbound, published, submission, sweep, systemd, watch,
+    Shared, compaction, devices, front, health, imap, inbound, listen, outbound, published, submission, sweep, systemd,
+    watch,
 };
 use crate::accounts::devices::DeviceError;
 use crate::accounts::psc::PscHandle;
@@ -296,6 +297,7 @@ impl Server {
         tokio::spawn(sweep::run(Arc::clone(&shared)));
         tokio::spawn(sweep::old_trail(Arc::clone(&shared)));
         tokio::spawn(sweep::sessions(Arc::clone(&shared)));
+        tokio::spawn(compaction::run(Arc::clone(&shared)));
         start_lifecycle(&shared);
         tokio::spawn(finish_erasures(Arc::clone(&shared)));
         tokio::spawn(tend_indicators(Arc::clone(&shared)));

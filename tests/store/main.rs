@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
+mod compaction;
 mod conformance;
+mod histories;
 mod inspection;
 mod keys;
 mod kill;

@@ -40,7 +40,9 @@ pub struct CheckReport {
     pub segments: u64,
     /// Bytes read.
     pub bytes: u64,
-    /// Commits in the log.
+    /// Segments that a compaction has emptied, of these.
+    pub emptied: u64,
+    /// Commits in the log, those that were moved included.
     pub commits: u64,
     /// Chunks of bodies in the log, living or not.
     pub chunks: u64,
@@ -163,7 +165,7 @@ pub fn check(path: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<CheckRep
 
 /// What the log says of a key last.
 struct Logged {
-    sequence: u64,
+    version: u64,
     deleted: bool,
     /// The index has it.
     met: bool,
@@ -205,7 +207,7 @@ impl Checker<'_> {
         let file = self.segments.file(number).map_err(OpenError::io("open", &path))?;
         let salt = self.home.salt;
         match segment::read_head(&file, number, &salt).map_err(OpenError::io("read", &path))? {
-            SegmentHead::Whole => {}
+            SegmentHead::Whole { emptied, .. } => self.report.emptied += u64::from(emptied),
             SegmentHead::Damaged => self.damage(number, 0, SEGMENT_HEADER, "the segment's header is damaged"),
             SegmentHead::Newer(found) => return Err(OpenError::Format { path, found, known: SEGMENT_FORMAT }),
         }
@@ -244,7 +246,7 @@ impl Checker<'_> {
             return;
         }
         for (key, value) in commit.ops {
-            let logged = Logged { sequence: commit.sequence, deleted: value.is_none(), met: false };
+            let logged = Logged { version: commit.version, deleted: value.is_none(), met: false };
             self.log.insert(hash(&key), logged);
         }
     }
@@ -323,7 +325,7 @@ impl Checker<'_> {
                 logged.met = true;
                 if logged.deleted {
                     self.bad_record(table, key, "the log says that it was deleted");
-                } else if logged.sequence != version {
+                } else if logged.version != version {
                     self.bad_record(table, key, "the log has another version of it");
                 }
             }

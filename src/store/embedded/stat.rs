@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::home::Home;
 use super::index::{Index, Position};
-use super::segment::{self, Segments};
+use super::segment::{self, SegmentHead, Segments};
 use super::{INSPECTION_CACHE, checkpoint, free_space, keys};
 use crate::store::error::OpenError;
 use crate::store::keyring;
@@ -49,6 +49,8 @@ pub struct SegmentStat {
     pub bytes: u64,
     /// Bytes of frames of bodies in it that a message shows. The rest: records, and bodies that nobody shows any more.
     pub living_bytes: u64,
+    /// A compaction has emptied it.
+    pub emptied: bool,
 }
 
 /// Tells what a store holds that no process has open. Quick: reads the index, not the log.
@@ -61,12 +63,17 @@ pub fn stat(path: &Path) -> Result<StoreStat, OpenError> {
     let index_error = |reason: String| OpenError::Index { path: home.index(), reason };
     let index = Index::open(&home.index(), INSPECTION_CACHE, files.clone()).map_err(index_error)?;
     let living = index.living_bytes();
+    let is_emptied = |number| {
+        let head = files.file(number).and_then(|file| segment::read_head(&file, number, &home.salt));
+        matches!(head, Ok(SegmentHead::Whole { emptied: true, .. }))
+    };
     let segments: Vec<_> = segment::list(&home.log())?
         .into_iter()
         .map(|number| SegmentStat {
             number,
-            bytes: fs::metadata(files.path(number)).map_or(0, |metadata| metadata.len()),
+            bytes: files.length(number).unwrap_or(0),
             living_bytes: living.get(&number).copied().unwrap_or(0),
+            emptied: is_emptied(number),
         })
         .collect();
     let mut records = BTreeMap::new();
