@@ -22,6 +22,7 @@ pub mod decision;
 pub mod dn;
 pub mod exchange;
 pub mod explain;
+pub mod french;
 pub mod holidays;
 pub mod indicators;
 pub mod kind;

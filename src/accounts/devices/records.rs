@@ -241,9 +241,8 @@ impl Registry {
         number: u32,
         notice: Notice,
     ) -> Result<(), DeviceError> {
-        let mut told = Batch::new();
-        self.tell_in(&mut told, account, notice);
-        match self.remove_credential_and(CredentialKey { account: account.id, number }, told).await {
+        let key = CredentialKey { account: account.id, number };
+        match self.remove_credential_and(key, Some((account, notice))).await {
             Err(AccountError::NoCredential) => Err(DeviceError::NoDevice),
             outcome => Ok(outcome.map(drop)?),
         }

@@ -46,11 +46,8 @@ pub(super) async fn remove_password(
 ) -> Result<StatusCode, Problem> {
     let account = administration.account(&address)?;
     let registry = &administration.registry;
-    for (key, credential) in registry.credentials(account.id).map_err(of_account)? {
-        if matches!(credential.kind, CredentialKind::Password { .. }) {
-            registry.remove_credential(key).await.map_err(of_account)?;
-            tracing::info!(account = %account.id, "password removed");
-        }
+    if registry.remove_password(account.id, By::Administrator).await.map_err(of_account)? {
+        tracing::info!(account = %account.id, "password removed");
     }
     Ok(StatusCode::NO_CONTENT)
 }
