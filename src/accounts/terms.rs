@@ -11,6 +11,7 @@ use super::lives::day_of;
 use super::registry::ATTEMPTS;
 use super::{Account, AccountError, Registry, SharedMailbox};
 use crate::mss::lifecycle::{Event, Life, TermsVersion};
+use crate::mss::text::hex;
 use crate::mss::{Kind, Right, Rights};
 use crate::store::{AccountId, Batch, CommitError, StoreError, Terms, TermsHead, TermsKey};
 
@@ -138,7 +139,7 @@ impl Registry {
             version: new.version.clone(),
             from: new.from,
             accept_by: new.accept_by,
-            sha256: sha256.as_ref().iter().map(|byte| format!("{byte:02x}")).collect(),
+            sha256: hex(sha256.as_ref()),
             pieces: u32::try_from(pieces(&new.text).count()).unwrap_or(u32::MAX),
             added_at: crate::mail::now(),
             added_by: name_of(self.actor()),

@@ -22,13 +22,13 @@ pub mod decision;
 pub mod dn;
 pub mod exchange;
 pub mod explain;
-pub mod french;
 pub mod holidays;
 pub mod indicators;
 pub mod kind;
 pub mod lifecycle;
 pub mod rights;
 pub mod test_addresses;
+pub mod text;
 pub mod trust;
 pub mod whitelist;
 

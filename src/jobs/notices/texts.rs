@@ -5,7 +5,7 @@
 
 use crate::accounts::day_of;
 use crate::accounts::notice::{By, Notice};
-use crate::mss::french;
+use crate::mss::text::french_day;
 
 /// A notice's words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -243,7 +243,7 @@ fn codes_left(left: usize) -> String {
 
 /// `3 mars 2027`, in Universal Time.
 fn day(unix: i64) -> String {
-    french::day(day_of(unix))
+    french_day(day_of(unix))
 }
 
 /// `14 h 05 (UTC)`: holders overseas have other clocks than we.

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::mail::queue::Kind;
-use crate::mss::french;
+use crate::mss::text::french_day;
 
 use super::lines::harmless;
 use super::texts::{self, Language, explain};
@@ -118,7 +118,7 @@ fn moment(at: i64, language: Language) -> String {
     let at = Timestamp::from_second(at).unwrap_or_default().to_zoned(paris);
     let (hour, minute) = (at.hour(), at.minute());
     match language {
-        Language::French => format!("{} à {hour} h {minute:02} (heure de Paris)", french::day(at.date())),
+        Language::French => format!("{} à {hour} h {minute:02} (heure de Paris)", french_day(at.date())),
         Language::English => {
             let month = ENGLISH_MONTHS[usize::from(at.month().unsigned_abs()).saturating_sub(1).min(11)];
             format!("{} {month} {} at {hour:02}:{minute:02} (Paris time)", at.day(), at.year())

@@ -19,6 +19,7 @@ use super::types::{Certificate, Certificates, NewCertificate, PasswordAnswer, Pa
 use crate::accounts::By;
 use crate::accounts::{AccountError, CertificateBinding, Registry, generated_password};
 use crate::mss::dn::DistinguishedName;
+use crate::mss::text::hex;
 use crate::store::{AccountId, Credential, CredentialKey, CredentialKind};
 
 /// The longest label.
@@ -164,7 +165,7 @@ fn of_pem(pem: &str, by_subject: bool) -> Result<CertificateBinding, Problem> {
         return Ok(CertificateBinding::Subject(subject));
     }
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &certificate);
-    Ok(CertificateBinding::Fingerprint(super::filing::hex(digest.as_ref())))
+    Ok(CertificateBinding::Fingerprint(hex(digest.as_ref())))
 }
 
 /// A credential as the API shows it; none of a password.

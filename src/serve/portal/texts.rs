@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::accounts::day_of;
-use crate::mss::french;
+use crate::mss::text::french_day;
 
 // ---- every page ----
 
@@ -373,7 +373,7 @@ fn time(wait: Duration) -> String {
 
 /// A day, from Unix seconds: `25 novembre 2026` (UTC, which is the day in France but for an hour or two).
 pub(super) fn day(seconds: i64) -> String {
-    french::day(day_of(seconds))
+    french_day(day_of(seconds))
 }
 
 #[cfg(test)]
