@@ -125,10 +125,12 @@ fn planned(plan: &LifecyclePlan) -> String {
         _ => table(["day", "mailbox", "step", "detail"], plan.steps.iter().map(row)),
     };
     let share = format!("more than {} of {} mailboxes", plan.closings_without_confirmation, plan.mailboxes);
-    for (step, steps, option) in [("closed", "closings", ""), ("suspended-for-terms", "suspensions", "--suspensions ")] {
+    for (step, steps, option) in [("closed", "closings", ""), ("suspended-for-terms", "suspensions", "--suspensions ")]
+    {
         let most = most_of_a_day(&plan.steps, step);
         if most > plan.closings_without_confirmation {
-            text += &format!("\n{most} {steps} of one day wait for `caducee lifecycle confirm {option}{most}`: {share}.");
+            text +=
+                &format!("\n{most} {steps} of one day wait for `caducee lifecycle confirm {option}{most}`: {share}.");
         }
     }
     for address in &plan.cannot_be_told {
