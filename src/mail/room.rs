@@ -12,6 +12,7 @@ use crate::store::{
 
 use super::aftermath::absence::UnderWay;
 use super::domains::{Bounds, Domains};
+use super::marks::FirstDue;
 use super::queue::{Opened, Queue, QueueOptions, TransitKeys, own_key};
 use super::summary::SummaryLimits;
 use super::{Incoming, MailError, Mailbox, NewMailTimes, Passing, QuotaByKind};
@@ -80,6 +81,7 @@ struct Inner {
     queue: Queue,
     notices: UnderWay,
     domains: Domains,
+    first_due: FirstDue,
 }
 
 /// A room that may be gone: what the queue, which the room owns, files its reports by.
@@ -123,6 +125,7 @@ impl MailRoom {
             queue: Queue::new(opened, queue_traces, WeakRoom(room.clone())),
             notices: UnderWay::default(),
             domains,
+            first_due: FirstDue::default(),
         });
         Ok(Self { inner })
     }
@@ -166,6 +169,11 @@ impl MailRoom {
     pub(super) fn bounds(&self, account: &Account) -> Bounds {
         let limits = self.limits();
         self.inner.domains.bounds(account, limits.quota_by_kind.of(account.kind).or(limits.quota))
+    }
+
+    /// When the first mark of what holders are to be told is due.
+    pub(crate) fn first_due(&self) -> &FirstDue {
+        &self.inner.first_due
     }
 
     /// What a mailbox holds after a commit.

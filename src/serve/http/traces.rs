@@ -13,11 +13,12 @@ use super::extract::{Json, Query};
 use super::problem::{Problem, Rule};
 use super::types::{
     FoundTraces, Proof, ProofQuery, ShownTrace, TraceDays, TraceHead, TraceHeads, TraceSearch, VerifiedStream,
-    VerifiedTraces, hex, instant,
+    VerifiedTraces, instant,
 };
 use super::{Administration, blocking};
 use crate::audit::{Found, TraceQuery, Traces, TracesError};
 use crate::mail::trail;
+use crate::mss::text::hex;
 use crate::store::traces::Day;
 
 /// The longest Message-ID: a line's (RFC 5322 §2.1.1).
