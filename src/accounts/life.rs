@@ -6,7 +6,7 @@ use std::ops::{Bound, RangeInclusive};
 use crate::store::{
     self, AccountId, AccountState, AddressEntry, Batch, Change, ChangeKey, CommitError, Content, CorrespondentKey,
     Credential, CredentialKey, Folder, FolderId, FolderKey, Message, MessageKey, NoticePart, NoticeState,
-    NoticeStateKey, Record, SentCopy, SentCopyKey, Usage, Versioned,
+    NoticeStateKey, Record, SentCopy, SentCopyKey, StoreError, Usage, Versioned,
 };
 
 use super::journal::name_of;
@@ -76,13 +76,15 @@ impl Registry {
         }
     }
 
-    /// The accounts of these folders in which something remains to be erased.
+    /// The accounts of these folders in which something remains to be erased. Of a mailbox whose account is not there, or does not
+    /// read, nothing does: a record that is missing is damage that may be mended yet, and no order to erase what it named.
     fn unfinished(&self, folders: &[(FolderKey, Versioned<Folder>)]) -> Result<Vec<AccountId>, AccountError> {
         let mut found = Vec::new();
         for folders in folders.chunk_by(|(one, _), (other, _)| one.account == other.account) {
             let id = folders[0].0.account;
             let is_erasing = |folder: &Folder| folder.existence == store::FolderExistence::Erasing;
-            if folders.iter().any(|(_, folder)| is_erasing(folder)) || self.is_closed(id)? {
+            let has_begun = folders.iter().any(|(_, folder)| is_erasing(folder));
+            if self.has_closed(id)?.is_some_and(|closed| closed || has_begun) {
                 found.push(id);
             }
         }
@@ -90,7 +92,7 @@ impl Registry {
     }
 
     async fn finish_erasures_of(&self, id: AccountId) -> Result<(), AccountError> {
-        if self.is_closed(id)? {
+        if self.has_closed(id)? == Some(true) {
             return self.erase(id).await;
         }
         match self.room().open(id) {
@@ -101,9 +103,18 @@ impl Registry {
         }
     }
 
-    fn is_closed(&self, id: AccountId) -> Result<bool, AccountError> {
-        let account = self.store().get::<store::Account>(&id)?;
-        Ok(account.is_none_or(|account| account.state == AccountState::Closed))
+    /// Whether a mailbox is closed; none: its record is not there, or does not read, and says nothing.
+    fn has_closed(&self, id: AccountId) -> Result<Option<bool>, AccountError> {
+        const EVENT: &str = "store.orphan-folders";
+        match self.store().get::<store::Account>(&id) {
+            Ok(Some(account)) => return Ok(Some(account.state == AccountState::Closed)),
+            Ok(None) => tracing::error!(event = EVENT, account = %id, "folders are there without their mailbox's record"),
+            Err(error @ StoreError::Record { .. }) => {
+                tracing::error!(event = EVENT, account = %id, %error, "folders are there, and their mailbox's record does not read");
+            }
+            Err(error) => return Err(error.into()),
+        }
+        Ok(None)
     }
 
     async fn ask_for(&self, id: AccountId, event: Event, reason: &str) -> Result<Account, AccountError> {
@@ -253,3 +264,6 @@ async fn run_to_its_end<T: Send + 'static>(
 ) -> Result<T, AccountError> {
     tokio::spawn(work).await.unwrap_or(Err(AccountError::Busy))
 }
+
+#[cfg(test)]
+mod tests;

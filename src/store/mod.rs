@@ -37,6 +37,8 @@ mod engine;
 mod error;
 mod memory;
 pub mod schema;
+#[cfg(test)]
+pub(crate) mod scratch;
 pub mod seal;
 pub mod traces;
 

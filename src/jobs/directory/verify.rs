@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::client::{DirectoryError, FhirClient};
 use super::contact::{Listed, differences, listed};
 use super::copy::Entry;
-use crate::accounts::publication::{Image, Place, kind_of, numbered, wanted};
+use crate::accounts::publication::{Image, Place, is_withheld, kind_of, numbered, wanted};
 use crate::accounts::{Account, AccountError, ListFilter, Registry};
 use crate::mss::{Domain, Kind};
 
@@ -16,17 +16,6 @@ const TYPES: [&str; 3] = ["Practitioner", "PractitionerRole", "Organization"];
 
 /// Accounts read at a time.
 const PAGE: usize = 500;
-
-/// Why it cannot be said.
-#[derive(Debug, thiserror::Error)]
-pub enum VerifyError {
-    /// The directory cannot be read.
-    #[error("the directory cannot be read: {0}")]
-    Directory(#[from] DirectoryError),
-    /// Our own accounts cannot be read, or what is mended not be kept.
-    #[error(transparent)]
-    Accounts(#[from] AccountError),
-}
 
 /// A mailbox as the directory shows it.
 #[derive(Clone, Debug)]
@@ -120,8 +109,20 @@ pub struct Difference {
     pub shown_at: Option<String>,
     /// Something about it waits already: it may be right in a moment.
     pub waits: bool,
+    /// Only the rules in force do not publish it, though nothing has happened to the mailbox.
+    pub withheld: bool,
     /// It was put in the outbox to be mended.
     pub mended: bool,
+    /// What mends it; none: it is not ours.
+    remedy: Option<Remedy>,
+}
+
+/// Whom to look at again, and where.
+#[derive(Clone, Debug)]
+struct Remedy {
+    account: Account,
+    /// Where it is shown, if that is another place than we know of.
+    found: Option<Place>,
 }
 
 /// What came of it all.
@@ -168,16 +169,33 @@ fn contacts(resource: &Value, end: &str) -> Vec<Found> {
     ours.map(|listed| Found { listed, resource: resource.to_owned(), identifiers: identifiers.clone() }).collect()
 }
 
-/// Holds what the directory shows against our mailboxes; with `mend` what is wrong and ours is put in the outbox.
+impl Verified {
+    /// How many of the differences come from the rules in force alone.
+    pub fn withheld(&self) -> u64 {
+        self.differences.iter().filter(|difference| difference.withheld).count() as u64
+    }
+
+    /// Puts what is wrong and ours in the outbox. Mailboxes that only the rules in force take away are left where they are, unless
+    /// `takes_withheld`: a line that is lost from the configuration makes thousands of them.
+    ///
+    /// # Errors
+    /// What the registry says; what was mended until then is.
+    pub async fn mend(&mut self, registry: &Registry, takes_withheld: bool) -> Result<(), AccountError> {
+        for difference in &mut self.differences {
+            if let Some(remedy) = difference.remedy.as_ref().filter(|_| takes_withheld || !difference.withheld) {
+                registry.mend_publication(&remedy.account, remedy.found.as_ref()).await?;
+                difference.mended = true;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Holds what the directory shows against our mailboxes. Reads every account: not for an async thread.
 ///
 /// # Errors
-/// [`VerifyError::Accounts`].
-pub async fn compare(
-    registry: &Registry,
-    found: Vec<Found>,
-    extent: Extent,
-    mend: bool,
-) -> Result<Verified, VerifyError> {
+/// What the registry says.
+pub fn compare(registry: &Registry, found: Vec<Found>, extent: Extent) -> Result<Verified, AccountError> {
     let mut verified = Verified { shown: found.len() as u64, ..Verified::default() };
     let mut shown: HashMap<String, Vec<Found>> = HashMap::new();
     for found in found {
@@ -192,11 +210,8 @@ pub async fn compare(
             let there = shown.remove(&account.data.address.to_lowercase()).unwrap_or_default();
             let image = wanted(&account.data, registry.publication_options());
             verified.wanted += u64::from(image.is_some_and(|image| extent.shows(&image)));
-            if let Some(difference) = examine(registry, account, &there, extent, mend).await? {
-                verified.differences.push(difference);
-            }
+            verified.differences.extend(examine(registry, account, &there, extent)?);
         }
-        tokio::task::yield_now().await;
     }
     let unknown = shown.into_values().flatten().map(|found| Difference {
         shown_at: Some(found.place().to_string()),
@@ -204,7 +219,9 @@ pub async fn compare(
         discord: Discord::Unknown,
         fields: Vec::new(),
         waits: false,
+        withheld: false,
         mended: false,
+        remedy: None,
     });
     verified.differences.extend(unknown);
     verified.differences.sort_by(|one, other| one.address.cmp(&other.address));
@@ -212,17 +229,16 @@ pub async fn compare(
 }
 
 /// How one mailbox is shown, and should be.
-async fn examine(
+fn examine(
     registry: &Registry,
     account: &Account,
     there: &[Found],
     extent: Extent,
-    mend: bool,
 ) -> Result<Option<Difference>, AccountError> {
     let standing = registry.publication_of(account)?;
     let (discord, fields, misplaced) = match (&standing.wanted, there) {
         (None, []) => return Ok(None),
-        (None, [found, ..]) => (Discord::Stale, Vec::new(), Some(found.place())),
+        (None, [found, ..]) => (Discord::Stale, Vec::new(), Some(found)),
         (Some(image), []) if !extent.shows(image) => return Ok(None),
         (Some(_), []) => (Discord::Missing, Vec::new(), None),
         (Some(image), found) => {
@@ -235,19 +251,21 @@ async fn examine(
             if fields.is_empty() {
                 return Ok(None);
             }
-            (Discord::Wrong, fields, elsewhere.first().map(|found| found.place()))
+            (Discord::Wrong, fields, elsewhere.first().copied())
         }
     };
-    if mend {
-        registry.mend_publication(account, misplaced.as_ref()).await?;
-    }
+    // The extraction says whose a mailbox is; we may know better in which of their activities it lies.
+    let knows = |found: &Found| standing.published.as_ref().is_some_and(|known| extent.is_at(found, &known.place));
+    let found = misplaced.filter(|found| !knows(found)).map(Found::place);
     Ok(Some(Difference {
         address: account.data.address.clone(),
         discord,
         fields,
-        shown_at: misplaced.or_else(|| there.first().map(Found::place)).map(|place| place.to_string()),
+        shown_at: misplaced.or(there.first()).map(|found| found.place().to_string()),
         waits: !standing.waiting.is_empty(),
-        mended: mend,
+        withheld: discord == Discord::Stale && is_withheld(&account.data, registry.publication_options()),
+        mended: false,
+        remedy: Some(Remedy { account: account.clone(), found }),
     }))
 }
 

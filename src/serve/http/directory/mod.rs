@@ -23,13 +23,13 @@ use super::mailboxes::parse_address;
 use super::message_flags::date;
 use super::problem::{Problem, Rule};
 use crate::accounts::publication::{Counts, Image, Pending, Task};
-use crate::accounts::{Account, Registry};
+use crate::accounts::{Account, AccountError, Registry};
 use crate::jobs::directory::search::Lookup;
-use crate::jobs::directory::verify::{self, Difference, Extent, Found, VerifyError};
+use crate::jobs::directory::verify::{self, Difference, Extent, Found};
 use crate::jobs::directory::{Activity, DirectoryHandle};
 use crate::mss::Domain;
 use crate::serve::Shared;
-use crate::store::AccountId;
+use crate::store::{AccountId, StoreError};
 
 /// Mailboxes on a page where the request does not say, and the most.
 const PAGE: u32 = 100;
@@ -187,7 +187,8 @@ async fn publish(
     let accounts: Vec<AccountId> = match (&order.address, order.tasks) {
         (Some(address), false) => vec![directory.account(address)?.id],
         (None, true) => {
-            let tasks = registry.publication_tasks(None, usize::MAX).map_err(of_account)?;
+            let reading = registry.clone();
+            let tasks = blocking(move || reading.publication_tasks(None, usize::MAX).map_err(of_account)).await?;
             tasks.into_iter().map(|(id, _)| id).collect()
         }
         _ => return Err(Problem::field("address", "Say an address; or else tasks, alone.")),
@@ -212,7 +213,10 @@ async fn verify(
     Json(order): Json<Option<VerifyOrder>>,
 ) -> Result<axum::Json<DirectoryVerified>, Problem> {
     let job = directory.job()?;
-    let VerifyOrder { mend, extraction, copy } = order.unwrap_or_default();
+    let VerifyOrder { mend, confirm, extraction, copy } = order.unwrap_or_default();
+    if confirm.is_some() && !mend {
+        return Err(Problem::field("confirm", "Goes with mend."));
+    }
     let (extent, found) = match (extraction, copy) {
         (None, false) => (Extent::Whole, directory.found(job).await?),
         (Some(_), true) => {
@@ -223,7 +227,16 @@ async fn verify(
             (Extent::Extraction, entries.into_iter().map(Found::extracted).collect())
         }
     };
-    let verified = verify::compare(&directory.registry, found, extent, mend).await.map_err(of_verify)?;
+    let registry = directory.registry.clone();
+    let mut verified = blocking(move || verify::compare(&registry, found, extent).map_err(of_account)).await?;
+    if mend {
+        let withheld = verified.withheld();
+        if let Some(confirmed) = confirm.filter(|confirmed| withheld > *confirmed) {
+            let text = format!("The rules in force take {withheld} mailboxes away, not {confirmed}.");
+            return Err(Problem::new(Rule::ConfirmationNeeded, text).at("confirm"));
+        }
+        verified.mend(&directory.registry, confirm.is_some()).await.map_err(of_account)?;
+    }
     Ok(axum::Json(DirectoryVerified {
         wanted: verified.wanted,
         shown: verified.shown,
@@ -236,17 +249,8 @@ impl DirectoryAdministration {
     async fn found(&self, job: &DirectoryHandle) -> Result<Vec<Found>, Problem> {
         let names = self.registry.domains().map_err(of_account)?;
         let domains: Vec<Domain> = names.iter().filter_map(|domain| Domain::parse(&domain.name).ok()).collect();
-        verify::read(job.client(), &domains).await.map_err(|error| of_verify(error.into()))
-    }
-}
-
-/// What cannot be verified is to the peer.
-fn of_verify(error: VerifyError) -> Problem {
-    match error {
-        VerifyError::Directory(error) => {
-            Problem::new(Rule::DirectoryUnavailable, format!("The directory cannot be read: {error}."))
-        }
-        VerifyError::Accounts(error) => of_account(error),
+        let unread = |error| Problem::new(Rule::DirectoryUnavailable, format!("The directory cannot be read: {error}."));
+        verify::read(job.client(), &domains).await.map_err(unread)
     }
 }
 
@@ -258,10 +262,13 @@ fn page(query: &DirectoryQuery) -> Result<(Option<AccountId>, usize), Problem> {
     Ok((query.after.map(AccountId), limit as usize))
 }
 
-/// The address of an account; its number, where its record is damaged.
+/// The address of an account; its number, where its record is damaged or gone.
 fn address_of(registry: &Registry, id: AccountId) -> Result<String, Problem> {
-    let account = registry.by_id(id).map_err(of_account)?;
-    Ok(account.map_or_else(|| id.to_string(), |account| account.data.address))
+    match registry.by_id(id) {
+        Ok(account) => Ok(account.map_or_else(|| id.to_string(), |account| account.data.address)),
+        Err(AccountError::Store(StoreError::Record { .. }) | AccountError::Address(_)) => Ok(id.to_string()),
+        Err(error) => Err(of_account(error)),
+    }
 }
 
 fn shown_pending(address: String, pending: Pending) -> PendingMailbox {
@@ -299,6 +306,7 @@ fn shown_difference(difference: Difference) -> DirectoryDifference {
         fields: difference.fields.into_iter().map(str::to_owned).collect(),
         shown_at: difference.shown_at,
         waits: difference.waits,
+        withheld: difference.withheld,
         mended: difference.mended,
     }
 }
