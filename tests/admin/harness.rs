@@ -16,6 +16,7 @@ use caducee::mail::{MailLimits, MailRoom};
 use caducee::mss::trust::{TrustHandle, TrustSpace};
 use caducee::mss::whitelist::WhiteList;
 use caducee::serve::http::connection::{self, ConnectionLimits};
+use caducee::serve::http::directory::{self, DirectoryAdministration};
 use caducee::serve::http::indicators::{self, IndicatorAdministration};
 use caducee::serve::http::peer::Allowed;
 use caducee::serve::http::socket::AdminSocket;
@@ -130,8 +131,12 @@ impl Server {
         let (switch, stop) = shutdown();
         let indicators = Indicators::new(registry.room().store().clone(), IndicatorOptions::default());
         let counters = IndicatorAdministration { indicators: indicators.clone(), traces: traces.clone() };
-        let router = router(Arc::new(administration));
-        let router = complete(router.merge(indicators::router(counters)));
+        let publication = DirectoryAdministration::new(registry.clone(), None, Lookup::new(None, None), Duration::ZERO);
+        let administration = Arc::new(administration);
+        let router = router(Arc::clone(&administration))
+            .merge(indicators::router(counters))
+            .merge(directory::router(publication));
+        let router = complete(router, administration);
         tokio::spawn(connection::serve(socket, allowed, router, access.limits, stop));
         let server = Self { place, registry, trust, traces, surroundings, indicators, switch };
         let domain = NewDomain { name: "aura.mssante.example".into(), description: String::new() };

@@ -151,7 +151,8 @@ impl Api {
         let allowed = Allowed::new(&[], &[]).unwrap();
         let socket = AdminSocket::bind(&place.path().join("admin.sock"), &allowed).unwrap();
         let (switch, stop) = shutdown();
-        let router = complete(router(Arc::new(administration)));
+        let administration = Arc::new(administration);
+        let router = complete(router(Arc::clone(&administration)), administration);
         tokio::spawn(connection::serve(socket, allowed, router, ConnectionLimits::default(), stop));
         Self { place, switch }
     }

@@ -281,3 +281,95 @@ impl Found {
         Place { resource: self.resource.clone(), system, value }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::accounts::publication::{Due, PublicationOptions, PublishFrom};
+    use crate::accounts::{AccountOptions, NewMailbox};
+    use crate::jobs::unix_now;
+    use crate::mail::{MailLimits, MailRoom};
+    use crate::mss::Address;
+    use crate::store::{Holder, MasterKey, Store};
+
+    /// A server over a room, with these rules.
+    fn started(room: MailRoom, from: PublishFrom) -> Registry {
+        let publication = PublicationOptions { on: true, from, test_mailboxes: false };
+        Registry::new(room, AccountOptions { publication, ..AccountOptions::default() })
+    }
+
+    /// A mailbox that the directory shows.
+    async fn published(registry: &Registry, local: &str, person: &str, activity: Option<&str>) -> Account {
+        let text = |text: &str| Some(text.to_owned());
+        let holder = Holder {
+            national_id: text(person),
+            last_name: text("Lefèvre"),
+            activity_id: activity.map(str::to_owned),
+            ..Holder::default()
+        };
+        let address = Address::parse(&format!("{local}@aura.mssante.example")).unwrap();
+        let account = registry.create(NewMailbox::new(address, Kind::Per, holder)).await.unwrap();
+        for due in due(registry) {
+            registry.publication_done(&due, Some("insert")).await.unwrap();
+        }
+        account
+    }
+
+    async fn scene() -> Registry {
+        let room = MailRoom::new(Store::in_memory(), MasterKey::generate(), MailLimits::default()).unwrap();
+        let registry = started(room, PublishFrom::Creation);
+        registry.add_domain(&Domain::parse("aura.mssante.example").unwrap(), "").await.unwrap();
+        registry
+    }
+
+    fn due(registry: &Registry) -> Vec<Due> {
+        registry.publications_due(unix_now(), None, 100).unwrap().due
+    }
+
+    /// As the extraction shows a professional's mailbox.
+    fn extracted(account: &Account) -> Found {
+        let national_id = account.data.holder.national_id.clone().unwrap();
+        let address = account.data.address.clone();
+        Found::extracted(Entry { address, kind: "PER".into(), national_id, ..Entry::default() })
+    }
+
+    #[tokio::test]
+    async fn mending_takes_what_is_closed_away_and_what_only_the_rules_withhold_when_it_is_confirmed() {
+        let first = scene().await;
+        let anne = published(&first, "anne", "899700000001", None).await;
+        let bea = published(&first, "bea", "899700000002", None).await;
+        // The line is lost from the configuration; and bea's mailbox is closed while nothing is published.
+        let off = Registry::new(first.room().clone(), AccountOptions::default());
+        off.close(bea.id, "").await.unwrap();
+        let registry = started(first.room().clone(), PublishFrom::Acceptance);
+        let found = || [&anne, &bea].map(extracted).to_vec();
+        let mut verified = compare(&registry, found(), Extent::Whole).unwrap();
+        let told = |verified: &Verified| -> Vec<(Discord, bool, bool)> {
+            verified.differences.iter().map(|one| (one.discord, one.withheld, one.mended)).collect()
+        };
+        assert_eq!(told(&verified), [(Discord::Stale, true, false), (Discord::Stale, false, false)]);
+        verified.mend(&registry, false).await.unwrap();
+        assert_eq!(told(&verified), [(Discord::Stale, true, false), (Discord::Stale, false, true)]);
+        assert_eq!(due(&registry).iter().map(|due| due.account).collect::<Vec<_>>(), [bea.id]);
+        verified.mend(&registry, true).await.unwrap();
+        assert_eq!((verified.withheld(), due(&registry).len()), (1, 2), "it is taken away when that is confirmed");
+    }
+
+    #[tokio::test]
+    async fn a_place_that_we_know_better_than_the_extraction_is_kept() {
+        let registry = scene().await;
+        let anne = published(&registry, "anne", "899700000001", Some("1014196210")).await;
+        registry.close(anne.id, "").await.unwrap();
+        let [closed] = <[Due; 1]>::try_from(due(&registry)).unwrap();
+        let known = closed.leaves()[0].clone();
+        assert_eq!(known.resource, "PractitionerRole");
+        registry.publication_refused(&closed, 422, "non").await.unwrap();
+        let mut verified = compare(&registry, vec![extracted(&anne)], Extent::Extraction).unwrap();
+        verified.mend(&registry, false).await.unwrap();
+        assert_eq!(due(&registry)[0].leaves(), [&known]);
+        // The directory itself says where it is.
+        let mut verified = compare(&registry, vec![extracted(&anne)], Extent::Whole).unwrap();
+        verified.mend(&registry, false).await.unwrap();
+        assert_eq!(due(&registry)[0].leaves()[0].resource, "Practitioner");
+    }
+}

@@ -45,11 +45,11 @@ impl AdminDoor {
         let administration = Arc::new(Administration::new(registry, space, process, shared.traces.clone()));
         let limits = ConnectionLimits { drain: shared.config.load().server.drain, ..ConnectionLimits::default() };
         let counters = IndicatorAdministration { indicators: shared.indicators.clone(), traces: shared.traces.clone() };
-        let router = router(administration)
+        let router = router(Arc::clone(&administration))
             .merge(trust::router(TrustAdministration::of(&shared)))
             .merge(indicators::router(counters))
             .merge(directory::router(DirectoryAdministration::of(&shared)));
-        let router = complete(router);
+        let router = complete(router, administration);
         connection::serve(self.socket, self.allowed, router, limits, shared.shutdown.clone()).await;
         drop(token);
     }

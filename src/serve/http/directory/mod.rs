@@ -5,6 +5,7 @@ pub mod types;
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{FromRequestParts, State};
@@ -25,7 +26,7 @@ use super::problem::{Problem, Rule};
 use crate::accounts::publication::{Counts, Image, Pending, Task};
 use crate::accounts::{Account, AccountError, Registry};
 use crate::jobs::directory::search::Lookup;
-use crate::jobs::directory::verify::{self, Difference, Extent, Found};
+use crate::jobs::directory::verify::{self, Difference, Extent, Found, Verified};
 use crate::jobs::directory::{Activity, DirectoryHandle};
 use crate::mss::Domain;
 use crate::serve::Shared;
@@ -47,11 +48,15 @@ pub struct DirectoryAdministration {
 }
 
 impl DirectoryAdministration {
+    /// With what publishes, if anything does; a mailbox that waits for longer than `late` is an alarm.
+    pub fn new(registry: Registry, job: Option<DirectoryHandle>, lookup: Lookup, late: Duration) -> Self {
+        Self { job, lookup, registry, late: late.as_secs().cast_signed() }
+    }
+
     /// That of the running server.
     pub fn of(shared: &Arc<Shared>) -> Self {
-        let late = shared.config.load().directory.late.as_secs();
         let (job, lookup) = (shared.directory.clone(), shared.lookup.clone());
-        Self { job, lookup, registry: shared.registry.clone(), late: late.cast_signed() }
+        Self::new(shared.registry.clone(), job, lookup, shared.config.load().directory.late)
     }
 
     fn job(&self) -> Result<&DirectoryHandle, Problem> {
@@ -230,11 +235,7 @@ async fn verify(
     let registry = directory.registry.clone();
     let mut verified = blocking(move || verify::compare(&registry, found, extent).map_err(of_account)).await?;
     if mend {
-        let withheld = verified.withheld();
-        if let Some(confirmed) = confirm.filter(|confirmed| withheld > *confirmed) {
-            let text = format!("The rules in force take {withheld} mailboxes away, not {confirmed}.");
-            return Err(Problem::new(Rule::ConfirmationNeeded, text).at("confirm"));
-        }
+        check_confirmed(&verified, confirm)?;
         verified.mend(&directory.registry, confirm.is_some()).await.map_err(of_account)?;
     }
     Ok(axum::Json(DirectoryVerified {
@@ -242,6 +243,14 @@ async fn verify(
         shown: verified.shown,
         differences: verified.differences.into_iter().map(shown_difference).collect(),
     }))
+}
+
+/// What a request confirms is all that the rules in force take away.
+fn check_confirmed(verified: &Verified, confirm: Option<u64>) -> Result<(), Problem> {
+    let withheld = verified.withheld();
+    let Some(confirmed) = confirm.filter(|confirmed| withheld > *confirmed) else { return Ok(()) };
+    let text = format!("The rules in force take {withheld} mailboxes away, not {confirmed}: look at them again.");
+    Err(Problem::new(Rule::ConfirmationNeeded, text).at("confirm"))
 }
 
 impl DirectoryAdministration {
