@@ -12,6 +12,7 @@ use caducee::accounts::{AccountOptions, HashingOptions, Registry};
 use caducee::audit::indicators::{IndicatorOptions, Indicators};
 use caducee::audit::{Scribe, ScribeOptions, Traces};
 use caducee::cli::client::{Client, ClientError, collect, full, path};
+use caducee::jobs::directory::search::Lookup;
 use caducee::mail::{MailLimits, MailRoom};
 use caducee::mss::trust::{TrustHandle, TrustSpace};
 use caducee::mss::whitelist::WhiteList;
