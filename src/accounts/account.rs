@@ -121,6 +121,11 @@ impl Account {
         })
     }
 
+    /// Whether its holder cannot be told anything for want of an address (MSSanté §5); nobody is told of a closed one.
+    pub fn lacks_notification_address(&self) -> bool {
+        self.data.notification_address.is_none() && self.state != MailboxState::Closed
+    }
+
     /// What the rules of exchange ask about it.
     pub fn as_own(&self) -> OwnMailbox {
         OwnMailbox {

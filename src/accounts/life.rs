@@ -14,7 +14,7 @@ use super::registry::ATTEMPTS;
 use super::{Account, AccountError, Registry, lives};
 use crate::mail::MailError;
 use crate::mss::Address;
-use crate::mss::lifecycle::{Event, Life};
+use crate::mss::lifecycle::{Event, Life, Standing};
 
 /// Records that erasing takes away in one commit.
 const ERASE_AT_ONCE: usize = 2_000;
@@ -173,8 +173,11 @@ impl Registry {
                 self.close_address(id, &record, &mut batch)?;
             }
             self.follow_up(id, Some(&read.record), &record, &mut batch);
+            if after.standing == Standing::Forgotten {
+                self.forget_publication(id, &mut batch)?;
+            }
             let account = Account::from_record(id, record.clone())?;
-            for notice in self.notices_of_life(&before, &after, occasion.at) {
+            for notice in self.notices_of_life(&before, &after) {
                 self.tell_in(&mut batch, &account, notice);
             }
             match self.store().commit(batch).await {

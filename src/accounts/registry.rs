@@ -48,6 +48,8 @@ pub struct AccountOptions {
     pub new_places: bool,
     /// What is published in the national directory.
     pub publication: PublicationOptions,
+    /// A mailbox needs a notification address (MSSanté §5); those that have none go on.
+    pub address_required: bool,
 }
 
 /// Who people are. Cheap to clone.
@@ -72,6 +74,7 @@ struct Inner {
     outbox: Outbox,
     publication: PublicationOptions,
     publication_wake: Wake,
+    address_required: bool,
     access: AccessIndex,
     sessions: Sessions,
     refused: RefusedLogins,
@@ -94,6 +97,8 @@ pub struct ListFilter {
     pub test: Option<bool>,
     /// Those that their password opens alone, or none of them; closed ones are not among them.
     pub password_alone: Option<bool>,
+    /// Those that have a notification address, or that lack one; closed ones are not among those that lack it.
+    pub notification_address: Option<bool>,
     /// Addresses and names that hold this text, without case.
     pub text: Option<String>,
 }
@@ -114,6 +119,7 @@ impl Registry {
             outbox: Outbox::default(),
             publication: options.publication,
             publication_wake: Wake::default(),
+            address_required: options.address_required,
             access: AccessIndex::default(),
             sessions: Sessions::default(),
             refused: RefusedLogins::default(),
@@ -303,6 +309,9 @@ impl Registry {
         let _no_removal = self.inner.domains.read().await;
         self.address_is_free(&new.address)?;
         self.domain_record(new.address.domain())?;
+        if self.inner.address_required {
+            rules::check_can_be_told(&record)?;
+        }
         if self.life_of(&record).terms.asked && self.terms_in_force()?.is_some() {
             (record.state, record.suspended_for) = (AccountState::Suspended, Some(SuspendedFor::Request));
         }
@@ -394,7 +403,11 @@ impl Registry {
             self.check_grants(Some(id), list)?;
         }
         self.update(id, |record| {
+            let could_be_told = rules::check_can_be_told(record).is_ok();
             change.apply(record);
+            if could_be_told && self.inner.address_required {
+                rules::check_can_be_told(record)?;
+            }
             Ok(())
         })
         .await
@@ -480,6 +493,7 @@ impl ListFilter {
             && self.stage.is_none_or(|stage| stage == account.stage())
             && self.test.is_none_or(|test| test == account.data.test)
             && self.password_alone.is_none_or(|alone| alone == account.opens_by_password_alone())
+            && self.notification_address.is_none_or(|has| has != account.lacks_notification_address())
             && text_fits
     }
 }

@@ -11,8 +11,9 @@ use super::lives::day_of;
 use super::registry::ATTEMPTS;
 use super::{Account, AccountError, Registry, SharedMailbox};
 use crate::mss::lifecycle::{Event, Life, TermsVersion};
+use crate::mss::text::hex;
 use crate::mss::{Kind, Right, Rights};
-use crate::store::{AccountId, Batch, CommitError, Terms, TermsHead, TermsKey};
+use crate::store::{AccountId, Batch, CommitError, StoreError, Terms, TermsHead, TermsKey};
 
 /// Octets of a piece of a text: values of the store's index are small.
 const PIECE: usize = 2_048;
@@ -52,18 +53,30 @@ impl TermsOfUse {
 
 /// Versions.
 impl Registry {
-    /// All versions, the newest last.
+    /// All versions, the newest last. One whose record is damaged is left out: it costs itself, and the mailboxes that go by the
+    /// others nothing.
     ///
     /// # Errors
     /// What the store says.
     pub fn terms_versions(&self) -> Result<Vec<TermsOfUse>, AccountError> {
+        Ok(self.terms_and_next()?.0)
+    }
+
+    /// All versions, and the number of the next one.
+    fn terms_and_next(&self) -> Result<(Vec<TermsOfUse>, u32), AccountError> {
         let mut versions = Vec::new();
-        for number in 1.. {
-            let first = self.store().get::<Terms>(&TermsKey { number, piece: 0 })?;
-            let Some(head) = first.and_then(|first| first.record.head) else { break };
-            versions.push(TermsOfUse { number, head });
+        let mut number = 1;
+        loop {
+            match self.store().get::<Terms>(&TermsKey { number, piece: 0 }) {
+                Ok(None) => return Ok((versions, number)),
+                Ok(Some(first)) => versions.extend(first.record.head.map(|head| TermsOfUse { number, head })),
+                Err(StoreError::Record { source, .. }) => {
+                    tracing::error!(event = "terms.damaged", number, %source, "a version of the terms does not read");
+                }
+                Err(error) => return Err(error.into()),
+            }
+            number += 1;
         }
-        Ok(versions)
     }
 
     /// A version and its text, which is the one that was added: nobody accepts a text with a hole in it.
@@ -99,7 +112,7 @@ impl Registry {
     pub async fn add_terms(&self, new: &NewTerms) -> Result<TermsOfUse, AccountError> {
         check(new)?;
         for attempt in 0..ATTEMPTS {
-            let versions = self.terms_versions()?;
+            let (versions, number) = self.terms_and_next()?;
             if versions.iter().any(|terms| terms.head.version == new.version) {
                 return Err(AccountError::TermsExist(new.version.clone()));
             }
@@ -108,7 +121,6 @@ impl Registry {
                     "the first day of a new version is not before that of the last one",
                 ));
             }
-            let number = versions.last().map_or(1, |last| last.number + 1);
             let terms = TermsOfUse { number, head: self.head_of(new) };
             let mut batch = Batch::new();
             for (piece, text) in (0..).zip(pieces(&new.text)) {
@@ -137,10 +149,9 @@ impl Registry {
         }
     }
 
-    /// Until when a version is to be accepted, Unix seconds.
-    pub(super) fn accept_by(&self, version: &str) -> Option<i64> {
-        let versions = self.terms_versions().ok()?;
-        versions.into_iter().find(|terms| terms.head.version == version).map(|terms| terms.head.accept_by)
+    /// A version by its name.
+    pub(super) fn version_of(&self, version: &str) -> Option<TermsOfUse> {
+        self.terms_versions().ok()?.into_iter().find(|terms| terms.head.version == version)
     }
 }
 
@@ -218,8 +229,7 @@ fn check(new: &NewTerms) -> Result<(), AccountError> {
 
 /// A text's SHA-256, in hexadecimal.
 fn sha256_of(text: &str) -> String {
-    let digest = digest::digest(&digest::SHA256, text.as_bytes());
-    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(digest::digest(&digest::SHA256, text.as_bytes()).as_ref())
 }
 
 /// A text in pieces, cut between characters.

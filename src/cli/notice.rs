@@ -91,7 +91,9 @@ fn told(status: &NoticeStatus) -> String {
     // MSSanté §5: the address is mandatory.
     let silent = match status.without_address {
         0 => String::new(),
-        count => format!("\n{count} mailboxes have no notification address."),
+        count => format!(
+            "\n{count} mailboxes have no notification address (caducee mailbox list --notification-address=false)."
+        ),
     };
     let waiting = format!("{carried}{} wait{oldest}.{silent}", status.waiting);
     if status.refused.is_empty() {

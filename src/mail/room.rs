@@ -11,6 +11,7 @@ use crate::store::{
 
 use super::aftermath::absence::UnderWay;
 use super::domains::{Bounds, Domains};
+use super::marks::FirstDue;
 use super::queue::{Opened, Queue, QueueOptions, own_key};
 use super::summary::SummaryLimits;
 use super::{Incoming, MailError, Mailbox, NewMailTimes, Passing, QuotaByKind};
@@ -79,6 +80,7 @@ struct Inner {
     queue: Queue,
     notices: UnderWay,
     domains: Domains,
+    first_due: FirstDue,
 }
 
 /// A room that may be gone: what the queue, which the room owns, files its reports by.
@@ -121,6 +123,7 @@ impl MailRoom {
             queue: Queue::new(opened, queue_traces, WeakRoom(room.clone())),
             notices: UnderWay::default(),
             domains,
+            first_due: FirstDue::default(),
         });
         Ok(Self { inner })
     }
@@ -164,6 +167,11 @@ impl MailRoom {
     pub(super) fn bounds(&self, account: &Account) -> Bounds {
         let limits = self.limits();
         self.inner.domains.bounds(account, limits.quota_by_kind.of(account.kind).or(limits.quota))
+    }
+
+    /// When the first mark of what holders are to be told is due.
+    pub(crate) fn first_due(&self) -> &FirstDue {
+        &self.inner.first_due
     }
 
     /// What a mailbox holds after a commit.

@@ -49,6 +49,7 @@ pub(super) fn account_options(config: &Config) -> AccountOptions {
         life: life_options(config),
         new_places: config.notices.new_places,
         publication: publication_options(config),
+        address_required: config.notices.address_required,
     }
 }
 

@@ -453,3 +453,23 @@ fn relative_paths_start_from_the_files_directory() {
     assert_eq!(config.tls.certificate, Path::new("/etc/caducee/tls/certificate.pem"), "absolute paths stay");
     assert!(config.tls.mailbox.certificate.as_os_str().is_empty(), "an empty key stays empty");
 }
+
+#[test]
+fn notices_go_in_the_clear_to_this_machine_alone_and_come_from_an_address_that_every_relay_takes() {
+    let with = |host: &str, tls: &str, from: &str| {
+        let section = format!("[notices]\nhost = \"{host}\"\ntls = \"{tls}\"\nfrom = \"{from}\"\n");
+        let found = parse(&format!("{REQUIRED}{section}")).err().unwrap_or_default();
+        found.into_iter().map(|problem| problem.key).collect::<Vec<_>>()
+    };
+    for host in ["localhost", "127.0.0.1", "::1", "127.8.8.8"] {
+        assert!(with(host, "none", "avis@operateur.example").is_empty(), "{host}");
+    }
+    for host in ["relais.example", "192.0.2.1", "2001:db8::1", "localhost.example"] {
+        assert_eq!(with(host, "none", "avis@operateur.example"), ["notices.tls"], "{host}");
+        assert!(with(host, "required", "avis@operateur.example").is_empty(), "{host}");
+    }
+    assert_eq!(with("localhost", "none", "secrétariat@operateur.example"), ["notices.from"]);
+    assert_eq!(with("localhost", "none", "nobody"), ["notices.from"]);
+    let nameless = parse(&format!("{REQUIRED}[notices]\nname = \" \"\n")).expect_err("no name");
+    assert_eq!(nameless[0].key, "notices.name");
+}

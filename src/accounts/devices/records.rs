@@ -10,6 +10,7 @@ use super::{DeviceError, Issued, OldCertificate};
 use crate::accounts::notice::Notice;
 use crate::accounts::registry::ATTEMPTS;
 use crate::accounts::{Account, AccountError, Registry};
+use crate::mss::text::hex;
 use crate::store::{
     self, AccountId, AccountState, Batch, CommitError, Credential, CredentialKey, CredentialKind, Expect,
 };
@@ -241,9 +242,8 @@ impl Registry {
         number: u32,
         notice: Notice,
     ) -> Result<(), DeviceError> {
-        let mut told = Batch::new();
-        self.tell_in(&mut told, account, notice);
-        match self.remove_credential_and(CredentialKey { account: account.id, number }, told).await {
+        let key = CredentialKey { account: account.id, number };
+        match self.remove_credential_and(key, Some((account, notice))).await {
             Err(AccountError::NoCredential) => Err(DeviceError::NoDevice),
             outcome => Ok(outcome.map(drop)?),
         }
@@ -274,8 +274,4 @@ fn fingerprint(certificate: &CertificateDer<'_>) -> String {
 fn serial(certificate: &CertificateDer<'_>) -> Result<String, DeviceError> {
     let (_, parsed) = X509Certificate::from_der(certificate).map_err(DeviceError::crypto)?;
     Ok(hex(parsed.raw_serial()))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |text, byte| text + &format!("{byte:02x}"))
 }

@@ -13,6 +13,9 @@ const PAGE: usize = 1_000;
 /// New messages that are counted at most: "1000 or more" says as much.
 const MOST_COUNTED: usize = 1_000;
 
+/// A mailbox whose marks cannot be taken is looked at again after so long.
+const LATER: i64 = 60;
+
 /// A holder whose address was refused is told of no new messages for so long: relays turn away who goes on.
 const AFTER_BOUNCE: i64 = 7 * 86_400;
 
@@ -23,18 +26,50 @@ impl Registry {
     /// # Errors
     /// What the store says.
     pub async fn tend_notices(&self, now: i64) -> Result<usize, AccountError> {
-        let (mut tended, mut from) = (0, AccountId(0));
+        if !self.room().first_due().has_come(now) {
+            return Ok(0);
+        }
+        let registry = self.clone();
+        let looking = tokio::task::spawn_blocking(move || registry.marks_due(now));
+        let due = looking.await.map_err(|_| AccountError::Busy)?;
+        let tended = match due {
+            Ok(due) => self.tend_mailboxes(&due, now).await,
+            Err(error) => Err(error),
+        };
+        if tended.is_err() {
+            self.room().first_due().note(now);
+        }
+        tended
+    }
+
+    async fn tend_mailboxes(&self, due: &[NoticeStateKey], now: i64) -> Result<usize, AccountError> {
+        let mut tended = 0;
+        for key in due {
+            tended += usize::from(self.tend_mailbox(*key, now).await?);
+        }
+        Ok(tended)
+    }
+
+    /// The mailboxes that have marks which are due at `now`; notes when the first of the others is. Reads all marks: not for an
+    /// async thread.
+    fn marks_due(&self, now: i64) -> Result<Vec<NoticeStateKey>, AccountError> {
+        let first_due = self.room().first_due();
+        first_due.begin_anew();
+        let (mut due, mut from) = (Vec::new(), AccountId(0));
         loop {
             let range = NoticeStateKey { part: NoticePart::Marks, account: from }..=NoticeStateKey {
                 part: NoticePart::Marks,
                 account: AccountId(u64::MAX),
             };
             let page = self.store().scan::<NoticeState>(range, PAGE)?;
-            let Some((last, _)) = page.last() else { return Ok(tended) };
+            let Some((last, _)) = page.last() else { return Ok(due) };
             from = AccountId(last.account.0.saturating_add(1));
             for (key, state) in &page {
-                if state.quota.is_some() || state.new_mail.is_some_and(|mark| mark.due <= now) {
-                    tended += usize::from(self.tend_mailbox(*key, now).await?);
+                match state.new_mail {
+                    _ if state.quota.is_some() => due.push(*key),
+                    Some(mark) if mark.due <= now => due.push(*key),
+                    Some(mark) => first_due.note(mark.due),
+                    None => {}
                 }
             }
         }
@@ -47,6 +82,7 @@ impl Registry {
             Err(MailError::NoMailbox | MailError::Closed) => return self.forget_marks(key).await,
             Err(error) => {
                 tracing::debug!(account = %key.account, %error, "a mailbox's marks wait");
+                self.room().first_due().note(now.saturating_add(LATER));
                 return Ok(false);
             }
         };
@@ -67,6 +103,9 @@ impl Registry {
             batch.put(&key, &state);
         }
         self.store().commit(batch).await?;
+        if let Some(mark) = state.new_mail {
+            self.room().first_due().note(mark.due);
+        }
         drop(guard);
         Ok(true)
     }

@@ -27,6 +27,8 @@ pub struct Due {
     pub tries: u32,
     /// Since when it waits, Unix seconds.
     pub since: i64,
+    /// Nothing is known of the mailbox any more.
+    is_forgotten: bool,
     /// The entries that this is for.
     entries: Vec<DirectoryEntryKey>,
 }
@@ -124,6 +126,7 @@ impl Registry {
                 return Ok(());
             }
         };
+        let is_forgotten = record.as_ref().is_none_or(|record| record.forgotten_at.is_some());
         // A page may end in the middle of an account's entries.
         let rows = self.store().scan::<DirectoryEntry>(DirectoryEntryKey::of(account), usize::MAX)?;
         let since = rows.iter().map(|(_, entry)| entry.at).min().unwrap_or(now);
@@ -135,6 +138,7 @@ impl Registry {
             attempt: state.attempt,
             tries: state.tries,
             since,
+            is_forgotten,
             entries: rows.into_iter().map(|(key, _)| key).collect(),
         });
         Ok(())
@@ -167,7 +171,11 @@ impl Registry {
             published_at: Some(crate::mail::now()),
             ..DirectoryState::default()
         };
-        batch.put(&due.account, &state);
+        if due.is_forgotten {
+            batch.delete::<DirectoryState>(&due.account);
+        } else {
+            batch.put(&due.account, &state);
+        }
         // Found done though we know nothing of it: a stop came between the directory's answer and our own commit.
         let unknown = match (&due.published, &due.wanted) {
             (None, Some(_)) => Some("insert"),
@@ -219,6 +227,31 @@ impl Registry {
         let action = Action::Published { operation: operation.to_owned(), result: result.to_owned() };
         let trace = Trace { actor: Actor::server(), mailbox: Some(due.address.clone()), ..Trace::of(action) };
         self.room().traces().note(trace, batch);
+    }
+
+    /// Adds to the commit that forgets a mailbox what becomes of its standing: it is forgotten too, unless the directory shows the
+    /// mailbox still, or may. Then its place stays, and nothing else of its holder, until it is taken away there.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub(in crate::accounts) fn forget_publication(&self, id: AccountId, batch: &mut Batch) -> Result<(), AccountError> {
+        let state = self.publication_state(id)?;
+        if state.published.is_none() && state.attempt.is_none() {
+            batch.delete::<DirectoryState>(&id);
+            for (key, _) in self.store().scan::<DirectoryEntry>(DirectoryEntryKey::of(id), usize::MAX)? {
+                batch.delete::<DirectoryEntry>(&key);
+            }
+            return Ok(());
+        }
+        tracing::warn!(
+            event = "directory.place_kept",
+            account = %id,
+            "a mailbox is forgotten that the directory may show still: its place is kept until it is taken away there"
+        );
+        let bare = |image: Image| Image { place: image.place, address: image.address, ..Image::default() };
+        let published = state.published.map(bare);
+        batch.put(&id, &DirectoryState { published, words: String::new(), ..state });
+        Ok(())
     }
 
     /// Has a mailbox looked at now, whatever was said of it before.

@@ -232,6 +232,40 @@ async fn a_mailbox_that_is_forgotten_is_taken_away_from_where_it_is_still_shown(
     assert_eq!(only(&registry).leaves(), [&shown]);
 }
 
+fn state_of(registry: &Registry, account: &Account) -> Option<DirectoryState> {
+    registry.store().get::<DirectoryState>(&account.id).unwrap().map(|read| read.record)
+}
+
+async fn forget(registry: &Registry, account: &Account) {
+    let later = crate::mail::now() + 400 * 86_400;
+    let steps = registry.live_on(account.id, &registry.course().unwrap(), later, true).await.unwrap();
+    assert_eq!(steps, [Step::Forgotten]);
+}
+
+#[tokio::test]
+async fn of_a_forgotten_mailbox_nothing_is_left_once_the_directory_shows_it_no_more() {
+    let (registry, anne) = scene(true).await;
+    registry.publication_done(&only(&registry), Some("insert")).await.unwrap();
+    registry.close(anne.id, "").await.unwrap();
+    registry.publication_done(&only(&registry), Some("delete")).await.unwrap();
+    assert!(state_of(&registry, &anne).is_some());
+    forget(&registry, &anne).await;
+    assert_eq!(state_of(&registry, &anne), None);
+
+    // The directory refuses to take it away: where it is has to be known, and nothing else.
+    let bea = create(&registry, "bea", "899700000002").await;
+    registry.publication_done(&only(&registry), Some("insert")).await.unwrap();
+    let shown = state_of(&registry, &bea).unwrap().published.unwrap();
+    registry.close(bea.id, "").await.unwrap();
+    registry.publication_refused(&only(&registry), 422, "non").await.unwrap();
+    forget(&registry, &bea).await;
+    let left = state_of(&registry, &bea).unwrap();
+    let bare = Image { place: shown.place, address: shown.address, ..Image::default() };
+    assert_eq!((left.published, left.task.is_some()), (Some(bare), true));
+    registry.publish_again(bea.id).await.unwrap();
+    registry.publication_done(&only(&registry), Some("delete")).await.unwrap();
+    assert_eq!(state_of(&registry, &bea), None);
+
 #[tokio::test]
 async fn a_damaged_account_waits_with_its_entries_and_the_others_go_on() {
     let (registry, anne) = scene(true).await;

@@ -8,7 +8,10 @@ use crate::accounts::{
 use crate::mail::{MailError, MailLimits, MailRoom, now};
 use crate::mss::lifecycle::Stage;
 use crate::mss::{Address, Domain, Kind, MailboxState};
-use crate::store::{self, AccessGrant, AccessRight, Batch, Holder, JournalEntry, JournalKey, MasterKey, Store};
+use crate::store::{
+    self, AccessGrant, AccessRight, Batch, DecodeError, Holder, JournalEntry, JournalKey, MasterKey, Record, Store, Table,
+    Terms, TermsKey,
+};
 
 const DAY: i64 = 86_400;
 const PERSON: &str = "899700000001";
@@ -50,7 +53,7 @@ impl Scene {
 
     /// The job of so many days after the start.
     async fn on_day(&self, day: i64) -> Ran {
-        self.job.run(self.start + day * DAY + 3_600, None).await.unwrap()
+        self.job.run(self.start + day * DAY + 3_600, Confirmed::default()).await.unwrap()
     }
 
     /// The job of each of these days; what was taken, by day.
@@ -290,9 +293,9 @@ async fn many_closings_at_once_wait_for_the_administrator_and_one_does_not() {
     let ran = scene.on_day(390).await;
     assert_eq!((ran.unconfirmed, ran.taken.len()), (3, 0));
     let at = scene.start + 391 * DAY;
-    let few = scene.job.run(at, Some(2)).await.unwrap();
+    let few = scene.job.run(at, Confirmed { closings: 2, ..Confirmed::default() }).await.unwrap();
     assert_eq!((few.unconfirmed, few.taken.len()), (3, 0), "three are due, not two");
-    let ran = scene.job.run(at, Some(3)).await.unwrap();
+    let ran = scene.job.run(at, Confirmed { closings: 3, ..Confirmed::default() }).await.unwrap();
     assert_eq!((ran.unconfirmed, ran.taken.get("closed")), (0, Some(&3)));
     assert_eq!((scene.job.unconfirmed(3), scene.job.unconfirmed(1_000)), (1, 10));
 }
@@ -340,6 +343,102 @@ async fn a_mailbox_opens_with_the_acceptance_of_the_terms_and_is_suspended_for_n
     let steps =
         ["requested", "terms-accepted", "opened", "terms-told", "suspended-for-terms", "terms-accepted", "reopened"];
     assert_eq!(scene.journal_of(&lea), steps);
+}
+
+#[tokio::test]
+async fn many_suspensions_for_terms_at_once_wait_for_the_administrator_and_hold_up_nothing_else() {
+    let scene = Scene::new().await;
+    let mut all = Vec::new();
+    for name in ["a", "b", "c"] {
+        all.push(scene.mailbox(name).await);
+    }
+    scene.terms("1", 10).await;
+    assert_eq!(scene.on_day(0).await.taken.get("terms-told"), Some(&3));
+    let ran = scene.on_day(11).await;
+    assert_eq!((ran.unconfirmed_suspensions, ran.unconfirmed, ran.taken.len()), (3, 0, 0));
+    // One has accepted meanwhile: two are due, and their closings are announced in time all the same.
+    scene.registry.accept_terms(all[0].id, "1").await.unwrap();
+    let ran = scene.on_day(304).await;
+    assert_eq!((ran.unconfirmed_suspensions, ran.taken.get("closing-announced")), (2, Some(&3)));
+    let at = scene.start + 305 * DAY;
+    let few = scene.job.run(at, Confirmed { suspensions: 1, ..Confirmed::default() }).await.unwrap();
+    assert_eq!((few.unconfirmed_suspensions, few.taken.len()), (2, 0), "two are due, not one");
+    let ran = scene.job.run(at, Confirmed { suspensions: 2, ..Confirmed::default() }).await.unwrap();
+    assert_eq!((ran.unconfirmed_suspensions, ran.taken.get("suspended-for-terms")), (0, Some(&2)));
+    assert!(all.iter().map(|account| scene.read(account)).filter(Account::awaits_terms).count() == 2);
+}
+
+#[tokio::test]
+async fn who_cannot_be_told_of_terms_or_was_not_is_not_suspended_for_them() {
+    let mut scene = Scene::new().await;
+    let mute = NewMailbox { notification_address: None, ..Scene::wanted("muet") };
+    let mute = scene.registry.create(mute).await.unwrap();
+    let lea = scene.mailbox("lea").await;
+    scene.terms("1", 10).await;
+    scene.on_day(0).await;
+    let notice = scene.inbox.next().await;
+    let Notice::TermsChanged { until, .. } = notice.notice else { panic!("{:?}", notice.notice) };
+    assert_eq!(until, Some(scene.start + 10 * DAY));
+    // It was given up: she is told again, and has a week from then.
+    scene.registry.settle_notice(&notice, &Outcome::GivenUp).await.unwrap();
+    assert_eq!(scene.days(11..=11).await, [(11, "terms-told")]);
+    let again = scene.inbox.next().await;
+    let Notice::TermsChanged { until, .. } = again.notice else { panic!("{:?}", again.notice) };
+    assert_eq!(until, Some(scene.start + 18 * DAY));
+    // It bounced: she is not suspended, nor told, until the address is another.
+    scene.registry.settle_notice(&again, &Outcome::Bounced("550 5.1.1".into())).await.unwrap();
+    assert!(scene.days(12..=100).await.is_empty());
+    assert_eq!(scene.on_day(100).await.stuck, 2);
+    let elsewhere = Some(Some("lea@ailleurs.example".to_owned()));
+    let change = AccountChange { notification_address: elsewhere, ..AccountChange::default() };
+    scene.registry.set(lea.id, &change).await.unwrap();
+    assert_eq!(scene.days(101..=109).await, [(101, "terms-told"), (109, "suspended-for-terms")]);
+    assert_eq!([&mute, &lea].map(|account| scene.read(account).stage()), [Stage::Open, Stage::Suspended]);
+}
+
+#[tokio::test]
+async fn a_mailbox_that_the_operator_opens_again_is_not_suspended_by_the_next_run() {
+    let scene = Scene::new().await;
+    let lea = scene.mailbox("lea").await;
+    scene.terms("1", 10).await;
+    assert_eq!(scene.days(0..=11).await, [(0, "terms-told"), (11, "suspended-for-terms")]);
+    let back = scene.registry.reopen(lea.id, "elle est en congé").await.unwrap();
+    assert_eq!((back.stage(), back.data.terms_told.as_deref()), (Stage::Open, None));
+    assert_eq!(scene.days(12..=20).await, [(12, "terms-told"), (20, "suspended-for-terms")]);
+}
+
+/// What damage leaves of a version of the terms.
+struct Scratched;
+
+impl Record for Scratched {
+    const TABLE: Table = Table::Terms;
+    type Key = TermsKey;
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&[0xFF, 0]);
+    }
+    fn decode(_bytes: &[u8]) -> Result<Self, DecodeError> {
+        Err(DecodeError::Malformed)
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_version_of_the_terms_costs_itself_alone() {
+    let scene = Scene::new().await;
+    for version in ["1", "2"] {
+        scene.terms(version, 30).await;
+    }
+    let mut batch = Batch::new();
+    let key = TermsKey { number: 1, piece: 0 };
+    batch.put(&key, &Scratched);
+    scene.registry.room().store().commit(batch).await.unwrap();
+    assert!(scene.registry.room().store().get::<Terms>(&key).is_err());
+    assert_eq!(scene.registry.terms_in_force().unwrap().unwrap().head.version, "2");
+    let lea = scene.mailbox("lea").await;
+    assert_eq!(lea.stage(), Stage::Requested);
+    assert_eq!(scene.registry.accept_terms(lea.id, "2").await.unwrap().stage(), Stage::Open);
+    scene.terms("3", 30).await;
+    let names: Vec<_> = scene.registry.terms_versions().unwrap().into_iter().map(|terms| terms.head.version).collect();
+    assert_eq!(names, ["2", "3"], "no number is given twice");
 }
 
 #[tokio::test]

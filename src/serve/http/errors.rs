@@ -85,7 +85,7 @@ pub(super) fn of_queue(error: QueueError) -> Problem {
 
 fn rule_of(breach: &RuleBreach) -> Rule {
     match breach {
-        RuleBreach::Missing { .. } => Rule::HolderIncomplete,
+        RuleBreach::Missing { .. } | RuleBreach::NoNotificationAddress(_) => Rule::HolderIncomplete,
         RuleBreach::NotForKind { .. }
         | RuleBreach::BadId { .. }
         | RuleBreach::BadText(_)
@@ -105,7 +105,7 @@ fn field_of(breach: &RuleBreach) -> &'static str {
         RuleBreach::BadId { field, .. } => field,
         RuleBreach::BadText("comment") => "comment",
         RuleBreach::BadText(_) => "holder",
-        RuleBreach::BadNotificationAddress => "notification_address",
+        RuleBreach::NoNotificationAddress(_) | RuleBreach::BadNotificationAddress => "notification_address",
         RuleBreach::BadLocalPart => "address",
         RuleBreach::BadForward(_) => "forward.to",
         RuleBreach::BadAbsence(_) => "absence",

@@ -15,6 +15,7 @@ use super::line_ends::LineEnds;
 use super::message_flags;
 use super::problem::{Problem, Rule};
 use super::types::{BATCH_TYPE, BatchEntry, BatchResult, BatchResults, FileQuery, Filed, MESSAGE_TYPE};
+use crate::mss::text::hex;
 use crate::audit::Asker;
 use crate::mail::{
     Appended, FolderName, INBOX, Incoming, MailError, MailRoom, Mailbox, MessageFlags, NewMessage, ReceivedMessage,
@@ -133,11 +134,6 @@ impl Receipt {
     fn filed(self, appended: &Appended) -> Filed {
         Filed { uid_validity: appended.uid_validity, uid: appended.uid, size: self.size, sha256: self.sha256 }
     }
-}
-
-/// Hexadecimal, lower case.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn too_large(limit: u64) -> Problem {

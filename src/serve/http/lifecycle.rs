@@ -16,7 +16,7 @@ use super::types::{
 };
 use super::{Administration, blocking};
 use crate::accounts::{JournalQuery, day_of, midnight};
-use crate::jobs::lifecycle::{LifecycleJob, Plan, Planned};
+use crate::jobs::lifecycle::{Confirmed, LifecycleJob, Plan, Planned};
 use crate::mail::now;
 use crate::store::{AccountId, JournalKey};
 
@@ -79,16 +79,21 @@ async fn run(
     let at = moment(request.as_of.as_deref(), "as_of")?;
     let job = administration.lifecycle();
     let is_ahead = day_of(at) > day_of(now());
-    if is_ahead || request.confirm_closings.is_some() {
+    if is_ahead || request.confirm_closings.is_some() || request.confirm_suspensions.is_some() {
         let planning = job.clone();
         let due = blocking(move || planning.plan(day_of(at), 1).map_err(of_account)).await?;
         check_confirmed(&due, &request, is_ahead)?;
     }
-    let ran = job.run(at, request.confirm_closings).await.map_err(of_account)?;
+    let confirmed = Confirmed {
+        closings: request.confirm_closings.unwrap_or_default(),
+        suspensions: request.confirm_suspensions.unwrap_or_default(),
+    };
+    let ran = job.run(at, confirmed).await.map_err(of_account)?;
     tracing::info!(?ran, "the life cycle was run by the administrator");
     Ok(axum::Json(LifecycleRan {
         taken: ran.taken.into_iter().map(|(step, count)| (step.to_owned(), count)).collect(),
         unconfirmed: ran.unconfirmed,
+        unconfirmed_suspensions: ran.unconfirmed_suspensions,
         cannot_be_told: ran.stuck,
         failed: ran.failed,
         forgotten_lines: ran.forgotten_lines,
@@ -98,10 +103,14 @@ async fn run(
 /// What the request confirms is all that is due; of a day that has not come (`is_ahead`), every step has to be confirmed: what
 /// it brings is real, and a wrong year would close, forget and suspend all.
 fn check_confirmed(due: &Plan, request: &LifecycleRun, is_ahead: bool) -> Result<(), Problem> {
-    let (closings, steps) = (due.closings(), due.steps.len() as u64);
+    let (closings, suspensions, steps) = (due.closings(), due.suspensions(), due.steps.len() as u64);
     if let Some(confirmed) = request.confirm_closings.filter(|confirmed| closings > *confirmed) {
         let text = format!("{closings} mailboxes are to be closed, not {confirmed}: look at the plan again.");
         return Err(Problem::new(Rule::ConfirmationNeeded, text).at("confirm_closings"));
+    }
+    if let Some(confirmed) = request.confirm_suspensions.filter(|confirmed| suspensions > *confirmed) {
+        let text = format!("{suspensions} mailboxes are to be suspended, not {confirmed}: look at the plan again.");
+        return Err(Problem::new(Rule::ConfirmationNeeded, text).at("confirm_suspensions"));
     }
     if is_ahead && steps > request.confirm_steps.unwrap_or_default() {
         let text = format!("That day has not come: {steps} steps would be taken before their time. Look at its plan.");
@@ -198,6 +207,8 @@ mod tests {
         assert!(!check(Some(0), None, false) && !check(Some(0), Some(3), true));
         assert!(!check(None, None, true) && !check(Some(1), None, true) && !check(None, Some(2), true));
         assert!(check(None, Some(3), true) && check(Some(1), Some(3), true));
+        let suspend = |suspensions| LifecycleRun { confirm_suspensions: Some(suspensions), ..LifecycleRun::default() };
+        assert!(check_confirmed(&due, &suspend(1), false).is_ok() && check_confirmed(&due, &suspend(0), false).is_err());
         assert!(check_confirmed(&Plan::default(), &LifecycleRun::default(), true).is_ok(), "nothing is due");
     }
 }

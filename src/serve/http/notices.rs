@@ -13,7 +13,7 @@ use super::types::{Announcement, AnnouncementAnswer, Bounce, BounceAnswer, Notic
 use super::{Administration, blocking, domains};
 use crate::accounts::notice::checked_text;
 use crate::accounts::{Account, ListFilter};
-use crate::mss::{Address, MailboxState};
+use crate::mss::Address;
 
 /// Addresses that are listed at most.
 const MOST_REFUSED: usize = 1_000;
@@ -30,8 +30,7 @@ pub(super) async fn status(
         let waiting = registry.waiting_notices().map_err(of_account)?;
         let (mut refused, mut without_address) = (Vec::new(), 0);
         domains::count(&registry, &ListFilter::default(), |account| {
-            let is_silent = account.data.notification_address.is_none() && account.state != MailboxState::Closed;
-            without_address += u64::from(is_silent);
+            without_address += u64::from(account.lacks_notification_address());
             refused.extend(refusal(account).filter(|_| refused.len() < MOST_REFUSED));
         })?;
         Ok(axum::Json(NoticeStatus {

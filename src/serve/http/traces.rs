@@ -13,9 +13,10 @@ use super::extract::{Json, Query};
 use super::problem::{Problem, Rule};
 use super::types::{
     FoundTraces, Proof, ProofQuery, ShownTrace, TraceDays, TraceHead, TraceHeads, TraceSearch, VerifiedStream,
-    VerifiedTraces, hex, instant,
+    VerifiedTraces, instant,
 };
 use super::{Administration, blocking};
+use crate::mss::text::hex;
 use crate::audit::{Found, TraceQuery, Traces, TracesError};
 use crate::mail::trail;
 use crate::store::traces::Day;

@@ -89,8 +89,9 @@ pub(super) struct Done {
 
 /// Asks for the code.
 pub(super) async fn ask_code(State(desk): State<Arc<Desk>>, owing: Owing, Query(done): Query<Done>) -> Answer {
-    let said = (done.fait == "envoye").then_some(texts::CODE_SENT);
-    desk.code_page(&owing, StatusCode::OK, said, None)
+    let lifetime = desk.shared.config.load().codes.lifetime;
+    let said = (done.fait == "envoye").then(|| texts::code_sent(lifetime));
+    desk.code_page(&owing, StatusCode::OK, said.as_deref(), None)
 }
 
 impl Desk {

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use crate::accounts::day_of;
+use crate::mss::text::french_day;
+
 // ---- every page ----
 
 pub(super) const SKIP: &str = "Aller au contenu";
@@ -65,7 +68,6 @@ pub(super) const CODE_TITLE: &str = "Code à usage unique";
 pub(super) const CODE: &str = "Code";
 pub(super) const CODE_FROM_APP: &str = "Ouvrez l’application de codes de votre téléphone et recopiez le code affiché, ou \
                                         utilisez l’un de vos codes de secours.";
-pub(super) const CODE_SENT: &str = "Un code vient d’être envoyé. Il est valable dix minutes et ne sert qu’une fois.";
 pub(super) const SEND_CODE: &str = "Recevoir un code par courriel";
 pub(super) const CODE_RECOVERY: &str = "À défaut, utilisez l’un de vos codes de secours.";
 pub(super) const CODE_NONE: &str = "Aucun code n’est encore en place pour cette boîte aux lettres. Connectez-vous avec Pro Santé \
@@ -142,6 +144,7 @@ pub(super) const NAME_FIELD: &str = "Nom du poste";
 pub(super) const NAME_HINT: &str = "Par exemple : ordinateur du cabinet, téléphone.";
 pub(super) const OLD_FORM: &str =
     "Appareil ancien (macOS avant 15, iOS avant 16, Windows 8) qui refuse le fichier habituel";
+pub(super) const OLD_FORM_SHORT: &str = "Fichier pour appareil ancien";
 pub(super) const CSR_SUMMARY: &str = "Le poste a déjà sa clé : fournir une demande de certificat";
 pub(super) const CSR_FIELD: &str = "Demande de certificat (PKCS#10, PEM)";
 pub(super) const CSR_HINT: &str = "La clé privée reste alors sur le poste ; vous recevrez un certificat.";
@@ -353,6 +356,11 @@ pub(super) fn revoke_label(name: &str) -> String {
     format!("Révoquer le poste {name}")
 }
 
+/// That a code is on its way, and for how long it is good.
+pub(super) fn code_sent(lifetime: Duration) -> String {
+    format!("Un code vient d’être envoyé. Il est valable {} et ne sert qu’une fois.", time(lifetime))
+}
+
 /// A duration for people: seconds below two minutes, minutes above, both rounded up.
 fn time(wait: Duration) -> String {
     let seconds = wait.as_millis().div_ceil(1000).max(1);
@@ -365,25 +373,7 @@ fn time(wait: Duration) -> String {
 
 /// A day, from Unix seconds: `25 novembre 2026` (UTC, which is the day in France but for an hour or two).
 pub(super) fn day(seconds: i64) -> String {
-    const MONTHS: [&str; 12] = [
-        "janvier",
-        "février",
-        "mars",
-        "avril",
-        "mai",
-        "juin",
-        "juillet",
-        "août",
-        "septembre",
-        "octobre",
-        "novembre",
-        "décembre",
-    ];
-    let Ok(time) = jiff::Timestamp::from_second(seconds) else { return "–".to_owned() };
-    let date = time.to_zoned(jiff::tz::TimeZone::UTC).date();
-    let month = MONTHS[usize::from(date.month().unsigned_abs()) - 1];
-    let day = if date.day() == 1 { "1er".to_owned() } else { date.day().to_string() };
-    format!("{day} {month} {}", date.year())
+    french_day(day_of(seconds))
 }
 
 #[cfg(test)]
@@ -393,7 +383,7 @@ mod tests {
     #[test]
     fn days_and_times_are_written_as_people_do() {
         assert_eq!(day(1_795_600_000), "25 novembre 2026");
-        assert_eq!(day(0), "1er janvier 1970");
+        assert!(code_sent(Duration::from_secs(600)).contains("valable 10 minutes et"));
         for (seconds, text) in [(0, "une seconde"), (59, "59 secondes"), (120, "2 minutes"), (121, "3 minutes")] {
             assert_eq!(time(Duration::from_secs(seconds)), text);
         }

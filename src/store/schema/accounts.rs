@@ -267,6 +267,8 @@ pub struct Account {
     pub terms_accepted_by: Option<String>,
     /// The version that the holder was told of last.
     pub terms_told: Option<String>,
+    /// On which day, Unix seconds.
+    pub terms_told_at: Option<i64>,
     /// What it is suspended for; `None` where the operator did it.
     pub suspended_for: Option<SuspendedFor>,
     /// Its closing, where one was announced.

@@ -2,7 +2,7 @@
 //! (MSSanté §5): the operator's data protection officer has the last word on them.
 
 /// Which data, why, until when.
-pub(super) const GROUNDS: [[&str; 3]; 7] = [
+pub(super) const GROUNDS: [[&str; 3]; 10] = [
     [
         "Identification : identité, numéro national, structure, profession, adresse de la boîte aux lettres, adresse de notification, conditions d'utilisation acceptées",
         "Exécution du contrat (conditions d'utilisation, RGPD art. 6.1.b) et obligations de l'opérateur de l'espace de confiance MSSanté (art. 6.1.c)",
@@ -22,6 +22,21 @@ pub(super) const GROUNDS: [[&str; 3]; 7] = [
         "Moyens d'accès : noms et dates des postes enrôlés, mots de passe (condensat seulement), certificats, second facteur",
         "Sécurité du traitement (art. 32) et obligation d'authentification forte (art. 6.1.c)",
         "Jusqu'à leur retrait, leur échéance ou la clôture de la boîte",
+    ],
+    [
+        "Journal de la vie des boîtes aux lettres : acceptations, suspensions, fermetures, par qui et pourquoi",
+        "Obligation légale de traçabilité et preuve (art. 6.1.c, art. 17.3.b et e)",
+        "Dix ans",
+    ],
+    [
+        "Annuaire national : ce qui y est publié de la boîte aux lettres, et ce qui reste à y publier ou à en retirer",
+        "Obligation de l'opérateur de l'espace de confiance MSSanté (art. 6.1.c)",
+        "Jusqu'au retrait de la boîte de l'annuaire, à sa clôture",
+    ],
+    [
+        "Avis par courriel ordinaire : ceux qui attendent, les réseaux de connexion connus (condensats)",
+        "Sécurité du traitement (art. 32) et obligation d'informer le titulaire (art. 6.1.c)",
+        "Les avis jusqu'à leur envoi ; les réseaux trois mois après la dernière connexion, au plus tard à la clôture",
     ],
     ["Sessions ouvertes", "Sécurité du traitement (art. 32)", "Leur durée, quatre heures au plus"],
     [
@@ -53,6 +68,8 @@ pub(super) const IDENTIFICATION_WHY: &str = "Conservée un an après la clôture
 pub(super) const RESPONSIBLE: &str = "Responsable d'une boîte de structure";
 pub(super) const RESPONSIBLE_WHY: &str =
     "La boîte exige un responsable : en nommer un autre d'abord (caducee mailbox set)";
+pub(super) const JOURNAL: &str = "Journal de la vie des boîtes aux lettres";
+pub(super) const JOURNAL_WHY: &str = "Obligation légale et preuve (RGPD art. 17.3.b et e) : dix ans";
 pub(super) const TRACES: &str = "Traces fonctionnelles";
 pub(super) const TRACES_WHY: &str =
     "Obligation légale et preuve des échanges (RGPD art. 17.3.b et e) : dix ans après la clôture de la boîte";

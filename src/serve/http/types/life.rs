@@ -27,9 +27,9 @@ pub struct LifecyclePlan {
     pub mailboxes: u64,
     /// The steps, by day.
     pub steps: Vec<PlannedStep>,
-    /// Mailboxes that would be closed in time, but whose holders cannot be told.
+    /// Mailboxes that would be suspended or closed in time, but whose holders cannot be told.
     pub cannot_be_told: Vec<String>,
-    /// How many closings of one day need no confirmation.
+    /// How many closings of one day need no confirmation, and how many suspensions for terms.
     pub closings_without_confirmation: u64,
 }
 
@@ -58,6 +58,9 @@ pub struct LifecycleRun {
     /// Close so many mailboxes, even if they are more than are closed without a confirmation. Refused where there are more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub confirm_closings: Option<u64>,
+    /// The same of suspensions for terms that were not accepted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confirm_suspensions: Option<u64>,
     /// Take so many steps before their time: a run of a day that has not come is refused where it would take more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub confirm_steps: Option<u64>,
@@ -70,6 +73,9 @@ pub struct LifecycleRan {
     pub taken: BTreeMap<String, u64>,
     /// Closings that wait for a confirmation.
     pub unconfirmed: u64,
+    /// Suspensions for terms that wait for one.
+    #[serde(default)]
+    pub unconfirmed_suspensions: u64,
     /// Mailboxes whose holders cannot be told.
     pub cannot_be_told: u64,
     /// Mailboxes that could not be changed; the log says why.
