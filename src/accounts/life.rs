@@ -28,6 +28,13 @@ pub(super) struct Occasion {
     pub(super) reason: Option<String>,
 }
 
+impl Occasion {
+    /// Whether there is a reason that is not written down yet.
+    fn says_more_than(&self, known: Option<&str>) -> bool {
+        self.reason.as_deref().is_some_and(|reason| !reason.is_empty() && Some(reason) != known)
+    }
+}
+
 impl Registry {
     /// Suspends a mailbox: it accepts nothing and opens for nobody, nothing is lost. Sessions lose it at once.
     ///
@@ -161,7 +168,8 @@ impl Registry {
             let before = self.life_of(&read.record);
             let Some(event) = choose(&before) else { return Ok((Account::from_record(id, read.record)?, None)) };
             let after = before.after(&event, lives::day_of(occasion.at)).map_err(|_| lives::refused(&read.record))?;
-            if after == (Life { alive: after.alive, ..before.clone() }) {
+            let is_as_before = after == (Life { alive: after.alive, ..before.clone() });
+            if is_as_before && !occasion.says_more_than(read.state_reason.as_deref()) {
                 return Ok((Account::from_record(id, read.record)?, None));
             }
             let mut record = read.record.clone();
