@@ -26,9 +26,9 @@ use super::{Account, AccountError, Registry};
 use crate::mss::Address;
 use crate::store::{AccountId, NewMailPace, NoticeKey};
 
+pub use crate::store::NoticeLane as Lane;
 pub use announce::{Announced, BadText, checked_text};
 pub(super) use queue::Outbox;
-pub use crate::store::NoticeLane as Lane;
 pub use queue::{NoticeInbox, Outcome, Waiting};
 
 /// Who did something to a mailbox's means of access.

@@ -7,10 +7,10 @@ use aws_lc_rs::digest;
 
 use super::journal::name_of;
 use super::life::Occasion;
-use super::lives::day_of;
+use super::lives::{day_of, midnight};
 use super::registry::ATTEMPTS;
 use super::{Account, AccountError, Registry, SharedMailbox};
-use crate::mss::lifecycle::{Event, Life, TermsVersion};
+use crate::mss::lifecycle::{DAYS_TO_ACCEPT, Event, Life, TermsVersion};
 use crate::mss::text::hex;
 use crate::mss::{Kind, Right, Rights};
 use crate::store::{AccountId, Batch, CommitError, StoreError, Terms, TermsHead, TermsKey};
@@ -165,6 +165,14 @@ impl Registry {
         let terms = self.terms_in_force()?;
         let life = self.life_of(&account.data);
         Ok(terms.filter(|terms| life.owes(&terms.as_version())))
+    }
+
+    /// The last day on which an open mailbox goes on without a version that its holder owes, Unix seconds: as they were told, or
+    /// will be.
+    pub fn terms_due_by(&self, account: &Account, terms: &TermsOfUse) -> i64 {
+        let if_told_today = midnight(day_of(crate::mail::now())).saturating_add(DAYS_TO_ACCEPT * 86_400);
+        let as_told = self.life_of(&account.data).goes_on_until(&terms.as_version()).map(midnight);
+        as_told.unwrap_or(terms.head.accept_by.max(if_told_today))
     }
 
     /// Whether a person may accept the terms for a mailbox: the professional whose it is; a structure's responsible, or whoever

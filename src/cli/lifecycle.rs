@@ -145,7 +145,8 @@ fn planned(plan: &LifecyclePlan) -> String {
     ] {
         let most = most_of_a_day(&plan.steps, step);
         if most > plan.closings_without_confirmation {
-            text += &format!("\n{most} {steps} of one day wait for `caducee lifecycle confirm {option}{most}`: {share}.");
+            text +=
+                &format!("\n{most} {steps} of one day wait for `caducee lifecycle confirm {option}{most}`: {share}.");
         }
     }
     if let Some(days) = plan.clock_ahead {

@@ -27,7 +27,8 @@ pub struct Lifecycle {
     /// How long it is kept who held a closed mailbox.
     #[serde(with = "human::duration")]
     pub identification_keep: Duration,
-    /// Closings of one day that need no confirmation, in hundredths of the mailboxes; one needs none in any case.
+    /// Closings of one day, and suspensions for terms, that need no confirmation, in hundredths of the mailboxes; one needs none
+    /// in any case.
     pub unconfirmed_percent: u32,
     /// How long lines of the journal are kept.
     #[serde(with = "human::duration")]

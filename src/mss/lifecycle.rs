@@ -229,7 +229,9 @@ impl Step {
     /// Whether it is not taken while the holder cannot be told: a suspension, or one on the way to a closing.
     fn needs_telling(&self) -> bool {
         match self {
-            Step::SuspendedForTerms | Step::ClosingAnnounced { .. } | Step::ClosingReminded { .. } | Step::Closed => true,
+            Step::SuspendedForTerms | Step::ClosingAnnounced { .. } | Step::ClosingReminded { .. } | Step::Closed => {
+                true
+            }
             Step::TermsTold { .. } | Step::ClosingCalledOff | Step::Forgotten => false,
         }
     }

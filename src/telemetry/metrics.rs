@@ -228,7 +228,7 @@ pub struct Metrics {
     pub relay_sessions: Family<RuleLabel, Counter>,
     /// Notices to holders' unsecured addresses, by what they tell and what the tries came to.
     pub notices: Family<NoticeLabel, Counter>,
-    /// Closings that wait for the administrator's confirmation.
+    /// Closings and suspensions that wait for the administrator's confirmation.
     pub lifecycle_unconfirmed: Gauge,
     /// Mailboxes that would be closed in time, but whose holders cannot be told.
     pub lifecycle_stuck: Gauge,
@@ -278,7 +278,7 @@ impl Metrics {
         all.register("imap_idle", "IMAP sessions in IDLE", self.imap_idle.clone());
         all.register("reloads", "Reloads by result", self.reloads.clone());
         let unconfirmed = self.lifecycle_unconfirmed.clone();
-        all.register("lifecycle_unconfirmed", "Closings that wait for a confirmation", unconfirmed);
+        all.register("lifecycle_unconfirmed", "Closings and suspensions that wait for a confirmation", unconfirmed);
         let stuck = self.lifecycle_stuck.clone();
         all.register("lifecycle_stuck", "Inactive mailboxes whose holders cannot be told", stuck);
         all.register("notices", "Tries at notices to holders by result", self.notices.clone());

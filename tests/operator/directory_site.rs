@@ -248,7 +248,8 @@ impl Server {
     pub(crate) fn create(&self, local: &str, person: &str) -> String {
         let address = format!("{local}@{DOMAIN}");
         let words = ["mailbox", "create", &address, "--kind", "PER", "--national-id", person, "--last-name", "Martin"];
-        self.caducee(&[&words[..], &["--notification-address", "martin@courriel.example"]].concat()).expect_ok("creating a mailbox");
+        self.caducee(&[&words[..], &["--notification-address", "martin@courriel.example"]].concat())
+            .expect_ok("creating a mailbox");
         address
     }
 

@@ -204,11 +204,8 @@ async fn a_mailbox_that_closes_meanwhile_is_left_no_second_factor() {
     let room = MailRoom::new(Store::in_memory(), MasterKey::generate(), MailLimits::default()).unwrap();
     let registry = Registry::new(room, AccountOptions::default());
     registry.add_domain(&Domain::parse("aura.example").unwrap(), "").await.unwrap();
-    let holder = Holder {
-        national_id: Some("899700000001".into()),
-        last_name: Some("Lefèvre".into()),
-        ..Holder::default()
-    };
+    let holder =
+        Holder { national_id: Some("899700000001".into()), last_name: Some("Lefèvre".into()), ..Holder::default() };
     let new = NewMailbox::new(Address::parse("lea@aura.example").unwrap(), Kind::Per, holder);
     let lea = registry.create(new).await.unwrap();
     let closes = || {

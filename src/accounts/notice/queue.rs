@@ -16,8 +16,7 @@ use crate::accounts::{Account, AccountError, Registry};
 use crate::audit::{Action, Trace};
 use crate::mss::Address;
 use crate::store::{
-    self, AccountId, AccountState, Batch, CommitError, MailboxKey, NoticeBounce, NoticeKey, Versioned,
-    WaitingNotice,
+    self, AccountId, AccountState, Batch, CommitError, MailboxKey, NoticeBounce, NoticeKey, Versioned, WaitingNotice,
 };
 
 /// How long a notice that was written in another's commit waits at most until it is looked for.

@@ -31,8 +31,7 @@ impl Registry {
         }
         let registry = self.clone();
         let looking = tokio::task::spawn_blocking(move || registry.marks_due(now));
-        let due = looking.await.map_err(|_| AccountError::Busy)?;
-        let tended = match due {
+        let tended = match looking.await.unwrap_or(Err(AccountError::Busy)) {
             Ok(due) => Ok(self.tend_mailboxes(&due, now).await),
             Err(error) => Err(error),
         };

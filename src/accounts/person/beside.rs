@@ -86,9 +86,9 @@ impl Registry {
         let mut naming = Vec::new();
         self.each_publication(None, |id, state| {
             let places = state.published.iter().map(|image| &image.place).chain(&state.attempt);
-            let mut named = places.map(|place| place.value.as_str()).chain(
-                state.published.iter().filter_map(|image| image.responsible.as_deref()),
-            );
+            let mut named = places
+                .map(|place| place.value.as_str())
+                .chain(state.published.iter().filter_map(|image| image.responsible.as_deref()));
             if named.any(|id| id == person) {
                 naming.push(id);
             }

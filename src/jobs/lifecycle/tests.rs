@@ -9,8 +9,8 @@ use crate::mail::{MailError, MailLimits, MailRoom, now};
 use crate::mss::lifecycle::Stage;
 use crate::mss::{Address, Domain, Kind, MailboxState};
 use crate::store::{
-    self, AccessGrant, AccessRight, Batch, DecodeError, Holder, JournalEntry, JournalKey, MasterKey, Record, Store, Table,
-    Terms, TermsKey,
+    self, AccessGrant, AccessRight, Batch, DecodeError, Holder, JournalEntry, JournalKey, MasterKey, Record, Store,
+    Table, Terms, TermsKey,
 };
 
 const DAY: i64 = 86_400;

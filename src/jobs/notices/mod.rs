@@ -72,8 +72,8 @@ pub enum NoticeSetupError {
     #[error("notices.from: {0}")]
     From(#[from] AddressError),
     /// The sender's address cannot stand in an SMTP command.
-    #[error("notices.from: {0}")]
-    Sender(#[from] RelayError),
+    #[error("notices.from: not an address for SMTP")]
+    Sender,
     /// The TLS library refuses the settings.
     #[error("notices.tls: {0}")]
     Tls(#[from] rustls::Error),
@@ -111,13 +111,9 @@ impl NoticeJob {
             tls: Arc::new(tls(config)?),
             login: password.map(|password| Login::new(&settings.user, password)),
             name: config.server.name.clone(),
-            from: relay::mailbox(&from)?,
+            from: relay::mailbox(&from).map_err(|_| NoticeSetupError::Sender)?,
         };
-        let sender = Sender {
-            address: from,
-            name: settings.name.clone(),
-            contact: settings.contact.clone(),
-        };
+        let sender = Sender { address: from, name: settings.name.clone(), contact: settings.contact.clone() };
         Ok(Some(Self {
             relay: Arc::new(relay),
             sender: Arc::new(sender),

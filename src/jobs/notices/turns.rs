@@ -100,7 +100,7 @@ mod tests {
 
     /// Who got a turn, in this order, where all of them wait while one is given after the other.
     async fn order(waiting: Vec<Rank>) -> Vec<Rank> {
-        let turns = Turns::new(1);
+        let (turns, count) = (Turns::new(1), waiting.len());
         let held = turns.turn((Lane::Urgent, 0)).await;
         let (told, mut heard) = tokio::sync::mpsc::unbounded_channel();
         for rank in waiting {
@@ -112,7 +112,9 @@ mod tests {
             });
         }
         drop(told);
-        tokio::task::yield_now().await;
+        while turns.line().waiting.len() < count {
+            tokio::task::yield_now().await;
+        }
         drop(held);
         let mut order = Vec::new();
         while let Some(rank) = heard.recv().await {

@@ -132,8 +132,13 @@ fn new_terms_are_told_and_suspend_past_their_date_until_they_are_accepted() {
         ]
     );
     let sparing = Course { spares_debtors: true, ..course };
-    let steps: Vec<_> = life.foresee(&sparing, date(2026, 5, 1), 250).into_iter().map(|(_, step)| step.name()).collect();
-    assert_eq!(steps, ["terms-told", "closing-announced", "closing-reminded"], "what is spared stands in no other's way");
+    let steps: Vec<_> =
+        life.foresee(&sparing, date(2026, 5, 1), 250).into_iter().map(|(_, step)| step.name()).collect();
+    assert_eq!(
+        steps,
+        ["terms-told", "closing-announced", "closing-reminded"],
+        "what is spared stands in no other's way"
+    );
     let owing = step(&life, Step::SuspendedForTerms, date(2026, 8, 1));
     assert_eq!((owing.stage(), owing.standing), (Stage::Suspended, Standing::OwesTerms));
     let back = owing.after(&Event::TermsAccepted { version: "2".into() }, date(2026, 9, 1)).unwrap();

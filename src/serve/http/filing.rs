@@ -15,11 +15,11 @@ use super::line_ends::LineEnds;
 use super::message_flags;
 use super::problem::{Problem, Rule};
 use super::types::{BATCH_TYPE, BatchEntry, BatchResult, BatchResults, FileQuery, Filed, MESSAGE_TYPE};
-use crate::mss::text::hex;
 use crate::audit::Asker;
 use crate::mail::{
     Appended, FolderName, INBOX, Incoming, MailError, MailRoom, Mailbox, MessageFlags, NewMessage, ReceivedMessage,
 };
+use crate::mss::text::hex;
 
 /// Messages that are filed in one commit …
 const GROUP_MESSAGES: usize = 200;

@@ -17,8 +17,8 @@ use super::given_out::GivenOut;
 use super::message_flags;
 use super::problem::{Problem, Rule};
 use super::types::{Folder, Folders, MESSAGE_TYPE, Message, MessageQuery, Messages};
-use crate::mss::text::hex;
 use crate::mail::{BodyReader, MailError, MessageFacts};
+use crate::mss::text::hex;
 use crate::store::SpecialUse;
 
 /// Messages on a page where the request does not say.

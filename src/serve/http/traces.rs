@@ -16,9 +16,9 @@ use super::types::{
     VerifiedTraces, instant,
 };
 use super::{Administration, blocking};
-use crate::mss::text::hex;
 use crate::audit::{Found, TraceQuery, Traces, TracesError};
 use crate::mail::trail;
+use crate::mss::text::hex;
 use crate::store::traces::Day;
 
 /// The longest Message-ID: a line's (RFC 5322 §2.1.1).

@@ -1,7 +1,7 @@
 //! What is held about a person, as they are shown it: nothing is left out but secrets, and what others' data are.
 
-use crate::accounts::person::{HeldGrant, HeldMailbox, HeldMeans, HeldStructure, Line};
 use crate::accounts::notice::OutgoingNotice;
+use crate::accounts::person::{HeldGrant, HeldMailbox, HeldMeans, HeldStructure, Line};
 use crate::accounts::publication::Standing;
 use crate::accounts::{Account, OpenSession, right_of};
 use crate::serve::http::convert::shown_pace;
@@ -121,7 +121,10 @@ fn directory(standing: &Standing) -> Vec<Pair> {
         ("État connu le", standing.published_at.map(date)),
         ("Publication essayée sous", standing.attempt.as_ref().map(ToString::to_string)),
         ("Publication en attente depuis", waiting.map(|pending| date(pending.at))),
-        ("Dernière réponse de l’annuaire", waiting.map(|pending| pending.words.clone()).filter(|words| !words.is_empty())),
+        (
+            "Dernière réponse de l’annuaire",
+            waiting.map(|pending| pending.words.clone()).filter(|words| !words.is_empty()),
+        ),
         ("Refus de l’annuaire", standing.task.as_ref().map(|task| format!("{} {}", task.status, task.words))),
     ])
 }
@@ -289,8 +292,7 @@ mod tests {
         let address = crate::mss::Address::parse(&data.address).unwrap();
         let (kind, state) = (crate::mss::Kind::Cab, crate::mss::MailboxState::Suspended);
         let account = Account { id: AccountId(7), address, kind, state, data };
-        let held =
-            HeldMailbox { account, usage: None, means: Vec::new(), factor: None, beside: Beside::default() };
+        let held = HeldMailbox { account, usage: None, means: Vec::new(), factor: None, beside: Beside::default() };
         let told = serde_json::to_string(&mailbox(&held, "par-7")).unwrap();
         let day = |day| date(at(day));
         let [accepted, announced, created, turned, login] = [1, 2, 6, 7, 8].map(day);
