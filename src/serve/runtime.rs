@@ -213,7 +213,7 @@ async fn finish_erasures(shared: Arc<Shared>) {
 
 /// Tends the month's counters until the server stops.
 async fn tend_indicators(shared: Arc<Shared>) {
-    indicators::run(shared.indicators.clone(), shared.mail.traces().clone(), shared.shutdown.begun()).await;
+    indicators::run(shared.indicators.clone(), shared.registry.clone(), shared.shutdown.begun()).await;
 }
 
 /// Reads once who may open what: before the doors, so that no login has to.

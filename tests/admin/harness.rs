@@ -63,6 +63,10 @@ impl Drop for Place {
 pub(crate) struct Surroundings {
     pub(crate) trouble: Mutex<Option<String>>,
     pub(crate) refuse_reload: Mutex<Option<String>>,
+    /// A reload takes so long.
+    pub(crate) reload_takes: Mutex<Duration>,
+    pub(crate) reloads_begun: AtomicU32,
+    pub(crate) reloads_done: AtomicU32,
 }
 
 impl Process for Surroundings {
@@ -80,7 +84,11 @@ impl Process for Surroundings {
 
     fn reload(&self) -> Pin<Box<dyn Future<Output = Result<Reloaded, String>> + Send + '_>> {
         let refused = self.refuse_reload.lock().unwrap().clone();
+        let takes = *self.reload_takes.lock().unwrap();
         Box::pin(async move {
+            self.reloads_begun.fetch_add(1, Ordering::Relaxed);
+            tokio::time::sleep(takes).await;
+            self.reloads_done.fetch_add(1, Ordering::Relaxed);
             match refused {
                 Some(problem) => Err(problem),
                 None => Ok(Reloaded {

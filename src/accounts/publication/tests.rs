@@ -265,6 +265,7 @@ async fn of_a_forgotten_mailbox_nothing_is_left_once_the_directory_shows_it_no_m
     registry.publish_again(bea.id).await.unwrap();
     registry.publication_done(&only(&registry), Some("delete")).await.unwrap();
     assert_eq!(state_of(&registry, &bea), None);
+}
 
 #[tokio::test]
 async fn a_damaged_account_waits_with_its_entries_and_the_others_go_on() {
