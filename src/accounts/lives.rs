@@ -77,7 +77,7 @@ impl Registry {
         let is_asked = self.life_options().asked.contains(&kind_of(record.kind)) && !record.test;
         let has_address = record.notification_address.as_deref().is_some_and(|text| Address::parse(text).is_ok());
         let takes_notices = has_address && record.notice_bounce.is_none();
-        life_of(record, is_asked, takes_notices && self.carries_notices())
+        life_of(record, is_asked, takes_notices && self.reaches_holders())
     }
 
     /// What the clock goes by: the delays, and the terms of use.

@@ -248,6 +248,23 @@ async fn who_cannot_be_told_is_counted_and_not_closed() {
 }
 
 #[tokio::test]
+async fn nothing_is_announced_while_the_relay_is_away_and_what_was_given_up_is_announced_once_it_is_back() {
+    let mut scene = Scene::new().await;
+    let lea = scene.mailbox("lea").await;
+    scene.on_day(304).await;
+    let announced = scene.inbox.next().await;
+    scene.registry.note_relay(true);
+    scene.registry.settle_notice(&announced, &Outcome::GivenUp).await.unwrap();
+    for day in 306..320 {
+        let ran = scene.on_day(day).await;
+        assert_eq!((ran.stuck, ran.taken.len()), (1, 0), "day {day}");
+    }
+    assert_eq!(scene.journal_of(&lea), ["opened", "closing-announced", "closing-called-off"]);
+    scene.registry.note_relay(false);
+    assert_eq!(scene.days(320..=320).await, [(320, "closing-announced")]);
+}
+
+#[tokio::test]
 async fn a_closing_that_its_holder_was_not_told_of_is_called_off_and_begins_anew_once_they_can_be() {
     let bounced = || Outcome::Bounced("550 5.1.1".into());
     // Days of runs before the notice that fails is settled, and its outcome.
