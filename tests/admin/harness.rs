@@ -12,6 +12,7 @@ use caducee::accounts::{AccountOptions, HashingOptions, Registry};
 use caducee::audit::indicators::{IndicatorOptions, Indicators};
 use caducee::audit::{Scribe, ScribeOptions, Traces};
 use caducee::cli::client::{Client, ClientError, collect, full, path};
+use caducee::config::Config;
 use caducee::jobs::directory::search::Lookup;
 use caducee::mail::{MailLimits, MailRoom};
 use caducee::mss::trust::{TrustHandle, TrustSpace};
@@ -22,7 +23,7 @@ use caducee::serve::http::indicators::{self, IndicatorAdministration};
 use caducee::serve::http::peer::Allowed;
 use caducee::serve::http::socket::AdminSocket;
 use caducee::serve::http::types::{CreatedMailbox, Domain, Filed, NewDomain, ProblemBody, Reloaded};
-use caducee::serve::http::{Administration, Process, complete, router};
+use caducee::serve::http::{Administration, Keeping, Process, complete, router};
 use caducee::serve::{ShutdownSwitch, shutdown};
 use caducee::store::{MasterKey, Store};
 use caducee::telemetry::Metrics;
@@ -80,6 +81,10 @@ impl Process for Surroundings {
 
     fn trouble(&self) -> Option<String> {
         self.trouble.lock().unwrap().clone()
+    }
+
+    fn keeping(&self) -> Keeping {
+        Keeping::of(&Config::default())
     }
 
     fn reload(&self) -> Pin<Box<dyn Future<Output = Result<Reloaded, String>> + Send + '_>> {

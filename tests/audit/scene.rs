@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use caducee::audit::{Action, Trace, Traces};
 use caducee::cli::client::{Client, collect, full};
+use caducee::config::Config;
 use caducee::mail::{MailLimits, MailRoom};
 use caducee::mss::trust::TrustSpace;
 use caducee::serve::http::connection::{self, ConnectionLimits};
 use caducee::serve::http::peer::Allowed;
 use caducee::serve::http::socket::AdminSocket;
 use caducee::serve::http::types::Reloaded;
-use caducee::serve::http::{Administration, Process, complete, router};
+use caducee::serve::http::{Administration, Keeping, Process, complete, router};
 use caducee::serve::{ShutdownSwitch, shutdown};
 use caducee::store::{MasterKey, OpenError, Options, Store, WaitingTrace};
 use hyper::Method;
@@ -135,6 +136,10 @@ impl Process for Surroundings {
 
     fn trouble(&self) -> Option<String> {
         None
+    }
+
+    fn keeping(&self) -> Keeping {
+        Keeping::of(&Config::default())
     }
 
     fn reload(&self) -> std::pin::Pin<Box<dyn Future<Output = Result<Reloaded, String>> + Send + '_>> {

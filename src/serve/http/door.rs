@@ -12,7 +12,7 @@ use super::peer::Allowed;
 use super::socket::{AdminSocket, SocketError};
 use super::trust::{self, TrustAdministration};
 use super::types::Reloaded;
-use super::{Administration, Process, complete, router};
+use super::{Administration, Keeping, Process, complete, router};
 use crate::config::Config;
 use crate::serve::Shared;
 use crate::serve::health::Readiness;
@@ -70,6 +70,10 @@ impl Process for Running {
     fn trouble(&self) -> Option<String> {
         let readiness = Readiness::of(&self.0);
         (!readiness.ready).then(|| readiness.reasons.join("; "))
+    }
+
+    fn keeping(&self) -> Keeping {
+        Keeping::of(&self.0.config.load())
     }
 
     fn reload(&self) -> Pin<Box<dyn Future<Output = Result<Reloaded, String>> + Send + '_>> {

@@ -58,7 +58,7 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{delete, get, post, put};
 
 pub use self::door::AdminDoor;
-pub use self::process::Process;
+pub use self::process::{Keeping, Process};
 
 use self::errors::{of_account, of_mail};
 use self::problem::{Problem, Rule};
