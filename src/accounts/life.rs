@@ -115,7 +115,9 @@ impl Registry {
         const EVENT: &str = "store.orphan-folders";
         match self.store().get::<store::Account>(&id) {
             Ok(Some(account)) => return Ok(Some(account.state == AccountState::Closed)),
-            Ok(None) => tracing::error!(event = EVENT, account = %id, "folders are there without their mailbox's record"),
+            Ok(None) => {
+                tracing::error!(event = EVENT, account = %id, "folders are there without their mailbox's record")
+            }
             Err(error @ StoreError::Record { .. }) => {
                 tracing::error!(event = EVENT, account = %id, %error, "folders are there, and their mailbox's record does not read");
             }

@@ -143,9 +143,7 @@ impl Held {
     pub fn stays(&self, kept: i64) -> Vec<Stays> {
         let until = |closed_at: i64| midnight(day_of(closed_at)).saturating_add(kept.saturating_mul(86_400));
         let mailbox = |held: &HeldMailbox| match held.account.state {
-            MailboxState::Closed => {
-                Stays::Identification(held.account.id, until(held.account.data.state_changed_at))
-            }
+            MailboxState::Closed => Stays::Identification(held.account.id, until(held.account.data.state_changed_at)),
             _ => Stays::Living(held.account.id),
         };
         let responsible = self.responsible_for.iter().map(|held| Stays::Responsible(held.account.id));

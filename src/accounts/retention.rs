@@ -61,6 +61,9 @@ mod tests {
         }
         damage::<store::Account>(registry.store(), &AccountId(1));
         let unknown = registry.oldest_remembered(0);
-        assert!(matches!(unknown, Err(AccountError::MayBeMissing)), "nobody knows since when it was there: {unknown:?}");
+        assert!(
+            matches!(unknown, Err(AccountError::MayBeMissing)),
+            "nobody knows since when it was there: {unknown:?}"
+        );
     }
 }

@@ -17,8 +17,7 @@ async fn scene(names: &[&str]) -> Scene {
     let registry = Registry::new(room, AccountOptions::default());
     registry.add_domain(&Domain::parse("aura.mssante.example").unwrap(), "").await.unwrap();
     let text = |text: &str| Some(text.to_owned());
-    let holder =
-        Holder { national_id: text("899700000001"), last_name: text("Lefèvre"), ..Holder::default() };
+    let holder = Holder { national_id: text("899700000001"), last_name: text("Lefèvre"), ..Holder::default() };
     let mut mailboxes = Vec::new();
     for name in names {
         let address = Address::parse(&format!("{name}@aura.mssante.example")).unwrap();

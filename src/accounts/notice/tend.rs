@@ -171,8 +171,7 @@ mod tests {
         let text = |text: &str| Some(text.to_owned());
         let mut mailboxes = Vec::new();
         for name in ["anne", "bea"] {
-            let holder =
-                Holder { national_id: text("899700000001"), last_name: text("Lefèvre"), ..Holder::default() };
+            let holder = Holder { national_id: text("899700000001"), last_name: text("Lefèvre"), ..Holder::default() };
             let address = Address::parse(&format!("{name}@aura.mssante.example")).unwrap();
             let notification_address = Some(format!("{name}@fai.example"));
             let new = NewMailbox { notification_address, ..NewMailbox::new(address, Kind::Per, holder) };

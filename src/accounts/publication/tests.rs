@@ -276,7 +276,11 @@ async fn a_damaged_account_waits_with_its_entries_and_the_others_go_on() {
     registry.publication_done(&only(&registry), Some("insert")).await.unwrap();
     assert!(due(&registry).is_empty());
     let waiting = registry.publications_pending(None, 10).unwrap();
-    assert_eq!(waiting.iter().map(|pending| pending.account).collect::<Vec<_>>(), [anne.id], "its wait is an alarm in time");
+    assert_eq!(
+        waiting.iter().map(|pending| pending.account).collect::<Vec<_>>(),
+        [anne.id],
+        "its wait is an alarm in time"
+    );
     assert_eq!(registry.queue_unpublished().await.unwrap(), Swept::default());
     assert_eq!(registry.publication_counts().unwrap().waiting, 1);
 }

@@ -224,7 +224,9 @@ mod tests {
         assert!(!check(None, None, true) && !check(Some(1), None, true) && !check(None, Some(2), true));
         assert!(check(None, Some(3), true) && check(Some(1), Some(3), true));
         let suspend = |suspensions| LifecycleRun { confirm_suspensions: Some(suspensions), ..LifecycleRun::default() };
-        assert!(check_confirmed(&due, &suspend(1), false).is_ok() && check_confirmed(&due, &suspend(0), false).is_err());
+        assert!(
+            check_confirmed(&due, &suspend(1), false).is_ok() && check_confirmed(&due, &suspend(0), false).is_err()
+        );
         let forget = |oblivions| LifecycleRun { confirm_oblivions: Some(oblivions), ..LifecycleRun::default() };
         assert!(check_confirmed(&due, &forget(1), false).is_ok() && check_confirmed(&due, &forget(0), false).is_err());
         assert!(check_confirmed(&Plan::default(), &LifecycleRun::default(), true).is_ok(), "nothing is due");

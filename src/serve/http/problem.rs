@@ -214,7 +214,9 @@ impl Rule {
             Self::NoSuchFactor => ("no-such-factor", S::NOT_FOUND, "No second factor"),
             Self::NoSuchTerms => ("no-such-terms", S::NOT_FOUND, "No such terms of use"),
             Self::TermsExist => ("terms-exist", S::CONFLICT, "These terms of use are there already"),
-            Self::TermsDamaged => ("terms-damaged", S::INTERNAL_SERVER_ERROR, "The text of these terms of use is damaged"),
+            Self::TermsDamaged => {
+                ("terms-damaged", S::INTERNAL_SERVER_ERROR, "The text of these terms of use is damaged")
+            }
             Self::ConfirmationNeeded => ("confirmation-needed", S::CONFLICT, "So much needs a confirmation"),
             Self::NoNotices => ("no-notices", S::CONFLICT, "Nobody carries notices"),
             Self::NoSuchFolder => ("no-such-folder", S::NOT_FOUND, "No such folder"),

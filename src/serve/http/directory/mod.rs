@@ -258,7 +258,8 @@ impl DirectoryAdministration {
     async fn found(&self, job: &DirectoryHandle) -> Result<Vec<Found>, Problem> {
         let names = self.registry.domains().map_err(of_account)?;
         let domains: Vec<Domain> = names.iter().filter_map(|domain| Domain::parse(&domain.name).ok()).collect();
-        let unread = |error| Problem::new(Rule::DirectoryUnavailable, format!("The directory cannot be read: {error}."));
+        let unread =
+            |error| Problem::new(Rule::DirectoryUnavailable, format!("The directory cannot be read: {error}."));
         verify::read(job.client(), &domains).await.map_err(unread)
     }
 }

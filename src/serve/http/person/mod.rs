@@ -21,8 +21,8 @@ use super::{Administration, blocking};
 use crate::accounts::person::{Erasable, Held, HeldMeans, Stays};
 use crate::audit::{Action, Trace, TraceQuery, Traces, TracesError};
 use crate::store::AccountId;
-use texts::Times;
 use shown::{acceptance, access, addresses, elsewhere, event, mailbox, shown_session, structure};
+use texts::Times;
 
 /// The longest national id: `8` and an RPPS have 12; employers give longer ones.
 const LONGEST_ID: usize = 64;

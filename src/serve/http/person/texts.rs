@@ -112,15 +112,15 @@ pub(super) const LIVING: &str = "Boîte aux lettres en service";
 pub(super) const LIVING_WHY: &str =
     "Les données sont nécessaires au contrat tant que la boîte n'est pas close (caducee mailbox close)";
 pub(super) const IDENTIFICATION: &str = "Identification du titulaire d'une boîte close";
-pub(super) const IDENTIFICATION_WHY: &str = "Conservée {identification} après la clôture ; l'adresse n'est jamais réattribuée";
+pub(super) const IDENTIFICATION_WHY: &str =
+    "Conservée {identification} après la clôture ; l'adresse n'est jamais réattribuée";
 pub(super) const RESPONSIBLE: &str = "Responsable d'une boîte de structure";
 pub(super) const RESPONSIBLE_WHY: &str =
     "La boîte exige un responsable : en nommer un autre d'abord (caducee mailbox set)";
 pub(super) const JOURNAL: &str = "Journal de la vie des boîtes aux lettres";
 pub(super) const JOURNAL_WHY: &str = "Obligation légale et preuve (RGPD art. 17.3.b et e) : {journal}";
 pub(super) const TRACES: &str = "Traces fonctionnelles";
-pub(super) const TRACES_WHY: &str =
-    "Obligation légale et preuve des échanges (RGPD art. 17.3.b et e) : {traces}";
+pub(super) const TRACES_WHY: &str = "Obligation légale et preuve des échanges (RGPD art. 17.3.b et e) : {traces}";
 
 #[cfg(test)]
 mod tests {

@@ -57,6 +57,6 @@ mod tests {
         assert_eq!(paragraphs(text), ["Article 1", "Vous <b>acceptez</b> ces conditions.", "Fin."]);
         let page = ask("jeton", "zoe@x.example", "2026-01", text, None).into_string();
         assert!(page.contains("&lt;b&gt;") && !page.contains("plus-tard"), "{page}");
-        assert!(ask("jeton", "zoe@x.example", "2026-01", text, Some("Plus tard.").into_string().contains("plus-tard"));
+        assert!(ask("jeton", "zoe@x.example", "2026-01", text, Some("Plus tard.")).into_string().contains("plus-tard"));
     }
 }
