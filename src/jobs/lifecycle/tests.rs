@@ -603,6 +603,18 @@ async fn a_text_of_terms_comes_back_whole_and_a_version_is_added_once() {
 }
 
 #[tokio::test]
+async fn a_text_of_terms_that_does_not_read_whole_is_given_to_nobody() {
+    let scene = Scene::new().await;
+    let text = "Article 1er : été.\n".repeat(900);
+    let new = NewTerms { version: "2026-01".into(), text, from: scene.start, accept_by: scene.start };
+    let added = scene.registry.add_terms(&new).await.unwrap();
+    let key = store::TermsKey { number: added.number, piece: 2 };
+    store::scratch::damage::<store::Terms>(scene.registry.room().store(), &key);
+    let read = scene.registry.terms_text("2026-01");
+    assert!(matches!(read, Err(AccountError::TermsDamaged(_))), "{read:?}");
+}
+
+#[tokio::test]
 async fn the_closing_notice_tells_the_day_that_the_plan_has() {
     let mut scene = Scene::new().await;
     scene.mailbox("lea").await;
