@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn times_are_those_of_the_server_and_none_is_left_out() {
-        let hours = |hours| Duration::from_secs(hours * 3_600);
+        let hours = |hours: u64| Duration::from_secs(hours * 3_600);
         for (time, words) in [
             (hours(24 * 365), "1 an"),
             (hours(24 * 366 * 10), "10 ans"),
