@@ -184,7 +184,7 @@ impl Registry {
             }
             self.follow_up(id, Some(&read.record), &record, &mut batch);
             if after.standing == Standing::Forgotten {
-                self.forget_publication(id, &mut batch)?;
+                self.forget_publication(id, &read.record, &mut batch)?;
             }
             let account = Account::from_record(id, record.clone())?;
             for notice in self.notices_of_life(&before, &after) {

@@ -230,12 +230,18 @@ impl Registry {
     }
 
     /// Adds to the commit that forgets a mailbox what becomes of its standing: it is forgotten too, unless the directory shows the
-    /// mailbox still, or may. Then its place stays, and nothing else of its holder, until it is taken away there.
+    /// mailbox still, or may. Then its place stays, and nothing else of its holder, until it is taken away there. `known`: its record up to
+    /// now, which says where it may be if its standing does not read.
     ///
     /// # Errors
     /// What the store says.
-    pub(in crate::accounts) fn forget_publication(&self, id: AccountId, batch: &mut Batch) -> Result<(), AccountError> {
-        let state = self.publication_state(id)?;
+    pub(in crate::accounts) fn forget_publication(
+        &self,
+        id: AccountId,
+        known: &store::Account,
+        batch: &mut Batch,
+    ) -> Result<(), AccountError> {
+        let state = self.publication_state_or(id, || presumed(Some(known)))?;
         if state.published.is_none() && state.attempt.is_none() {
             batch.delete::<DirectoryState>(&id);
             for (key, _) in self.store().scan::<DirectoryEntry>(DirectoryEntryKey::of(id), usize::MAX)? {

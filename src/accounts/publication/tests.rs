@@ -332,3 +332,17 @@ async fn a_mailbox_whose_record_is_gone_leaves_from_where_it_was_put() {
     assert!(due(&registry).is_empty());
     assert_eq!(registry.publications_pending(None, 10).unwrap().len(), 1);
 }
+
+#[tokio::test]
+async fn the_place_of_a_mailbox_that_is_forgotten_is_kept_though_its_standing_does_not_read() {
+    let (registry, anne) = scene(true).await;
+    registry.publication_done(&only(&registry), Some("insert")).await.unwrap();
+    registry.close(anne.id, "").await.unwrap();
+    let place = only(&registry).leaves()[0].clone();
+    registry.publication_refused(&only(&registry), 422, "non").await.unwrap();
+    damage::<DirectoryState>(registry.store(), &anne.id);
+    forget(&registry, &anne).await;
+    assert_eq!(state_of(&registry, &anne).unwrap().attempt.as_ref(), Some(&place));
+    assert_eq!(registry.queue_unpublished().await.unwrap(), Swept { queued: 1, withheld: 0 });
+    assert_eq!(only(&registry).leaves(), [&place]);
+}
