@@ -6,7 +6,7 @@ use std::ops::{Bound, RangeInclusive};
 use crate::store::{
     self, AccountId, AccountState, AddressEntry, Batch, Change, ChangeKey, CommitError, Content, CorrespondentKey,
     Credential, CredentialKey, Folder, FolderId, FolderKey, KeyOwner, Message, MessageKey, NoticePart, NoticeState,
-    NoticeStateKey, Record, SentCopy, SentCopyKey, Usage, Versioned,
+    NoticeStateKey, Record, SentCopy, SentCopyKey, StoreError, Usage, Versioned,
 };
 
 use super::journal::name_of;
@@ -26,6 +26,13 @@ pub(super) struct Occasion {
     pub(super) at: i64,
     /// As the operator wrote it.
     pub(super) reason: Option<String>,
+}
+
+impl Occasion {
+    /// Whether there is a reason that is not written down yet.
+    fn says_more_than(&self, known: Option<&str>) -> bool {
+        self.reason.as_deref().is_some_and(|reason| !reason.is_empty() && Some(reason) != known)
+    }
 }
 
 impl Registry {
@@ -76,13 +83,15 @@ impl Registry {
         }
     }
 
-    /// The accounts of these folders in which something remains to be erased.
+    /// The accounts of these folders in which something remains to be erased. Of a mailbox whose account is not there, or does not
+    /// read, nothing does: a record that is missing is damage that may be mended yet, and no order to erase what it named.
     fn unfinished(&self, folders: &[(FolderKey, Versioned<Folder>)]) -> Result<Vec<AccountId>, AccountError> {
         let mut found = Vec::new();
         for folders in folders.chunk_by(|(one, _), (other, _)| one.account == other.account) {
             let id = folders[0].0.account;
             let is_erasing = |folder: &Folder| folder.existence == store::FolderExistence::Erasing;
-            if folders.iter().any(|(_, folder)| is_erasing(folder)) || self.is_closed(id)? {
+            let has_begun = folders.iter().any(|(_, folder)| is_erasing(folder));
+            if self.has_closed(id)?.is_some_and(|closed| closed || has_begun) {
                 found.push(id);
             }
         }
@@ -90,7 +99,7 @@ impl Registry {
     }
 
     async fn finish_erasures_of(&self, id: AccountId) -> Result<(), AccountError> {
-        if self.is_closed(id)? {
+        if self.has_closed(id)? == Some(true) {
             return self.erase(id).await;
         }
         match self.room().open(id) {
@@ -101,9 +110,20 @@ impl Registry {
         }
     }
 
-    fn is_closed(&self, id: AccountId) -> Result<bool, AccountError> {
-        let account = self.store().get::<store::Account>(&id)?;
-        Ok(account.is_none_or(|account| account.state == AccountState::Closed))
+    /// Whether a mailbox is closed; none: its record is not there, or does not read, and says nothing.
+    fn has_closed(&self, id: AccountId) -> Result<Option<bool>, AccountError> {
+        const EVENT: &str = "store.orphan-folders";
+        match self.store().get::<store::Account>(&id) {
+            Ok(Some(account)) => return Ok(Some(account.state == AccountState::Closed)),
+            Ok(None) => {
+                tracing::error!(event = EVENT, account = %id, "folders are there without their mailbox's record")
+            }
+            Err(error @ StoreError::Record { .. }) => {
+                tracing::error!(event = EVENT, account = %id, %error, "folders are there, and their mailbox's record does not read");
+            }
+            Err(error) => return Err(error.into()),
+        }
+        Ok(None)
     }
 
     async fn ask_for(&self, id: AccountId, event: Event, reason: &str) -> Result<Account, AccountError> {
@@ -152,7 +172,8 @@ impl Registry {
             let before = self.life_of(&read.record);
             let Some(event) = choose(&before) else { return Ok((Account::from_record(id, read.record)?, None)) };
             let after = before.after(&event, lives::day_of(occasion.at)).map_err(|_| lives::refused(&read.record))?;
-            if after == (Life { alive: after.alive, ..before.clone() }) {
+            let is_as_before = after == (Life { alive: after.alive, ..before.clone() });
+            if is_as_before && !occasion.says_more_than(read.state_reason.as_deref()) {
                 return Ok((Account::from_record(id, read.record)?, None));
             }
             let mut record = read.record.clone();
@@ -165,7 +186,7 @@ impl Registry {
             }
             self.follow_up(id, Some(&read.record), &record, &mut batch);
             if after.standing == Standing::Forgotten {
-                self.forget_publication(id, &mut batch)?;
+                self.forget_publication(id, &read.record, &mut batch)?;
             }
             let account = Account::from_record(id, record.clone())?;
             for notice in self.notices_of_life(&before, &after) {
@@ -274,3 +295,6 @@ async fn run_to_its_end<T: Send + 'static>(
 ) -> Result<T, AccountError> {
     tokio::spawn(work).await.unwrap_or(Err(AccountError::Busy))
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,8 +27,8 @@ pub struct LifeOptions {
     pub delays: Delays,
     /// The kinds of mailboxes whose holders are asked for the terms of use, once there are any.
     pub asked: Vec<Kind>,
-    /// Closings of one day, and suspensions for terms, that need no confirmation: so many hundredths of the living mailboxes,
-    /// and one in any case.
+    /// Closings of one day, suspensions for terms and oblivions that need no confirmation: so many hundredths of the living
+    /// mailboxes of each, and one in any case.
     pub unconfirmed_percent: u64,
     /// Seconds that a mailbox goes on without a new version of the terms, where nobody says.
     pub terms_grace: i64,
@@ -77,7 +77,7 @@ impl Registry {
         let is_asked = self.life_options().asked.contains(&kind_of(record.kind)) && !record.test;
         let has_address = record.notification_address.as_deref().is_some_and(|text| Address::parse(text).is_ok());
         let takes_notices = has_address && record.notice_bounce.is_none();
-        life_of(record, is_asked, takes_notices && self.carries_notices())
+        life_of(record, is_asked, takes_notices && self.reaches_holders())
     }
 
     /// What the clock goes by: the delays, and the terms of use.
@@ -87,7 +87,7 @@ impl Registry {
     pub fn course(&self) -> Result<Course, AccountError> {
         let versions = self.terms_versions()?.into_iter();
         let terms = versions.map(|version| version.as_version()).collect();
-        Ok(Course { delays: self.life_options().delays, terms, spares_debtors: false })
+        Ok(Course { delays: self.life_options().delays, terms, ..Course::default() })
     }
 
     /// The lives of all mailboxes, a page at a time, by number, after the one given. An account that cannot be read has none.
@@ -182,6 +182,7 @@ fn life_of(record: &store::Account, asked: bool, can_be_told: bool) -> Life {
 /// Writes a life into the record that the one before was read from.
 pub(super) fn write(before: &Life, after: &Life, occasion: &Occasion, by: &str, record: &mut store::Account) {
     let at = occasion.at;
+    let reason = occasion.reason.clone().filter(|reason| !reason.is_empty());
     if before.standing != after.standing {
         let (state, suspended_for) = match after.standing {
             Standing::Open => (AccountState::Open, None),
@@ -191,11 +192,15 @@ pub(super) fn write(before: &Life, after: &Life, occasion: &Occasion, by: &str, 
             Standing::Closed(_) | Standing::Forgotten => (AccountState::Closed, None),
         };
         (record.state, record.suspended_for) = (state, suspended_for);
-        record.state_reason = occasion.reason.clone().filter(|reason| !reason.is_empty());
+        record.state_reason = reason;
         record.state_changed_at = at;
     } else if before.closing.is_some() && before.alive != after.alive {
         // The operator called the closing off: its time begins anew.
+        record.state_reason = reason;
         record.state_changed_at = at;
+    } else if reason.is_some() {
+        // Asked for once more, with another reason.
+        record.state_reason = reason;
     }
     if before.closing != after.closing {
         record.closing = after.closing.map(|closing| AnnouncedClosing {

@@ -313,4 +313,14 @@ impl Registry {
     pub fn carries_notices(&self) -> bool {
         self.outbox().is_served()
     }
+
+    /// Notes whether the relay is away.
+    pub fn note_relay(&self, is_away: bool) {
+        self.outbox().note_away(is_away);
+    }
+
+    /// Whether notices are carried, and the relay takes them as far as we know: whoever waits for an answer to one must have got it.
+    pub fn reaches_holders(&self) -> bool {
+        self.carries_notices() && !self.outbox().is_away()
+    }
 }

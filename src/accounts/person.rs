@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::notice::OutgoingNotice;
 use super::sessions::OpenSession;
-use super::{Account, AccountError, Grantee, Registry};
+use super::{Account, AccountError, Grantee, Registry, day_of, midnight};
 use crate::mss::{Address, Kind, MailboxState};
 use crate::store::{self, AccessGrant, AccountId, AccountState, Batch, CommitError, Credential, CredentialKey, Usage};
 
@@ -19,9 +19,6 @@ pub use beside::{Beside, Line};
 
 /// Records read at a time.
 const PAGE: usize = 1_000;
-
-/// Identification data are kept for a mailbox's life and so long, Unix seconds (MSSanté §5).
-const IDENTIFICATION: i64 = 366 * 86_400;
 
 /// What is held about a person.
 #[derive(Debug, Default)]
@@ -142,12 +139,11 @@ impl Held {
         grants.chain(means).chain(closed.map(|account| Erasable::Details(account.id))).collect()
     }
 
-    /// What stays.
-    pub fn stays(&self) -> Vec<Stays> {
+    /// What stays; who held a closed mailbox is known for `kept` days after its closing (MSSanté §5).
+    pub fn stays(&self, kept: i64) -> Vec<Stays> {
+        let until = |closed_at: i64| midnight(day_of(closed_at)).saturating_add(kept.saturating_mul(86_400));
         let mailbox = |held: &HeldMailbox| match held.account.state {
-            MailboxState::Closed => {
-                Stays::Identification(held.account.id, held.account.data.state_changed_at + IDENTIFICATION)
-            }
+            MailboxState::Closed => Stays::Identification(held.account.id, until(held.account.data.state_changed_at)),
             _ => Stays::Living(held.account.id),
         };
         let responsible = self.responsible_for.iter().map(|held| Stays::Responsible(held.account.id));

@@ -158,6 +158,11 @@ impl Registry {
         self.inner.room.store()
     }
 
+    /// Whether passwords can be checked at all: not where the system has refused every thread for it.
+    pub fn checks_passwords(&self) -> bool {
+        self.inner.hasher.is_running()
+    }
+
     pub(super) fn hasher(&self) -> &Hasher {
         &self.inner.hasher
     }

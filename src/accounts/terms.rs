@@ -79,16 +79,20 @@ impl Registry {
         }
     }
 
-    /// A version and its text.
+    /// A version and its text, which is the one that was added: nobody accepts a text with a hole in it.
     ///
     /// # Errors
-    /// [`AccountError::NoTerms`], or what the store says.
+    /// [`AccountError::NoTerms`], [`AccountError::TermsDamaged`], or what the store says.
     pub fn terms_text(&self, version: &str) -> Result<(TermsOfUse, String), AccountError> {
         let found = self.terms_versions()?.into_iter().find(|terms| terms.head.version == version);
         let terms = found.ok_or(AccountError::NoTerms)?;
         let key = |piece| TermsKey { number: terms.number, piece };
         let pieces = self.store().scan::<Terms>(key(0)..key(terms.head.pieces), usize::MAX)?;
-        let text = pieces.into_iter().map(|(_, piece)| piece.record.text).collect();
+        let text: String = pieces.into_iter().map(|(_, piece)| piece.record.text).collect();
+        if sha256_of(&text) != terms.head.sha256 {
+            tracing::error!(event = "terms.damaged", version, "the text of the terms of use does not read whole");
+            return Err(AccountError::TermsDamaged(terms.head.version));
+        }
         Ok((terms, text))
     }
 
@@ -134,12 +138,11 @@ impl Registry {
     }
 
     fn head_of(&self, new: &NewTerms) -> TermsHead {
-        let sha256 = digest::digest(&digest::SHA256, new.text.as_bytes());
         TermsHead {
             version: new.version.clone(),
             from: new.from,
             accept_by: new.accept_by,
-            sha256: hex(sha256.as_ref()),
+            sha256: sha256_of(&new.text),
             pieces: u32::try_from(pieces(&new.text).count()).unwrap_or(u32::MAX),
             added_at: crate::mail::now(),
             added_by: name_of(self.actor()),
@@ -230,6 +233,11 @@ fn check(new: &NewTerms) -> Result<(), AccountError> {
         return Err(AccountError::BadTerms("terms are to be accepted by a day that is not before their first one"));
     }
     Ok(())
+}
+
+/// A text's SHA-256, in hexadecimal.
+fn sha256_of(text: &str) -> String {
+    hex(digest::digest(&digest::SHA256, text.as_bytes()).as_ref())
 }
 
 /// A text in pieces, cut between characters.

@@ -46,14 +46,20 @@ enum Verb {
         #[arg(long, value_name = "N", hide = true)]
         confirm_steps: Option<u64>,
     },
-    /// Runs the job and lets it close or suspend so many mailboxes, which it did not without being told
+    /// Runs the job and lets it close, suspend or forget so many mailboxes, which it did not without being told
     Confirm {
         /// How many to close, as `plan` shows them
-        #[arg(required_unless_present = "suspensions")]
+        #[arg(required_unless_present_any = ["suspensions", "oblivions", "clock"])]
         closings: Option<u64>,
         /// How many to suspend for terms that were not accepted, as `plan` shows them
         #[arg(long, value_name = "N")]
         suspensions: Option<u64>,
+        /// How many to forget, who were closed long ago, as `plan` shows them
+        #[arg(long, value_name = "N")]
+        oblivions: Option<u64>,
+        /// The server's clock is right, though it is far ahead of the last run
+        #[arg(long)]
+        clock: bool,
         /// As if it were this day, as 2027-03-01
         #[arg(long, value_name = "DATE", hide = true)]
         as_of: Option<String>,
@@ -96,8 +102,15 @@ impl Verb {
             Self::Run { apply: true, as_of, confirm_steps } => {
                 run(client, output, LifecycleRun { as_of, confirm_steps, ..LifecycleRun::default() }).await?;
             }
-            Self::Confirm { closings: confirm_closings, suspensions: confirm_suspensions, as_of, confirm_steps } => {
-                let request = LifecycleRun { as_of, confirm_closings, confirm_suspensions, confirm_steps };
+            Self::Confirm { closings, suspensions, oblivions, clock, as_of, confirm_steps } => {
+                let request = LifecycleRun {
+                    as_of,
+                    confirm_closings: closings,
+                    confirm_suspensions: suspensions,
+                    confirm_oblivions: oblivions,
+                    confirm_clock: clock,
+                    confirm_steps,
+                };
                 run(client, output, request).await?;
             }
             Self::Journal { mailbox, from, to, limit } => {
@@ -125,13 +138,22 @@ fn planned(plan: &LifecyclePlan) -> String {
         _ => table(["day", "mailbox", "step", "detail"], plan.steps.iter().map(row)),
     };
     let share = format!("more than {} of {} mailboxes", plan.closings_without_confirmation, plan.mailboxes);
-    for (step, steps, option) in [("closed", "closings", ""), ("suspended-for-terms", "suspensions", "--suspensions ")]
-    {
+    for (step, steps, option) in [
+        ("closed", "closings", ""),
+        ("suspended-for-terms", "suspensions", "--suspensions "),
+        ("forgotten", "oblivions", "--oblivions "),
+    ] {
         let most = most_of_a_day(&plan.steps, step);
         if most > plan.closings_without_confirmation {
             text +=
                 &format!("\n{most} {steps} of one day wait for `caducee lifecycle confirm {option}{most}`: {share}.");
         }
+    }
+    if let Some(days) = plan.clock_ahead {
+        text += &format!(
+            "\nThe server's clock is {days} days ahead of the last run: none is made until `caducee lifecycle confirm --clock` \
+             says that it is right."
+        );
     }
     for address in &plan.cannot_be_told {
         text += &format!("\n{address} would be suspended or closed in time, but its holder cannot be told.");
@@ -155,6 +177,7 @@ async fn run(client: &mut Client, output: &Output, request: LifecycleRun) -> Res
                 ran.unconfirmed_suspensions,
                 "suspensions for terms wait for a confirmation (caducee lifecycle confirm --suspensions)",
             ),
+            (ran.unconfirmed_oblivions, "oblivions wait for a confirmation (caducee lifecycle confirm --oblivions)"),
             (ran.cannot_be_told, "mailboxes whose holders cannot be told stay as they are"),
             (ran.failed, "mailboxes could not be changed; the server's log says why"),
             (ran.forgotten_lines, "old lines of the journal are gone"),

@@ -102,7 +102,11 @@ fn told(status: &NoticeStatus) -> String {
     let row =
         |each: &RefusedAddress| [each.mailbox.clone(), each.address.clone(), each.status.clone(), each.at.clone()];
     let refused = table(["mailbox", "notification address", "refused", "at"], status.refused.iter().map(row));
-    format!("{waiting}\nThese addresses take nothing:\n{refused}")
+    let more = match status.more_refused {
+        0 => String::new(),
+        more => format!("\nand {more} more: `caducee mailbox show` tells it of each"),
+    };
+    format!("{waiting}\nThese addresses take nothing:\n{refused}{more}")
 }
 
 fn read(file: &Path) -> Result<String, ClientError> {

@@ -3,10 +3,14 @@
 use super::human;
 use super::validate::Found;
 use crate::mss::Kind;
+use crate::mss::lifecycle::DAYS_TO_ACCEPT;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 const DAY: Duration = Duration::from_secs(86_400);
+
+/// What holders have to accept a version at least: `terms add` refuses less.
+const ACCEPTANCE: Duration = Duration::from_secs(DAYS_TO_ACCEPT.cast_unsigned() * DAY.as_secs());
 
 /// `[lifecycle]`: what becomes of mailboxes with time (MSSanté §5).
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -81,7 +85,7 @@ pub(super) fn problems(lifecycle: &Lifecycle, terms: &Terms, found: &mut Found<'
         ("lifecycle.notice", lifecycle.notice, DAY, years(2)),
         ("lifecycle.identification_keep", lifecycle.identification_keep, Duration::ZERO, years(20)),
         ("lifecycle.journal_keep", lifecycle.journal_keep, 365 * DAY, years(50)),
-        ("terms.grace", terms.grace, DAY, years(2)),
+        ("terms.grace", terms.grace, ACCEPTANCE, years(2)),
     ];
     for (key, value, least, most) in durations {
         let is_days = value.as_secs().is_multiple_of(DAY.as_secs()) && value.subsec_nanos() == 0;

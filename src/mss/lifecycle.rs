@@ -171,6 +171,8 @@ pub struct Course {
     pub terms: Vec<TermsVersion>,
     /// Nobody is suspended for terms: so many would be that the administrator has to confirm it first.
     pub spares_debtors: bool,
+    /// Nobody is forgotten: the same.
+    pub remembers: bool,
 }
 
 impl Course {
@@ -321,7 +323,10 @@ impl Life {
         match self.standing {
             // While the operator suspends it, nobody could answer: its time stands still.
             Standing::Forgotten | Standing::Suspended => [None, None],
-            Standing::Closed(on) => [(today >= later(on, course.delays.kept)).then_some(Step::Forgotten), None],
+            Standing::Closed(on) => {
+                let is_due = today >= later(on, course.delays.kept) && !course.remembers;
+                [is_due.then_some(Step::Forgotten), None]
+            }
             Standing::Requested | Standing::Open | Standing::OwesTerms => {
                 [self.terms_step(course, today), self.closing_step(course.delays, today)]
             }

@@ -106,6 +106,9 @@ pub enum ServeError {
     /// A domain cannot be the operator's and the citizens'.
     #[error("citizens.domains: '{0}' is one of the operator's own domains (caducee domain list)")]
     OwnCitizens(String),
+    /// No password could be checked.
+    #[error("password.at_once: the system refuses every thread that passwords are checked on")]
+    Passwords,
     /// The domains cannot be read.
     #[error(transparent)]
     Domains(#[from] AccountError),
@@ -211,7 +214,7 @@ async fn finish_erasures(shared: Arc<Shared>) {
 
 /// Tends the month's counters until the server stops.
 async fn tend_indicators(shared: Arc<Shared>) {
-    indicators::run(shared.indicators.clone(), shared.mail.traces().clone(), shared.shutdown.begun()).await;
+    indicators::run(shared.indicators.clone(), shared.registry.clone(), shared.shutdown.begun()).await;
 }
 
 /// Reads once who may open what: before the doors, so that no login has to.
@@ -277,6 +280,9 @@ impl Server {
             smtp_peers: Counts::default(),
         });
         citizens_are_no_domain_of_ours(&shared)?;
+        if !shared.registry.checks_passwords() {
+            return Err(ServeError::Passwords);
+        }
         devices::start(&shared).await?;
         let (token, tasks) = mpsc::channel(1);
         start_notices(&shared, notices, &token).await?;

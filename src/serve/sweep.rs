@@ -41,6 +41,10 @@ pub(super) async fn run(shared: Arc<Shared>) {
             () = tokio::time::sleep(wait) => {}
         }
         wait = EVERY;
+        if let Err(error) = shared.registry.check_clock(now()) {
+            told(&shared, "sweep", Err(error.to_string())).await;
+            continue;
+        }
         let keep = seconds(shared.config.load().trail.keep);
         let swept = trail::sweep(&shared.mail, now().saturating_sub(keep)).await;
         let swept = swept.map(|swept| format!("{swept} marks of old messages are gone"));

@@ -40,6 +40,8 @@ mod error;
 mod keyring;
 mod memory;
 pub mod schema;
+#[cfg(test)]
+pub(crate) mod scratch;
 pub mod seal;
 pub mod traces;
 

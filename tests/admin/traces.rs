@@ -185,6 +185,10 @@ async fn nothing_is_changed_while_it_could_not_be_traced() {
     assert_eq!(server.file(&mailbox, "", "Subject: x\r\n\r\ny\r\n").await.unwrap_err().rule, "unavailable");
     let suspend = server.send(Method::POST, &format!("/v1/mailboxes/{mailbox}/suspend"), json!({})).await;
     assert_eq!(suspend.unwrap_err().status, 503);
+    // What is merged in beside, too; on a better day it says that nothing is published.
+    let order = json!({ "address": mailbox });
+    let publish = || server.send(Method::POST, "/v1/directory/publish", order.clone());
+    assert_eq!(publish().await.unwrap_err().rule, "unavailable");
     // What is read, and what helps, goes through.
     server.get(&format!("/v1/mailboxes/{mailbox}")).await.unwrap();
     server.post("/v1/reload", json!(null)).await.unwrap();
@@ -192,5 +196,6 @@ async fn nothing_is_changed_while_it_could_not_be_traced() {
     tokio::task::spawn_blocking(move || scribe.stop()).await.unwrap();
     written_down(&server).await;
     assert!(!tracer.is_stuck());
+    assert_eq!(publish().await.unwrap_err().rule, "directory-off");
     server.file(&mailbox, "", "Subject: x\r\n\r\ny\r\n").await.unwrap();
 }

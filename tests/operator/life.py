@@ -207,6 +207,8 @@ def years_of_silence_close_a_mailbox_and_forget_it():
     assert address in dry and "closing-announced" in dry, dry
     assert told("mailbox", "show", address)["stage"] == "open", "a dry run does nothing"
 
+    for verb in ["run", "--apply"], ["confirm", "9"]:
+        assert "is over" in refused("lifecycle", *verb, "--as-of", day(-1))
     ahead(day(304), "run", "--apply")
     shown = told("mailbox", "show", address)
     assert (shown["stage"], shown["state"]) == ("closing", "open"), shown
@@ -230,7 +232,15 @@ def years_of_silence_close_a_mailbox_and_forget_it():
     again = refused("mailbox", "create", address, "--kind", "PER", "--last-name", "Autre", "--national-id", "899799999998")
     assert "never given again" in again, again
 
-    ahead(day(later + 365), "run", "--apply")
+    on = day(later + 365)
+    plan = told("lifecycle", "plan", "--as-of", on, "--days", "1")
+    oblivions = [step["mailbox"] for step in plan["steps"] if step["step"] == "forgotten"]
+    assert address in oblivions, plan
+    held = ahead(on, "run", "--apply")
+    if len(oblivions) > plan["closings_without_confirmation"]:
+        assert "oblivions wait for a confirmation" in held, held
+        assert told("mailbox", "show", address)["stage"] == "closed"
+        ahead(on, "confirm", "--oblivions", str(len(oblivions)))
     shown = told("mailbox", "show", address)
     assert shown["stage"] == "forgotten" and not shown["holder"].get("last_name"), shown
     assert journal(address) == ["opened", "closing-announced", "closing-reminded", "closed", "forgotten"]

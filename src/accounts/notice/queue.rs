@@ -42,6 +42,8 @@ pub(in crate::accounts) struct Outbox {
     last: AtomicU64,
     taken: AtomicBool,
     served: AtomicBool,
+    /// The relay does not answer.
+    away: AtomicBool,
     wake: Notify,
     /// Those that the inbox has given out and nobody has settled.
     in_hand: Mutex<BTreeSet<NoticeKey>>,
@@ -50,6 +52,14 @@ pub(in crate::accounts) struct Outbox {
 impl Outbox {
     pub(super) fn is_served(&self) -> bool {
         self.served.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_away(&self) -> bool {
+        self.away.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn note_away(&self, is_away: bool) {
+        self.away.store(is_away, Ordering::Relaxed);
     }
 
     fn in_hand(&self) -> MutexGuard<'_, BTreeSet<NoticeKey>> {

@@ -32,7 +32,7 @@ impl Registry {
         let registry = self.clone();
         let looking = tokio::task::spawn_blocking(move || registry.marks_due(now));
         let tended = match looking.await.unwrap_or(Err(AccountError::Busy)) {
-            Ok(due) => self.tend_mailboxes(&due, now).await,
+            Ok(due) => Ok(self.tend_mailboxes(&due, now).await),
             Err(error) => Err(error),
         };
         if tended.is_err() {
@@ -41,12 +41,25 @@ impl Registry {
         tended
     }
 
-    async fn tend_mailboxes(&self, due: &[NoticeStateKey], now: i64) -> Result<usize, AccountError> {
-        let mut tended = 0;
+    /// One mailbox that fails costs itself, and is looked at again a little later.
+    async fn tend_mailboxes(&self, due: &[NoticeStateKey], now: i64) -> usize {
+        let (mut tended, mut failed) = (0, 0_usize);
         for key in due {
-            tended += usize::from(self.tend_mailbox(*key, now).await?);
+            match self.tend_mailbox(*key, now).await {
+                Ok(told) => tended += usize::from(told),
+                Err(error) => {
+                    if failed == 0 {
+                        tracing::error!(account = %key.account, %error, "no notice is made of a mailbox's marks: they wait");
+                    }
+                    failed += 1;
+                    self.room().first_due().note(now.saturating_add(LATER));
+                }
+            }
         }
-        Ok(tended)
+        if failed > 1 {
+            tracing::error!(failed, "so many mailboxes' marks wait, the first of them for that reason");
+        }
+        tended
     }
 
     /// The mailboxes that have marks which are due at `now`; notes when the first of the others is. Reads all marks: not for an
@@ -137,5 +150,45 @@ impl Registry {
             self.tell_in(batch, account, Notice::NewMail { messages, or_more: rows.len() == MOST_COUNTED });
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::accounts::{AccountOptions, NewMailbox};
+    use crate::mail::{MailLimits, MailRoom};
+    use crate::mss::{Address, Domain, Kind};
+    use crate::store::scratch::damage;
+    use crate::store::{self, Holder, MasterKey, Store};
+
+    #[tokio::test]
+    async fn a_mailbox_that_fails_costs_itself_and_those_behind_it_tell_what_they_have_to() {
+        let room = MailRoom::new(Store::in_memory(), MasterKey::generate(), MailLimits::default()).unwrap();
+        let registry = Registry::new(room, AccountOptions::default());
+        registry.add_domain(&Domain::parse("aura.mssante.example").unwrap(), "").await.unwrap();
+        let _inbox = registry.take_notices().unwrap();
+        let text = |text: &str| Some(text.to_owned());
+        let mut mailboxes = Vec::new();
+        for name in ["anne", "bea"] {
+            let holder = Holder { national_id: text("899700000001"), last_name: text("Lefèvre"), ..Holder::default() };
+            let address = Address::parse(&format!("{name}@aura.mssante.example")).unwrap();
+            let notification_address = Some(format!("{name}@fai.example"));
+            let new = NewMailbox { notification_address, ..NewMailbox::new(address, Kind::Per, holder) };
+            let account = registry.create(new).await.unwrap().id;
+            let mut batch = Batch::new();
+            let marks = NoticeState { quota: Some(80), ..NoticeState::default() };
+            batch.put(&NoticeStateKey { part: NoticePart::Marks, account }, &marks);
+            registry.store().commit(batch).await.unwrap();
+            mailboxes.push(account);
+        }
+        // The first one's mailbox is open while its record comes to harm.
+        let _open = registry.room().open(mailboxes[0]).unwrap();
+        damage::<store::Account>(registry.store(), &mailboxes[0]);
+        let now = crate::mail::now();
+        assert_eq!(registry.tend_notices(now).await.unwrap(), 1);
+        assert_eq!(registry.waiting_notices().unwrap().notices, 1);
+        let first_due = registry.room().first_due();
+        assert!(!first_due.has_come(now) && first_due.has_come(now + LATER), "it is looked at again");
     }
 }

@@ -209,6 +209,31 @@ async fn the_operator_calls_a_closing_off_by_reopening() {
 }
 
 #[tokio::test]
+async fn the_reason_that_the_operator_gives_is_written_down_and_no_older_one_in_its_place() {
+    let scene = Scene::new().await;
+    let lea = scene.mailbox("lea").await;
+    scene.registry.suspend(lea.id, "contrôle").await.unwrap();
+    let again = scene.registry.suspend(lea.id, "plainte").await.unwrap();
+    assert_eq!(again.data.state_reason.as_deref(), Some("plainte"), "of what is suspended already, too");
+    scene.registry.reopen(lea.id, "clos").await.unwrap();
+    scene.on_day(304).await;
+    scene.registry.reopen(lea.id, "elle a téléphoné").await.unwrap();
+    let query = JournalQuery { account: Some(lea.id), ..JournalQuery::default() };
+    let lines = scene.registry.journal(&query, 100).unwrap();
+    let lines: Vec<_> = lines.iter().map(|(_, line)| (line.step.as_str(), line.reason.as_deref())).collect();
+    assert_eq!(
+        lines,
+        [
+            ("opened", None),
+            ("suspended", Some("contrôle")),
+            ("reopened", Some("clos")),
+            ("closing-announced", None),
+            ("closing-called-off", Some("elle a téléphoné")),
+        ]
+    );
+}
+
+#[tokio::test]
 async fn who_cannot_be_told_is_counted_and_not_closed() {
     let scene = Scene::new().await;
     let mute = NewMailbox { notification_address: None, ..Scene::wanted("muet") };
@@ -220,6 +245,23 @@ async fn who_cannot_be_told_is_counted_and_not_closed() {
     assert_eq!(scene.read(&mute).stage(), Stage::Open);
     let plan = scene.job.plan(day_of(scene.start + 400 * DAY), 7).unwrap();
     assert_eq!(plan.stuck.len(), 1);
+}
+
+#[tokio::test]
+async fn nothing_is_announced_while_the_relay_is_away_and_what_was_given_up_is_announced_once_it_is_back() {
+    let mut scene = Scene::new().await;
+    let lea = scene.mailbox("lea").await;
+    scene.on_day(304).await;
+    let announced = scene.inbox.next().await;
+    scene.registry.note_relay(true);
+    scene.registry.settle_notice(&announced, &Outcome::GivenUp).await.unwrap();
+    for day in 306..320 {
+        let ran = scene.on_day(day).await;
+        assert_eq!((ran.stuck, ran.taken.len()), (1, 0), "day {day}");
+    }
+    assert_eq!(scene.journal_of(&lea), ["opened", "closing-announced", "closing-called-off"]);
+    scene.registry.note_relay(false);
+    assert_eq!(scene.days(320..=320).await, [(320, "closing-announced")]);
 }
 
 #[tokio::test]
@@ -298,6 +340,78 @@ async fn many_closings_at_once_wait_for_the_administrator_and_one_does_not() {
     let ran = scene.job.run(at, Confirmed { closings: 3, ..Confirmed::default() }).await.unwrap();
     assert_eq!((ran.unconfirmed, ran.taken.get("closed")), (0, Some(&3)));
     assert_eq!((scene.job.unconfirmed(3), scene.job.unconfirmed(1_000)), (1, 10));
+}
+
+#[tokio::test]
+async fn many_oblivions_at_once_wait_for_the_administrator_and_hold_up_nothing_else() {
+    let scene = Scene::new().await;
+    let mut all = Vec::new();
+    for name in ["a", "b", "c"] {
+        all.push(scene.mailbox(name).await);
+        scene.registry.close(all.last().unwrap().id, "").await.unwrap();
+    }
+    let lea = scene.mailbox("lea").await;
+    let ran = scene.on_day(365).await;
+    assert_eq!((ran.unconfirmed_oblivions, ran.unconfirmed), (3, 0));
+    assert_eq!(ran.taken.into_iter().collect::<Vec<_>>(), [("closing-announced", 1)]);
+    let is_known = |account: &&Account| scene.read(account).data.holder.last_name.is_some();
+    assert_eq!(all.iter().filter(is_known).count(), 3);
+    let at = scene.start + 366 * DAY;
+    let few = scene.job.run(at, Confirmed { oblivions: 2, ..Confirmed::default() }).await.unwrap();
+    assert_eq!((few.unconfirmed_oblivions, few.taken.len()), (3, 0), "three are due, not two");
+    let closings = scene.job.run(at, Confirmed { closings: 3, ..Confirmed::default() }).await.unwrap();
+    assert_eq!(closings.unconfirmed_oblivions, 3, "who confirms closings confirms no oblivion");
+    let ran = scene.job.run(at, Confirmed { oblivions: 3, ..Confirmed::default() }).await.unwrap();
+    assert_eq!((ran.unconfirmed_oblivions, ran.taken.get("forgotten")), (0, Some(&3)));
+    assert_eq!(all.iter().filter(is_known).count(), 0);
+    assert_eq!(scene.read(&lea).stage(), Stage::Closing);
+}
+
+#[tokio::test]
+async fn a_clock_that_is_far_ahead_of_the_last_run_takes_no_step_until_an_administrator_says_that_it_is_right() {
+    let mut scene = Scene::new().await;
+    let lea = scene.mailbox("lea").await;
+    let closed = scene.mailbox("anne").await;
+    scene.registry.close(closed.id, "").await.unwrap();
+    scene.notices().await;
+    let at = scene.start + 366 * DAY;
+    let old = JournalEntry { step: "requested".into(), ..JournalEntry::default() };
+    let mut batch = Batch::new();
+    batch.insert(&JournalKey { at: 1, account: lea.id }, &old);
+    scene.registry.room().store().commit(batch).await.unwrap();
+    scene.registry.believe_clock(now() - 41 * DAY).await.unwrap();
+    for _ in 0..2 {
+        let ran = scene.job.run(at, Confirmed { closings: 9, suspensions: 9, oblivions: 9, clock: false }).await;
+        assert!(matches!(ran, Err(AccountError::ClockAhead(41))), "{ran:?}");
+    }
+    assert!(scene.notices().await.is_empty());
+    assert_eq!(scene.journal_of(&lea), ["requested", "opened"], "nor does an old line go");
+    assert_eq!([&lea, &closed].map(|account| scene.read(account).stage()), [Stage::Open, Stage::Closed]);
+    let ran = scene.job.run(at, Confirmed { clock: true, ..Confirmed::default() }).await.unwrap();
+    assert_eq!((ran.taken.get("forgotten"), ran.forgotten_lines), (Some(&1), 1));
+    assert!(scene.job.run(at, Confirmed::default()).await.is_ok(), "from then on it is believed");
+}
+
+#[tokio::test]
+async fn a_run_of_a_day_that_is_over_tells_nobody_a_day_that_has_passed_and_shortens_no_delay() {
+    let mut scene = Scene::new().await;
+    let lea = scene.mailbox("lea").await;
+    let read = scene.registry.room().store().get::<store::Account>(&lea.id).unwrap().unwrap();
+    let silent = scene.start - 500 * DAY;
+    let mut batch = Batch::new();
+    let record = store::Account { created_at: silent, state_changed_at: silent, ..read.record };
+    batch.update(&lea.id, read.version, &record);
+    scene.registry.room().store().commit(batch).await.unwrap();
+    for day in [-100, -30, -1] {
+        scene.on_day(day).await;
+        let closing = scene.read(&lea).data.closing.expect("it was announced");
+        assert_eq!((closing.announced_at, closing.reminded_at), (scene.start, None), "day {day}");
+    }
+    let notice = scene.inbox.next().await.notice;
+    let Notice::ClosingAnnounced { on } = notice else { panic!("{notice:?}") };
+    assert!(on > scene.start + (61 + 13) * DAY);
+    assert!(scene.notices().await.is_empty(), "told once");
+    assert_eq!(scene.days(1..=61).await, [(61, "closing-reminded")]);
 }
 
 #[tokio::test]
@@ -486,6 +600,18 @@ async fn a_text_of_terms_comes_back_whole_and_a_version_is_added_once() {
     assert!(matches!(scene.registry.add_terms(&new).await, Err(AccountError::TermsExist(_))));
     let earlier = NewTerms { version: "2025".into(), from: scene.start - DAY, ..new };
     assert!(matches!(scene.registry.add_terms(&earlier).await, Err(AccountError::BadTerms(_))));
+}
+
+#[tokio::test]
+async fn a_text_of_terms_that_does_not_read_whole_is_given_to_nobody() {
+    let scene = Scene::new().await;
+    let text = "Article 1er : été.\n".repeat(900);
+    let new = NewTerms { version: "2026-01".into(), text, from: scene.start, accept_by: scene.start };
+    let added = scene.registry.add_terms(&new).await.unwrap();
+    let key = store::TermsKey { number: added.number, piece: 2 };
+    store::scratch::damage::<store::Terms>(scene.registry.room().store(), &key);
+    let read = scene.registry.terms_text("2026-01");
+    assert!(matches!(read, Err(AccountError::TermsDamaged(_))), "{read:?}");
 }
 
 #[tokio::test]

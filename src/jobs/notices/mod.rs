@@ -166,6 +166,7 @@ impl NoticeJob {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
+            self.look_after_the_relay(&registry).await;
             if self.standing.rests() {
                 continue;
             }
@@ -173,6 +174,16 @@ impl NoticeJob {
                 tracing::error!(%error, "no notices are made of new messages and quotas for now");
             }
         }
+    }
+
+    /// Tells the registry whether holders can be reached at present. A relay that is away, and to which no notice is on its way any
+    /// more, is asked whether it is back: else nobody would find out.
+    async fn look_after_the_relay(&self, registry: &Registry) {
+        if self.standing.is_left_alone() {
+            let answer = relay::greet(&self.relay).await;
+            self.judge(answer.as_ref().err());
+        }
+        registry.note_relay(self.standing.is_away());
     }
 
     /// Waits until a notice may be said to the relay; as long as what this gives is held, fewer others may.
@@ -186,15 +197,20 @@ impl NoticeJob {
     /// One try.
     async fn send(&self, notice: &OutgoingNotice, message: &[u8]) -> Result<(), RelayError> {
         let outcome = relay::send(&self.relay, &notice.to, message).await;
-        match &outcome {
-            Err(error) if error.is_the_relays() => {
+        self.judge(outcome.as_ref().err());
+        outcome
+    }
+
+    /// Notes whether the relay is in trouble.
+    fn judge(&self, error: Option<&RelayError>) {
+        match error {
+            Some(error) if error.is_the_relays() => {
                 if self.standing.failed() {
                     tracing::error!(event = "notices.stuck", reason = %error, "the relay takes no notices: they wait");
                 }
             }
             _ => self.standing.answered(),
         }
-        outcome
     }
 
     /// Whether a notice is given up: a code when it lets nobody in any more; another when it is old, and was tried. However long

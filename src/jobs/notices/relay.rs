@@ -186,6 +186,18 @@ pub(super) async fn send(relay: &Relay, to: &Address, message: &[u8]) -> Result<
     outcome
 }
 
+/// Opens a session and ends it: whether the relay is there again.
+///
+/// # Errors
+/// Why it is not.
+pub(super) async fn greet(relay: &Relay) -> Result<(), RelayError> {
+    let opening = timeout(SESSION, open(relay)).await.unwrap_or(Err(RelayError::Silent));
+    let (mut stream, mut engine) = opening?;
+    engine.quit();
+    drop(timeout(COURTESY, follow(&mut *stream, &mut engine)).await);
+    Ok(())
+}
+
 /// An address as SMTP writes it.
 pub(super) fn mailbox(address: &Address) -> Result<Mailbox, RelayError> {
     Mailbox::parse(&address.to_string()).map_err(|_| RelayError::BadAddress)

@@ -334,3 +334,27 @@ fn a_code_of_the_relay_is_told_without_its_words() {
     assert_eq!(error.to_string(), "the relay refuses the address for good: 550 5.1.1");
     assert_eq!(error.outcome(), Some(Outcome::Bounced("550 5.1.1".into())));
 }
+
+#[tokio::test]
+async fn a_relay_that_is_away_reaches_nobody_until_it_answers_again_though_no_notice_is_left_to_try() {
+    let (registry, _) = mailbox().await;
+    let _inbox = registry.take_notices().unwrap();
+    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let job = |address| NoticeJob::new(&config(address, NoticeTls::None), None, Metrics::default()).unwrap().unwrap();
+    let away = job(nobody);
+    away.look_after_the_relay(&registry).await;
+    assert!(registry.reaches_holders(), "nothing was asked of it yet");
+    assert!(matches!(relay::greet(&away.relay).await, Err(RelayError::Connect(_))));
+    away.standing.failed();
+    away.look_after_the_relay(&registry).await;
+    assert!(!registry.reaches_holders() && registry.carries_notices());
+    // The same, at an address where somebody answers by now.
+    let (address, _taken) = relay(vec![]).await;
+    let back = job(address);
+    back.standing.failed();
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(1_200)).await;
+    tokio::time::resume();
+    back.look_after_the_relay(&registry).await;
+    assert!(registry.reaches_holders());
+}

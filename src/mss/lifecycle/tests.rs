@@ -228,7 +228,7 @@ fn courses() -> impl Strategy<Value = Course> {
             .map(|(n, (from, grace))| version(&(n + 1).to_string(), later(BORN, from), later(BORN, from + grace)))
             .collect()
     });
-    (delays, terms).prop_map(|(delays, terms)| Course { delays, terms, spares_debtors: false })
+    (delays, terms).prop_map(|(delays, terms)| Course { delays, terms, ..Course::default() })
 }
 
 fn working_days_between(from: Date, to: Date) -> usize {

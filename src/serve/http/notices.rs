@@ -28,10 +28,13 @@ pub(super) async fn status(
     let registry = administration.registry.clone();
     blocking(move || {
         let waiting = registry.waiting_notices().map_err(of_account)?;
-        let (mut refused, mut without_address) = (Vec::new(), 0);
+        let (mut refused, mut more_refused, mut without_address) = (Vec::new(), 0, 0);
         domains::count(&registry, &ListFilter::default(), |account| {
             without_address += u64::from(account.lacks_notification_address());
-            refused.extend(refusal(account).filter(|_| refused.len() < MOST_REFUSED));
+            match refusal(account) {
+                Some(refusal) if refused.len() < MOST_REFUSED => refused.push(refusal),
+                refusal => more_refused += u64::from(refusal.is_some()),
+            }
         })?;
         Ok(axum::Json(NoticeStatus {
             carried: registry.carries_notices(),
@@ -39,6 +42,7 @@ pub(super) async fn status(
             oldest: waiting.oldest.map(date),
             without_address,
             refused,
+            more_refused,
         }))
     })
     .await

@@ -20,6 +20,7 @@ use super::visit::{Cookie, Debt};
 use super::{Desk, texts};
 use crate::accounts::{AccountError, LoginError, Means};
 use crate::audit::{Actor, Asker, By, Origin};
+use crate::mail::now;
 use crate::mss::Address;
 use crate::store::{AccountId, CredentialKey};
 use crate::telemetry::Door;
@@ -111,9 +112,9 @@ impl Desk {
         let (_, text) = registry.terms_text(version)?;
         let Debtor { entrant, may_put_off } = &*debt.debtor;
         let account = registry.by_id(entrant.account)?.filter(|_| *may_put_off);
-        let until = account.map(|account| registry.terms_due_by(&account, &terms));
+        let until = account.map(|account| texts::terms_until(registry.terms_due_by(&account, &terms), now()));
         let token = self.form_token(&debt.cookie);
-        let body = page::ask(&token, &entrant.address.to_string(), version, &text, until);
+        let body = page::ask(&token, &entrant.address.to_string(), version, &text, until.as_deref());
         let whole = pages::whole(&self.house(), None, texts::TERMS_TITLE, &body);
         Ok((status, Html(whole.into_string())).into_response())
     }

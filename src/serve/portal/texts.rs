@@ -114,7 +114,15 @@ pub(super) fn terms_intro(address: &str, version: &str) -> String {
     format!("Conditions d’utilisation de la boîte aux lettres {address}, version {version}.")
 }
 
-pub(super) fn terms_until(until: i64) -> String {
+/// `now`: the day may be over, and the mailbox not suspended yet.
+pub(super) fn terms_until(until: i64, now: i64) -> String {
+    if day_of(until) < day_of(now) {
+        return format!(
+            "La date d’acceptation, le {}, est passée : acceptez-les maintenant, la boîte aux lettres peut être suspendue à tout \
+             moment.",
+            day(until)
+        );
+    }
     format!("Acceptez-les avant la fin du {} : passé cette date, la boîte aux lettres sera suspendue.", day(until))
 }
 
@@ -387,5 +395,13 @@ mod tests {
         for (seconds, text) in [(0, "une seconde"), (59, "59 secondes"), (120, "2 minutes"), (121, "3 minutes")] {
             assert_eq!(time(Duration::from_secs(seconds)), text);
         }
+    }
+
+    #[test]
+    fn nobody_is_asked_to_do_something_by_a_day_that_is_over() {
+        let until = 1_795_600_000;
+        assert!(terms_until(until, until + 3_600).starts_with("Acceptez-les avant la fin du 25 novembre 2026"));
+        let over = terms_until(until, until + 86_400);
+        assert!(over.contains("le 25 novembre 2026, est passée") && !over.contains("avant"), "{over}");
     }
 }

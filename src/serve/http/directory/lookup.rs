@@ -7,7 +7,7 @@ use std::path::Path;
 use axum::extract::State;
 
 use super::types::{DirectoryCopy, DirectoryHits, FoundMailbox, LookupQuery};
-use super::{DirectoryAdministration, LARGEST_PAGE};
+use super::{ActingOnDirectory, DirectoryAdministration, LARGEST_PAGE, of_account};
 use crate::jobs::directory::copy::{Entry, Field, Query as Words};
 use crate::jobs::directory::extraction::{self, Column, ExtractionError};
 use crate::jobs::directory::search::{Hits, LookupError, Source};
@@ -116,9 +116,10 @@ pub(super) async fn copy(
 
 /// `POST /v1/directory/copy/refresh`.
 pub(super) async fn refresh(
-    State(directory): State<DirectoryAdministration>,
+    ActingOnDirectory(directory): ActingOnDirectory,
 ) -> Result<axum::Json<DirectoryCopy>, Problem> {
     let copy = directory.copy()?;
+    directory.registry.note_deed("directory-copy-refreshed", None).await.map_err(of_account)?;
     let refused = |error| Problem::new(Rule::ExtractionRefused, format!("The copy stays as it was: {error}."));
     copy.refresh().await.map_err(refused)?;
     Ok(axum::Json(shown_copy(copy.status())))
@@ -144,13 +145,13 @@ impl DirectoryAdministration {
 
     /// What an extraction shows of our domains: a file on this machine, or else the copy.
     pub(super) async fn extracted(&self, file: Option<String>) -> Result<Vec<Entry>, Problem> {
-        let names = self.registry.domains().map_err(super::of_account)?;
+        let names = self.registry.domains().map_err(of_account)?;
         let is_ours = move |domain: &str| names.iter().any(|ours| ours.name.eq_ignore_ascii_case(domain));
         match file {
             Some(file) => blocking(move || read_file(Path::new(&file), is_ours).map_err(of_extraction)).await,
             None => {
                 let copy = self.copy()?.copy().ok_or_else(|| of_lookup(LookupError::NoCopy))?;
-                Ok(copy.of_domains(is_ours))
+                blocking(move || Ok(copy.of_domains(is_ours))).await
             }
         }
     }

@@ -22,6 +22,7 @@ use crate::accounts::person::{Erasable, Held, HeldMeans, Stays};
 use crate::audit::{Action, Trace, TraceQuery, Traces, TracesError};
 use crate::store::AccountId;
 use shown::{acceptance, access, addresses, elsewhere, event, mailbox, shown_session, structure};
+use texts::Times;
 
 /// The longest national id: `8` and an RPPS have 12; employers give longer ones.
 const LONGEST_ID: usize = 64;
@@ -66,12 +67,14 @@ async fn erase(
         }
         tracing::info!(event = "person.erased", erased = erasable.len(), "a person's data were erased");
     }
-    let mut kept: Vec<ErasureLine> = held.stays().iter().map(|what| stays(&held, what)).collect();
+    let times = administration.times();
+    let staying = held.stays(administration.registry.life_options().delays.kept);
+    let mut kept: Vec<ErasureLine> = staying.iter().map(|what| stays(&held, what, &times)).collect();
     if held.is_in_the_journal() {
-        kept.push(line(texts::JOURNAL, None, texts::JOURNAL_WHY, None));
+        kept.push(line(texts::JOURNAL, None, &times.fill(texts::JOURNAL_WHY), None));
     }
     if traces.count > 0 {
-        kept.push(line(texts::TRACES, None, texts::TRACES_WHY, None));
+        kept.push(line(texts::TRACES, None, &times.fill(texts::TRACES_WHY), None));
     }
     Ok(axum::Json(Erasure { person, done: really, erased, kept }))
 }
@@ -103,10 +106,18 @@ impl Administration {
         written.map(drop).map_err(|error| of_account(error.into()))
     }
 
+    /// How long things are kept here, in words.
+    fn times(&self) -> Times {
+        let life = self.registry.life_options();
+        Times::new(life.delays.kept, life.journal_keep, &self.process.keeping())
+    }
+
     async fn told(&self, person: &str) -> Result<Person, Problem> {
         let (held, traces) = self.held_about(person).await?;
         self.note_access("person-told", person).await?;
-        let ground = |[data, why, until]: [&str; 3]| Ground { data: data.into(), why: why.into(), until: until.into() };
+        let times = self.times();
+        let ground =
+            |[data, why, until]: [&str; 3]| Ground { data: data.into(), why: why.into(), until: times.fill(until) };
         Ok(Person {
             person: person.to_owned(),
             operator: self.process.name(),
@@ -155,12 +166,12 @@ fn goes(held: &Held, what: &Erasable) -> ErasureLine {
     }
 }
 
-fn stays(held: &Held, what: &Stays) -> ErasureLine {
+fn stays(held: &Held, what: &Stays, times: &Times) -> ErasureLine {
     match what {
         Stays::Living(account) => line(texts::LIVING, address(held, *account), texts::LIVING_WHY, None),
         Stays::Identification(account, until) => {
             let until = Some(date(*until));
-            line(texts::IDENTIFICATION, address(held, *account), texts::IDENTIFICATION_WHY, until)
+            line(texts::IDENTIFICATION, address(held, *account), &times.fill(texts::IDENTIFICATION_WHY), until)
         }
         Stays::Responsible(account) => line(texts::RESPONSIBLE, address(held, *account), texts::RESPONSIBLE_WHY, None),
     }
