@@ -278,7 +278,8 @@ fn the_extraction_is_a_file_with_the_columns_that_are_read() {
     assert_eq!(notes(&holding(&format!("{COLUMNS}\n"))), Vec::<String>::new());
     let more = notes(&holding(&format!("{COLUMNS}|Téléphone\n")));
     assert!(more.len() == 1 && more[0].contains("32 columns; published are 31"), "{more:?}");
-    let fetched = notes(&|site| with(site, "extraction = \"https://annuaire.example/e.zip\"\nanchors = [\"anchors.pem\"]"));
+    let fetched =
+        notes(&|site| with(site, "extraction = \"https://annuaire.example/e.zip\"\nanchors = [\"anchors.pem\"]"));
     assert!(fetched.len() == 1 && fetched[0].contains("fetched by the running server"), "{fetched:?}");
 
     wrong(|site| with(site, "extraction = \"absent.zip\""), &["directory.extraction: "]);
@@ -286,7 +287,10 @@ fn the_extraction_is_a_file_with_the_columns_that_are_read() {
     wrong(holding("<!doctype html>\n"), &["first line lacks columns: type de bal, adresse bal"]);
     wrong(holding(&COLUMNS.replace("|Dématérialisation", "")), &["first line lacks columns: dematerialisation"]);
     wrong(holding("PK is how an archive begins"), &["no archive that can be read"]);
-    wrong(holding(&format!("{COLUMNS}\n{}", "x".repeat(70_000))), &["expected at most 64 KiB (directory.extraction_max)"]);
+    wrong(
+        holding(&format!("{COLUMNS}\n{}", "x".repeat(70_000))),
+        &["expected at most 64 KiB (directory.extraction_max)"],
+    );
     wrong(
         |site| with(site, "extraction = \"https://annuaire.example/e.zip\"\nanchors = [\"absent.pem\"]"),
         &["directory.anchors: "],

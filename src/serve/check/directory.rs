@@ -52,7 +52,8 @@ fn source_of_the_copy(look: &mut Look<'_>, config: &Directory) {
     let size = file.metadata().map_or(0, |metadata| metadata.len());
     if size > config.extraction_max {
         let [size, most] = [size, config.extraction_max].map(human::show_size);
-        return look.problem(EXTRACTION, format!("{source}: {size}; expected at most {most} (directory.extraction_max)"));
+        return look
+            .problem(EXTRACTION, format!("{source}: {size}; expected at most {most} (directory.extraction_max)"));
     }
     match look.value(EXTRACTION, extraction::columns(file).map_err(told)) {
         Some(count) if count != PUBLISHED => look.note(

@@ -297,7 +297,11 @@ mod tests {
             ("<b>anything</b>", "refused-there", 403, None),
         ] {
             let (told, refusal) = turned_back(error);
-            assert_eq!((told, refusal.status.as_u16(), refusal.because.as_deref()), (reason, status, because), "{error}");
+            assert_eq!(
+                (told, refusal.status.as_u16(), refusal.because.as_deref()),
+                (reason, status, because),
+                "{error}"
+            );
         }
     }
 }

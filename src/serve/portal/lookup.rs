@@ -130,8 +130,7 @@ pub(super) async fn search(State(desk): State<Arc<Desk>>, holder: Holder, Form(s
 }
 
 fn too_often(wait: Duration) -> Refusal {
-    let mut refusal =
-        Refusal::new(StatusCode::TOO_MANY_REQUESTS, texts::LOOKUP_TITLE, texts::too_many_searches(wait));
+    let mut refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, texts::LOOKUP_TITLE, texts::too_many_searches(wait));
     refusal.again = Some(wait);
     refusal
 }
@@ -186,7 +185,8 @@ mod tests {
         let long = Search { nom: format!("  {}", "é".repeat(5000)), page: "3".into(), ..Search::default() }.cut();
         assert_eq!(long.nom.chars().count(), LONGEST);
         assert_eq!(long.page(), 3);
-        for (text, page) in [("", 1), ("0", 1), ("-4", 1), ("dix", 1), ("99999999999999999999", 1), ("11", MOST_PAGES)] {
+        for (text, page) in [("", 1), ("0", 1), ("-4", 1), ("dix", 1), ("99999999999999999999", 1), ("11", MOST_PAGES)]
+        {
             assert_eq!(Search { page: text.into(), ..Search::default() }.page(), page, "{text}");
         }
         assert!(Search { nom: " -- ".into(), ..Search::default() }.query().is_empty());

@@ -176,7 +176,9 @@ mod tests {
             judge("autoconfig.a.example", &wanted, Ok(leads("portail.op.example", here, there)))
         };
         assert!(found(&[own], &[other, own]).is_right());
-        let Finding::Wrong { missing, surplus, .. } = found(&[own, other], &[own]) else { panic!("it leads elsewhere") };
+        let Finding::Wrong { missing, surplus, .. } = found(&[own, other], &[own]) else {
+            panic!("it leads elsewhere")
+        };
         assert_eq!(missing, ["CNAME portail.op.example."]);
         assert_eq!(surplus, ["A 192.0.2.1", "AAAA 2001:db8::1"]);
         let Finding::Wrong { surplus, .. } = found(&[], &[own]) else { panic!("it leads nowhere") };

@@ -23,7 +23,7 @@ pub(super) fn decode_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Decode
 }
 
 /// A record that is kept as JSON: what it needs besides is where, and by which key.
-pub(super) trait JsonRecord: Serialize + DeserializeOwned {
+pub trait JsonRecord: Serialize + DeserializeOwned {
     /// The table that holds it.
     const TABLE: Table;
     /// The type of its key.

@@ -342,8 +342,8 @@ impl CopyBuilder {
         let Self { strings, structures, whole, .. } = self;
         joined(line, &OF_STRUCTURE, whole);
         structures.add(whole, || {
-            let [id, name, sign, postcode] =
-                [Column::StructureId, Column::Structure, Column::Sign, Column::Postcode].map(|c| strings.add(line.get(c)));
+            let [id, name, sign, postcode] = [Column::StructureId, Column::Structure, Column::Sign, Column::Postcode]
+                .map(|c| strings.add(line.get(c)));
             let (street, town) = (strings.add(&street(line)), strings.add(town(line)));
             Structure { id, name, sign, street, postcode, town }
         })

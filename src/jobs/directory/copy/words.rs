@@ -145,7 +145,8 @@ mod tests {
     #[test]
     fn words_are_in_the_order_of_their_octets_however_long_they_are() {
         let long = |end: &str| format!("hospitalo-universitaire{end}");
-        let texts = [long("b"), "a".to_owned(), long("a"), "œuvre".to_owned(), long(""), "ab".to_owned(), "é".to_owned()];
+        let texts =
+            [long("b"), "a".to_owned(), long("a"), "œuvre".to_owned(), long(""), "ab".to_owned(), "é".to_owned()];
         let mut interner = Interner::default();
         for text in &texts {
             interner.add(text);

@@ -8,12 +8,7 @@ use super::{form, wrong};
 use crate::jobs::directory::copy::Entry;
 
 /// The form, with what was asked for, and what was found.
-pub(in super::super) fn search(
-    search: &Search,
-    token: &str,
-    problem: Option<&str>,
-    found: Option<&Found>,
-) -> Markup {
+pub(in super::super) fn search(search: &Search, token: &str, problem: Option<&str>, found: Option<&Found>) -> Markup {
     let describes = problem.map(|_| "erreur");
     let fields = html! {
         @for (name, label, value) in parts(search) {
