@@ -5,7 +5,7 @@ use crate::mss::exchange::OwnMailbox;
 use crate::mss::{Address, Kind, MailboxState, Right, Rights};
 use crate::store::{self, Absence, AccessGrant, AccessRight, AccountId, AccountKind, Forward, Holder, NewMailPace};
 
-use super::{AccountError, LoginError};
+use super::{AccountError, Grantee, LoginError};
 
 /// A mailbox's account.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,6 +144,14 @@ impl Account {
             in_force && (by_person || (grant.mailbox.is_some() && grant.mailbox == mailbox))
         };
         self.data.access_list.iter().filter(is_theirs).flat_map(|grant| &grant.rights).copied().map(right_of).collect()
+    }
+
+    /// What one entry of the access list lets its grantee do now.
+    pub fn granted_to(&self, who: &Grantee, now: i64) -> Rights {
+        match who {
+            Grantee::Person(person) => self.granted(Some(person), None, now),
+            Grantee::Mailbox(id) => self.granted(None, Some(*id), now),
+        }
     }
 
     /// Whether it is bound to this professional (MSSanté §4: PER and CAB).

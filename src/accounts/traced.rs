@@ -31,6 +31,17 @@ impl Registry {
         Ok(())
     }
 
+    /// The same, of what somebody did who is in a mailbox.
+    ///
+    /// # Errors
+    /// It cannot be written down.
+    pub async fn note_deed_in(&self, mailbox: &str, what: &str) -> Result<(), AccountError> {
+        let mut batch = Batch::new();
+        self.note(what, Some(mailbox), None, &mut batch);
+        self.store().commit(batch).await?;
+        Ok(())
+    }
+
     pub(super) fn note_fields(
         &self,
         what: &str,

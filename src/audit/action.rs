@@ -303,7 +303,7 @@ pub enum Action {
     /// `access-granted`, `access-taken`, `password-set`, `password-removed`, `device-enrolled`, `device-renewed`, `device-revoked`,
     /// `device-authority-made`, `factor-set`, `factor-removed`, `factors-reset`, `recovery-codes-made`, `recovery-code-used`,
     /// `certificate-bound`, `certificate-unbound`, `domain-added`, `domain-removed`, `session-ended`, `person-told`,
-    /// `person-erased` …
+    /// `person-erased`, `directory-searched` …
     Administered {
         /// What.
         what: String,

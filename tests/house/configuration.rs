@@ -366,7 +366,7 @@ fn pro_sante_connect_has_an_address_a_client_and_a_way_to_say_who_it_is() {
             "psc.anchors",
             "required with psc.issuer",
         ),
-        ("timeout = \"8s\"", "timeout = \"30s\"", "psc.deadline", "25s; expected 30s to 5m"),
+        ("timeout = \"8s\"", "timeout = \"30s\"", "psc.deadline", "25s; expected more than 1m"),
         ("clock_skew = \"30s\"", "clock_skew = \"10m\"", "psc.clock_skew", "10m; expected 0s to 5m"),
         ("at_once = 100", "at_once = 0", "psc.at_once", "0; expected 1 to 10000"),
         ("max_answer = \"256 KiB\"", "max_answer = \"1 KiB\"", "psc.max_answer", "1 KiB; expected 16 KiB to 4 MiB"),

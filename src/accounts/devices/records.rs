@@ -174,7 +174,7 @@ impl Registry {
                 expires_at: Some(issued.expires_at),
             };
             self.tell_in(&mut batch, account, notice.clone());
-            // Every change of a mailbox's devices goes over this record: two at once cannot both find room.
+            // Every addition to a mailbox's devices goes over this record: two at once cannot both find room.
             batch.update(&id, read.version, &record).insert(&key, &credential);
             let what = if new.replaces.is_none() { "device-enrolled" } else { "device-renewed" };
             let about = format!("{} ({})", new.name, new.person);
@@ -201,8 +201,11 @@ impl Registry {
         now: i64,
         batch: &mut Batch,
     ) -> Result<Option<Gone>, DeviceError> {
-        if self.device(id, number)?.state == DeviceState::Replaced {
-            // Its successor is the one to renew.
+        let devices = self.devices(id)?;
+        let device = devices.iter().find(|device| device.number == number).ok_or(DeviceError::NoDevice)?;
+        let takes_its_place = |other: &Device| (&other.person, &other.name) == (&device.person, &device.name);
+        if devices.iter().any(|other| other.number > number && takes_its_place(other)) {
+            // Its successor is the one to renew, also where its own time has run out meanwhile.
             return Err(DeviceError::NameTaken);
         }
         let key = CredentialKey { account: id, number };

@@ -100,7 +100,7 @@ pub(super) async fn enqueue(
     passing.write(shell.before.as_bytes()).await?;
     let has_eight_bits = copy(arrival, &mut passing).await?;
     passing.write(shell.after.as_bytes()).await?;
-    let PassingMessage { body, travels, .. } = passing.finish().await?;
+    let PassingMessage { body, travels } = passing.finish().await?;
     let outbound = outbound(arrival, errand, &shell, has_eight_bits);
     room.queue().reserve().await?;
     let mut batch = Batch::new();

@@ -20,13 +20,16 @@ mod enter;
 mod factors;
 mod form;
 mod frame;
+mod lookup;
 mod notices;
 mod pages;
 mod password;
+mod patience;
 mod people;
 mod psc;
 mod qr;
 mod refusal;
+mod searches;
 mod sessions;
 mod terms;
 mod texts;
@@ -42,10 +45,12 @@ use axum::http::header;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use tokio::sync::Semaphore;
 
 pub use self::door::serve;
 
 use self::refusal::Refusal;
+use self::searches::Searches;
 use self::sessions::Sessions;
 use self::visit::Seal;
 use crate::serve::Shared;
@@ -60,8 +65,13 @@ pub struct Portal {
 impl Portal {
     /// The page of a server that starts now. Sessions do not outlive it.
     pub fn new(shared: &Arc<Shared>) -> Self {
-        let desk = Desk { shared: Arc::clone(shared), seal: Seal::new(), sessions: Sessions::default() };
-        let desk = Arc::new(desk);
+        let desk = Arc::new(Desk {
+            shared: Arc::clone(shared),
+            seal: Seal::new(),
+            sessions: Sessions::default(),
+            searches: Searches::default(),
+            looking: Semaphore::new(lookup::AT_ONCE),
+        });
         Self { router: router(&desk), desk }
     }
 
@@ -71,13 +81,17 @@ impl Portal {
         loop {
             tokio::select! {
                 () = self.desk.shared.shutdown.begun() => return,
-                _ = each.tick() => self.desk.sessions.sweep(self.desk.limits(), Instant::now()),
+                _ = each.tick() => {
+                    let now = Instant::now();
+                    self.desk.sessions.sweep(self.desk.limits(), now);
+                    self.desk.searches.sweep(now);
+                }
             }
         }
     }
 }
 
-/// Time between two sweeps of the sessions.
+/// Time between two sweeps of the sessions, and of what is counted.
 const SWEEP: Duration = Duration::from_secs(30);
 
 /// What the handlers work with.
@@ -85,6 +99,9 @@ struct Desk {
     shared: Arc<Shared>,
     seal: Seal,
     sessions: Sessions,
+    searches: Searches,
+    /// Searches under way.
+    looking: Semaphore,
 }
 
 fn router(desk: &Arc<Desk>) -> Router {
@@ -110,6 +127,7 @@ fn router(desk: &Arc<Desk>) -> Router {
         .route("/codes/secours", post(factors::recovery))
         .route("/mot-de-passe", get(password::ask).post(password::set))
         .route("/avis", get(notices::ask).post(notices::choose))
+        .route("/annuaire", get(lookup::ask).post(lookup::search))
         .route("/aide", get(workstations::guide))
         .route("/style.css", get(async || ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], STYLE).into_response()))
         .with_state(Arc::clone(desk))

@@ -13,6 +13,7 @@ pub(super) const NAV_DEVICES: &str = "Postes";
 pub(super) const NAV_FACTORS: &str = "Codes à usage unique";
 pub(super) const NAV_PASSWORD: &str = "Mot de passe";
 pub(super) const NAV_NOTICES: &str = "Avis";
+pub(super) const NAV_LOOKUP: &str = "Annuaire";
 pub(super) const NAV_GUIDE: &str = "Réglages et aide";
 pub(super) const NAV_MAILBOXES: &str = "Changer de boîte";
 pub(super) const LEAVE: &str = "Se déconnecter";
@@ -246,6 +247,55 @@ pub(super) const NOTICES_CHOSEN: &str = "Votre choix est enregistré.";
 
 pub(super) fn notices_to(address: &str) -> String {
     format!("Ils sont envoyés à {address}. Pour changer cette adresse, adressez-vous à l’assistance.")
+}
+
+// ---- the national directory ----
+
+pub(super) const LOOKUP_TITLE: &str = "Annuaire national";
+pub(super) const LOOKUP_TEXT: &str = "Trouvez l’adresse sécurisée d’un professionnel ou d’une structure. Le début d’un mot suffit ; ni \
+                                      les accents ni les majuscules ne comptent. Les boîtes en liste rouge n’y figurent pas. Votre \
+                                      opérateur garde la trace de vos recherches, mais non de ce que vous cherchez.";
+pub(super) const LOOKUP_NAME: &str = "Nom et prénom";
+pub(super) const LOOKUP_PROFESSION: &str = "Profession ou spécialité";
+pub(super) const LOOKUP_STRUCTURE: &str = "Structure ou service";
+pub(super) const LOOKUP_TOWN: &str = "Ville ou code postal";
+pub(super) const LOOKUP_SEARCH: &str = "Chercher";
+pub(super) const LOOKUP_EMPTY: &str = "Donnez au moins un mot : un nom, une profession, une structure ou une ville.";
+pub(super) const LOOKUP_NOT_THERE: &str = "Cette recherche n’est pas possible ici : cherchez soit un professionnel par son nom, soit une \
+                                           structure par son nom ou sa ville, sans profession.";
+pub(super) const LOOKUP_AWAY: &str = "L’annuaire national ne peut pas être consulté. Réessayez dans quelques instants.";
+pub(super) const LOOKUP_FOUND: &str = "Boîtes aux lettres trouvées";
+pub(super) const LOOKUP_WHO: &str = "Qui";
+pub(super) const LOOKUP_ADDRESS: &str = "Adresse MSSanté";
+pub(super) const LOOKUP_ZERO_PAPER: &str = "Accepte le zéro papier";
+pub(super) const LOOKUP_PAGES: &str = "Pages de résultats";
+pub(super) const LOOKUP_BEFORE: &str = "Page précédente";
+pub(super) const LOOKUP_AFTER: &str = "Page suivante";
+pub(super) const LOOKUP_SAY_MORE: &str =
+    "C’est la dernière page affichée. Si vous ne trouvez pas, ajoutez un mot à votre recherche.";
+
+pub(super) fn found(total: usize, is_cut: bool) -> String {
+    match (total, is_cut) {
+        (0, _) => "Aucune boîte aux lettres ne correspond.".to_owned(),
+        (1, false) => "Une boîte aux lettres correspond.".to_owned(),
+        (total, false) => format!("{total} boîtes aux lettres correspondent."),
+        (total, true) => format!("{total} boîtes aux lettres ou plus correspondent."),
+    }
+}
+
+pub(super) fn known_from(taken_at: Option<i64>) -> String {
+    match taken_at {
+        Some(taken_at) => format!("D’après l’annuaire du {}.", day(taken_at)),
+        None => "D’après l’annuaire à cet instant.".to_owned(),
+    }
+}
+
+pub(super) fn page_of(page: usize, last: usize) -> String {
+    format!("Page {page} sur {last}")
+}
+
+pub(super) fn too_many_searches(wait: Duration) -> String {
+    format!("Vous avez fait beaucoup de recherches en peu de temps. Réessayez dans {}.", time(wait))
 }
 
 // ---- guide ----

@@ -4,7 +4,7 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{AccountId, CredentialKey, DecodeError, Record, Table};
+use super::{AccountId, CredentialKey, DecodeError, Key, Record, Table};
 use crate::store::seal::SealedKey;
 
 const LAYOUT_JSON: u8 = 1;
@@ -19,6 +19,25 @@ pub(super) fn decode_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Decode
         Some((&LAYOUT_JSON, json)) => serde_json::from_slice(json).map_err(|_| DecodeError::Malformed),
         Some((&layout, _)) => Err(DecodeError::UnknownLayout(layout)),
         None => Err(DecodeError::Malformed),
+    }
+}
+
+/// A record that is kept as JSON: what it needs besides is where, and by which key.
+pub trait JsonRecord: Serialize + DeserializeOwned {
+    /// The table that holds it.
+    const TABLE: Table;
+    /// The type of its key.
+    type Key: Key;
+}
+
+impl<T: JsonRecord> Record for T {
+    const TABLE: Table = <T as JsonRecord>::TABLE;
+    type Key = <T as JsonRecord>::Key;
+    fn encode(&self, out: &mut Vec<u8>) {
+        encode_json(self, out);
+    }
+    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        decode_json(bytes)
     }
 }
 
@@ -390,46 +409,22 @@ pub struct Credential {
     pub expires_at: Option<i64>,
 }
 
-impl Record for Domain {
+impl JsonRecord for Domain {
     const TABLE: Table = Table::Domain;
     type Key = String;
-    fn encode(&self, out: &mut Vec<u8>) {
-        encode_json(self, out);
-    }
-    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        decode_json(bytes)
-    }
 }
 
-impl Record for Account {
+impl JsonRecord for Account {
     const TABLE: Table = Table::Account;
     type Key = AccountId;
-    fn encode(&self, out: &mut Vec<u8>) {
-        encode_json(self, out);
-    }
-    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        decode_json(bytes)
-    }
 }
 
-impl Record for AddressEntry {
+impl JsonRecord for AddressEntry {
     const TABLE: Table = Table::AddressIndex;
     type Key = String;
-    fn encode(&self, out: &mut Vec<u8>) {
-        encode_json(self, out);
-    }
-    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        decode_json(bytes)
-    }
 }
 
-impl Record for Credential {
+impl JsonRecord for Credential {
     const TABLE: Table = Table::Credential;
     type Key = CredentialKey;
-    fn encode(&self, out: &mut Vec<u8>) {
-        encode_json(self, out);
-    }
-    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        decode_json(bytes)
-    }
 }

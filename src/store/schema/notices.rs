@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::accounts::{decode_json, encode_json};
+use super::accounts::JsonRecord;
 use super::codec::{Reader, put_bytes};
 use super::{AccountId, DecodeError, FolderId, Key, Record, Table, Uid};
 
@@ -160,15 +160,9 @@ impl Record for WaitingNotice {
     }
 }
 
-impl Record for NoticeState {
+impl JsonRecord for NoticeState {
     const TABLE: Table = Table::NoticeState;
     type Key = NoticeStateKey;
-    fn encode(&self, out: &mut Vec<u8>) {
-        encode_json(self, out);
-    }
-    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        decode_json(bytes)
-    }
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::accounts::{decode_json, encode_json};
-use super::{DecodeError, Key, Record, Table};
+use super::accounts::JsonRecord;
+use super::{Key, Table};
 use crate::store::traces::Mark;
 
 /// Key of [`TraceMark`]: the number of the stream.
@@ -29,13 +29,7 @@ impl Key for StreamKey {
     }
 }
 
-impl Record for TraceMark {
+impl JsonRecord for TraceMark {
     const TABLE: Table = Table::TraceMark;
     type Key = StreamKey;
-    fn encode(&self, out: &mut Vec<u8>) {
-        encode_json(self, out);
-    }
-    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        decode_json(bytes)
-    }
 }

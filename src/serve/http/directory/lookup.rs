@@ -1,7 +1,5 @@
 //! Looking somebody up in the national directory, and the copy of it that is held for that.
 
-use std::fs::File;
-use std::io;
 use std::path::Path;
 
 use axum::extract::State;
@@ -67,7 +65,7 @@ fn of_lookup(error: LookupError) -> Problem {
         LookupError::NoCopy => Problem::new(Rule::NoDirectoryCopy, text),
         LookupError::Off => Problem::new(Rule::DirectoryOff, text),
         LookupError::NotThere(_) => Problem::field("?source", text),
-        LookupError::Directory(_) => Problem::new(Rule::DirectoryUnavailable, text),
+        LookupError::Directory(_) | LookupError::Interrupted => Problem::new(Rule::DirectoryUnavailable, text),
     }
 }
 
@@ -162,12 +160,8 @@ fn of_extraction(error: ExtractionError) -> Problem {
 }
 
 fn read_file(path: &Path, is_ours: impl Fn(&str) -> bool) -> Result<Vec<Entry>, ExtractionError> {
-    // A pipe would keep us waiting for who never comes.
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("not a file").into());
-    }
     let mut found = Vec::new();
-    extraction::read(File::open(path)?, &mut |line| {
+    extraction::read(extraction::open(path)?, &mut |line| {
         if line.get(Column::Address).rsplit_once('@').is_some_and(|(_, domain)| is_ours(domain)) {
             found.push(Entry::of(line));
         }
