@@ -172,27 +172,35 @@ impl Registry {
     /// # Errors
     /// [`AccountError::NoCredential`], or what the store says.
     pub async fn remove_credential(&self, key: CredentialKey) -> Result<Committed, AccountError> {
-        self.remove_credential_and(key, Batch::new()).await
+        self.remove_credential_and(key, |_| {}).await
     }
 
-    /// As [`Registry::remove_credential`], with what else is written in the same commit.
+    /// As [`Registry::remove_credential`], with what else is written in the same commit. A login that notes its day at the same
+    /// moment keeps nothing from being taken away.
     pub(super) async fn remove_credential_and(
         &self,
         key: CredentialKey,
-        also: Batch,
+        also: impl Fn(&mut Batch),
     ) -> Result<Committed, AccountError> {
-        let credential = self.store().get::<Credential>(&key)?.ok_or(AccountError::NoCredential)?;
-        let mut batch = also;
-        batch.expect::<Credential>(&key, Expect::Version(credential.version)).delete::<Credential>(&key);
-        let (_, removed) = credential_names(&credential.kind);
-        self.note_on(key.account, removed, credential_about(&credential.kind, &credential.label), &mut batch);
-        let committed = match self.store().commit(batch).await {
-            Err(CommitError::Conflict(_)) => return Err(AccountError::Busy),
-            outcome => outcome?,
-        };
-        self.certificates().forget(key, &credential.kind);
-        self.end_sessions_by(key);
-        Ok(committed)
+        for attempt in 0..ATTEMPTS {
+            let credential = self.store().get::<Credential>(&key)?.ok_or(AccountError::NoCredential)?;
+            let mut batch = Batch::new();
+            also(&mut batch);
+            batch.expect::<Credential>(&key, Expect::Version(credential.version)).delete::<Credential>(&key);
+            let (_, removed) = credential_names(&credential.kind);
+            self.note_on(key.account, removed, credential_about(&credential.kind, &credential.label), &mut batch);
+            let committed = match self.store().commit(batch).await {
+                Err(CommitError::Conflict(_)) => {
+                    crate::mail::pause(attempt).await;
+                    continue;
+                }
+                outcome => outcome?,
+            };
+            self.certificates().forget(key, &credential.kind);
+            self.end_sessions_by(key);
+            return Ok(committed);
+        }
+        Err(AccountError::Busy)
     }
 }
 

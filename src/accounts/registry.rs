@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::audit::{Actor, Asker};
+use crate::audit::{Actor, Asker, OneByOne};
 use crate::mail::{FIRST_FOLDERS, MailRoom, new_folder};
 use crate::mss::lifecycle::Stage;
 use crate::mss::{Address, Domain, Kind, MailboxState};
@@ -48,6 +48,8 @@ pub struct AccountOptions {
     pub new_places: bool,
     /// What is published in the national directory.
     pub publication: PublicationOptions,
+    /// How many refused logins are traced one by one within a minute: of an address at a door, and in all.
+    pub refused_logins: OneByOne,
 }
 
 /// Who people are. Cheap to clone.
@@ -116,7 +118,7 @@ impl Registry {
             publication_wake: Wake::default(),
             access: AccessIndex::default(),
             sessions: Sessions::default(),
-            refused: RefusedLogins::default(),
+            refused: RefusedLogins::new(options.refused_logins),
             domains: tokio::sync::RwLock::default(),
         };
         Self { inner: Arc::new(inner), asker: Arc::new(Asker::server()) }

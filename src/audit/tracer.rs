@@ -85,6 +85,22 @@ impl Tracer {
         self.inner.store.commit_soon(batch)
     }
 
+    /// As [`Tracer::write`], for traces of the past: each at its own moment, or at the next free one.
+    ///
+    /// # Errors
+    /// What waits cannot be read.
+    pub fn write_past(
+        &self,
+        traces: impl IntoIterator<Item = Trace>,
+    ) -> Result<impl Future<Output = Result<Committed, CommitError>> + Send + 'static, StoreError> {
+        let (mut batch, mut taken) = (Batch::new(), HashSet::new());
+        for trace in traces {
+            let at = trace.at;
+            self.note_at(trace, at, &mut taken, &mut batch)?;
+        }
+        Ok(self.inner.store.commit_soon(batch))
+    }
+
     /// Opens a trace that waits; none where it is damaged.
     pub fn open(&self, key: TraceKey, waiting: &WaitingTrace) -> Option<Trace> {
         let plain = self.inner.key.open_bytes(&place(key), &waiting.sealed).ok()?;
@@ -187,7 +203,7 @@ impl Tracer {
 }
 
 /// Unix microseconds.
-pub(super) fn now() -> u64 {
+pub fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }

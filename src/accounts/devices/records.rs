@@ -241,9 +241,8 @@ impl Registry {
         number: u32,
         notice: Notice,
     ) -> Result<(), DeviceError> {
-        let mut told = Batch::new();
-        self.tell_in(&mut told, account, notice);
-        match self.remove_credential_and(CredentialKey { account: account.id, number }, told).await {
+        let tell = |batch: &mut Batch| self.tell_in(batch, account, notice.clone());
+        match self.remove_credential_and(CredentialKey { account: account.id, number }, tell).await {
             Err(AccountError::NoCredential) => Err(DeviceError::NoDevice),
             outcome => Ok(outcome.map(drop)?),
         }
