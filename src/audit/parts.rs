@@ -94,7 +94,9 @@ fn joined(mut trace: Trace, part: Trace) -> Trace {
             delivered.extend(more_delivered);
         }
         (Action::Reported { recipients, .. }, Action::Reported { recipients: more, .. })
-        | (Action::ReportLost { recipients, .. }, Action::ReportLost { recipients: more, .. }) => recipients.extend(more),
+        | (Action::ReportLost { recipients, .. }, Action::ReportLost { recipients: more, .. }) => {
+            recipients.extend(more)
+        }
         // Nothing else is ever cut.
         _ => {}
     }

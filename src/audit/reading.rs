@@ -102,8 +102,7 @@ impl Traces {
                 }
             };
             // One more says whether there are more.
-            let (mut traces, searched) =
-                files.first(&self.files_query(query), limit.saturating_add(1), &mut read)?;
+            let (mut traces, searched) = files.first(&self.files_query(query), limit.saturating_add(1), &mut read)?;
             found.traces.append(&mut traces);
             found.unreadable.extend(searched.damaged.iter().map(in_words));
         }

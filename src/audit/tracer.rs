@@ -133,7 +133,7 @@ impl Tracer {
         self.inner.stuck.load(Ordering::Acquire)
     }
 
-    pub(super) fn set_stuck(&self, stuck: bool) {
+    pub(crate) fn set_stuck(&self, stuck: bool) {
         self.inner.stuck.store(stuck, Ordering::Release);
     }
 
@@ -266,6 +266,17 @@ mod tests {
         assert_eq!(moments, [0, 1, 2, 3, 4]);
         assert_eq!(again.waiting(soon + 1..=soon + 2, 99).unwrap().len(), 2);
         assert_eq!(again.waiting(.., 3).unwrap().len(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_trace_of_the_past_has_its_own_moment_or_the_next_free_one() {
+        let tracer = Tracer::new(Store::in_memory(), MailboxKey::generate()).unwrap();
+        let at = |at| Trace { at, ..Trace::of(Action::LoggedIn) };
+        tracer.write_past([at(1_000), at(1_000), at(2_000)]).unwrap().await.unwrap();
+        tracer.write_past([at(1_001)]).unwrap().await.unwrap();
+        let moments: Vec<u64> = tracer.waiting(.., 99).unwrap().iter().map(|trace| trace.at).collect();
+        assert_eq!(moments, [1_000, 1_001, 1_002, 2_000]);
+        assert_eq!(tracer.last(), 0, "no moment of now was given");
     }
 
     #[tokio::test]

@@ -129,7 +129,7 @@ pub fn router(administration: Arc<Administration>) -> Router {
         .route("/v1/mailboxes/{address}/folders", get(reading::folders))
         .route("/v1/mailboxes/{address}/messages", messages)
         .route("/v1/mailboxes/{address}/messages/batch", post(filing::file_run))
-        .route("/v1/mailboxes/{address}/messages/{uid}", get(reading::message).layer(traced()))
+        .route("/v1/mailboxes/{address}/messages/{uid}", get(reading::message).route_layer(traced()))
         .merge(queue::router())
         .merge(devices::router())
         .merge(traces::router())

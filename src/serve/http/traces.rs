@@ -206,10 +206,7 @@ async fn heads(State(administration): State<Arc<Administration>>) -> Result<axum
 }
 
 /// `GET /v1/traces/proof`.
-async fn proof(
-    Acting(administration): Acting,
-    Query(query): Query<ProofQuery>,
-) -> Result<axum::Json<Proof>, Problem> {
+async fn proof(Acting(administration): Acting, Query(query): Query<ProofQuery>) -> Result<axum::Json<Proof>, Problem> {
     let message_id = message_id(&query.message_id)?;
     let mut tries = 0;
     let proved = loop {

@@ -123,8 +123,7 @@ impl TraceFiles {
         let took_late_ones = day.first.saturating_add(DISORDER) < day.day.start();
         for offset in blocks.offsets.iter().copied() {
             if first.is_full()
-                && let Some(header) =
-                    read_header(&blocks.file, offset).map_err(TraceError::io("read", &blocks.path))?
+                && let Some(header) = read_header(&blocks.file, offset).map_err(TraceError::io("read", &blocks.path))?
             {
                 let least = least(header.head.first, header.head.last, query.newest_first);
                 if !took_late_ones && first.is_beyond(least.saturating_sub(DISORDER)) {

@@ -338,7 +338,8 @@ fn an_attempt_that_came_to_nothing_is_due_again_also_as_a_probe() {
 fn after_a_time_in_which_nothing_could_be_tried_nothing_is_given_up_before_it_is_tried_again() {
     let mut schedule = schedule();
     let end = NOW + 2 * DAY;
-    for (message, domain) in [(1, "waits.example"), (2, "under-way.example"), (3, "held.example"), (4, "young.example")] {
+    for (message, domain) in [(1, "waits.example"), (2, "under-way.example"), (3, "held.example"), (4, "young.example")]
+    {
         let expires_at = if message == 4 { end + DAY } else { end };
         schedule.add(Entry { delay_at: None, held: message == 3, expires_at, ..entry(message, domain) }, NOW);
     }

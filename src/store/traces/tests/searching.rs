@@ -122,9 +122,8 @@ fn the_first_lines_by_their_moments_are_found_wherever_late_ones_were_filed() {
         for terms in [vec![], vec![1], vec![11]] {
             for (from, to) in [(0, u64::MAX), (day(3).start(), day(103).start()), (day(104).start(), u64::MAX)] {
                 let query = Query { from, to, all_terms: terms.clone(), newest_first };
-                let matches = |line: &&Line| {
-                    (from..=to).contains(&line.at) && terms.iter().all(|term| line.terms.contains(term))
-                };
+                let matches =
+                    |line: &&Line| (from..=to).contains(&line.at) && terms.iter().all(|term| line.terms.contains(term));
                 let mut expected: Vec<u64> = all.iter().filter(matches).map(|line| line.at).collect();
                 expected.sort_unstable();
                 if newest_first {
