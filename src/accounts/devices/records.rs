@@ -241,7 +241,9 @@ impl Registry {
         number: u32,
         notice: Notice,
     ) -> Result<(), DeviceError> {
-        let tell = |batch: &mut Batch| self.tell_in(batch, account, notice.clone());
+        let tell = |batch: &mut Batch| {
+            let _is_told = self.tell_in(batch, account, notice.clone());
+        };
         match self.remove_credential_and(CredentialKey { account: account.id, number }, tell).await {
             Err(AccountError::NoCredential) => Err(DeviceError::NoDevice),
             outcome => Ok(outcome.map(drop)?),

@@ -1,8 +1,10 @@
 //! The scribe over a shelf in memory that fails when it is told to.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
 use super::*;
+use crate::audit::Action;
 use crate::store::traces::{LinePlace, TraceKeys};
 use crate::store::{DecodeError, MailboxKey, Record, Store, Table};
 

@@ -113,8 +113,8 @@ fn the_first_lines_by_their_moments_are_found_wherever_late_ones_were_filed() {
         let of_today = |n: u64| line(today.start() + n * 3_600_000_000 - (n % 4) * 60_000_000, n);
         file(today, (1..12).map(of_today).collect());
         if number % 3 == 2 {
-            let old = |n: u64| line(day(number as u32).start() + n * 7_000_000_000, n);
-            (0..9).for_each(|n| file(day(number as u32), vec![old(2 * n), old(2 * n + 1)]));
+            let old = |n: u64| line(day(number).start() + n * 7_000_000_000, n);
+            (0..9).for_each(|n| file(day(number), vec![old(2 * n), old(2 * n + 1)]));
         }
         file(today, (12..20).map(of_today).collect());
     }
@@ -147,7 +147,11 @@ fn the_first_lines_by_their_moments_are_found_wherever_late_ones_were_filed() {
     // What cannot be among the first is not even looked at.
     let newest = Query { newest_first: true, ..Query::default() };
     let mut seen = 0;
-    files.first(&newest, 1, &mut |_| Some(seen += 1)).unwrap();
+    let mut count = |line: FoundLine| {
+        seen += 1;
+        Some(line.at)
+    };
+    files.first(&newest, 1, &mut count).unwrap();
     assert!(seen <= 4, "{seen}");
 }
 
