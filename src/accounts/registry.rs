@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::audit::{Actor, Asker};
+use crate::audit::{Actor, Asker, OneByOne};
 use crate::mail::{FIRST_FOLDERS, MailRoom, new_folder};
 use crate::mss::lifecycle::Stage;
 use crate::mss::{Address, Domain, Kind, MailboxState};
@@ -50,6 +50,8 @@ pub struct AccountOptions {
     pub publication: PublicationOptions,
     /// A mailbox needs a notification address (MSSanté §5); those that have none go on.
     pub address_required: bool,
+    /// How many refused logins are traced one by one within a minute: of an address at a door, and in all.
+    pub refused_logins: OneByOne,
 }
 
 /// Who people are. Cheap to clone.
@@ -122,7 +124,7 @@ impl Registry {
             address_required: options.address_required,
             access: AccessIndex::default(),
             sessions: Sessions::default(),
-            refused: RefusedLogins::default(),
+            refused: RefusedLogins::new(options.refused_logins),
             domains: tokio::sync::RwLock::default(),
         };
         Self { inner: Arc::new(inner), asker: Arc::new(Asker::server()) }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::accounts::publication::{PublicationOptions, PublishFrom};
 use crate::accounts::{AccountOptions, DeviceOptions, FactorOptions, HashingOptions, LifeOptions, ThrottleOptions};
+use crate::audit::OneByOne;
 use crate::audit::indicators::IndicatorOptions;
 use crate::config::sending::Route;
 use crate::config::{Config, directory, notices};
@@ -50,7 +51,16 @@ pub(super) fn account_options(config: &Config) -> AccountOptions {
         new_places: config.notices.new_places,
         publication: publication_options(config),
         address_required: config.notices.address_required,
+        refused_logins: OneByOne {
+            of_source: config.traces.refused_logins_of_address,
+            in_all: config.traces.refused_logins,
+        },
     }
+}
+
+/// How much refused mail is traced one by one within a minute.
+pub(super) fn refused_mail(config: &Config) -> OneByOne {
+    OneByOne { of_source: config.traces.refused_mail_of_address, in_all: config.traces.refused_mail }
 }
 
 fn life_options(config: &Config) -> LifeOptions {

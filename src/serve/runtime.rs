@@ -17,7 +17,7 @@ use super::http::socket::SocketError;
 use super::jobs::{JobSettings, Jobs};
 use super::limits::{Counts, DoorLimits};
 use super::listen::{ListenError, Listener, TaskToken, accept_loop};
-use super::options::{account_options, indicator_options, mail_limits, store_options};
+use super::options::{self, account_options, indicator_options, mail_limits, store_options};
 use super::portal::{self, Portal};
 use super::psc::{self, PscConfigError};
 use super::reload::Reloader;
@@ -32,7 +32,7 @@ use crate::accounts::devices::DeviceError;
 use crate::accounts::psc::PscHandle;
 use crate::accounts::{AccountError, Registry};
 use crate::audit::indicators::Indicators;
-use crate::audit::{Scribe, ScribeOptions, Traces, TracesError};
+use crate::audit::{Refusals, Scribe, ScribeOptions, Traces, TracesError};
 use crate::config::{Config, ConfigError};
 use crate::jobs::directory::search::Lookup;
 use crate::jobs::directory::{CopyJob, DirectoryJob, DirectorySetupError};
@@ -258,6 +258,7 @@ impl Server {
         let admin = AdminDoor::open(&config)?;
         let shared = Arc::new(Shared {
             registry: Registry::new(mail.clone(), account_options(&config)),
+            refused_mail: Refusals::new(options::refused_mail(&config)),
             indicators,
             psc,
             lookup: lookup(copy.as_ref(), directory.as_ref()),
@@ -363,6 +364,7 @@ impl Server {
         }
         // They are short, and their correspondents would wait for another message to be told.
         drop(tokio::time::timeout(LAST_NOTICES, absence::idle(&self.shared.mail)).await);
+        sweep::last_counts(&self.shared).await;
         let (store, scribe) = (self.shared.store.clone(), self.scribe);
         let closing = tokio::task::spawn_blocking(move || {
             scribe.stop();

@@ -87,6 +87,10 @@ const LONGEST_SLEEP: i64 = 60;
 /// How often it is looked whether traces can be written again.
 const UNTRACED: Duration = Duration::from_secs(1);
 
+/// Seconds that a message has at least, however old it is, where the operator wants it tried, and after a stop or a time in which
+/// nothing could be tried: it is tried once more before it is given up.
+const GRACE: i64 = 600;
+
 /// Seconds before what the store could not do now is tried again.
 const AGAIN: i64 = 60;
 

@@ -12,6 +12,7 @@ use crate::store::{
 
 use super::super::{MailError, now};
 use super::keys::TransitKeys;
+use super::GRACE;
 use super::schedule::Schedule;
 use super::sealed;
 use super::stage::entry;
@@ -19,9 +20,6 @@ use super::types::QueueOptions;
 
 /// Records read at a time.
 const PAGE: usize = 4_096;
-
-/// Seconds that a message has at least after a start: after a long stop it is tried once more before it is given up.
-const GRACE: i64 = 600;
 
 /// A queue that was read from its store.
 pub(in crate::mail) struct Opened {

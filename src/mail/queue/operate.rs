@@ -15,7 +15,7 @@ use super::parting::{Failure, Fate, Parting, handled};
 use super::schedule::Standing;
 use super::sealed::Recipient;
 use super::types::{Kind, Words};
-use super::{Inner, Queue, QueueError, Tries};
+use super::{GRACE, Inner, Queue, QueueError, Tries};
 
 /// Messages read at a time.
 const PAGE: usize = 500;
@@ -23,8 +23,6 @@ const PAGE: usize = 500;
 const CONSIGNMENTS: usize = 10_000;
 /// Consignments changed at once: they share syncs. As many as messages have locks.
 const AT_ONCE: usize = super::LOCKS;
-/// Seconds that what was released or retried has at least, however old it is.
-const GRACE: i64 = 600;
 
 /// What a consignment waits for, as a filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

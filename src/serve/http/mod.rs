@@ -105,6 +105,7 @@ impl Administration {
 /// The API's endpoints. More can be merged in, under the same prefix.
 pub fn router(administration: Arc<Administration>) -> Router {
     let messages = get(reading::messages).post(filing::file_one);
+    let traced = || from_fn_with_state(Arc::clone(&administration), traces::nothing_untraced);
     Router::new()
         .route("/v1/status", get(process::status))
         .route("/v1/reload", post(process::reload))
@@ -128,11 +129,11 @@ pub fn router(administration: Arc<Administration>) -> Router {
         .route("/v1/mailboxes/{address}/folders", get(reading::folders))
         .route("/v1/mailboxes/{address}/messages", messages)
         .route("/v1/mailboxes/{address}/messages/batch", post(filing::file_run))
-        .route("/v1/mailboxes/{address}/messages/{uid}", get(reading::message))
+        .route("/v1/mailboxes/{address}/messages/{uid}", get(reading::message).route_layer(traced()))
         .merge(queue::router())
         .merge(devices::router())
         .merge(traces::router())
-        .merge(person::router())
+        .merge(person::router().route_layer(traced()))
         .merge(lifecycle::router())
         .merge(terms::router())
         .with_state(administration)

@@ -104,6 +104,9 @@ struct Desk {
     looking: Semaphore,
 }
 
+/// Where Pro Santé Connect sends people back to.
+const BACK_FROM_PSC: &str = "/psc/retour";
+
 fn router(desk: &Arc<Desk>) -> Router {
     Router::new()
         .route("/", get(enter::welcome))
@@ -111,7 +114,7 @@ fn router(desk: &Arc<Desk>) -> Router {
         .route("/code", get(enter::ask_code).post(enter::code))
         .route("/code/courriel", post(enter::send_code))
         .route("/psc", get(enter::to_psc))
-        .route("/psc/retour", get(enter::from_psc))
+        .route(BACK_FROM_PSC, get(enter::from_psc))
         .route("/conditions", get(terms::show).post(terms::accept))
         .route("/conditions/plus-tard", post(terms::put_off))
         .route("/boites", get(enter::mailboxes).post(enter::choose))
@@ -142,7 +145,9 @@ fn router(desk: &Arc<Desk>) -> Router {
 /// Lets nobody in and nothing be changed while it could not be traced (MSSanté §11).
 async fn only_what_is_traced(State(desk): State<Arc<Desk>>, request: Request, next: Next) -> Result<Response, Refusal> {
     let is_stuck = desk.shared.mail.traces().is_stuck();
-    if is_stuck && !request.method().is_safe() {
+    // Who comes back from Pro Santé Connect is let in, though by a GET.
+    let does_something = !request.method().is_safe() || request.uri().path() == BACK_FROM_PSC;
+    if is_stuck && does_something {
         return Err(Refusal::unavailable(texts::LATER, "traces cannot be written"));
     }
     Ok(next.run(request).await)

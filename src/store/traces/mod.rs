@@ -22,7 +22,7 @@
 //!
 //! Everything here blocks: call it from a thread that may. Files: `block.rs` has the blocks and the chain's arithmetic,
 //! `writer.rs` the open day, `heads.rs` the sealed days' heads, `index.rs` and `indexer.rs` the index, `start.rs` what a start
-//! finds, `search.rs`, `verify.rs` and `proof.rs` the reading.
+//! finds, `search.rs`, `ordered.rs`, `verify.rs` and `proof.rs` the reading.
 
 mod block;
 mod day;
@@ -33,6 +33,7 @@ mod home;
 mod index;
 mod indexer;
 mod keys;
+mod ordered;
 mod proof;
 mod search;
 mod start;
@@ -365,7 +366,9 @@ impl TraceFiles {
         Ok(header.is_some_and(|header| header.hash == mark.hash && header.head.number == mark.block))
     }
 
-    /// Forgets the sealed days before one: their files go, their heads stay. Says which they were.
+    /// Forgets the sealed days all of whose lines are of days before one: their files go, their heads stay. Says which they were.
+    /// A line is as old as its moment says, whatever the day is called that it is filed in: a clock that was ahead once gave days
+    /// names of years to come.
     ///
     /// # Errors
     /// What the disk says; what was begun is ended at the next call or start.
@@ -375,7 +378,7 @@ impl TraceFiles {
         let mut heads = lock(&self.inner.state).heads.clone();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let mut days = Vec::new();
-        for head in heads.days.iter_mut().filter(|head| head.day < before && head.forgotten.is_none()) {
+        for head in heads.days.iter_mut().filter(|head| Day::of(head.last) < before && head.forgotten.is_none()) {
             head.forgotten = Some(now);
             days.push(head.day);
         }
@@ -386,9 +389,10 @@ impl TraceFiles {
         heads.write(&home.path, keys)?;
         let mut state = lock(&self.inner.state);
         state.heads = heads;
-        state.sizes.retain(|day, _| *day >= before);
+        let gone: BTreeSet<Day> = days.iter().copied().collect();
+        state.sizes.retain(|day, _| !gone.contains(day));
         drop(state);
-        home.remove(&days.iter().copied().collect())?;
+        home.remove(&gone)?;
         Ok(days)
     }
 

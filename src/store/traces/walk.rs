@@ -82,6 +82,13 @@ pub(super) fn read_block(source: &impl Source, offset: u64, end: u64) -> io::Res
     Ok(Some(Piece { range: offset..to, header: Some(header), payload: is_whole.then_some(payload) }))
 }
 
+/// The header of the block at an offset.
+pub(super) fn read_header(source: &impl Source, offset: u64) -> io::Result<Option<BlockHeader>> {
+    let mut bytes = [0; BLOCK_HEADER];
+    let is_whole = read_up_to(source, &mut bytes, offset)? == BLOCK_HEADER;
+    Ok(if is_whole { BlockHeader::decode(&bytes) } else { None })
+}
+
 /// A walk from the first byte to `end`.
 pub(super) struct Walk<'a, S> {
     source: &'a S,
@@ -130,10 +137,7 @@ impl<'a, S: Source> Walk<'a, S> {
     }
 
     fn is_header(&self, offset: u64) -> io::Result<bool> {
-        let mut bytes = [0; BLOCK_HEADER];
-        let whole =
-            offset + BLOCK_HEADER as u64 <= self.end && read_up_to(self.source, &mut bytes, offset)? == BLOCK_HEADER;
-        Ok(whole && BlockHeader::decode(&bytes).is_some())
+        Ok(offset + BLOCK_HEADER as u64 <= self.end && read_header(self.source, offset)?.is_some())
     }
 }
 
