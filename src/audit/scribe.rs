@@ -335,7 +335,7 @@ impl<S: Shelf> Desk<S> {
         let (_, shelf) = &self.shelves[0];
         let mut last = None;
         for (key, text) in unknown {
-            if !self.unknown.insert(key.0) {
+            if self.unknown.contains(&key.0) {
                 continue;
             }
             tracing::warn!(at = key.0, "a trace is of a newer version's: it is filed as it stands, and not counted");

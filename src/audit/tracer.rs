@@ -233,7 +233,7 @@ fn last_waiting(store: &Store, horizon: u64) -> Result<u64, StoreError> {
 }
 
 /// What a sealed trace belongs to: the record's kind and its key.
-fn place(key: TraceKey) -> [u8; 13] {
+pub(super) fn place(key: TraceKey) -> [u8; 13] {
     let mut place = *b"trace\0\0\0\0\0\0\0\0";
     place[5..].copy_from_slice(&key.0.to_be_bytes());
     place

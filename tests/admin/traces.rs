@@ -108,6 +108,11 @@ async fn what_is_changed_in_a_days_file_shows() {
     let bad = server.caducee(&["traces", "verify"]).await.expect(1).stdout;
     assert!(bad.contains("1 problems"), "{bad}");
     assert_eq!(server.post("/v1/traces/verify", json!({"from": "today"})).await.unwrap_err().rule, "bad-field");
+    // Nothing can be held against heads that are none.
+    let kept = server.place.join("heads.json");
+    std::fs::write(&kept, heads.to_string()).unwrap();
+    let verify = ["traces", "verify", "--against", kept.to_str().unwrap()];
+    assert!(!server.caducee(&verify).await.succeeded());
 }
 
 #[tokio::test]

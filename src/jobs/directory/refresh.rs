@@ -44,6 +44,14 @@ pub enum CopyError {
     /// It is of no use.
     #[error(transparent)]
     Extraction(#[from] ExtractionError),
+    /// It is still the one that was refused.
+    #[error("it is still the one that was refused: {words}")]
+    Still {
+        /// Why: the name of the first refusal.
+        reason: &'static str,
+        /// And its words.
+        words: String,
+    },
     /// It lacks most of what is known.
     #[error("it has {new} mailboxes, and the one before has {old}: taken for a mistake")]
     Shrunk {
@@ -63,9 +71,15 @@ impl CopyError {
         match self {
             Self::Fetch(error) => error.name(),
             Self::Extraction(error) => error.name(),
+            Self::Still { reason, .. } => reason,
             Self::Shrunk { .. } => "shrunk",
             Self::Interrupted => "interrupted",
         }
+    }
+
+    /// Whether it is the content that is of no use: getting it once more gives the same.
+    fn is_of_content(&self) -> bool {
+        matches!(self, Self::Extraction(_) | Self::Shrunk { .. } | Self::Still { .. })
     }
 }
 
@@ -94,6 +108,16 @@ pub struct CopyStatus {
 struct State {
     status: CopyStatus,
     validators: Validators,
+    refused: Option<Refused>,
+}
+
+/// A content that was of no use.
+#[derive(Clone, Debug)]
+struct Refused {
+    /// By them its server tells us cheaply that it is still the same.
+    validators: Validators,
+    reason: &'static str,
+    words: String,
 }
 
 /// The copy, for who looks into it. Cheap to clone.
@@ -163,11 +187,28 @@ impl CopyHandle {
 
     async fn attempt(&self) -> Result<&'static str, CopyError> {
         let settings = &self.shared.settings;
-        let known = self.state().validators.clone();
-        let (content, validators) = match settings.fetcher.fetch(&settings.source, &known).await? {
-            Fetched::Unchanged => return Ok("unchanged"),
-            Fetched::New { content, validators } => (content, validators),
+        let refused = self.state().refused.clone().filter(Refused::is_recognised);
+        let known = refused.as_ref().map_or_else(|| self.state().validators.clone(), |it| it.validators.clone());
+        let (content, validators) = match (settings.fetcher.fetch(&settings.source, &known).await?, refused) {
+            (Fetched::Unchanged, Some(Refused { reason, words, .. })) => return Err(CopyError::Still { reason, words }),
+            (Fetched::Unchanged, None) => return Ok("unchanged"),
+            (Fetched::New { content, validators }, _) => (content, validators),
         };
+        let taken = self.take(content).await;
+        let mut state = self.state();
+        state.refused = taken.as_ref().err().filter(|error| error.is_of_content()).map(|error| Refused {
+            validators: validators.clone(),
+            reason: error.name(),
+            words: error.to_string(),
+        });
+        taken?;
+        state.validators = validators;
+        Ok("taken")
+    }
+
+    /// Reads a content as a whole, and puts it in the place of the copy.
+    async fn take(&self, content: Vec<u8>) -> Result<(), CopyError> {
+        let settings = &self.shared.settings;
         let (old, cache) = (self.copy().map_or(0, |copy| copy.len()), settings.cache.clone());
         let reading = move || {
             let (copy, reading) = gather(&content)?;
@@ -182,8 +223,7 @@ impl CopyHandle {
         };
         let (copy, reading) = tokio::task::spawn_blocking(reading).await.map_err(|_| CopyError::Interrupted)??;
         self.put(copy, &reading, unix_now());
-        self.state().validators = validators;
-        Ok("taken")
+        Ok(())
     }
 
     fn put(&self, copy: Copy, reading: &Reading, taken_at: i64) {
@@ -221,8 +261,13 @@ impl CopyHandle {
     /// How long until the source is asked.
     fn wait(&self) -> Duration {
         let refresh = self.shared.settings.refresh;
-        let status = self.status();
+        let (status, refused) = {
+            let state = self.state();
+            (state.status.clone(), state.refused.clone())
+        };
         match (status.fresh_at, status.problem) {
+            // Everybody would get it again and again, whole.
+            (_, Some(_)) if refused.is_some_and(|refused| !refused.is_recognised()) => jittered(refresh),
             (_, Some(_)) => jittered(RETRY.min(refresh)),
             (None, None) => Duration::ZERO,
             (Some(at), None) => {
@@ -230,6 +275,13 @@ impl CopyHandle {
                 jittered(refresh).saturating_sub(age)
             }
         }
+    }
+}
+
+impl Refused {
+    /// Whether its server can say that it is still the same, without giving it once more.
+    fn is_recognised(&self) -> bool {
+        self.validators != Validators::default()
     }
 }
 

@@ -222,7 +222,7 @@ impl Heads {
         durable::write(&path, text.as_bytes()).map_err(TraceError::io("write", &path))
     }
 
-    fn encode(&self, keys: &TraceKeys, format: u32) -> String {
+    pub(super) fn encode(&self, keys: &TraceKeys, format: u32) -> String {
         let beginning = Beginning { format, public_key: keys.public_key(), genesis: self.genesis };
         let mut text = json(&beginning);
         for head in &self.days {
