@@ -351,7 +351,7 @@ async fn what_a_start_does_not_find_is_told_until_it_is_acknowledged() {
     assert!(house.desk(20).cycle(u64::MAX));
     assert!(told().is_empty());
     let last: Trace = serde_json::from_slice(&house.functional.0.lock().unwrap().kept.last().unwrap().1.text).unwrap();
-    let Action::Administered { what, fields, .. } = last.action else { panic!("{last:?}") };
+    let Action::Administered { what, fields, .. } = &last.action else { panic!("{last:?}") };
     assert_eq!((what.as_str(), fields.len()), ("traces-acknowledged", 2));
 }
 

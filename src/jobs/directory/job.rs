@@ -494,7 +494,11 @@ mod tests {
         assert!(course.judge(&refused(403)).is_none() && course.judge(&refused(403)).is_none());
         assert!(matches!(course.judge(&refused(403)), Some(Round::Refused(_))), "all that was asked is closed");
         let [forbidden] = refused(403);
-        assert_eq!(understood(&course, forbidden, 9), "credentials", "nothing of these mailboxes: they are tried again");
+        assert_eq!(
+            understood(&course, forbidden, 9),
+            "credentials",
+            "nothing of these mailboxes: they are tried again"
+        );
     }
 
     #[test]
