@@ -18,6 +18,7 @@ mod action;
 mod asker;
 mod beyond;
 mod facets;
+mod found;
 pub mod indicators;
 mod observe;
 mod parts;
@@ -25,6 +26,7 @@ mod query;
 mod reading;
 mod scribe;
 mod tracer;
+mod witness;
 
 pub use action::{Action, Actor, By, FolderKind, MessageFacts, Origin, Part, Stream, Trace};
 pub use asker::Asker;

@@ -96,6 +96,18 @@ async fn the_command_finds_traces_as_text_json_and_csv() {
 }
 
 #[tokio::test]
+async fn what_is_acknowledged_is_told_and_traced() {
+    let server = Server::start().await;
+    a_failed_message(&server).await;
+    written_down(&server).await;
+    let none = server.caducee(&["traces", "acknowledge"]).await.expect(0).stdout;
+    assert_eq!(none.trim(), "Nothing was lost.");
+    let traces = server.get("/v1/traces?action=administered&limit=1").await.unwrap();
+    assert_eq!(traces["traces"][0]["what"], "traces-acknowledged");
+    assert!(traces["traces"][0]["actor"]["login"].as_str().unwrap().starts_with("uid "));
+}
+
+#[tokio::test]
 async fn what_is_changed_in_a_days_file_shows() {
     let server = Server::start().await;
     a_failed_message(&server).await;
@@ -114,6 +126,11 @@ async fn what_is_changed_in_a_days_file_shows() {
     let bad = server.caducee(&["traces", "verify"]).await.expect(1).stdout;
     assert!(bad.contains("1 problems"), "{bad}");
     assert_eq!(server.post("/v1/traces/verify", json!({"from": "today"})).await.unwrap_err().rule, "bad-field");
+    // Nothing can be held against heads that are none.
+    let kept = server.place.join("heads.json");
+    std::fs::write(&kept, heads.to_string()).unwrap();
+    let verify = ["traces", "verify", "--against", kept.to_str().unwrap()];
+    assert_ne!(server.caducee(&verify).await.code, 0);
 }
 
 #[tokio::test]

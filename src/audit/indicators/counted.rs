@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use crate::mss::indicators::{Month, Row, Sheet};
 use crate::store::{Counter, CounterKey, Store, StoreError};
 
+use super::OTHERS;
+use super::count::readable;
 use super::tally::{Note, Place, activity, place};
 
 /// Counters read at a time.
@@ -48,7 +50,13 @@ impl Counted {
     pub(super) fn take(&mut self, key: &CounterKey, counter: &Counter) {
         let first = counter.values.first().copied();
         match place(key) {
-            Some(Place::Row(sheet, dimensions)) => {
+            Some(Place::Row(sheet, mut dimensions)) => {
+                // An older version counted by some values that may be somebody's number.
+                if let (Sheet::Software | Sheet::Documents, [_, value]) = (sheet, dimensions.as_mut_slice())
+                    && value != OTHERS
+                {
+                    *value = readable(value).to_owned();
+                }
                 self.add((sheet, Row { dimensions, measures: counter.values.clone() }));
             }
             Some(Place::Mark(domain, kind)) => {

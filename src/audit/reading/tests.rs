@@ -42,10 +42,28 @@ impl House {
         self.traces.tracer().write(traces).await.unwrap();
     }
 
+    /// Starts anew over the same store and files.
+    fn again(self) -> Self {
+        let Self { store, traces, place } = self;
+        let key = traces.tracer().key().clone();
+        drop(traces);
+        let tracer = Tracer::new(store.clone(), key).unwrap();
+        Self { traces: Traces::open(&tracer, &place.0).unwrap(), store, place }
+    }
+
+    fn problems(&self) -> Vec<String> {
+        let reports = self.traces.verify(Day::from_number(0), Day::from_number(u32::MAX)).unwrap();
+        reports.iter().flat_map(|(_, report)| &report.problems).map(ToString::to_string).collect()
+    }
+
     /// Has the scribe write down all that waits.
     async fn keep(&self) {
+        self.keep_counted(&Metrics::default()).await;
+    }
+
+    async fn keep_counted(&self, metrics: &Metrics) {
         let traces = self.traces.clone();
-        let options = ScribeOptions { observers: Vec::new(), most_waiting: 9, metrics: Metrics::default() };
+        let options = ScribeOptions { observers: Vec::new(), most_waiting: 9, metrics: metrics.clone() };
         let work = move || Scribe::start(&traces, options).unwrap().stop();
         tokio::task::spawn_blocking(work).await.unwrap();
     }
@@ -147,6 +165,54 @@ async fn a_proof_says_that_it_may_lack_what_does_not_read() {
     std::fs::write(&path, bytes).unwrap();
     let proof = house.traces.proof("<a@b>").unwrap();
     assert_eq!((proof.steps.len(), proof.gaps.len()), (1, 1), "{:?}", proof.gaps);
+}
+
+#[tokio::test]
+async fn a_cut_of_the_last_traces_is_in_every_verification_until_it_is_acknowledged() {
+    let house = House::new();
+    for handling in ["held", "released"] {
+        house.write([step("<a@b>", handling)]).await;
+        house.keep().await;
+    }
+    assert!(house.problems().is_empty());
+    let day = house.traces.proof("<a@b>").unwrap().steps[0].1.day;
+    let path = house.place.0.join(Stream::Functional.name()).join(format!("{day}.day"));
+    let bytes = std::fs::read(&path).unwrap();
+    let last = crate::store::traces::examine(&bytes).last().unwrap().from;
+    std::fs::write(&path, &bytes[..last as usize]).unwrap();
+    let (mut house, metrics) = (house.again(), Metrics::default());
+    for _ in 0..2 {
+        house.keep_counted(&metrics).await;
+        let problems = house.problems();
+        assert!(matches!(problems.as_slice(), [one] if one.contains("block 1: it was the last")), "{problems:?}");
+        assert_eq!(metrics.traces_found.get(), 1);
+        // What comes later does not cover it up.
+        house.write([step("<a@b>", "held")]).await;
+        house.keep().await;
+        house = house.again();
+    }
+    house.keep_counted(&metrics).await;
+    let told = house.traces.acknowledge(&Asker::server()).unwrap();
+    assert_eq!((told.len(), metrics.traces_found.get()), (1, 0));
+    house.keep().await;
+    let house = house.again();
+    house.keep().await;
+    assert!(house.problems().is_empty());
+}
+
+#[tokio::test]
+async fn a_start_counts_what_it_does_not_find_as_it_was_written() {
+    let house = House::new();
+    house.write([of_person("1")]).await;
+    house.keep().await;
+    let metrics = Metrics::default();
+    let heads = house.place.0.join(Stream::Functional.name()).join("heads");
+    std::fs::write(heads, "others'").unwrap();
+    let house = house.again();
+    house.keep_counted(&metrics).await;
+    assert_eq!(metrics.traces_found.get(), 1);
+    house.traces.acknowledge(&Asker::server()).unwrap();
+    assert_eq!(metrics.traces_found.get(), 0);
 }
 
 #[tokio::test]

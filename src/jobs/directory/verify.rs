@@ -17,6 +17,9 @@ const TYPES: [&str; 3] = ["Practitioner", "PractitionerRole", "Organization"];
 /// Accounts read at a time.
 const PAGE: usize = 500;
 
+/// Pages of what the directory shows of a domain, at most: one that gives more gives them in a circle.
+const MOST_PAGES: usize = 10_000;
+
 /// A mailbox as the directory shows it.
 #[derive(Clone, Debug)]
 pub struct Found {
@@ -146,11 +149,12 @@ pub async fn read(client: &FhirClient, domains: &[Domain]) -> Result<Vec<Found>,
         let end = format!("@{}", domain.as_str());
         for resource in TYPES {
             let mut page = client.first_page(resource, &[("mailbox-mss:contains", &end)]).await?;
-            loop {
+            for number in 1.. {
                 found.extend(page.resources.iter().flat_map(|resource| contacts(resource, &end)));
                 match page.next.take() {
-                    Some(next) => page = client.page(&next).await?,
                     None => break,
+                    Some(_) if number == MOST_PAGES => return Err(DirectoryError::Nonsense("its pages do not end")),
+                    Some(next) => page = client.page(&next).await?,
                 }
             }
         }

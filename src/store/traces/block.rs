@@ -37,6 +37,7 @@ use super::day::Day;
 use super::keys::TraceKeys;
 use super::{Line, MAX_LINE_TERMS, MAX_LINE_TEXT, TraceError};
 use crate::store::schema::codec::{Reader, put_bytes};
+use crate::store::seal::SEALED_OVERHEAD;
 
 /// SHA-256.
 pub type Hash = [u8; 32];
@@ -47,6 +48,8 @@ pub const BLOCK_HEADER: usize = 192;
 pub const BLOCK_HEAD: usize = 69;
 /// No payload is longer: a header that says so is no header. A block of one line of the greatest length fits.
 pub(super) const MAX_PAYLOAD: usize = 2 * 1024 * 1024;
+/// Length of the block that closes a day.
+pub(super) const SEAL_LENGTH: u64 = (BLOCK_HEADER + size_of::<Hash>() + SEALED_OVERHEAD) as u64;
 /// Plain bytes from which a block takes no further line.
 const FULL: usize = 256 * 1024;
 

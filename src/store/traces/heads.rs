@@ -1,14 +1,17 @@
 //! The heads: the seal of every day that there ever was, kept when the day itself is forgotten.
 //!
 //! ```text
-//! heads        {"format":1,"public_key":…,"genesis":…}
+//! heads        {"format":2,"public_key":…,"genesis":…}
 //!              {"day":"2026-11-24","blocks":…,"lines":…,…,"before":…,"hash":…,"signature":…}
+//!              {"day":…,…,"signature":…,"forgotten":…,"vouched":…}
 //!              …
 //!              {"signature":…}      over all lines above, with their ends
 //! ```
 //!
 //! A head is its day's seal block written out, so each can be checked by itself, and `before` links it to the day before: the
-//! heads are a chain too, over forgotten days. The last line's signature covers which days were forgotten.
+//! heads are a chain too, over forgotten days. That a day was forgotten is signed by itself (`vouched`: Ed25519 over
+//! `"caducee trace forgotten 1\n"` ‖ genesis ‖ hash ‖ forgotten, 8 octets big-endian; since format 2), so of a file that was
+//! altered nobody's word is taken for it. The last line's signature is over the whole, in every format.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,7 +26,12 @@ use super::{TraceError, hex};
 use crate::store::embedded::durable;
 
 /// The format of a directory of traces that this code writes, and the newest that it reads.
-pub const TRACES_FORMAT: u32 = 1;
+pub const TRACES_FORMAT: u32 = 2;
+
+/// The first, in which only the last line says that a day was forgotten in good order.
+const FIRST_FORMAT: u32 = 1;
+
+const FORGOTTEN_TAG: &[u8] = b"caducee trace forgotten 1\n";
 
 /// The signed head of a sealed day. Kept elsewhere (printed, sent to somebody), it proves the day's traces and all before it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,10 +102,53 @@ struct Beginning {
     genesis: Hash,
 }
 
+/// A head as its line has it.
+#[derive(Serialize, Deserialize)]
+struct HeadLine {
+    #[serde(flatten)]
+    head: Head,
+    /// The signature over its having been forgotten.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "hex::optional")]
+    vouched: Option<[u8; 64]>,
+}
+
+impl HeadLine {
+    /// The head; it is forgotten only if that is vouched for.
+    fn vouched(mut self, genesis: &Hash, public_key: &[u8; 32]) -> Head {
+        let is_vouched = |at: &u64| {
+            let text = forgotten_text(genesis, &self.head.hash, *at);
+            self.vouched.is_some_and(|signature| is_signed(public_key, &text, &signature))
+        };
+        self.head.forgotten = self.head.forgotten.filter(is_vouched);
+        self.head
+    }
+}
+
+/// What is signed of a day that was forgotten. The genesis keeps it from being said of another stream's day.
+fn forgotten_text(genesis: &Hash, hash: &Hash, at: u64) -> Vec<u8> {
+    [FORGOTTEN_TAG, genesis, hash, &at.to_be_bytes()].concat()
+}
+
 #[derive(Serialize, Deserialize)]
 struct Ending {
     #[serde(with = "hex")]
     signature: [u8; 64],
+}
+
+/// Where the heads stood. Who keeps it somewhere else can tell later whether days were cut out of them, or others put in their
+/// place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeadsMark {
+    /// What the first day's first block follows.
+    #[serde(with = "hex")]
+    pub genesis: Hash,
+    /// How many heads there were.
+    pub heads: u64,
+    /// The day of the last of them.
+    pub day: Option<Day>,
+    /// Its hash; of none, the genesis.
+    #[serde(with = "hex")]
+    pub hash: Hash,
 }
 
 /// The file `heads` of a stream.
@@ -113,7 +164,8 @@ pub(super) struct Heads {
 pub(super) enum Read {
     /// As it was written.
     Whole(Heads),
-    /// Not as it was written: the heads in it that are each signed, as far as it could be read.
+    /// Not as it was written: the heads in it that are each signed, as far as it could be read. Those of them are forgotten of
+    /// which that is vouched for.
     Altered(Option<Heads>),
     /// No such file.
     Missing,
@@ -150,16 +202,34 @@ impl Heads {
         directory.join("heads")
     }
 
+    /// Where they stand.
+    pub(super) fn mark(&self) -> HeadsMark {
+        let day = self.days.last().map(|head| head.day);
+        HeadsMark { genesis: self.genesis, heads: self.days.len() as u64, day, hash: self.tip() }
+    }
+
+    /// Whether they are those of which a mark was made, and perhaps later ones.
+    pub(super) fn hold(&self, mark: &HeadsMark) -> bool {
+        let last = mark.heads.checked_sub(1).map(|at| usize::try_from(at).ok().and_then(|at| self.days.get(at)));
+        let hash = last.map_or(Some(self.genesis), |head| head.map(|head| head.hash));
+        self.genesis == mark.genesis && hash == Some(mark.hash)
+    }
+
     /// Writes the file, durably and whole or not at all.
     pub(super) fn write(&self, directory: &Path, keys: &TraceKeys) -> Result<(), TraceError> {
         let path = Heads::path(directory);
-        durable::write(&path, self.encode(keys).as_bytes()).map_err(TraceError::io("write", &path))
+        let text = self.encode(keys, TRACES_FORMAT);
+        durable::write(&path, text.as_bytes()).map_err(TraceError::io("write", &path))
     }
 
-    fn encode(&self, keys: &TraceKeys) -> String {
-        let beginning = Beginning { format: TRACES_FORMAT, public_key: keys.public_key(), genesis: self.genesis };
+    pub(super) fn encode(&self, keys: &TraceKeys, format: u32) -> String {
+        let beginning = Beginning { format, public_key: keys.public_key(), genesis: self.genesis };
         let mut text = json(&beginning);
-        self.days.iter().for_each(|head| text.push_str(&json(head)));
+        for head in &self.days {
+            let forgotten = head.forgotten.filter(|_| format > FIRST_FORMAT);
+            let vouched = forgotten.map(|at| keys.sign(&forgotten_text(&self.genesis, &head.hash, at)));
+            text.push_str(&json(&HeadLine { head: head.clone(), vouched }));
+        }
         let ending = json(&Ending { signature: keys.sign(text.as_bytes()) });
         text + &ending
     }
@@ -176,31 +246,55 @@ impl Heads {
             Err(error) => return Err(TraceError::io("read", &path)(error)),
         };
         let text = String::from_utf8_lossy(&bytes);
-        let mut lines = text.split_inclusive('\n');
-        let Some(beginning) = lines.next().and_then(|line| serde_json::from_str::<Beginning>(line).ok()) else {
-            return Ok(Read::Altered(None));
-        };
-        if beginning.format != TRACES_FORMAT {
-            return Err(TraceError::Format { path, found: beginning.format, known: TRACES_FORMAT });
+        let beginning: Option<Beginning> = text.lines().next().and_then(|line| serde_json::from_str(line).ok());
+        let lines: Vec<HeadLine> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        if let Some(beginning) = &beginning {
+            let days = lines.iter().map(|line| line.head.clone()).collect();
+            let heads = Heads { genesis: beginning.genesis, days };
+            let is_known = (FIRST_FORMAT..=TRACES_FORMAT).contains(&beginning.format);
+            // Written again it must be the same, octet for octet: Ed25519 gives one signature for a message.
+            if is_known && heads.encode(keys, beginning.format).as_bytes() == bytes {
+                return Ok(Read::Whole(heads));
+            }
+            let is_ours = beginning.public_key == keys.public_key();
+            if !(is_known && is_ours) && (beginning.has_signed(&text) || !heads.are_of(&text, keys)) {
+                let (found, known) = (beginning.format, TRACES_FORMAT);
+                return Err(if is_ours {
+                    TraceError::Format { path, found, known }
+                } else {
+                    TraceError::WrongKey(directory.to_owned())
+                });
+            }
         }
-        if beginning.public_key != keys.public_key() {
-            return Err(TraceError::WrongKey(directory.to_owned()));
-        }
-        let days = lines.filter_map(|line| serde_json::from_str::<Head>(line).ok()).collect();
-        let heads = Heads { genesis: beginning.genesis, days };
-        // Written again it must be the same, octet for octet: Ed25519 gives one signature for a message.
-        if heads.encode(keys).as_bytes() == bytes {
-            return Ok(Read::Whole(heads));
-        }
-        Ok(Read::Altered(Some(heads.signed_ones(keys))))
+        Ok(Read::Altered(Heads::vouched_ones(beginning.map(|beginning| beginning.genesis), lines, keys)))
     }
 
-    /// Those that are each signed, once and rising.
-    fn signed_ones(mut self, keys: &TraceKeys) -> Heads {
-        self.days.retain(|head| head.is_signed_by(&keys.public_key()));
-        self.days.sort_by_key(|head| head.day);
-        self.days.dedup_by_key(|head| head.day);
-        self
+    /// Whether an altered file was ours: a head in it is signed by us, or its last line is what we sign where its first was
+    /// another.
+    fn are_of(&self, text: &str, keys: &TraceKeys) -> bool {
+        let is_last = |format| self.encode(keys, format).lines().next_back() == text.lines().next_back();
+        self.days.iter().any(|head| head.is_signed_by(&keys.public_key()))
+            || (FIRST_FORMAT..=TRACES_FORMAT).any(is_last)
+    }
+
+    /// Those that are each signed, once and rising; none where it cannot be said either what the first of them follows.
+    fn vouched_ones(genesis: Option<Hash>, mut lines: Vec<HeadLine>, keys: &TraceKeys) -> Option<Heads> {
+        lines.retain(|line| line.head.is_signed_by(&keys.public_key()));
+        lines.sort_by_key(|line| line.head.day);
+        lines.dedup_by_key(|line| line.head.day);
+        let genesis = genesis.or_else(|| lines.first().map(|line| line.head.before))?;
+        let days = lines.into_iter().map(|line| line.vouched(&genesis, &keys.public_key())).collect();
+        Some(Heads { genesis, days })
+    }
+}
+
+impl Beginning {
+    /// Whether the file that begins so is whole by the key that it names, whatever its format.
+    fn has_signed(&self, text: &str) -> bool {
+        let above = text.trim_end().rfind('\n').map_or(0, |at| at + 1);
+        let (above, ending) = text.split_at(above);
+        serde_json::from_str(ending)
+            .is_ok_and(|ending: Ending| is_signed(&self.public_key, above.as_bytes(), &ending.signature))
     }
 }
 

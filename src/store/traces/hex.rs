@@ -34,6 +34,27 @@ pub(super) fn list<const N: usize, S: Serializer>(list: &[[u8; N]], serializer: 
     serializer.collect_seq(list.iter().map(|bytes| encode(bytes)))
 }
 
+/// For `#[serde(with = "hex::optional")]` on arrays that may be absent.
+pub(super) mod optional {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    struct Bytes<const N: usize>(#[serde(with = "super")] [u8; N]);
+
+    pub(in super::super) fn serialize<const N: usize, S: Serializer>(
+        bytes: &Option<[u8; N]>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        bytes.map(Bytes).serialize(serializer)
+    }
+
+    pub(in super::super) fn deserialize<'de, const N: usize, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<[u8; N]>, D::Error> {
+        Ok(Option::<Bytes<N>>::deserialize(deserializer)?.map(|bytes| bytes.0))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #[test]

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::block::{BlockKind, Hash, OpenBlock, open_seal};
 use super::day::Day;
+use super::forgetting;
 use super::heads::{Head, Heads, Read};
 use super::home::Home;
 use super::indexer::Indexer;
@@ -30,16 +31,24 @@ pub(super) fn start(home: &Home, keys: &TraceKeys, options: &TraceOptions) -> Re
     let files = home.days()?;
     let mut heads = read_heads(home, keys, files.first().copied(), &mut opening)?;
     let written = heads.clone();
-    finish_forgetting(home, &heads, &files)?;
+    if !opening.heads_rebuilt {
+        // No file goes because of heads that somebody may have written.
+        match forgetting::end(home, &heads) {
+            Ok(strange) => opening.strange = strange,
+            // It keeps no mail waiting: a verification tells of what is still there, and the next forgetting tries again.
+            Err(error) => tracing::error!(%error, "what is left of traces that were forgotten is not removed"),
+        }
+    }
     let mut open = None;
     for day in unlisted(&heads, &files, &mut opening) {
         let is_newest = files.last() == Some(&day);
         match take_up(home, keys, options, &mut heads, day, &mut opening)? {
             Some(found) if is_newest => open = Some(found),
-            Some((mut found, _)) => {
+            Some((mut found, indexer)) => {
                 opening.sealed_late.push(day);
                 let head = found.seal(keys, heads.before(day))?;
                 insert(&mut heads, head);
+                keep_index(home, day, indexer, found.tip.length);
             }
             None => {}
         }
@@ -66,8 +75,10 @@ fn read_heads(
         Read::Missing if oldest.is_none() => return Ok(Heads::begin()),
         Read::Missing => None,
         Read::Altered(found) => {
-            let (path, aside) = (Heads::path(&home.path), home.path.join("heads.altered"));
-            fs::copy(&path, &aside).map_err(TraceError::io("copy", &path))?;
+            // A full disk does not keep the server from its start.
+            if let Err(error) = home.keep_altered(&Heads::path(&home.path)) {
+                tracing::error!(%error, "the heads that are not as they were written are not kept");
+            }
             found
         }
     };
@@ -90,13 +101,6 @@ fn first_previous(path: &Path) -> Option<Hash> {
     first.header.filter(|header| header.head.number == 0).map(|header| header.head.previous)
 }
 
-/// A forgetting that a crash cut short.
-fn finish_forgetting(home: &Home, heads: &Heads, files: &BTreeSet<Day>) -> Result<(), TraceError> {
-    let forgotten = heads.days.iter().filter(|head| head.forgotten.is_some()).map(|head| head.day);
-    let left: BTreeSet<Day> = forgotten.filter(|day| files.contains(day)).collect();
-    if left.is_empty() { Ok(()) } else { home.remove(&left) }
-}
-
 /// The days that have a file and no head: the open one, one whose head a crash kept from being written, or all of them where
 /// the heads are lost. A file of an older day that whole heads do not name was put there by somebody: it is left alone.
 fn unlisted(heads: &Heads, files: &BTreeSet<Day>, opening: &mut TraceOpening) -> Vec<Day> {
@@ -106,7 +110,7 @@ fn unlisted(heads: &Heads, files: &BTreeSet<Day>, opening: &mut TraceOpening) ->
         let is_newer = newest.is_none_or(|newest| *day > newest);
         if is_newer || opening.heads_rebuilt { days.push(*day) } else { strange.push(*day) }
     }
-    opening.strange = strange;
+    opening.strange.append(&mut strange);
     days
 }
 
@@ -122,8 +126,10 @@ fn take_up(
     let path = home.day(day);
     let mut indexer = Indexer::new(&home.path, day, options.index_memory);
     let found = follow(&path, keys, Tip::begin(day, heads.before(day)), &mut indexer, opening)?;
+    settle(&path)?;
     if let Some(head) = found.seal {
         insert(heads, head);
+        keep_index(home, day, indexer, found.whole);
         return Ok(None);
     }
     cut(home, day, found.whole, opening)?;
@@ -133,6 +139,22 @@ fn take_up(
     }
     let tip = Tip { length: found.whole, ..found.tip };
     Ok(Some((OpenDay::at(home, tip, None)?, indexer)))
+}
+
+/// What is found whole is taken to be on disk from now on: a process that was killed may have left it in the system's memory.
+fn settle(path: &Path) -> Result<(), TraceError> {
+    let synced = File::open(path).and_then(|file| file.sync_all()).and_then(|()| durable::sync_parent(path));
+    synced.map_err(TraceError::io("sync", path))
+}
+
+/// Writes the index that the walk through a day has made, unless there is one.
+fn keep_index(home: &Home, day: Day, mut indexer: Indexer, length: u64) {
+    let path = home.index(day);
+    if !path.exists()
+        && let Err(error) = indexer.finish(&path, length)
+    {
+        tracing::warn!(%day, %error, "the index of a day's traces is not written; a search makes it again");
+    }
 }
 
 fn insert(heads: &mut Heads, head: Head) {
@@ -167,7 +189,9 @@ fn follow(
             continue;
         };
         // What is damaged before a whole block is damage; what is behind the last one was torn.
-        damaged.drain(..).for_each(|piece| note_damage(&mut found.tip, &piece, opening));
+        for piece in damaged.drain(..) {
+            note_damage(&mut found.tip, &piece, indexer, opening).map_err(failed())?;
+        }
         found.whole = piece.range.end;
         if header.head.kind == BlockKind::Seal {
             found.seal = open_seal(keys, &header.head, payload).map(|before| Head::of(header, before));
@@ -180,18 +204,23 @@ fn follow(
                 indexer.make_room().map_err(failed())?;
                 indexer.add(piece.range.start, &block.terms());
             }
-            None => note_damage(&mut found.tip, &piece, opening),
+            None => note_damage(&mut found.tip, &piece, indexer, opening).map_err(failed())?,
         }
     }
     Ok(found)
 }
 
-fn note_damage(tip: &mut Tip, piece: &Piece, opening: &mut TraceOpening) {
+fn note_damage(tip: &mut Tip, piece: &Piece, indexer: &mut Indexer, opening: &mut TraceOpening) -> std::io::Result<()> {
     let day = tip.day;
+    if piece.may_hold_lines() {
+        indexer.make_room()?;
+        indexer.add_damaged(piece.range.start);
+    }
     if let Some(header) = piece.header.as_ref().filter(|header| header.head.kind == BlockKind::Lines) {
         tip.follow(piece.range.start, header);
     }
     opening.damaged.push(Damage { day, from: piece.range.start, to: piece.range.end });
+    Ok(())
 }
 
 /// Cuts what is behind the last whole block of the open day, and keeps a copy of it.

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::block::{BlockHeader, BlockKind, Hash, OpenBlock, hash_block, open_seal};
 use super::day::Day;
 use super::heads::{Head, Heads, Read};
-use super::keys::{EVERY, is_signed};
+use super::keys::{DAMAGED, EVERY, is_signed};
 use super::search::open_if_there;
 use super::walk::{Piece, Walk};
 use super::{Inner, TraceError, TraceFiles, lock};
@@ -79,6 +79,12 @@ pub enum ProblemKind {
     OtherHead,
     /// The day's index left out or made up something. It was made again.
     IndexChanged,
+    /// The day was forgotten, and there is a file of it.
+    StillThere,
+    /// The block was the last of all once, and a start did not find it.
+    EndCut,
+    /// The day's head was the last of all once, and a start found others before it, or not the head.
+    HeadsCut,
 }
 
 impl fmt::Display for ProblemKind {
@@ -99,6 +105,15 @@ impl fmt::Display for ProblemKind {
             ProblemKind::BehindSeal => "something stands behind the day's seal",
             ProblemKind::OtherHead => "the seal is not the one that the head names",
             ProblemKind::IndexChanged => "the index did not say what the lines say; it was made again",
+            ProblemKind::StillThere => "the day was forgotten, and there is a file of it",
+            ProblemKind::EndCut => {
+                "it was the last that was written, and a start did not find it: the end was cut off, or an older copy put in \
+                 its place"
+            }
+            ProblemKind::HeadsCut => {
+                "its head was the last, and a start did not find the same heads up to it: days were cut out of them, or other \
+                 heads put in their place"
+            }
         };
         f.write_str(text)
     }
@@ -204,10 +219,17 @@ impl Check<'_> {
     }
 
     fn sealed_day(&mut self, head: &Head) -> Result<(), TraceError> {
+        let (day, path) = (head.day, self.inner.home.day(head.day));
         if head.forgotten.is_some() {
+            if path.exists() {
+                // A forgetting that goes on removes it.
+                drop(lock(&self.inner.writer));
+                if path.exists() {
+                    self.problem(Some(day), None, ProblemKind::StillThere);
+                }
+            }
             return Ok(());
         }
-        let (day, path) = (head.day, self.inner.home.day(head.day));
         let Some(file) = open_if_there(&path)? else {
             // Unless it was forgotten while this went on.
             if lock(&self.inner.state).heads.find(day).is_some_and(|head| head.forgotten.is_none()) {
@@ -319,7 +341,7 @@ impl Check<'_> {
         }
         self.report.blocks += 1;
         self.report.lines += u64::from(header.head.count);
-        let terms = block.terms().into_iter().filter(|term| *term != EVERY);
+        let terms = block.terms().into_iter().filter(|term| !matches!(*term, EVERY | DAMAGED));
         let entries = terms.chain([EVERY]).map(|term| self.sums.hash_one((term, offset)));
         expected.sum = entries.fold(expected.sum, u64::wrapping_add);
         Ok(())

@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 
 use memchr::memmem;
 
-use super::block::{BLOCK_HEADER, BlockHeader, MAGIC};
+use super::block::{BLOCK_HEADER, BlockHeader, BlockKind, MAGIC};
 
 const WINDOW: usize = 64 * 1024;
 
@@ -57,6 +57,11 @@ pub(super) struct Piece {
 }
 
 impl Piece {
+    /// Whether lines may lie in it, as far as can be said: it has the header of a block of lines, or none.
+    pub(super) fn may_hold_lines(&self) -> bool {
+        self.header.is_none_or(|header| header.head.kind == BlockKind::Lines)
+    }
+
     /// The block, if it is whole.
     pub(super) fn whole(&self) -> Option<(&BlockHeader, &[u8])> {
         self.header.as_ref().zip(self.payload.as_deref())
@@ -87,6 +92,9 @@ pub(super) fn read_header(source: &impl Source, offset: u64) -> io::Result<Optio
     let mut bytes = [0; BLOCK_HEADER];
     let is_whole = read_up_to(source, &mut bytes, offset)? == BLOCK_HEADER;
     Ok(if is_whole { BlockHeader::decode(&bytes) } else { None })
+/// Where a stretch ends that begins at `from` and that no block begins: at the next header, or at `end`.
+pub(super) fn end_of_damage(source: &impl Source, from: u64, end: u64) -> io::Result<u64> {
+    if from >= end { Ok(from.saturating_add(1)) } else { Walk { source, at: from, end }.next_header() }
 }
 
 /// A walk from the first byte to `end`.

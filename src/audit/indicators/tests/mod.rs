@@ -4,7 +4,7 @@ mod month;
 
 use std::cell::RefCell;
 
-use super::tally::{Place, place};
+use super::tally::{Place, place, row_key};
 use super::*;
 use crate::audit::{Action, Actor, FolderKind, MessageFacts, Origin};
 use crate::mss::indicators::{Row, Sheet};
@@ -440,4 +440,21 @@ fn a_damaged_account_costs_its_traces_a_row_and_no_trace() {
     );
     scratch::<AddressEntry>(&scene.store, &ANNE.to_owned());
     scene.write([accepted("smtp", "b@nord.example", &[], &[ANNE], 2048, &[])]);
+}
+
+#[test]
+fn what_an_older_version_counted_by_somebodys_number_is_shown_without_it() {
+    let mut scene = Scene::new();
+    let software = [("X-MSS-NIL", "184052A12345678")];
+    scene.write([accepted("smtp", "a@nord.example", &[], &[ANNE], 9, &software)]);
+    assert_eq!(scene.rows(Sheet::Software), ["recu|(illisible): 1"]);
+    let mut batch = Batch::new();
+    for (sheet, value) in
+        [(Sheet::Software, "184052A87654321"), (Sheet::Documents, "0612345678"), (Sheet::Documents, OTHERS)]
+    {
+        batch.put(&row_key(scene.month, sheet, &["recu", value]), &Counter { values: vec![2] });
+    }
+    scene.store.commit_blocking(batch).unwrap();
+    assert_eq!(scene.rows(Sheet::Software), ["recu|(illisible): 3"]);
+    assert_eq!(scene.rows(Sheet::Documents), ["recu|(autres): 2", "recu|(illisible): 2"]);
 }

@@ -128,6 +128,13 @@ pub struct VerifiedTraces {
     pub streams: Vec<VerifiedStream>,
 }
 
+/// What starts had found lost, and is told no more: `POST /v1/traces/acknowledge`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AcknowledgedTraces {
+    /// In words.
+    pub acknowledged: Vec<String>,
+}
+
 /// The signed end of a day: whoever keeps it elsewhere can show later that the day was not written anew.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TraceHead {

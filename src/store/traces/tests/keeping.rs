@@ -76,9 +76,9 @@ fn directories_of_others_are_refused_by_name() {
     drop(files);
     let other = TraceKeys::derive(&MailboxKey::generate());
     assert!(matches!(open(&other), Err(TraceError::WrongKey(_))));
-    let heads = fs::read_to_string(stream.path().join("heads")).unwrap();
-    fs::write(stream.path().join("heads"), heads.replacen("\"format\":1", "\"format\":2", 1)).unwrap();
-    assert!(matches!(open(&stream.keys), Err(TraceError::Format { found: 2, known: 1, .. })));
+    let newer = Heads { genesis: [1; 32], days: Vec::new() }.encode(&stream.keys, TRACES_FORMAT + 1);
+    fs::write(stream.path().join("heads"), newer).unwrap();
+    assert!(matches!(open(&stream.keys), Err(TraceError::Format { found: 3, known: 2, .. })));
     let foreign = Directory::new();
     fs::write(foreign.path().join("letters"), "").unwrap();
     let opened = TraceFiles::open(foreign.path(), &stream.keys, &stream.options);
@@ -155,6 +155,34 @@ fn a_forgetting_that_a_crash_cut_short_is_ended_at_the_next_start() {
     let files = stream.open_well();
     assert!(!stream.file(day(0)).exists());
     assert!(files.verify(every_day()).unwrap().is_good());
+}
+
+#[test]
+fn what_one_forgetting_could_not_remove_the_next_one_does_and_until_then_it_shows() {
+    let stream = Stream::new();
+    let files = stream.open_well();
+    (0..4).for_each(|number| append(&files, day(number), 0..3));
+    let [first, second] = [0, 1].map(|number| fs::read(stream.file(day(number))).unwrap());
+    // No file, and it goes before the others: what is behind it goes all the same.
+    let in_the_way = stream.path().join(format!("{}.idx", day(0)));
+    fs::remove_file(&in_the_way).unwrap();
+    fs::create_dir(&in_the_way).unwrap();
+    assert!(files.forget(day(2)).is_err());
+    assert!(!stream.file(day(0)).exists() && !stream.file(day(1)).exists());
+    fs::remove_dir(in_the_way).unwrap();
+    fs::write(stream.file(day(0)), &first).unwrap();
+    assert_eq!(problems(&files), [format!("{}: the day was forgotten, and there is a file of it", day(0))]);
+    assert_eq!(files.forget(day(2)).unwrap(), []);
+    assert!(!stream.file(day(0)).exists());
+    assert_eq!(problems(&files), [""; 0]);
+    // Another's file is not what was forgotten.
+    fs::write(stream.file(day(0)), &second).unwrap();
+    assert_eq!(files.forget(day(2)).unwrap(), []);
+    assert_eq!(kinds(&files), [ProblemKind::StillThere]);
+    drop(files);
+    let (_files, opening) = stream.open();
+    assert_eq!(opening.strange, [day(0)]);
+    assert!(stream.file(day(0)).exists());
 }
 
 #[test]

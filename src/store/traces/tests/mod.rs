@@ -2,6 +2,7 @@
 
 mod chain;
 mod damage;
+mod heads;
 mod keeping;
 mod searching;
 
