@@ -92,6 +92,8 @@ pub(super) fn read_header(source: &impl Source, offset: u64) -> io::Result<Optio
     let mut bytes = [0; BLOCK_HEADER];
     let is_whole = read_up_to(source, &mut bytes, offset)? == BLOCK_HEADER;
     Ok(if is_whole { BlockHeader::decode(&bytes) } else { None })
+}
+
 /// Where a stretch ends that begins at `from` and that no block begins: at the next header, or at `end`.
 pub(super) fn end_of_damage(source: &impl Source, from: u64, end: u64) -> io::Result<u64> {
     if from >= end { Ok(from.saturating_add(1)) } else { Walk { source, at: from, end }.next_header() }
