@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use caducee::store::{AccountId, Batch, Body, BodyId, BodyKey, Domain, StagedBody, Store, Usage};
 use proptest::prelude::*;
@@ -248,7 +249,7 @@ impl World {
 
 #[test]
 fn whatever_the_history_records_versions_and_bodies_stay_and_a_rebuild_finds_them() {
-    let mut emptied = 0;
+    let emptied = AtomicU64::new(0);
     let cases = ProptestConfig { max_shrink_iters: 200, ..ProptestConfig::with_cases(24) };
     proptest!(cases, |(steps in prop::collection::vec(step(), 20..90))| {
         let mut world = World::new();
@@ -257,7 +258,8 @@ fn whatever_the_history_records_versions_and_bodies_stay_and_a_rebuild_finds_the
         }
         world.compact(0);
         world.restart();
-        emptied += world.emptied;
+        emptied.fetch_add(world.emptied, Ordering::Relaxed);
     });
+    let emptied = emptied.into_inner();
     assert!(emptied > 50, "{emptied} segments were emptied: too few to tell");
 }
