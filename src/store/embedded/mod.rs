@@ -34,8 +34,9 @@
 //!
 //! # Files
 //!
-//! `keys.rs` brings the ring of keys and the records together at a start, `home.rs` has the directory, `segment.rs` the segment files and the walk over them, `frame.rs` the frames, `index.rs` the
-//! values in sled. Every format has a number; a newer one is refused by name, never guessed at.
+//! `home.rs` has the directory, `segment.rs` the segment files and the walk over them, `frame.rs` the frames, `index.rs` the
+//! values in sled, `keys.rs` what a start does about keys. Every format has a number; a newer one is refused by name, never
+//! guessed at.
 //!
 //! # Room for what comes
 //!
