@@ -164,7 +164,7 @@ impl Index {
     }
 
     /// The keys of a range, whether their records read or not.
-    pub(super) fn scan_keys(&self, range: RawRange, limit: usize) -> Result<Vec<Vec<u8>>, StoreError> {
+    pub(super) fn keys(&self, range: RawRange, limit: usize) -> Result<Vec<Vec<u8>>, StoreError> {
         let rows = self.db.range::<Vec<u8>, _>(range).take(limit);
         rows.map(|row| row.map(|(key, _)| key.to_vec()).map_err(index_error)).collect()
     }

@@ -298,8 +298,8 @@ impl Engine for Embedded {
         self.shared.index.scan(range, limit, backwards)
     }
 
-    fn scan_keys(&self, range: RawRange, limit: usize) -> Result<Vec<Vec<u8>>, StoreError> {
-        self.shared.index.scan_keys(range, limit)
+    fn keys_in(&self, range: RawRange, limit: usize) -> Result<Vec<Vec<u8>>, StoreError> {
+        self.shared.index.keys(range, limit)
     }
 
     fn has_met_damage(&self) -> bool {
