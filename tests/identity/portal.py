@@ -480,7 +480,8 @@ def who_holds_nothing_is_told_and_who_has_several_mailboxes_chooses():
     (address, national_id), who = holder(1), browser()
     shared = f"accueil.portail@{DOMAIN}"
     admin("mailbox", "create", shared, "--kind", "ORG", "--label", "Accueil", "--structure-id", "1990000999",
-          "--entity", "Maison de santé", "--responsible", "899700009999")
+          "--entity", "Maison de santé", "--responsible", "899700009999", "--notification-address",
+          "accueil@courriel.example")
     admin("mailbox", "grant", shared, national_id, "--rights", "read,write")
     expect(enter_by_psc(who, national_id), 200, "Choisir une boîte", address, shared)
     offered = [form["fields"]["boite"] for form in who.page.forms if form["action"] == "/boites"]
@@ -600,7 +601,8 @@ def the_holder_chooses_how_often_new_messages_are_told():
 
 
 def a_mailbox_without_a_second_factor_opens_by_no_password():
-    address, who = mailbox("portail.sans", "899700009011", notified=False), browser()
+    # Only a test mailbox may have no notification address (MSSanté §5).
+    address, who = mailbox("portail.sans", "899700009011", "--test", notified=False), browser()
     expect(password_step(who, address), 200, "Aucun code n’est encore en place")
     assert not any(form["action"] == "/code" for form in who.page.forms)
     token = who.page.form("/deconnexion")["fields"]["jeton"]

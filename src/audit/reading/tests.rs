@@ -243,3 +243,45 @@ async fn the_next_scribe_gives_no_moment_that_stands_in_the_files() {
     house.write([of_person("2")]).await;
     assert_eq!(house.traces.tracer().waiting(.., 9).unwrap()[0].at, late + 1);
 }
+
+#[tokio::test]
+async fn what_an_older_version_left_and_is_moved_late_hides_neither_the_newest_nor_the_oldest() {
+    let house = House::new();
+    house.write([step("<new@b>", "held")]).await;
+    house.keep().await;
+    let (old, mut taken, mut batch) = (super::super::now() - 30 * 86_400_000_000, HashSet::new(), Batch::new());
+    for number in 0..9 {
+        let trace = step("<old@b>", &number.to_string());
+        house.traces.tracer().note_at(trace, old + number, &mut taken, &mut batch).unwrap();
+    }
+    house.store.commit(batch).await.unwrap();
+    house.keep().await;
+    let moments = |query: &TraceQuery, limit| {
+        let found = house.traces.search(query, limit).unwrap();
+        (found.traces.iter().map(|trace| trace.at).collect::<Vec<_>>(), found.more)
+    };
+    let (newest, more) = moments(&TraceQuery::default(), 3);
+    assert!(more && newest[0] > old + 86_400_000_000, "{newest:?}");
+    assert_eq!(newest[1..], [old + 8, old + 7]);
+    let (oldest, _) = moments(&TraceQuery { oldest_first: true, ..TraceQuery::default() }, 2);
+    assert_eq!(oldest, [old, old + 1]);
+    let until = TraceQuery { to: old + 5, ..TraceQuery::default() };
+    assert_eq!(moments(&until, 1), (vec![old + 5], true));
+}
+
+#[tokio::test]
+async fn a_trace_that_is_kept_in_parts_is_given_whole_and_once() {
+    let house = House::new();
+    let people = (0..9_000).map(|number| format!("p{number}@nord.example")).collect::<Vec<_>>();
+    let accepted = Action::Accepted { sender: "a@b".into(), queued: people.clone(), delivered: Vec::new() };
+    house.write([of_person("1"), Trace::of(accepted), of_person("2")]).await;
+    house.keep().await;
+    let all = house.each(0, u64::MAX);
+    let [_, Trace { action: Action::Accepted { queued, .. }, part: None, .. }, _] = all.as_slice() else {
+        panic!("{} traces", all.len())
+    };
+    assert_eq!(*queued, people);
+    let shown =
+        house.traces.search(&TraceQuery { action: Some("accepted".into()), ..TraceQuery::default() }, 9).unwrap();
+    assert!(shown.traces.len() > 1 && shown.traces.iter().all(|trace| trace.part.is_some()), "as it is kept");
+}

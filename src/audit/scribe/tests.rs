@@ -1,11 +1,12 @@
 //! The scribe over a shelf in memory that fails when it is told to.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
 use super::witness::key_of;
 use super::*;
-use crate::audit::Asker;
 use crate::audit::tracer::place;
+use crate::audit::{Action, Asker};
 use crate::store::traces::{LinePlace, TraceKeys};
 use crate::store::{DecodeError, MailboxKey, Record, Store, StreamKey, Table, TraceMark, Witness};
 
@@ -149,6 +150,10 @@ impl House {
     }
 }
 
+fn lines(desk: &Desk<Board>, trace: &Trace) -> Vec<Line> {
+    desk.lines(trace).into_iter().map(|(_, line)| line).collect()
+}
+
 #[tokio::test]
 async fn what_waits_is_written_in_its_order_and_goes() {
     let house = House::new();
@@ -179,7 +184,8 @@ async fn what_was_given_a_moment_ago_waits_for_those_before_it() {
 
 #[tokio::test]
 async fn a_crash_between_file_and_commit_writes_nothing_twice_and_counts_nothing_twice() {
-    for (given, shelved) in [(5, 5), (700, 512), (20, 7)] {
+    // The last are more lines than a start looks at first.
+    for (given, shelved) in [(5, 5), (700, 512), (20, 7), (2_600, 2_500)] {
         let house = House::new();
         house.write(given).await;
         // The scribe ends behind its append: the lines stand there, and all still wait.
@@ -187,7 +193,7 @@ async fn a_crash_between_file_and_commit_writes_nothing_twice_and_counts_nothing
         let rows = house.store.scan::<WaitingTrace>(.., shelved).unwrap();
         let written = rows.iter().map(|(key, row)| house.tracer.open(*key, row).unwrap());
         for trace in written {
-            house.functional.append(Day::of(trace.at), &desk.lines(&trace)).unwrap();
+            house.functional.append(Day::of(trace.at), &lines(&desk, &trace)).unwrap();
         }
         drop(desk);
         assert_eq!((house.waiting(), house.put()), (given, 0));
@@ -383,13 +389,32 @@ impl Record for Scratched {
     }
 }
 
+/// A trace that makes four lines.
+fn of_very_many_people() -> Trace {
+    let many = |domain: &str| (0..5_000).map(|number| format!("{}{number}@{domain}", "x".repeat(100))).collect();
+    Trace::of(Action::Accepted { sender: "a@b".into(), queued: many("nord.example"), delivered: many("aura.example") })
+}
+
+#[tokio::test]
+async fn a_crash_in_the_middle_of_a_trace_in_parts_costs_none_of_them_and_doubles_none() {
+    for shelved in 0..=4 {
+        let house = House::new();
+        house.tracer.write([of_very_many_people()]).await.unwrap();
+        let (desk, trace) = (house.desk(20), house.tracer.waiting(.., 1).unwrap().remove(0));
+        let all = lines(&desk, &trace);
+        assert_eq!(all.len(), 4);
+        house.functional.append(Day::of(trace.at), &all[..shelved]).unwrap();
+        drop(desk);
+        assert!(house.desk(20).cycle(u64::MAX));
+        let kept: Vec<Line> = house.functional.0.lock().unwrap().kept.iter().map(|(_, line)| line.clone()).collect();
+        assert_eq!((kept, house.put()), (all, 1), "{shelved} parts were written");
+    }
+}
+
 #[tokio::test]
 async fn a_trace_of_very_many_people_is_kept_in_parts_and_counted_once() {
     let house = House::new();
-    let many = |domain: &str| (0..5_000).map(|number| format!("{}{number}@{domain}", "x".repeat(100))).collect();
-    let accepted =
-        Action::Accepted { sender: "a@b".into(), queued: many("nord.example"), delivered: many("aura.example") };
-    house.tracer.write([Trace::of(accepted)]).await.unwrap();
+    house.tracer.write([of_very_many_people()]).await.unwrap();
     assert!(house.desk(20).cycle(u64::MAX));
     let shelf = house.functional.0.lock().unwrap();
     let mut named = 0;

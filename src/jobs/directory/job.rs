@@ -191,7 +191,7 @@ impl DirectoryJob {
                         event = "directory.withheld",
                         withheld,
                         "the directory shows mailboxes that the rules in force do not publish: they stay there; \
-                        `caducee directory verify --mend` takes them away, if that is meant"
+                        `caducee directory verify --mend --confirm` takes them away, if that is meant"
                     );
                 }
             }

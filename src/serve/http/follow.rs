@@ -1,14 +1,11 @@
 //! A message's way, by its Message-ID.
 
-use std::sync::Arc;
-
-use axum::extract::State;
-
+use super::acting::Acting;
+use super::blocking;
 use super::extract::Query;
 use super::problem::{Problem, Rule};
-use super::traces::{message_id, of_traces};
+use super::traces::{Look, message_id, of_traces};
 use super::types::{FollowQuery, Followed, ShownTrace};
-use super::{Administration, blocking};
 use crate::audit::TraceQuery;
 
 /// Most steps of one message that are shown: far above what one with a thousand recipients leaves.
@@ -16,7 +13,7 @@ const MOST: usize = 20_000;
 
 /// `GET /v1/follow`.
 pub(super) async fn follow(
-    State(administration): State<Arc<Administration>>,
+    Acting(administration): Acting,
     Query(query): Query<FollowQuery>,
 ) -> Result<axum::Json<Followed>, Problem> {
     let message_id = message_id(&query.message_id)?;
@@ -25,5 +22,7 @@ pub(super) async fn follow(
     if found.traces.is_empty() {
         return Err(Problem::new(Rule::NoSuchMessage, "Nothing is known of a message with this Message-ID."));
     }
+    let about = Some(message_id.clone());
+    administration.note_look(Look { what: "message-followed", about, ..Look::default() }).await?;
     Ok(axum::Json(Followed { message_id, events: found.traces.into_iter().map(ShownTrace::from).collect() }))
 }

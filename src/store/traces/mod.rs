@@ -23,7 +23,7 @@
 //!
 //! Everything here blocks: call it from a thread that may. Files: `block.rs` has the blocks and the chain's arithmetic,
 //! `writer.rs` the open day, `heads.rs` the sealed days' heads, `index.rs` and `indexer.rs` the index, `start.rs` what a start
-//! finds, `forgetting.rs` how days go, `search.rs`, `verify.rs` and `proof.rs` the reading.
+//! finds, `forgetting.rs` how days go, `search.rs`, `ordered.rs`, `verify.rs` and `proof.rs` the reading.
 
 mod block;
 mod day;
@@ -35,6 +35,7 @@ mod home;
 mod index;
 mod indexer;
 mod keys;
+mod ordered;
 mod proof;
 mod search;
 mod start;

@@ -214,6 +214,8 @@ fn logins_refusals_and_movements_have_their_sheets() {
         reason: "bad-credentials".into(),
         asked: asked.map(str::to_owned),
     };
+    let rules = [("over-quota", 30), ("mailbox-closed", 7)].map(|(rule, count)| (rule.to_owned(), count));
+    let many = Action::ManyRefused { rules: rules.into() };
     let rule = Action::Refused { rule: "over-quota".into(), sender: "b@nord.example".into(), recipient: None };
     scene.write([
         at_door("imap", "pro-sante-connect", Some(ANNE), Action::LoggedIn),
@@ -223,6 +225,7 @@ fn logins_refusals_and_movements_have_their_sheets() {
         at_door("submission", "", None, Action::LoginsRefused { count: 40 }),
         at_door("imap", "password", Some(CARE), Action::Read { folder: FolderKind::Inbox, messages: 3 }),
         at_door("smtp", "", None, rule),
+        at_door("smtp", "", None, many),
         administered(CARE, "mailbox-created"),
         administered(CARE, "mailbox-changed"),
     ]);
@@ -235,7 +238,7 @@ fn logins_refusals_and_movements_have_their_sheets() {
             "aura.example|PER|submission|password|bad-credentials: 1",
         ]
     );
-    assert_eq!(scene.rows(Sheet::Refusals), ["smtp|over-quota: 1"]);
+    assert_eq!(scene.rows(Sheet::Refusals), ["smtp|mailbox-closed: 7", "smtp|over-quota: 31"]);
     assert_eq!(scene.rows(Sheet::Movements), ["chu.example|ORG|creation: 1"]);
     assert_eq!(scene.rows(Sheet::Activity), ["aura.example|PER: 1 1 0 0 0", "chu.example|ORG: 1 0 0 0 1"]);
     assert_eq!(scene.recount(), []);

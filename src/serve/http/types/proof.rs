@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ShownTrace;
 use crate::audit::Proved;
+use crate::mss::text::hex;
 use crate::store::traces::ProofParts;
 
 /// The form of a [`Proof`] that this version writes.
@@ -107,9 +108,4 @@ impl ProofBlock {
             day_head: parts.day_head.as_ref().map(|head| hex(&head.hash)),
         }
     }
-}
-
-/// Lower-case hexadecimal.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -121,6 +121,29 @@ fn forgotten_days_are_gone_and_their_heads_still_hold_the_chain_together() {
 }
 
 #[test]
+fn a_day_that_bears_the_name_of_a_year_to_come_is_forgotten_when_its_lines_are_old_enough() {
+    let stream = Stream::new();
+    let files = stream.open_well();
+    let far = day(3650);
+    append(&files, far, 0..1);
+    // From then on the days bear names behind that one.
+    for number in 1..6 {
+        append(&files, day(number), 0..2);
+        files.turn(day(number + 1)).unwrap();
+    }
+    assert_eq!(files.days().len(), 5);
+    assert_eq!(files.forget(day(4)).unwrap(), [far.next(), far.next().next()], "those of the second and third day");
+    let left = [expected(far, 0..1), expected(day(1), 0..2), expected(day(4), 0..2), expected(day(5), 0..2)].concat();
+    assert_eq!(all_texts(&files), left, "the first holds a line of the year to come");
+    assert!(problems(&files).is_empty());
+    drop(files);
+    let files = stream.open_well();
+    assert_eq!(all_texts(&files), left);
+    assert_eq!(files.forget(far.next()).unwrap().len(), 3);
+    assert!(files.verify(every_day()).unwrap().is_good());
+}
+
+#[test]
 fn a_forgetting_that_a_crash_cut_short_is_ended_at_the_next_start() {
     let stream = Stream::new();
     let files = stream.open_well();
