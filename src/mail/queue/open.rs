@@ -11,8 +11,8 @@ use crate::store::{
 };
 
 use super::super::{MailError, now};
-use super::keys::TransitKeys;
 use super::GRACE;
+use super::keys::TransitKeys;
 use super::schedule::Schedule;
 use super::sealed;
 use super::stage::entry;
