@@ -90,10 +90,11 @@ impl Verb {
                 output.note("Nothing was done; --apply does it.");
             }
             Self::Run { apply: true, as_of, confirm_steps } => {
-                run(client, output, LifecycleRun { as_of, confirm_closings: None, confirm_steps }).await?;
+                return run(client, output, LifecycleRun { as_of, confirm_closings: None, confirm_steps }).await;
             }
             Self::Confirm { closings, as_of, confirm_steps } => {
-                run(client, output, LifecycleRun { as_of, confirm_closings: Some(closings), confirm_steps }).await?;
+                return run(client, output, LifecycleRun { as_of, confirm_closings: Some(closings), confirm_steps })
+                    .await;
             }
             Self::Journal { mailbox, from, to, limit } => {
                 let wanted = JournalLines { mailbox, from, to, ..JournalLines::default() };
@@ -138,7 +139,8 @@ fn closings_of_a_day(steps: &[PlannedStep]) -> u64 {
     days.map(|day| day.iter().filter(|step| step.step == "closed").count() as u64).max().unwrap_or_default()
 }
 
-async fn run(client: &mut Client, output: &Output, request: LifecycleRun) -> Result<(), ClientError> {
+/// Runs the job. What waits for a confirmation or failed is no full success: `cron` is to say so.
+async fn run(client: &mut Client, output: &Output, request: LifecycleRun) -> Result<Exit, ClientError> {
     let ran: LifecycleRan = client.send(Method::POST, &path(&["lifecycle", "run"]), &request).await?;
     output.result(&ran, |ran| {
         let mut lines: Vec<String> = ran.taken.iter().map(|(step, count)| format!("{step}: {count}")).collect();
@@ -151,7 +153,7 @@ async fn run(client: &mut Client, output: &Output, request: LifecycleRun) -> Res
         lines.extend(rest.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")));
         if lines.is_empty() { "Nothing was due.".to_owned() } else { lines.join("\n") }
     });
-    Ok(())
+    Ok(if ran.unconfirmed + ran.failed == 0 { Exit::Done } else { Exit::Partly })
 }
 
 async fn journal(

@@ -1,14 +1,19 @@
 //! The heads: the seal of every day that there ever was, kept when the day itself is forgotten.
 //!
 //! ```text
-//! heads        {"format":1,"public_key":…,"genesis":…}
-//!              {"day":"2026-11-24","blocks":…,"lines":…,…,"before":…,"hash":…,"signature":…}
+//! heads        {"format":2,"public_key":…,"genesis":…,"signature":…}      over format and genesis
+//!              {"day":"2026-11-24","blocks":…,"lines":…,…,"before":…,"tree":…,"hash":…,"signature":…}
 //!              …
 //!              {"signature":…}      over all lines above, with their ends
 //! ```
 //!
 //! A head is its day's seal block written out, so each can be checked by itself, and `before` links it to the day before: the
-//! heads are a chain too, over forgotten days. The last line's signature covers which days were forgotten.
+//! heads are a chain too, over forgotten days. That a day was forgotten is signed by itself, and so is the first line: what
+//! is taken over from a file that somebody changed is only what we signed.
+//!
+//! Format 1 had neither those two signatures nor `tree`. It is read and written anew at a start, before the first block of
+//! format 2, so that a version that knows only format 1 says so and does not take the blocks for damage. The first line and
+//! its signature have this form in every later format.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,14 +21,19 @@ use std::path::{Path, PathBuf};
 use aws_lc_rs::rand;
 use serde::{Deserialize, Serialize};
 
-use super::block::{BlockHead, BlockHeader, BlockKind, Hash, hash_block};
+use super::block::{BlockHead, BlockHeader, BlockKind, DayEnds, Hash, hash_seal};
 use super::day::Day;
 use super::keys::{TraceKeys, is_signed};
 use super::{TraceError, hex};
 use crate::store::embedded::durable;
 
 /// The format of a directory of traces that this code writes, and the newest that it reads.
-pub const TRACES_FORMAT: u32 = 1;
+pub const TRACES_FORMAT: u32 = 2;
+/// The oldest that it reads.
+const OLDEST_FORMAT: u32 = 1;
+
+const BEGINNING_TAG: &[u8] = b"caducee trace heads\n";
+const FORGOTTEN_TAG: &[u8] = b"caducee trace forgotten\n";
 
 /// The signed head of a sealed day. Kept elsewhere (printed, sent to somebody), it proves the day's traces and all before it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +54,9 @@ pub struct Head {
     /// The hash of the seal of the day before that had traces; of the first of all, the stream's random beginning.
     #[serde(with = "hex")]
     pub before: Hash,
+    /// The root of the tree over the hashes of its blocks of lines; none where an earlier version sealed the day.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "hex::optional")]
+    pub tree: Option<Hash>,
     /// The hash of its seal: the head of the chain at its end.
     #[serde(with = "hex")]
     pub hash: Hash,
@@ -53,13 +66,29 @@ pub struct Head {
     /// When its lines were forgotten, in Unix seconds; none while they are kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forgotten: Option<u64>,
+    /// Ed25519 over that, with the hash; heads of format 1 have none.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "hex::optional")]
+    pub forgotten_signature: Option<[u8; 64]>,
 }
 
 impl Head {
-    pub(super) fn of(seal: &BlockHeader, before: Hash) -> Head {
+    pub(super) fn of(seal: &BlockHeader, DayEnds { before, tree }: DayEnds) -> Head {
         let BlockHead { day, number: blocks, before: lines, first, last, previous, .. } = seal.head;
-        let (hash, signature) = (seal.hash, seal.signature);
-        Head { day, blocks, lines, first, last, previous, before, hash, signature, forgotten: None }
+        let (hash, signature, forgotten, forgotten_signature) = (seal.hash, seal.signature, None, None);
+        Head {
+            day,
+            blocks,
+            lines,
+            first,
+            last,
+            previous,
+            before,
+            tree,
+            hash,
+            signature,
+            forgotten,
+            forgotten_signature,
+        }
     }
 
     /// The seal block's head.
@@ -80,8 +109,27 @@ impl Head {
     /// Whether the hash is that of what the head says, and the signature that of the key.
     #[must_use]
     pub fn is_signed_by(&self, public_key: &[u8; 32]) -> bool {
-        hash_block(&self.block_head(), &[self.before]) == self.hash
-            && is_signed(public_key, &self.hash, &self.signature)
+        let ends = DayEnds { before: self.before, tree: self.tree };
+        hash_seal(&self.block_head(), &ends) == self.hash && is_signed(public_key, &self.hash, &self.signature)
+    }
+
+    /// Notes that the day's lines go.
+    pub(super) fn forget(&mut self, at: u64, keys: &TraceKeys) {
+        self.forgotten = Some(at);
+        self.forgotten_signature = Some(keys.sign(&self.forgetting(at)));
+    }
+
+    /// Takes back that its lines were forgotten, if that is not signed: somebody else wrote it, to have them removed.
+    fn doubt_forgetting(&mut self, public_key: &[u8; 32]) {
+        let signed = self.forgotten.zip(self.forgotten_signature);
+        if !signed.is_some_and(|(at, signature)| is_signed(public_key, &self.forgetting(at), &signature)) {
+            (self.forgotten, self.forgotten_signature) = (None, None);
+        }
+    }
+
+    /// What is signed of a forgetting.
+    fn forgetting(&self, at: u64) -> Vec<u8> {
+        [FORGOTTEN_TAG, &self.hash, &at.to_be_bytes()].concat()
     }
 }
 
@@ -92,6 +140,27 @@ struct Beginning {
     public_key: [u8; 32],
     #[serde(with = "hex")]
     genesis: Hash,
+    /// None in format 1.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "hex::optional")]
+    signature: Option<[u8; 64]>,
+}
+
+impl Beginning {
+    fn of(format: u32, genesis: Hash, keys: &TraceKeys) -> Beginning {
+        let mut beginning = Beginning { format, public_key: keys.public_key(), genesis, signature: None };
+        if format > OLDEST_FORMAT {
+            beginning.signature = Some(keys.sign(&beginning.signed()));
+        }
+        beginning
+    }
+
+    fn signed(&self) -> Vec<u8> {
+        [BEGINNING_TAG, &self.format.to_be_bytes(), &self.genesis].concat()
+    }
+
+    fn is_signed_by(&self, keys: &TraceKeys) -> bool {
+        self.signature.is_some_and(|signature| is_signed(&keys.public_key(), &self.signed(), &signature))
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -103,6 +172,8 @@ struct Ending {
 /// The file `heads` of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Heads {
+    /// The format that it has on disk.
+    pub(super) format: u32,
     /// What the first day's first block follows.
     pub(super) genesis: Hash,
     /// By day, rising.
@@ -113,8 +184,8 @@ pub(super) struct Heads {
 pub(super) enum Read {
     /// As it was written.
     Whole(Heads),
-    /// Not as it was written: the heads in it that are each signed, as far as it could be read.
-    Altered(Option<Heads>),
+    /// Not as it was written: what of it is signed, as far as it could be read, and whether its genesis is.
+    Altered(Option<(Heads, bool)>),
     /// No such file.
     Missing,
 }
@@ -124,7 +195,7 @@ impl Heads {
     pub(super) fn begin() -> Heads {
         let mut genesis = [0; 32];
         rand::fill(&mut genesis).expect("the operating system's random generator answers");
-        Heads { genesis, days: Vec::new() }
+        Heads { format: TRACES_FORMAT, genesis, days: Vec::new() }
     }
 
     /// What the next day's first block follows.
@@ -150,15 +221,14 @@ impl Heads {
         directory.join("heads")
     }
 
-    /// Writes the file, durably and whole or not at all.
+    /// Replaces the file, whole or not at all.
     pub(super) fn write(&self, directory: &Path, keys: &TraceKeys) -> Result<(), TraceError> {
         let path = Heads::path(directory);
         durable::write(&path, self.encode(keys).as_bytes()).map_err(TraceError::io("write", &path))
     }
 
     fn encode(&self, keys: &TraceKeys) -> String {
-        let beginning = Beginning { format: TRACES_FORMAT, public_key: keys.public_key(), genesis: self.genesis };
-        let mut text = json(&beginning);
+        let mut text = json(&Beginning::of(self.format, self.genesis, keys));
         self.days.iter().for_each(|head| text.push_str(&json(head)));
         let ending = json(&Ending { signature: keys.sign(text.as_bytes()) });
         text + &ending
@@ -180,27 +250,43 @@ impl Heads {
         let Some(beginning) = lines.next().and_then(|line| serde_json::from_str::<Beginning>(line).ok()) else {
             return Ok(Read::Altered(None));
         };
-        if beginning.format != TRACES_FORMAT {
-            return Err(TraceError::Format { path, found: beginning.format, known: TRACES_FORMAT });
-        }
-        if beginning.public_key != keys.public_key() {
+        let days = lines.filter_map(|line| serde_json::from_str::<Head>(line).ok()).collect();
+        let heads = Heads { format: beginning.format, genesis: beginning.genesis, days };
+        let is_signed = beginning.is_signed_by(keys);
+        // A digit of the key or of the format may be damaged; what is signed tells ours from others'.
+        let is_ours = |head: &Head| head.is_signed_by(&keys.public_key());
+        if beginning.public_key != keys.public_key() && !is_signed && !heads.days.iter().any(is_ours) {
             return Err(TraceError::WrongKey(directory.to_owned()));
         }
-        let days = lines.filter_map(|line| serde_json::from_str::<Head>(line).ok()).collect();
-        let heads = Heads { genesis: beginning.genesis, days };
+        if beginning.format > TRACES_FORMAT && is_signed {
+            return Err(TraceError::Format { path, found: beginning.format, known: TRACES_FORMAT });
+        }
         // Written again it must be the same, octet for octet: Ed25519 gives one signature for a message.
-        if heads.encode(keys).as_bytes() == bytes {
+        let is_known = (OLDEST_FORMAT..=TRACES_FORMAT).contains(&heads.format);
+        if is_known && heads.encode(keys).as_bytes() == bytes {
             return Ok(Read::Whole(heads));
         }
-        Ok(Read::Altered(Some(heads.signed_ones(keys))))
+        Ok(Read::Altered(Some((heads.signed_ones(keys), is_signed))))
     }
 
-    /// Those that are each signed, once and rising.
+    /// Those that are each signed, once and rising; forgotten are those of which that is signed.
     fn signed_ones(mut self, keys: &TraceKeys) -> Heads {
-        self.days.retain(|head| head.is_signed_by(&keys.public_key()));
+        let public_key = keys.public_key();
+        self.days.retain(|head| head.is_signed_by(&public_key));
         self.days.sort_by_key(|head| head.day);
         self.days.dedup_by_key(|head| head.day);
+        self.days.iter_mut().for_each(|head| head.doubt_forgetting(&public_key));
         self
+    }
+
+    /// Gives heads that are whole the form of today: what their one signature said of forgotten days, each says by itself.
+    pub(super) fn renew(&mut self, keys: &TraceKeys) {
+        self.format = TRACES_FORMAT;
+        for head in self.days.iter_mut().filter(|head| head.forgotten_signature.is_none()) {
+            if let Some(at) = head.forgotten {
+                head.forget(at, keys);
+            }
+        }
     }
 }
 

@@ -29,9 +29,25 @@ pub(super) fn deserialize<'de, const N: usize, D: Deserializer<'de>>(deserialize
     bytes.ok_or_else(|| serde::de::Error::custom("not hexadecimal text of the right length"))
 }
 
-/// For `#[serde(serialize_with = "hex::list")]` on lists of arrays.
-pub(super) fn list<const N: usize, S: Serializer>(list: &[[u8; N]], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(list.iter().map(|bytes| encode(bytes)))
+/// For `#[serde(with = "hex::optional")]` on arrays that may be missing.
+pub(super) mod optional {
+    use serde::{Deserializer, Serializer};
+
+    pub(in super::super) fn serialize<const N: usize, S: Serializer>(
+        bytes: &Option<[u8; N]>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match bytes {
+            Some(bytes) => super::serialize(bytes, serializer),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(in super::super) fn deserialize<'de, const N: usize, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<[u8; N]>, D::Error> {
+        super::deserialize(deserializer).map(Some)
+    }
 }
 
 #[cfg(test)]

@@ -6,11 +6,12 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::block::{BlockKind, OpenBlock, OpenLine};
+use super::block::BlockKind;
 use super::day::Day;
 use super::index::{Index, Postings};
 use super::indexer::Indexer;
 use super::keys::EVERY;
+use super::open::{OpenBlock, OpenLine};
 use super::walk::{Piece, Walk, read_block};
 use super::{Damage, DaySummary, Inner, TraceError, TraceFiles, lock};
 

@@ -4,13 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::path::Path;
 
-use super::block::{BlockKind, Hash, OpenBlock, open_seal};
+use super::block::{BlockKind, Hash};
 use super::day::Day;
 use super::heads::{Head, Heads, Read};
 use super::home::Home;
 use super::indexer::Indexer;
 use super::keys::TraceKeys;
-use super::walk::{Piece, Walk, read_up_to};
+use super::open::{OpenBlock, open_seal};
+use super::tree::GrowingTree;
+use super::walk::{BlockHashes, Piece, Walk, read_up_to};
 use super::writer::{OpenDay, Tip};
 use super::{Damage, Torn, TraceError, TraceOpening, TraceOptions};
 use crate::store::embedded::durable;
@@ -18,6 +20,8 @@ use crate::store::embedded::durable;
 /// What a stream starts from.
 pub(super) struct Started {
     pub(super) heads: Heads,
+    /// Whether the disk had room for them.
+    pub(super) are_written: bool,
     /// Bytes of the sealed days' files, of those that are there.
     pub(super) sizes: BTreeMap<Day, u64>,
     pub(super) open: Option<(OpenDay, Indexer)>,
@@ -30,6 +34,7 @@ pub(super) fn start(home: &Home, keys: &TraceKeys, options: &TraceOptions) -> Re
     let files = home.days()?;
     let mut heads = read_heads(home, keys, files.first().copied(), &mut opening)?;
     let written = heads.clone();
+    heads.renew(keys);
     finish_forgetting(home, &heads, &files)?;
     let mut open = None;
     for day in unlisted(&heads, &files, &mut opening) {
@@ -44,15 +49,19 @@ pub(super) fn start(home: &Home, keys: &TraceKeys, options: &TraceOptions) -> Re
             None => {}
         }
     }
+    let mut are_written = true;
     if heads != written || opening.heads_rebuilt || !Heads::path(&home.path).exists() {
         match heads.write(&home.path, keys) {
-            // Where there are files they can be made again: the next day's end writes them.
-            Err(error) if error.is_full() && !files.is_empty() => tracing::warn!(%error, "heads are not written"),
+            // Where there are files they can be made again: the next append writes them first.
+            Err(error) if error.is_full() && !files.is_empty() => {
+                are_written = false;
+                tracing::warn!(%error, "heads are not written");
+            }
             outcome => outcome?,
         }
     }
     let sizes = sizes(home, &heads, &mut opening)?;
-    Ok(Started { heads, sizes, open, opening })
+    Ok(Started { heads, are_written, sizes, open, opening })
 }
 
 fn read_heads(
@@ -67,13 +76,19 @@ fn read_heads(
         Read::Missing => None,
         Read::Altered(found) => {
             let (path, aside) = (Heads::path(&home.path), home.path.join("heads.altered"));
-            fs::copy(&path, &aside).map_err(TraceError::io("copy", &path))?;
+            match fs::copy(&path, &aside).map_err(TraceError::io("copy", &path)) {
+                Err(error) if error.is_full() => tracing::warn!(%error, "no copy is kept of the heads that were found"),
+                outcome => drop(outcome?),
+            }
             found
         }
     };
     opening.heads_rebuilt = true;
-    let mut heads = found.unwrap_or_else(Heads::begin);
-    // The genesis is signed by the oldest head only; where that is lost, the oldest file's first block names what it follows.
+    let (mut heads, is_genesis_known) = found.unwrap_or_else(|| (Heads::begin(), false));
+    if is_genesis_known {
+        return Ok(heads);
+    }
+    // Else only the oldest head signs it; where that is lost, the oldest file's first block names what it follows.
     let head = heads.days.first().map(|head| (head.day, head.before));
     let file = oldest.and_then(|day| Some((day, first_previous(&home.day(day))?)));
     if let Some((_, genesis)) = head.into_iter().chain(file).min_by_key(|(day, _)| *day) {
@@ -132,7 +147,7 @@ fn take_up(
         return Ok(None);
     }
     let tip = Tip { length: found.whole, ..found.tip };
-    Ok(Some((OpenDay::at(home, tip, None)?, indexer)))
+    Ok(Some((OpenDay::at(home, tip, found.tree)?, indexer)))
 }
 
 fn insert(heads: &mut Heads, head: Head) {
@@ -143,6 +158,8 @@ fn insert(heads: &mut Heads, head: Head) {
 /// What a walk through a day's file found.
 struct Followed {
     tip: Tip,
+    /// Over the hashes of the blocks.
+    tree: GrowingTree,
     /// Where the last whole block ends.
     whole: u64,
     /// Its head, if its last whole block is a seal.
@@ -159,18 +176,22 @@ fn follow(
     let failed = || TraceError::io("read", path);
     let file = File::open(path).map_err(failed())?;
     let mut walk = Walk::new(&file, file.metadata().map_err(failed())?.len());
-    let mut found = Followed { tip, whole: 0, seal: None };
-    let mut damaged = Vec::new();
+    let mut found = Followed { tip, tree: GrowingTree::default(), whole: 0, seal: None };
+    let (mut hashes, mut damaged) = (BlockHashes::default(), Vec::new());
     while let Some(piece) = walk.step().map_err(failed())? {
         let Some((header, payload)) = piece.whole() else {
             damaged.push(piece);
             continue;
         };
         // What is damaged before a whole block is damage; what is behind the last one was torn.
-        damaged.drain(..).for_each(|piece| note_damage(&mut found.tip, &piece, opening));
+        for piece in damaged.drain(..) {
+            hashes.of(&piece).for_each(|hash| found.tree.push(&hash));
+            note_damage(&mut found.tip, &piece, opening);
+        }
+        hashes.of(&piece).for_each(|hash| found.tree.push(&hash));
         found.whole = piece.range.end;
         if header.head.kind == BlockKind::Seal {
-            found.seal = open_seal(keys, &header.head, payload).map(|before| Head::of(header, before));
+            found.seal = open_seal(keys, header, payload).map(|ends| Head::of(header, ends));
             continue;
         }
         found.seal = None;

@@ -2,7 +2,9 @@
 
 mod chain;
 mod damage;
+mod formats;
 mod keeping;
+mod proving;
 mod searching;
 
 use std::fs;
