@@ -168,9 +168,7 @@ fn told(trace: &ShownTrace) -> (String, String, String) {
             let disposition = disposition_in_french(disposition);
             of("avis de lecture reçu", recipient.clone().unwrap_or_default(), format!("{disposition}{error}"))
         }
-        other => {
-            of(&format!("autre : {}", other.name()), trace.mailbox.clone().unwrap_or_default(), String::new())
-        }
+        other => of(&format!("autre : {}", other.name()), trace.mailbox.clone().unwrap_or_default(), String::new()),
     }
 }
 
@@ -246,7 +244,70 @@ fn escaped(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::audit::{Origin, Trace};
-    use crate::serve::http::types::PROOF_FORMAT;
+    use crate::serve::http::types::{PROOF_FORMAT, ProofDayEnd};
+
+    fn shown(action: Action) -> ShownTrace {
+        ShownTrace::from(Trace::of(action))
+    }
+
+    #[test]
+    fn what_our_traces_say_is_told_in_french() {
+        let text = |text: &str| text.to_owned();
+        let results = ["failed", "delayed", "delivered", "relayed"];
+        let told = |action: Action| told(&shown(action)).2;
+        for handling in ["held", "released", "retried", "bounced", "cancelled"] {
+            assert_ne!(told(Action::Handled { handling: text(handling) }), handling);
+        }
+        for result in results {
+            let reported = Action::Reported { result: text(result), recipients: Vec::new(), report: text("<r@x>") };
+            let lost = Action::ReportLost { result: text(result), recipients: Vec::new(), reason: text("close") };
+            let came = Action::ReportCame { result: text(result), recipient: None, report: None, text: text("-") };
+            for told in [reported, lost, came].map(told) {
+                assert!(!told.contains(result), "{told}");
+            }
+        }
+        let disposition = |disposition: &str, error: Option<&str>| {
+            told(Action::Disposition {
+                recipient: None,
+                disposition: text(disposition),
+                notification: None,
+                error: error.map(str::to_owned),
+            })
+        };
+        assert_eq!(disposition("displayed", None), "affiché");
+        assert_eq!(disposition("processed/error", Some("902^MSS")), "traité, erreur ; 902^MSS");
+        // What others made up is shown as it is.
+        assert_eq!(disposition("eaten/warning", None), "eaten, warning");
+        for means in ["password", "password-and-code", "certificate", "device", "pro-sante-connect"] {
+            let actor = crate::audit::Actor { means: Some(text(means)), ..Default::default() };
+            let by = by(&ShownTrace::from(Trace { actor, ..Trace::of(Action::LoggedIn) }));
+            assert!(!by.ends_with(means), "{by}");
+        }
+    }
+
+    #[test]
+    fn a_block_says_under_which_end_of_a_day_it_stands_or_why_under_none() {
+        let block = ProofBlock {
+            day: "2026-11-25".into(),
+            number: 7,
+            format: 2,
+            head: "aa".into(),
+            line_hashes: None,
+            hash: "bb".into(),
+            signature: "cc".into(),
+            day_end: None,
+            no_day_end: None,
+        };
+        for (why, words) in [("running", "pas close"), ("older-format", "antérieure"), ("damaged", "ne se lisent pas")]
+        {
+            let row = block_row(1, &ProofBlock { no_day_end: Some(why.into()), ..block.clone() });
+            assert!(row.contains("2026-11-25, bloc 7") && row.contains(words), "{row}");
+        }
+        let [head, before, tree, hash, signature] = ["dd", "ee", "ff", "0123", "11"].map(str::to_owned);
+        let end = ProofDayEnd { head, before, tree, hash, signature, path: Vec::new() };
+        let row = block_row(1, &ProofBlock { day_end: Some(end), ..block });
+        assert!(row.contains("<code>0123</code>") && !row.contains("aucune"), "{row}");
+    }
 
     #[test]
     fn what_others_wrote_is_text_on_the_page() {

@@ -40,7 +40,12 @@ impl ProofArguments {
         }
         for block in &proof.blocks {
             if let Some(why) = block.no_day_end.as_deref() {
-                output.note(&format!("{}, block {}: signed, under no day's end: {}", block.day, block.number, in_words(why)));
+                output.note(&format!(
+                    "{}, block {}: signed, under no day's end: {}",
+                    block.day,
+                    block.number,
+                    in_words(why)
+                ));
             }
         }
         output.result(&proof, |proof| {

@@ -21,8 +21,7 @@ pub(super) async fn follow(
 ) -> Result<axum::Json<Followed>, Problem> {
     let message_id = message_id(&query.message_id)?;
     let (traces, wanted) = (administration.traces.clone(), TraceQuery::of_message(&message_id));
-    let Found { traces, more, unreadable } =
-        blocking(move || traces.search(&wanted, MOST).map_err(of_traces)).await?;
+    let Found { traces, more, unreadable } = blocking(move || traces.search(&wanted, MOST).map_err(of_traces)).await?;
     if traces.is_empty() {
         return Err(nothing_of_message(&unreadable));
     }

@@ -52,7 +52,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 pub use block::{
-    BLOCK_HEAD, BLOCK_HEADER, BlockFormat, BlockHead, BlockHeader, BlockKind, DayEnds, Hash, hash_block, hash_line, hash_seal,
+    BLOCK_HEAD, BLOCK_HEADER, BlockFormat, BlockHead, BlockHeader, BlockKind, DayEnds, Hash, hash_block, hash_line,
+    hash_seal,
 };
 pub use day::{Day, NotADay};
 pub use error::TraceError;

@@ -68,7 +68,8 @@ impl ProofParts {
             BlockFormat::Two => climb(&line, self.line.into(), self.head.count.into(), &self.hashes)
                 .map(|root| hash_head(self.format, &self.head, &[root])),
         };
-        let is_under_head = self.day_end.as_ref().map_or(true, |end| end.holds(&self.head, &self.hash, &self.public_key));
+        let is_under_head =
+            self.day_end.as_ref().map_or(true, |end| end.holds(&self.head, &self.hash, &self.public_key));
         hash == Some(self.hash) && is_signed(&self.public_key, &self.hash, &self.signature) && is_under_head
     }
 }

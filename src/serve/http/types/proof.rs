@@ -111,7 +111,14 @@ impl Proof {
             // The scribe writes JSON.
             let text = String::from_utf8_lossy(&parts.text).into_owned();
             let path = (parts.format == BlockFormat::Two).then(|| hex_list(&parts.hashes));
-            steps.push(ProofStep { trace: trace.into(), text, prefix: hex(&parts.prefix), block, line: parts.line, path });
+            steps.push(ProofStep {
+                trace: trace.into(),
+                text,
+                prefix: hex(&parts.prefix),
+                block,
+                line: parts.line,
+                path,
+            });
         }
         Self {
             format: PROOF_FORMAT.to_owned(),
