@@ -71,6 +71,18 @@ fn owner<'a>(what: &str, about: &'a str) -> Option<&'a str> {
     is_of_device.then_some(id)
 }
 
+/// What a trace that only a newer version reads is found by, as far as this one makes it out: all but what its action names.
+pub(super) fn facets_of_unknown(text: &[u8]) -> Vec<(Facet, String)> {
+    let Ok(mut written) = serde_json::from_slice::<serde_json::Value>(text) else { return Vec::new() };
+    let Some(action) = written.get_mut("action") else { return Vec::new() };
+    let known = Action::LoggedIn.name();
+    let name = std::mem::replace(action, known.into());
+    let mut found = serde_json::from_value::<Trace>(written).map_or_else(|_| Vec::new(), |trace| facets(&trace));
+    found.retain(|(facet, _)| *facet != Facet::Action);
+    found.extend(name.as_str().map(|name| (Facet::Action, Facet::Action.normal(name))));
+    found
+}
+
 /// The addresses that an action names.
 fn addresses(action: &Action) -> Box<dyn Iterator<Item = &String> + '_> {
     match action {

@@ -17,12 +17,14 @@
 mod action;
 mod asker;
 mod facets;
+mod found;
 pub mod indicators;
 mod observe;
 mod query;
 mod reading;
 mod scribe;
 mod tracer;
+mod witness;
 
 pub use action::{Action, Actor, By, FolderKind, MessageFacts, Origin, Stream, Trace};
 pub use asker::Asker;

@@ -3,14 +3,19 @@
 use std::collections::HashSet;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
-use crate::store::StoreError;
+use prometheus_client::metrics::gauge::Gauge;
+
 use crate::store::traces::{
-    Damage, Day, FoundLine, Head, ProofParts, Query, TraceError, TraceFiles, TraceKeys, TraceOptions, TraceReport,
+    Damage, Day, FoundLine, Head, Problem, ProofParts, Query, TraceError, TraceFiles, TraceKeys, TraceOptions,
+    TraceReport,
 };
+use crate::store::{CommitError, StoreError};
+use crate::telemetry::Metrics;
 
-use super::{Stream, Trace, TraceQuery, Tracer};
+use super::{Asker, Stream, Trace, TraceQuery, Tracer, found, witness};
 
 /// Traces of one message that a proof shows, at most.
 const MOST_PROVED: usize = 5_000;
@@ -28,6 +33,9 @@ pub enum TracesError {
     /// The day files.
     #[error(transparent)]
     Files(#[from] TraceError),
+    /// What is acknowledged cannot be written down.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
     /// There is no thread for the scribe.
     #[error("no thread for the scribe: {0}")]
     Thread(#[from] io::Error),
@@ -48,6 +56,9 @@ struct Inner {
     keys: TraceKeys,
     functional: TraceFiles,
     technical: TraceFiles,
+    /// Things that the start found, and that nobody has acknowledged.
+    found: AtomicU64,
+    counted: OnceLock<Gauge>,
 }
 
 /// What a search found.
@@ -80,10 +91,21 @@ impl Traces {
         let open = |stream: Stream| {
             let (files, opening) = TraceFiles::open(&directory.join(stream.name()), &keys, &TraceOptions::default())?;
             tracing::info!(?opening, stream = stream.name(), "day files of traces open");
-            Ok::<_, TraceError>(files)
+            Ok::<_, TraceError>((files, found::tell(stream, &opening)))
         };
-        let (functional, technical) = (open(Stream::Functional)?, open(Stream::Technical)?);
-        Ok(Self { inner: Arc::new(Inner { tracer: tracer.clone(), keys, functional, technical }) })
+        let ((functional, one), (technical, other)) = (open(Stream::Functional)?, open(Stream::Technical)?);
+        let found = AtomicU64::new(one + other);
+        let counted = OnceLock::new();
+        let inner = Inner { tracer: tracer.clone(), keys, functional, technical, found, counted };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Has a gauge say how much is not as it was written: what the start found, and what the files have lost.
+    pub(super) fn count_into(&self, metrics: &Metrics) {
+        let gauge = self.inner.counted.get_or_init(|| metrics.traces_found.clone());
+        let lost: usize = self.inner.tracer.lost().values().map(Vec::len).sum();
+        let found = self.inner.found.load(Ordering::Relaxed).saturating_add(lost as u64);
+        gauge.set(i64::try_from(found).unwrap_or(i64::MAX));
     }
 
     /// Finds up to `limit` traces.
@@ -92,8 +114,7 @@ impl Traces {
     /// The store or the disk fails. What is damaged costs itself, and is told.
     pub fn search(&self, query: &TraceQuery, limit: usize) -> Result<Found, TracesError> {
         // What waits is read first: a trace goes from there into the files, never back.
-        let mut waiting = self.waiting(query.from, query.to)?;
-        waiting.retain(|trace| query.is_met_by(trace));
+        let mut waiting = self.waiting(query.from, query.to, |trace| query.is_met_by(trace))?;
         let mut found = Found::default();
         let seen: HashSet<_> = waiting.iter().map(identity).collect();
         for (_, files) in self.streams_of(query) {
@@ -127,7 +148,7 @@ impl Traces {
     /// As [`Traces::search`].
     pub fn each(&self, from: u64, to: u64, f: &mut dyn FnMut(Trace) -> bool) -> Result<Vec<String>, TracesError> {
         let Some(last) = to.checked_sub(1) else { return Ok(Vec::new()) };
-        let waiting = self.waiting(from, last)?;
+        let waiting = self.waiting(from, last, |_| true)?;
         let seen: HashSet<_> = waiting.iter().map(identity).collect();
         let mut unreadable = Vec::new();
         let mut goes_on = true;
@@ -159,7 +180,7 @@ impl Traces {
     /// [`TracesError::NotYet`] where something of it still waits; else as [`Traces::search`].
     pub fn proof(&self, message_id: &str) -> Result<Proved, TracesError> {
         let query = TraceQuery::of_message(message_id);
-        if self.waiting(0, u64::MAX)?.iter().any(|trace| query.is_met_by(trace)) {
+        if !self.waiting(0, u64::MAX, |trace| query.is_met_by(trace))?.is_empty() {
             return Err(TracesError::NotYet);
         }
         let (mut lines, mut gaps) = (Vec::new(), Vec::new());
@@ -197,13 +218,34 @@ impl Traces {
         Ok(Proved { steps, gaps })
     }
 
-    /// Reads the files of some days from end to end, and holds each to its chain and its signatures.
+    /// Reads the files of some days from end to end, and holds each to its chain and its signatures. What starts have found lost
+    /// is told too, of whatever day, until it is acknowledged.
     ///
     /// # Errors
     /// The disk fails.
     pub fn verify(&self, from: Day, to: Day) -> Result<[(Stream, TraceReport); 2], TracesError> {
-        let functional = self.inner.functional.verify(from..=to)?;
-        Ok([(Stream::Functional, functional), (Stream::Technical, self.inner.technical.verify(from..=to)?)])
+        let report = |stream: Stream, files: &TraceFiles| {
+            let mut report = files.verify(from..=to)?;
+            report.problems.splice(0..0, witness::problems(&self.inner.tracer, stream));
+            Ok::<_, TracesError>((stream, report))
+        };
+        let functional = report(Stream::Functional, &self.inner.functional)?;
+        Ok([functional, report(Stream::Technical, &self.inner.technical)?])
+    }
+
+    /// Somebody has seen what starts have found lost, and what it means: it is not told any more. Says what it was.
+    ///
+    /// # Errors
+    /// The store fails: nothing is acknowledged then.
+    pub fn acknowledge(&self, asker: &Asker) -> Result<Vec<(Stream, Problem)>, TracesError> {
+        let Inner { tracer, functional, technical, .. } = &*self.inner;
+        let shelves = [(Stream::Functional, functional), (Stream::Technical, technical)];
+        let told = witness::acknowledge(tracer, asker, shelves)?;
+        self.inner.found.store(0, Ordering::Relaxed);
+        if let Some(gauge) = self.inner.counted.get() {
+            gauge.set(0);
+        }
+        Ok(told)
     }
 
     /// The signed ends of all days, forgotten ones included.
@@ -248,11 +290,11 @@ impl Traces {
         &self.inner.keys
     }
 
-    fn waiting(&self, from: u64, to: u64) -> Result<Vec<Trace>, StoreError> {
+    fn waiting(&self, from: u64, to: u64, is_wanted: impl Fn(&Trace) -> bool) -> Result<Vec<Trace>, StoreError> {
         if from > to {
             return Ok(Vec::new());
         }
-        self.inner.tracer.waiting(from..=to, usize::MAX)
+        self.inner.tracer.waiting_that(from..=to, usize::MAX, is_wanted)
     }
 
     /// Jobs have no mailbox, person, message or peer.

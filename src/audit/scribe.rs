@@ -13,13 +13,17 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::store::traces::{Day, FoundLine, Line, MAX_LINE_TERMS, MAX_LINE_TEXT, Mark, TraceError, TraceFiles};
-use crate::store::{Batch, CommitError, StoreError, StreamKey, TraceKey, TraceMark, WaitingTrace};
+use zeroize::Zeroizing;
+
+use crate::store::traces::{
+    Day, FoundLine, HeadsMark, Line, MAX_LINE_TERMS, MAX_LINE_TEXT, Mark, TraceError, TraceFiles,
+};
+use crate::store::{Batch, CommitError, StoreError, TraceKey, WaitingTrace};
 use crate::telemetry::Metrics;
 
-use super::facets::facets;
+use super::facets::{facets, facets_of_unknown};
 use super::reading::TracesError;
-use super::{Action, Observer, Stream, Trace, Tracer, Traces, tracer};
+use super::{Action, Observer, Stream, Trace, Tracer, Traces, tracer, witness};
 
 /// Most traces that are written down in one step.
 const BATCH: usize = 512;
@@ -66,6 +70,9 @@ pub(super) trait Shelf: Send + 'static {
     fn last_lines(&self, count: usize) -> Result<Vec<FoundLine>, TraceError>;
     fn turn(&self, today: Day) -> Result<Option<Day>, TraceError>;
     fn holds(&self, mark: &Mark) -> Result<bool, TraceError>;
+    fn last_mark(&self) -> Option<Mark>;
+    fn heads_mark(&self) -> HeadsMark;
+    fn holds_heads(&self, mark: &HeadsMark) -> bool;
 }
 
 impl Shelf for TraceFiles {
@@ -80,6 +87,15 @@ impl Shelf for TraceFiles {
     }
     fn holds(&self, mark: &Mark) -> Result<bool, TraceError> {
         TraceFiles::holds(self, mark)
+    }
+    fn last_mark(&self) -> Option<Mark> {
+        TraceFiles::last_mark(self)
+    }
+    fn heads_mark(&self) -> HeadsMark {
+        TraceFiles::heads_mark(self)
+    }
+    fn holds_heads(&self, mark: &HeadsMark) -> bool {
+        TraceFiles::holds_heads(self, mark)
     }
 }
 
@@ -100,6 +116,7 @@ impl Scribe {
         let shelves = [(Stream::Functional, functional.clone()), (Stream::Technical, technical.clone())];
         let mut desk = Desk::new(traces.tracer().clone(), shelves, traces.keys().clone(), options);
         desk.take_up()?;
+        traces.count_into(&desk.options.metrics);
         let (stop, stopped) = mpsc::channel();
         let run = move || desk.run(&stopped);
         let thread = std::thread::Builder::new().name("caducee-scribe".into()).spawn(run)?;
@@ -122,6 +139,9 @@ fn seen(trace: &Trace) -> Seen {
     (trace.at, trace.reference.clone(), trace.action.name())
 }
 
+/// What a waiting trace says, opened.
+type Text = Zeroizing<Vec<u8>>;
+
 /// What lies before the scribe.
 struct Desk<S> {
     tracer: Tracer,
@@ -130,6 +150,8 @@ struct Desk<S> {
     options: ScribeOptions,
     /// In the files, and not yet taken from those that wait.
     written: HashSet<Seen>,
+    /// The same of traces that only a newer version reads: their moments.
+    unknown: HashSet<u64>,
     turned: Option<Instant>,
 }
 
@@ -149,7 +171,7 @@ impl<S: Shelf> Desk<S> {
         keys: crate::store::traces::TraceKeys,
         options: ScribeOptions,
     ) -> Self {
-        Self { tracer, shelves, keys, options, written: HashSet::new(), turned: None }
+        Self { tracer, shelves, keys, options, written: HashSet::new(), unknown: HashSet::new(), turned: None }
     }
 
     /// Finds out what the last one had written and not taken away, and whether the files are those that it left.
@@ -158,8 +180,9 @@ impl<S: Shelf> Desk<S> {
             let mut ahead = 0;
             for line in shelf.last_lines(LAST_LINES)? {
                 ahead += u64::from(!self.tracer.begin_after(line.at));
-                if let Ok(trace) = serde_json::from_slice::<Trace>(&line.text) {
-                    self.written.insert(seen(&trace));
+                match serde_json::from_slice::<Trace>(&line.text) {
+                    Ok(trace) => drop(self.written.insert(seen(&trace))),
+                    Err(_) => drop(self.unknown.insert(line.at)),
                 }
             }
             if ahead > 0 {
@@ -170,40 +193,7 @@ impl<S: Shelf> Desk<S> {
                     "traces bear moments that are still to come: the clock was ahead once, or is behind now"
                 );
             }
-            self.compare(*stream, shelf)?;
-        }
-        Ok(())
-    }
-
-    /// Whether a stream's files are those that the mark in the store witnesses. A witness that says nothing any more is told,
-    /// and does not keep the server from its start: the next commit writes it anew.
-    fn compare(&self, stream: Stream, shelf: &S) -> Result<(), StoreError> {
-        let silent = |why: &dyn std::fmt::Display| {
-            tracing::error!(
-                event = "traces.unwitnessed",
-                stream = stream.name(),
-                %why,
-                "it cannot be said whether day files of traces were cut: `caducee traces verify` looks at what is there"
-            );
-        };
-        let mark = match self.tracer.store().get::<TraceMark>(&key_of(stream)) {
-            Ok(Some(mark)) => mark.record.mark,
-            Ok(None) => return Ok(()),
-            Err(error @ StoreError::Record { .. }) => {
-                silent(&error);
-                return Ok(());
-            }
-            Err(error) => return Err(error),
-        };
-        match shelf.holds(&mark) {
-            Ok(true) => {}
-            Ok(false) => tracing::error!(
-                event = "traces.cut",
-                stream = stream.name(),
-                ?mark,
-                "day files of traces are not those that were written: they were cut, or an older copy was put in their place"
-            ),
-            Err(error) => silent(&error),
+            witness::compare(&self.tracer, *stream, shelf)?;
         }
         Ok(())
     }
@@ -249,12 +239,19 @@ impl<S: Shelf> Desk<S> {
 
     fn drain_range(&mut self, from: u64, to: u64) -> Result<(), Trouble> {
         for step in 1.. {
-            let rows = self.tracer.store().scan::<WaitingTrace>(TraceKey(from)..=TraceKey(to), BATCH)?;
-            let opened: Vec<_> = rows.iter().map(|(key, row)| (*key, self.tracer.open(*key, row))).collect();
-            if !opened.is_empty() {
-                self.write_down(&opened)?;
+            // By their keys: one that does not read has to go, too.
+            let keys = self.tracer.store().keys::<WaitingTrace>(TraceKey(from)..=TraceKey(to), BATCH)?;
+            let (mut opened, mut unknown) = (Vec::new(), Vec::new());
+            for key in &keys {
+                let text = self.text_of(*key)?;
+                let trace = text.as_ref().and_then(|text| serde_json::from_slice(text).ok());
+                unknown.extend(text.filter(|_| trace.is_none()).map(|text| (*key, text)));
+                opened.push((*key, trace));
             }
-            if opened.len() < BATCH {
+            if !opened.is_empty() {
+                self.write_down(&opened, &unknown)?;
+            }
+            if keys.len() < BATCH {
                 break;
             }
             if step % STEPS == 0 {
@@ -264,16 +261,39 @@ impl<S: Shelf> Desk<S> {
         Ok(())
     }
 
-    fn write_down(&mut self, opened: &[(TraceKey, Option<Trace>)]) -> Result<(), Trouble> {
-        let mut batch = Batch::new();
-        for at in 0..self.shelves.len() {
-            if let Some(mark) = self.shelve(at, opened)? {
-                batch.put(&key_of(self.shelves[at].0), &TraceMark { mark });
+    /// What a waiting trace says; none where it does not read.
+    fn text_of(&self, key: TraceKey) -> Result<Option<Text>, StoreError> {
+        match self.tracer.store().get::<WaitingTrace>(&key) {
+            Ok(row) => Ok(row.and_then(|row| self.tracer.open_text(key, &row.record))),
+            Err(StoreError::Record { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// `unknown` are those of the opened that open to what only a newer version reads.
+    fn write_down(
+        &mut self,
+        opened: &[(TraceKey, Option<Trace>)],
+        unknown: &[(TraceKey, Text)],
+    ) -> Result<(), Trouble> {
+        let (mut batch, tracer) = (Batch::new(), self.tracer.clone());
+        let kept = self.shelve_unknown(unknown)?;
+        let marks = [self.shelve(0, opened)?.or(kept), self.shelve(1, opened)?];
+        let lost = tracer.lost();
+        for ((stream, shelf), mark) in self.shelves.iter().zip(marks) {
+            // What the last scribe has written and not committed is witnessed now.
+            let stood_there = || {
+                let mut traces = opened.iter().filter_map(|(_, trace)| trace.as_ref());
+                traces.any(|trace| trace.stream() == *stream).then(|| shelf.last_mark()).flatten()
+            };
+            if let Some(mark) = mark.or_else(stood_there) {
+                witness::note(&lost, *stream, shelf, mark, &mut batch);
             }
         }
         for (key, trace) in opened {
             match trace {
                 Some(trace) => self.options.observers.iter_mut().for_each(|observer| observer.observe(trace)),
+                None if unknown.iter().any(|(of, _)| of == key) => {}
                 None => {
                     tracing::error!(event = "traces.damaged", at = key.0, "a waiting trace does not open: it is lost")
                 }
@@ -286,6 +306,8 @@ impl<S: Shelf> Desk<S> {
             self.options.observers.iter_mut().map(|observer| observer.put_into(store, &mut batch)).collect();
         counted.into_iter().collect::<Result<(), _>>()?;
         store.commit_blocking(batch)?;
+        drop(lost);
+        unknown.iter().for_each(|(key, _)| drop(self.unknown.remove(&key.0)));
         for trace in opened.iter().filter_map(|(_, trace)| trace.as_ref()) {
             self.written.remove(&seen(trace));
         }
@@ -308,6 +330,24 @@ impl<S: Shelf> Desk<S> {
         Ok(last)
     }
 
+    /// Appends what only a newer version reads, as it stands: that version finds it there. It is no job of this one's.
+    fn shelve_unknown(&mut self, unknown: &[(TraceKey, Text)]) -> Result<Option<Mark>, Trouble> {
+        let (_, shelf) = &self.shelves[0];
+        let mut last = None;
+        for (key, text) in unknown {
+            if !self.unknown.insert(key.0) {
+                continue;
+            }
+            tracing::warn!(at = key.0, "a trace is of a newer version's: it is filed as it stands, and not counted");
+            let facets = facets_of_unknown(text);
+            let terms = facets.iter().map(|(facet, value)| self.keys.term(facet.name(), value));
+            let line = Line { at: key.0, terms: terms.take(MAX_LINE_TERMS).collect(), text: text.to_vec() };
+            last = shelf.append(Day::of(key.0), &[line])?.or(last);
+            self.unknown.insert(key.0);
+        }
+        Ok(last)
+    }
+
     /// A trace as it is kept: one line, or several where it names more people than a line holds.
     fn lines(&self, trace: &Trace) -> Vec<Line> {
         let Ok(text) = serde_json::to_vec(trace) else { return Vec::new() };
@@ -325,13 +365,13 @@ impl<S: Shelf> Desk<S> {
     fn look_at_those_that_wait(&self) {
         let most = self.options.most_waiting;
         // A store that cannot be read has stopped mail itself.
-        let Ok(rows) = self.tracer.store().scan::<WaitingTrace>(.., most.saturating_add(1)) else { return };
-        self.options.metrics.traces_waiting.set(i64::try_from(rows.len()).unwrap_or(i64::MAX));
+        let Ok(waiting) = self.tracer.store().count::<WaitingTrace>(.., most.saturating_add(1)) else { return };
+        self.options.metrics.traces_waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
         let was_stuck = self.tracer.is_stuck();
-        if rows.len() > most {
+        if waiting > most {
             tracing::error!(event = "traces.stuck", most, "too many traces wait: mail stops with temporary errors");
             self.tracer.set_stuck(true);
-        } else if was_stuck && rows.len() <= most / 2 {
+        } else if was_stuck && waiting <= most / 2 {
             self.tracer.set_stuck(false);
         }
     }
@@ -348,13 +388,6 @@ impl<S: Shelf> Desk<S> {
         self.turned = Some(Instant::now());
         Ok(())
     }
-}
-
-fn key_of(stream: Stream) -> StreamKey {
-    StreamKey(match stream {
-        Stream::Functional => 1,
-        Stream::Technical => 2,
-    })
 }
 
 /// The day that it is, in UTC.

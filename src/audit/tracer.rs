@@ -3,13 +3,16 @@
 use std::collections::HashSet;
 use std::future::Future;
 use std::ops::{Bound, RangeBounds};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
+
+use zeroize::Zeroizing;
 
 use crate::store::{Batch, CommitError, Committed, MailboxKey, Store, StoreError, TraceKey, WaitingTrace};
 
 use super::Trace;
+use super::witness::Lost;
 
 /// Traces that are read at a time.
 const PAGE: usize = 1_000;
@@ -32,6 +35,8 @@ struct Inner {
     last: AtomicU64,
     /// The scribe cannot write, and too many wait for it.
     stuck: AtomicBool,
+    /// What the files have lost; held over each commit that writes of it.
+    lost: Mutex<Lost>,
 }
 
 impl Tracer {
@@ -41,7 +46,8 @@ impl Tracer {
     /// What waits already cannot be read.
     pub fn new(store: Store, key: MailboxKey) -> Result<Self, StoreError> {
         let last = last_waiting(&store, horizon_of(now()))?;
-        let inner = Inner { store, key, last: AtomicU64::new(last), stuck: AtomicBool::new(false) };
+        let inner =
+            Inner { store, key, last: AtomicU64::new(last), stuck: AtomicBool::new(false), lost: Mutex::default() };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -85,10 +91,14 @@ impl Tracer {
         self.inner.store.commit_soon(batch)
     }
 
-    /// Opens a trace that waits; none where it is damaged.
+    /// Opens a trace that waits; none where it is damaged, or is one that only a newer version reads.
     pub fn open(&self, key: TraceKey, waiting: &WaitingTrace) -> Option<Trace> {
-        let plain = self.inner.key.open_bytes(&place(key), &waiting.sealed).ok()?;
-        serde_json::from_slice(&plain).ok()
+        serde_json::from_slice(&self.open_text(key, waiting)?).ok()
+    }
+
+    /// The text of a trace that waits; none where it is damaged.
+    pub(super) fn open_text(&self, key: TraceKey, waiting: &WaitingTrace) -> Option<Zeroizing<Vec<u8>>> {
+        self.inner.key.open_bytes(&place(key), &waiting.sealed).ok()
     }
 
     /// Up to `limit` traces that wait for the scribe, in their order, of a range of moments.
@@ -96,13 +106,27 @@ impl Tracer {
     /// # Errors
     /// What the store says.
     pub fn waiting(&self, moments: impl RangeBounds<u64>, limit: usize) -> Result<Vec<Trace>, StoreError> {
+        self.waiting_that(moments, limit, |_| true)
+    }
+
+    /// The same of those that a predicate picks: the others are in memory for a moment only.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub(super) fn waiting_that(
+        &self,
+        moments: impl RangeBounds<u64>,
+        limit: usize,
+        is_wanted: impl Fn(&Trace) -> bool,
+    ) -> Result<Vec<Trace>, StoreError> {
         let end = moments.end_bound().cloned().map(TraceKey);
         let mut from = moments.start_bound().cloned().map(TraceKey);
         let mut found = Vec::new();
         loop {
             let page = self.inner.store.scan::<WaitingTrace>((from, end), PAGE)?;
             let last = page.last().filter(|_| page.len() == PAGE).map(|(key, _)| *key);
-            found.extend(page.iter().filter_map(|(key, waiting)| self.open(*key, waiting)));
+            let opened = page.iter().filter_map(|(key, waiting)| self.open(*key, waiting));
+            found.extend(opened.filter(&is_wanted));
             match last {
                 Some(last) if found.len() < limit => from = Bound::Excluded(last),
                 _ => break,
@@ -119,6 +143,12 @@ impl Tracer {
 
     pub(super) fn set_stuck(&self, stuck: bool) {
         self.inner.stuck.store(stuck, Ordering::Release);
+    }
+
+    /// What the files have lost.
+    pub(super) fn lost(&self) -> MutexGuard<'_, Lost> {
+        // It is changed in single steps: a thread that panicked leaves it as it was.
+        self.inner.lost.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn store(&self) -> &Store {

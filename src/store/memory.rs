@@ -105,6 +105,13 @@ impl Engine for Memory {
         Ok(if backwards { records.rev().take(limit).collect() } else { records.take(limit).collect() })
     }
 
+    fn keys(&self, range: RawRange, limit: usize) -> Result<Vec<Vec<u8>>, StoreError> {
+        if is_empty(&range) {
+            return Ok(Vec::new());
+        }
+        Ok(self.state().records.range(range).take(limit).map(|(key, _)| key.clone()).collect())
+    }
+
     fn submit(&self, batch: Batch, _haste: Haste) -> CommitReply {
         let (reply, answer) = oneshot::channel();
         let _ = reply.send(self.state().commit(batch));

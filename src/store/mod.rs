@@ -67,6 +67,9 @@ pub use seal::{BodyKey, MailboxKey, MasterKey, SealError, SealedKey};
 /// Bytes of records that one commit may hold. Cut larger work (copying 100,000 messages) into several.
 pub const MAX_COMMIT: usize = 32 * 1024 * 1024;
 
+/// Keys that are counted at a time.
+const KEYS: usize = 4_096;
+
 /// Chunks of bodies that may be on their way to the log at one time, over all sinks: 16 MiB.
 const CHUNKS_IN_FLIGHT: usize = 256;
 
@@ -159,6 +162,33 @@ impl Store {
     /// [`StoreError`] when the index fails.
     pub fn scan_back<R: Record>(&self, range: impl RangeBounds<R::Key>, limit: usize) -> Result<Rows<R>, StoreError> {
         self.scan_raw(raw_range::<R>(&range), limit, true)
+    }
+
+    /// Up to `limit` keys of a range, in order: those too whose records do not read, so that who has to end with each of them
+    /// meets it ([`Store::get`] says that it is damaged).
+    ///
+    /// # Errors
+    /// [`StoreError`] when the index fails.
+    pub fn keys<R: Record>(&self, range: impl RangeBounds<R::Key>, limit: usize) -> Result<Vec<R::Key>, StoreError> {
+        let keys = self.engine.keys(raw_range::<R>(&range), limit)?;
+        Ok(keys.iter().filter_map(|key| R::Key::decode(&key[1..])).collect())
+    }
+
+    /// How many records a range has, counted up to `most`; no more than a page of keys is in memory.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the index fails.
+    pub fn count<R: Record>(&self, range: impl RangeBounds<R::Key>, most: usize) -> Result<usize, StoreError> {
+        let ((mut from, to), mut count) = (raw_range::<R>(&range), 0);
+        while count < most {
+            let keys = self.engine.keys((from, to.clone()), KEYS.min(most - count))?;
+            count += keys.len();
+            match keys.into_iter().next_back() {
+                Some(last) if count % KEYS == 0 => from = Bound::Excluded(last),
+                _ => break,
+            }
+        }
+        Ok(count)
     }
 
     fn scan_raw<R: Record>(

@@ -28,7 +28,7 @@ pub const KEY_LEN: usize = 32;
 pub const TAG_LEN: usize = 16;
 /// First byte of a sealed value: AES-256-GCM, 96-bit random nonce before the ciphertext, tag after it.
 const SEALED_V1: u8 = 1;
-const SEALED_OVERHEAD: usize = 1 + NONCE_LEN + TAG_LEN;
+pub(super) const SEALED_OVERHEAD: usize = 1 + NONCE_LEN + TAG_LEN;
 
 /// What can go wrong with keys and sealed values. Never says anything of the content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -180,6 +180,8 @@ pub struct Metrics {
     pub traces_waiting: Gauge,
     /// 1 while they cannot be written down.
     pub traces_trouble: Gauge,
+    /// Things that are not as they were written, of which the last start told.
+    pub traces_found: Gauge,
     /// 1 when the store answers, 0 when its engine has failed.
     pub store_ready: Gauge,
     /// Free bytes on the store's file system.
@@ -316,6 +318,8 @@ impl Metrics {
             self.traces_waiting.clone(),
         );
         all.register("traces_trouble", "1 while traces cannot be written", self.traces_trouble.clone());
+        let words = "Things that the last start did not find as they were written, and that nobody has acknowledged";
+        all.register("traces_found", words, self.traces_found.clone());
         all.register("store_ready", "1 when the store answers", self.store_ready.clone());
         all.register_with_unit("store_free", "Free space of the store", bytes(), self.store_free.clone());
     }

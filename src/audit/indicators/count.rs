@@ -29,8 +29,9 @@ const UNREADABLE: &str = "(illisible)";
 /// The longest value of a header field that is counted by.
 const LONGEST: usize = 64;
 
-/// From so many digits in a row on a value may be somebody's number: an RPPS has 11, an INS 13 and more.
-const PERSONAL_DIGITS: usize = 11;
+/// From so many digits on, wherever they stand, a value may be somebody's number: an ADELI has 9, a telephone 10, an RPPS 11, an
+/// INS 13 and more, of which one may be a letter (born in Corsica). Codes (LOINC) have 6 at most, versions fewer.
+const PERSONAL_DIGITS: usize = 9;
 
 /// Most codes of one message that are counted.
 const MOST_CODES: usize = 16;
@@ -246,15 +247,14 @@ fn domain_of(address: &str) -> &str {
 }
 
 /// Others' words, if they can be a code or a product's reference, and not a person's number.
-fn readable(text: &str) -> &str {
+pub(super) fn readable(text: &str) -> &str {
     let is_plain =
         |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '/' | '+' | ' ' | '(' | ')');
-    // Numbers are written in groups, too.
-    let mut runs = text.split(|c: char| !c.is_ascii_digit() && !matches!(c, ' ' | '.' | '-' | '_'));
-    let is_number = |run: &str| run.bytes().filter(u8::is_ascii_digit).count() >= PERSONAL_DIGITS;
+    // Numbers are written in groups, too, with letters before, behind and in them.
+    let is_number = text.bytes().filter(u8::is_ascii_digit).count() >= PERSONAL_DIGITS;
     // What begins otherwise a table might calculate with.
     let begins_well = text.starts_with(|c: char| c.is_ascii_alphanumeric());
-    let is_code = begins_well && text.len() <= LONGEST && text.chars().all(is_plain) && !runs.any(is_number);
+    let is_code = begins_well && text.len() <= LONGEST && text.chars().all(is_plain) && !is_number;
     if is_code { text } else { UNREADABLE }
 }
 
@@ -279,7 +279,7 @@ mod tests {
 
     #[test]
     fn a_value_that_may_be_somebodys_number_or_a_formula_is_not_counted_by() {
-        for good in ["LOGICIEL-1.2/3", "34133-9", "DRIM-M", "11488-4", "Weda (4.0)"] {
+        for good in ["LOGICIEL-1.2/3", "34133-9", "DRIM-M", "11488-4", "Weda (4.0)", "LGC 2026.11.26"] {
             assert_eq!(readable(good), good);
         }
         for bad in [
@@ -293,6 +293,13 @@ mod tests {
             "a\u{1f}b",
             "a\nb",
             "10-00-12-34-56-7",
+            "184052A12345678",
+            "1 84 05 2B 123 456 78",
+            "184052a123456",
+            "INS184052A12345678",
+            "06 12 34 56 78",
+            "ADELI-759912345",
+            "7/5/9/9/1/2/3/4/5",
         ] {
             assert_eq!(readable(bad), UNREADABLE, "{bad}");
         }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::mss::indicators::{Month, Row, Sheet};
 use crate::store::{Counter, CounterKey, Store, StoreError};
 
+use super::count::readable;
 use super::tally::{Note, Place, activity, place};
 
 /// Counters read at a time.
@@ -48,7 +49,11 @@ impl Counted {
     pub(super) fn take(&mut self, key: &CounterKey, counter: &Counter) {
         let first = counter.values.first().copied();
         match place(key) {
-            Some(Place::Row(sheet, dimensions)) => {
+            Some(Place::Row(sheet, mut dimensions)) => {
+                // An older version counted by some values that may be somebody's number.
+                if let (Sheet::Software | Sheet::Documents, [_, value]) = (sheet, dimensions.as_mut_slice()) {
+                    *value = readable(value).to_owned();
+                }
                 self.add((sheet, Row { dimensions, measures: counter.values.clone() }));
             }
             Some(Place::Mark(domain, kind)) => {

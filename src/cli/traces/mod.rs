@@ -1,9 +1,11 @@
 //! `caducee traces`: who did what, when, on which mailbox; and what shows that it is all there.
 
+mod against;
 mod csv;
 mod page;
 mod proof;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -13,7 +15,7 @@ use super::client::{Client, ClientError, ServerArguments, path, query};
 use super::output::{Exit, Output, table};
 use super::trace_line::{Line, asker, line, time};
 use crate::serve::http::types::{
-    FoundTraces, ShownTrace, TraceDays, TraceHead, TraceHeads, TraceSearch, VerifiedTraces,
+    AcknowledgedTraces, FoundTraces, ShownTrace, TraceDays, TraceHead, TraceHeads, TraceSearch, VerifiedTraces,
 };
 
 /// Traces that one search gives, at most.
@@ -40,7 +42,12 @@ enum Verb {
         /// The last day [default: today]
         #[arg(long, value_name = "DAY")]
         to: Option<String>,
+        /// What `traces heads --json` gave once: each of its heads must still be there
+        #[arg(long, value_name = "FILE")]
+        against: Option<PathBuf>,
     },
+    /// Ends the alarm of traces that were lost: you have seen what `verify` tells of them. Leaves a trace itself
+    Acknowledge,
     /// Lists the signed end of each day: left with others, they show later that no day was written anew
     Heads {
         /// Only the public key, as a PEM file: what proofs are compared with
@@ -107,11 +114,25 @@ impl Verb {
     async fn run(self, client: &mut Client, output: &Output) -> Result<Exit, ClientError> {
         match self {
             Self::Search(arguments) => search(arguments, client, output).await,
-            Self::Verify { from, to } => {
+            Self::Verify { from, to, against } => {
+                let left = against.as_deref().map(against::read).transpose()?;
                 let days = TraceDays { from, to };
-                let found: VerifiedTraces = client.send(Method::POST, &path(&["traces", "verify"]), &days).await?;
+                let mut found: VerifiedTraces = client.send(Method::POST, &path(&["traces", "verify"]), &days).await?;
+                if let Some(left) = left {
+                    let heads = client.get(&path(&["traces", "heads"])).await?;
+                    against::hold(&left, &heads, &mut found);
+                }
                 output.result(&found, verified);
                 Ok(if found.good { Exit::Done } else { Exit::Failed })
+            }
+            Self::Acknowledge => {
+                let path = path(&["traces", "acknowledge"]);
+                let done: AcknowledgedTraces = client.call(Method::POST, &path).await?;
+                output.result(&done, |done| match done.acknowledged.as_slice() {
+                    [] => "Nothing was lost.".into(),
+                    lost => format!("Told no more:\n  {}", lost.join("\n  ")),
+                });
+                Ok(Exit::Done)
             }
             Self::Heads { pem } => {
                 let heads: TraceHeads = client.get(&path(&["traces", "heads"])).await?;

@@ -9,11 +9,12 @@ use axum::middleware::Next;
 use axum::response::Response;
 use axum::routing::{get, post};
 
+use super::acting::Acting;
 use super::extract::{Json, Query};
 use super::problem::{Problem, Rule};
 use super::types::{
-    FoundTraces, Proof, ProofQuery, ShownTrace, TraceDays, TraceHead, TraceHeads, TraceSearch, VerifiedStream,
-    VerifiedTraces, hex, instant,
+    AcknowledgedTraces, FoundTraces, Proof, ProofQuery, ShownTrace, TraceDays, TraceHead, TraceHeads, TraceSearch,
+    VerifiedStream, VerifiedTraces, hex, instant,
 };
 use super::{Administration, blocking};
 use crate::audit::{Found, TraceQuery, Traces, TracesError};
@@ -39,6 +40,7 @@ pub(super) fn router() -> Router<Arc<Administration>> {
     Router::new()
         .route("/v1/traces", get(search))
         .route("/v1/traces/verify", post(verify))
+        .route("/v1/traces/acknowledge", post(acknowledge))
         .route("/v1/traces/heads", get(heads))
         .route("/v1/traces/proof", get(proof))
 }
@@ -138,10 +140,21 @@ async fn verify(
     Ok(axum::Json(VerifiedTraces { good, streams }))
 }
 
+/// `POST /v1/traces/acknowledge`.
+async fn acknowledge(Acting(administration): Acting) -> Result<axum::Json<AcknowledgedTraces>, Problem> {
+    let (traces, asker) = (administration.traces.clone(), administration.registry.asker().clone());
+    let told = blocking(move || traces.acknowledge(&asker).map_err(of_traces)).await?;
+    let acknowledged = told.iter().map(|(stream, problem)| format!("{}: {problem}", stream.name())).collect();
+    Ok(axum::Json(AcknowledgedTraces { acknowledged }))
+}
+
 /// `GET /v1/traces/heads`.
 async fn heads(State(administration): State<Arc<Administration>>) -> Result<axum::Json<TraceHeads>, Problem> {
     let traces: Traces = administration.traces.clone();
-    let heads = traces.heads().into_iter().map(|(stream, head)| TraceHead {
+    let reading = traces.clone();
+    // The heads may be held by who writes them.
+    let heads = blocking(move || Ok(reading.heads())).await?;
+    let heads = heads.into_iter().map(|(stream, head)| TraceHead {
         stream: stream.name().to_owned(),
         day: head.day.to_string(),
         lines: head.lines,

@@ -144,6 +144,12 @@ impl Index {
         if backwards { self.collect(rows.rev(), limit) } else { self.collect(rows, limit) }
     }
 
+    /// The keys of a range, whether their records read or not.
+    pub(super) fn keys(&self, range: RawRange, limit: usize) -> Result<Vec<Vec<u8>>, StoreError> {
+        let rows = self.db.range::<Vec<u8>, _>(range).take(limit);
+        rows.map(|row| row.map(|(key, _)| key.to_vec()).map_err(index_error)).collect()
+    }
+
     fn collect(
         &self,
         rows: impl Iterator<Item = sled::Result<(IVec, IVec)>>,

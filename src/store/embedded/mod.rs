@@ -265,6 +265,10 @@ impl Engine for Embedded {
         self.shared.index.scan(range, limit, backwards)
     }
 
+    fn keys(&self, range: RawRange, limit: usize) -> Result<Vec<Vec<u8>>, StoreError> {
+        self.shared.index.keys(range, limit)
+    }
+
     fn has_met_damage(&self) -> bool {
         self.damaged || self.shared.index.has_left_out()
     }

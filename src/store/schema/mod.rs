@@ -71,7 +71,7 @@ pub use notices::{
     KnownPlace, NewMailMark, NoticeKey, NoticeLane, NoticePart, NoticeState, NoticeStateKey, WaitingNotice,
 };
 pub use sent_mark::{SentMark, SentMarkKey};
-pub use trace_mark::{StreamKey, TraceMark};
+pub use trace_mark::{LostTraces, StreamKey, TraceMark, Witness};
 pub use transit::{
     AbsenceAnswer, Consignment, Conversation, QueueMessage, QueueRecipient, Secret, SentCopy, TrailEvent, WaitingTrace,
 };

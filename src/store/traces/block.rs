@@ -47,6 +47,7 @@ use super::keys::TraceKeys;
 use super::tree;
 use super::{Line, MAX_LINE_TERMS, MAX_LINE_TEXT, TraceError};
 use crate::store::schema::codec::put_bytes;
+use crate::store::seal::SEALED_OVERHEAD;
 
 /// SHA-256.
 pub type Hash = [u8; 32];
@@ -57,6 +58,8 @@ pub const BLOCK_HEADER: usize = 192;
 pub const BLOCK_HEAD: usize = 69;
 /// No payload is longer: a header that says so is no header. A block of one line of the greatest length fits.
 pub(super) const MAX_PAYLOAD: usize = 2 * 1024 * 1024;
+/// Lengths of the block that closes a day: of format 1, of format 2.
+pub(super) const SEAL_LENGTHS: [u64; 2] = [seal_length(1), seal_length(2)];
 /// Plain bytes from which a block takes no further line.
 const FULL: usize = 256 * 1024;
 
@@ -271,6 +274,10 @@ pub(super) fn make(keys: &TraceKeys, mut head: BlockHead, lines: &[Line], most: 
 pub(super) fn make_seal(keys: &TraceKeys, head: BlockHead, ends: &DayEnds) -> (BlockHeader, Vec<u8>) {
     let format = if ends.tree.is_some() { BlockFormat::Two } else { BlockFormat::One };
     close(keys, format, head, hash_seal(&head, ends), &ends.parts().concat())
+}
+
+const fn seal_length(hashes: usize) -> u64 {
+    (BLOCK_HEADER + hashes * size_of::<Hash>() + SEALED_OVERHEAD) as u64
 }
 
 /// Signs and seals a block.

@@ -1,19 +1,20 @@
 //! The heads: the seal of every day that there ever was, kept when the day itself is forgotten.
 //!
 //! ```text
-//! heads        {"format":2,"public_key":…,"genesis":…,"signature":…}      over format and genesis
+//! heads        {"format":2,"public_key":…,"genesis":…}
 //!              {"day":"2026-11-24","blocks":…,"lines":…,…,"before":…,"tree":…,"hash":…,"signature":…}
+//!              {"day":…,…,"signature":…,"forgotten":…,"vouched":…}
 //!              …
 //!              {"signature":…}      over all lines above, with their ends
 //! ```
 //!
 //! A head is its day's seal block written out, so each can be checked by itself, and `before` links it to the day before: the
-//! heads are a chain too, over forgotten days. That a day was forgotten is signed by itself, and so is the first line: what
-//! is taken over from a file that somebody changed is only what we signed.
+//! heads are a chain too, over forgotten days. That a day was forgotten is signed by itself (`vouched`: Ed25519 over
+//! `"caducee trace forgotten 1\n"` ‖ genesis ‖ hash ‖ forgotten, 8 octets big-endian; since format 2), so of a file that was
+//! altered nobody's word is taken for it. The last line's signature is over the whole, in every format.
 //!
-//! Format 1 had neither those two signatures nor `tree`. It is read and written anew at a start, before the first block of
-//! format 2, so that a version that knows only format 1 says so and does not take the blocks for damage. The first line and
-//! its signature have this form in every later format.
+//! A file of format 1 is written anew before the first block of format 2 (`block.rs`): a version that knows only format 1 says
+//! so, and does not take those blocks for damage.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -29,11 +30,11 @@ use crate::store::embedded::durable;
 
 /// The format of a directory of traces that this code writes, and the newest that it reads.
 pub const TRACES_FORMAT: u32 = 2;
-/// The oldest that it reads.
-const OLDEST_FORMAT: u32 = 1;
 
-const BEGINNING_TAG: &[u8] = b"caducee trace heads\n";
-const FORGOTTEN_TAG: &[u8] = b"caducee trace forgotten\n";
+/// The first, in which only the last line says that a day was forgotten in good order.
+const FIRST_FORMAT: u32 = 1;
+
+const FORGOTTEN_TAG: &[u8] = b"caducee trace forgotten 1\n";
 
 /// The signed head of a sealed day. Kept elsewhere (printed, sent to somebody), it proves the day's traces and all before it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,29 +67,13 @@ pub struct Head {
     /// When its lines were forgotten, in Unix seconds; none while they are kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forgotten: Option<u64>,
-    /// Ed25519 over that, with the hash; heads of format 1 have none.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "hex::optional")]
-    pub forgotten_signature: Option<[u8; 64]>,
 }
 
 impl Head {
     pub(super) fn of(seal: &BlockHeader, DayEnds { before, tree }: DayEnds) -> Head {
         let BlockHead { day, number: blocks, before: lines, first, last, previous, .. } = seal.head;
-        let (hash, signature, forgotten, forgotten_signature) = (seal.hash, seal.signature, None, None);
-        Head {
-            day,
-            blocks,
-            lines,
-            first,
-            last,
-            previous,
-            before,
-            tree,
-            hash,
-            signature,
-            forgotten,
-            forgotten_signature,
-        }
+        let (hash, signature) = (seal.hash, seal.signature);
+        Head { day, blocks, lines, first, last, previous, before, tree, hash, signature, forgotten: None }
     }
 
     /// The seal block's head.
@@ -112,25 +97,6 @@ impl Head {
         let ends = DayEnds { before: self.before, tree: self.tree };
         hash_seal(&self.block_head(), &ends) == self.hash && is_signed(public_key, &self.hash, &self.signature)
     }
-
-    /// Notes that the day's lines go.
-    pub(super) fn forget(&mut self, at: u64, keys: &TraceKeys) {
-        self.forgotten = Some(at);
-        self.forgotten_signature = Some(keys.sign(&self.forgetting(at)));
-    }
-
-    /// Takes back that its lines were forgotten, if that is not signed: somebody else wrote it, to have them removed.
-    fn doubt_forgetting(&mut self, public_key: &[u8; 32]) {
-        let signed = self.forgotten.zip(self.forgotten_signature);
-        if !signed.is_some_and(|(at, signature)| is_signed(public_key, &self.forgetting(at), &signature)) {
-            (self.forgotten, self.forgotten_signature) = (None, None);
-        }
-    }
-
-    /// What is signed of a forgetting.
-    fn forgetting(&self, at: u64) -> Vec<u8> {
-        [FORGOTTEN_TAG, &self.hash, &at.to_be_bytes()].concat()
-    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -140,27 +106,33 @@ struct Beginning {
     public_key: [u8; 32],
     #[serde(with = "hex")]
     genesis: Hash,
-    /// None in format 1.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "hex::optional")]
-    signature: Option<[u8; 64]>,
 }
 
-impl Beginning {
-    fn of(format: u32, genesis: Hash, keys: &TraceKeys) -> Beginning {
-        let mut beginning = Beginning { format, public_key: keys.public_key(), genesis, signature: None };
-        if format > OLDEST_FORMAT {
-            beginning.signature = Some(keys.sign(&beginning.signed()));
-        }
-        beginning
-    }
+/// A head as its line has it.
+#[derive(Serialize, Deserialize)]
+struct HeadLine {
+    #[serde(flatten)]
+    head: Head,
+    /// The signature over its having been forgotten.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "hex::optional")]
+    vouched: Option<[u8; 64]>,
+}
 
-    fn signed(&self) -> Vec<u8> {
-        [BEGINNING_TAG, &self.format.to_be_bytes(), &self.genesis].concat()
+impl HeadLine {
+    /// The head; it is forgotten only if that is vouched for.
+    fn vouched(mut self, genesis: &Hash, public_key: &[u8; 32]) -> Head {
+        let is_vouched = |at: &u64| {
+            let text = forgotten_text(genesis, &self.head.hash, *at);
+            self.vouched.is_some_and(|signature| is_signed(public_key, &text, &signature))
+        };
+        self.head.forgotten = self.head.forgotten.filter(is_vouched);
+        self.head
     }
+}
 
-    fn is_signed_by(&self, keys: &TraceKeys) -> bool {
-        self.signature.is_some_and(|signature| is_signed(&keys.public_key(), &self.signed(), &signature))
-    }
+/// What is signed of a day that was forgotten. The genesis keeps it from being said of another stream's day.
+fn forgotten_text(genesis: &Hash, hash: &Hash, at: u64) -> Vec<u8> {
+    [FORGOTTEN_TAG, genesis, hash, &at.to_be_bytes()].concat()
 }
 
 #[derive(Serialize, Deserialize)]
@@ -169,11 +141,25 @@ struct Ending {
     signature: [u8; 64],
 }
 
+/// Where the heads stood. Who keeps it somewhere else can tell later whether days were cut out of them, or others put in their
+/// place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeadsMark {
+    /// What the first day's first block follows.
+    #[serde(with = "hex")]
+    pub genesis: Hash,
+    /// How many heads there were.
+    pub heads: u64,
+    /// The day of the last of them.
+    pub day: Option<Day>,
+    /// Its hash; of none, the genesis.
+    #[serde(with = "hex")]
+    pub hash: Hash,
+}
+
 /// The file `heads` of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Heads {
-    /// The format that it has on disk.
-    pub(super) format: u32,
     /// What the first day's first block follows.
     pub(super) genesis: Hash,
     /// By day, rising.
@@ -182,10 +168,11 @@ pub(super) struct Heads {
 
 /// What was read.
 pub(super) enum Read {
-    /// As it was written.
-    Whole(Heads),
-    /// Not as it was written: what of it is signed, as far as it could be read, and whether its genesis is.
-    Altered(Option<(Heads, bool)>),
+    /// As it was written, and in which format.
+    Whole(Heads, u32),
+    /// Not as it was written: the heads in it that are each signed, as far as it could be read. Those of them are forgotten of
+    /// which that is vouched for.
+    Altered(Option<Heads>),
     /// No such file.
     Missing,
 }
@@ -195,7 +182,7 @@ impl Heads {
     pub(super) fn begin() -> Heads {
         let mut genesis = [0; 32];
         rand::fill(&mut genesis).expect("the operating system's random generator answers");
-        Heads { format: TRACES_FORMAT, genesis, days: Vec::new() }
+        Heads { genesis, days: Vec::new() }
     }
 
     /// What the next day's first block follows.
@@ -221,15 +208,34 @@ impl Heads {
         directory.join("heads")
     }
 
-    /// Replaces the file, whole or not at all.
-    pub(super) fn write(&self, directory: &Path, keys: &TraceKeys) -> Result<(), TraceError> {
-        let path = Heads::path(directory);
-        durable::write(&path, self.encode(keys).as_bytes()).map_err(TraceError::io("write", &path))
+    /// Where they stand.
+    pub(super) fn mark(&self) -> HeadsMark {
+        let day = self.days.last().map(|head| head.day);
+        HeadsMark { genesis: self.genesis, heads: self.days.len() as u64, day, hash: self.tip() }
     }
 
-    fn encode(&self, keys: &TraceKeys) -> String {
-        let mut text = json(&Beginning::of(self.format, self.genesis, keys));
-        self.days.iter().for_each(|head| text.push_str(&json(head)));
+    /// Whether they are those of which a mark was made, and perhaps later ones.
+    pub(super) fn hold(&self, mark: &HeadsMark) -> bool {
+        let last = mark.heads.checked_sub(1).map(|at| usize::try_from(at).ok().and_then(|at| self.days.get(at)));
+        let hash = last.map_or(Some(self.genesis), |head| head.map(|head| head.hash));
+        self.genesis == mark.genesis && hash == Some(mark.hash)
+    }
+
+    /// Writes the file, durably and whole or not at all.
+    pub(super) fn write(&self, directory: &Path, keys: &TraceKeys) -> Result<(), TraceError> {
+        let path = Heads::path(directory);
+        let text = self.encode(keys, TRACES_FORMAT);
+        durable::write(&path, text.as_bytes()).map_err(TraceError::io("write", &path))
+    }
+
+    pub(super) fn encode(&self, keys: &TraceKeys, format: u32) -> String {
+        let beginning = Beginning { format, public_key: keys.public_key(), genesis: self.genesis };
+        let mut text = json(&beginning);
+        for head in &self.days {
+            let forgotten = head.forgotten.filter(|_| format > FIRST_FORMAT);
+            let vouched = forgotten.map(|at| keys.sign(&forgotten_text(&self.genesis, &head.hash, at)));
+            text.push_str(&json(&HeadLine { head: head.clone(), vouched }));
+        }
         let ending = json(&Ending { signature: keys.sign(text.as_bytes()) });
         text + &ending
     }
@@ -246,47 +252,55 @@ impl Heads {
             Err(error) => return Err(TraceError::io("read", &path)(error)),
         };
         let text = String::from_utf8_lossy(&bytes);
-        let mut lines = text.split_inclusive('\n');
-        let Some(beginning) = lines.next().and_then(|line| serde_json::from_str::<Beginning>(line).ok()) else {
-            return Ok(Read::Altered(None));
-        };
-        let days = lines.filter_map(|line| serde_json::from_str::<Head>(line).ok()).collect();
-        let heads = Heads { format: beginning.format, genesis: beginning.genesis, days };
-        let is_signed = beginning.is_signed_by(keys);
-        // A digit of the key or of the format may be damaged; what is signed tells ours from others'.
-        let is_ours = |head: &Head| head.is_signed_by(&keys.public_key());
-        if beginning.public_key != keys.public_key() && !is_signed && !heads.days.iter().any(is_ours) {
-            return Err(TraceError::WrongKey(directory.to_owned()));
-        }
-        if beginning.format > TRACES_FORMAT && is_signed {
-            return Err(TraceError::Format { path, found: beginning.format, known: TRACES_FORMAT });
-        }
-        // Written again it must be the same, octet for octet: Ed25519 gives one signature for a message.
-        let is_known = (OLDEST_FORMAT..=TRACES_FORMAT).contains(&heads.format);
-        if is_known && heads.encode(keys).as_bytes() == bytes {
-            return Ok(Read::Whole(heads));
-        }
-        Ok(Read::Altered(Some((heads.signed_ones(keys), is_signed))))
-    }
-
-    /// Those that are each signed, once and rising; forgotten are those of which that is signed.
-    fn signed_ones(mut self, keys: &TraceKeys) -> Heads {
-        let public_key = keys.public_key();
-        self.days.retain(|head| head.is_signed_by(&public_key));
-        self.days.sort_by_key(|head| head.day);
-        self.days.dedup_by_key(|head| head.day);
-        self.days.iter_mut().for_each(|head| head.doubt_forgetting(&public_key));
-        self
-    }
-
-    /// Gives heads that are whole the form of today: what their one signature said of forgotten days, each says by itself.
-    pub(super) fn renew(&mut self, keys: &TraceKeys) {
-        self.format = TRACES_FORMAT;
-        for head in self.days.iter_mut().filter(|head| head.forgotten_signature.is_none()) {
-            if let Some(at) = head.forgotten {
-                head.forget(at, keys);
+        let beginning: Option<Beginning> = text.lines().next().and_then(|line| serde_json::from_str(line).ok());
+        let lines: Vec<HeadLine> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        if let Some(beginning) = &beginning {
+            let days = lines.iter().map(|line| line.head.clone()).collect();
+            let heads = Heads { genesis: beginning.genesis, days };
+            let is_known = (FIRST_FORMAT..=TRACES_FORMAT).contains(&beginning.format);
+            // Written again it must be the same, octet for octet: Ed25519 gives one signature for a message.
+            if is_known && heads.encode(keys, beginning.format).as_bytes() == bytes {
+                return Ok(Read::Whole(heads, beginning.format));
+            }
+            let is_ours = beginning.public_key == keys.public_key();
+            if !(is_known && is_ours) && (beginning.has_signed(&text) || !heads.are_of(&text, keys)) {
+                let (found, known) = (beginning.format, TRACES_FORMAT);
+                return Err(if is_ours {
+                    TraceError::Format { path, found, known }
+                } else {
+                    TraceError::WrongKey(directory.to_owned())
+                });
             }
         }
+        Ok(Read::Altered(Heads::vouched_ones(beginning.map(|beginning| beginning.genesis), lines, keys)))
+    }
+
+    /// Whether an altered file was ours: a head in it is signed by us, or its last line is what we sign where its first was
+    /// another.
+    fn are_of(&self, text: &str, keys: &TraceKeys) -> bool {
+        let is_last = |format| self.encode(keys, format).lines().next_back() == text.lines().next_back();
+        self.days.iter().any(|head| head.is_signed_by(&keys.public_key()))
+            || (FIRST_FORMAT..=TRACES_FORMAT).any(is_last)
+    }
+
+    /// Those that are each signed, once and rising; none where it cannot be said either what the first of them follows.
+    fn vouched_ones(genesis: Option<Hash>, mut lines: Vec<HeadLine>, keys: &TraceKeys) -> Option<Heads> {
+        lines.retain(|line| line.head.is_signed_by(&keys.public_key()));
+        lines.sort_by_key(|line| line.head.day);
+        lines.dedup_by_key(|line| line.head.day);
+        let genesis = genesis.or_else(|| lines.first().map(|line| line.head.before))?;
+        let days = lines.into_iter().map(|line| line.vouched(&genesis, &keys.public_key())).collect();
+        Some(Heads { genesis, days })
+    }
+}
+
+impl Beginning {
+    /// Whether the file that begins so is whole by the key that it names, whatever its format.
+    fn has_signed(&self, text: &str) -> bool {
+        let above = text.trim_end().rfind('\n').map_or(0, |at| at + 1);
+        let (above, ending) = text.split_at(above);
+        serde_json::from_str(ending)
+            .is_ok_and(|ending: Ending| is_signed(&self.public_key, above.as_bytes(), &ending.signature))
     }
 }
 

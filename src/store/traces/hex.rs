@@ -29,24 +29,24 @@ pub(super) fn deserialize<'de, const N: usize, D: Deserializer<'de>>(deserialize
     bytes.ok_or_else(|| serde::de::Error::custom("not hexadecimal text of the right length"))
 }
 
-/// For `#[serde(with = "hex::optional")]` on arrays that may be missing.
+/// For `#[serde(with = "hex::optional")]` on arrays that may be absent.
 pub(super) mod optional {
-    use serde::{Deserializer, Serializer};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    struct Bytes<const N: usize>(#[serde(with = "super")] [u8; N]);
 
     pub(in super::super) fn serialize<const N: usize, S: Serializer>(
         bytes: &Option<[u8; N]>,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
-        match bytes {
-            Some(bytes) => super::serialize(bytes, serializer),
-            None => serializer.serialize_none(),
-        }
+        bytes.map(Bytes).serialize(serializer)
     }
 
     pub(in super::super) fn deserialize<'de, const N: usize, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Option<[u8; N]>, D::Error> {
-        super::deserialize(deserializer).map(Some)
+        Ok(Option::<Bytes<N>>::deserialize(deserializer)?.map(|bytes| bytes.0))
     }
 }
 

@@ -7,16 +7,20 @@
 //! 2026-11-25.idx           its index (`index.rs`): made again where it is missing
 //! 2026-11-25.3.run         a run of the open day's index: removed at the next start
 //! 2026-11-25.torn-1234     what a crash left behind the last whole block, which began at that byte
-//! heads.altered            the heads as they were found when they were not as we wrote them
+//! heads.altered            the heads as they were found when they were not as we wrote them; later ones are heads.altered-2 …
 //! ```
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::TraceError;
 use super::day::Day;
 use crate::store::embedded::durable;
+
+/// What the names of heads begin with that were not as we wrote them.
+const ALTERED: &str = "heads.altered";
 
 /// An opened directory; the lock is held as long as this lives.
 #[derive(Debug)]
@@ -46,7 +50,8 @@ impl Home {
     fn refuse_foreign(&self) -> Result<(), TraceError> {
         let names = self.names()?;
         let is_ours = |name: &String| {
-            matches!(name.as_str(), "lock" | "heads" | "heads.new" | "heads.altered" | "lost+found")
+            matches!(name.as_str(), "lock" | "heads" | "heads.new" | "lost+found")
+                || name.starts_with(ALTERED)
                 || day_of(name).is_some()
         };
         if names.iter().all(is_ours) || names.iter().any(|name| name == "heads") {
@@ -73,12 +78,28 @@ impl Home {
         Ok(names.iter().filter_map(|name| name.strip_suffix(".day")?.parse().ok()).collect())
     }
 
-    /// Removes the files of some days, the days' own last: while one is there, the day is not forgotten wholly.
+    /// Of some days, those that have a file of any sort.
+    pub(super) fn any_of(&self, days: &BTreeSet<Day>) -> Result<BTreeSet<Day>, TraceError> {
+        Ok(self.names()?.iter().filter_map(|name| day_of(name)).filter(|day| days.contains(day)).collect())
+    }
+
+    /// Removes the files of some days, the days' own last: while one is there, the day is not forgotten wholly. A file that
+    /// cannot be removed keeps no other from it; the first such is the error.
     pub(super) fn remove(&self, days: &BTreeSet<Day>) -> Result<(), TraceError> {
         let mut names = self.names()?;
         names.retain(|name| day_of(name).is_some_and(|day| days.contains(&day)));
         names.sort_by_key(|name| name.ends_with(".day"));
-        names.iter().try_for_each(|name| self.remove_file(name))
+        names.iter().fold(Ok(()), |done, name| done.and(self.remove_file(name)))
+    }
+
+    /// Keeps heads that were altered beside the new ones, under a name of their own. Takes no room on the disk where the file
+    /// can have two names.
+    pub(super) fn keep_altered(&self, heads: &Path) -> io::Result<PathBuf> {
+        let name = |number: u32| if number == 1 { ALTERED.to_owned() } else { format!("{ALTERED}-{number}") };
+        let mut names = (1..).map(|number| self.path.join(name(number)));
+        let aside = names.find(|path| !path.exists()).ok_or(io::ErrorKind::AlreadyExists)?;
+        fs::hard_link(heads, &aside).or_else(|_| fs::copy(heads, &aside).map(drop))?;
+        Ok(aside)
     }
 
     /// Removes what an earlier process left that no later one reads.
@@ -90,7 +111,11 @@ impl Home {
 
     fn remove_file(&self, name: &str) -> Result<(), TraceError> {
         let path = self.path.join(name);
-        fs::remove_file(&path).map_err(TraceError::io("remove", &path))
+        match fs::remove_file(&path) {
+            // Somebody else was there first: a search that made an index, say.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            outcome => outcome.map_err(TraceError::io("remove", &path)),
+        }
     }
 
     fn names(&self) -> Result<Vec<String>, TraceError> {

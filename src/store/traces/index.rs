@@ -4,11 +4,12 @@
 //! page 0, page 1, …   4,096 bytes each:   used (2) ‖ groups ‖ zeros ‖ CRC32C (4)
 //!                     group: term (8) ‖ count (2) ‖ offsets, each the difference to the one before (LEB128)
 //! fence               the first term of each page (8 each)
-//! footer (48 bytes)   magic (8) ‖ day (4) ‖ pages (4) ‖ entries (8) ‖ covered (8) ‖ reserved (8) ‖ CRC of the fence (4) ‖ CRC (4)
+//! footer (48 bytes)   magic (8) ‖ day (4) ‖ pages (4) ‖ entries (8) ‖ covered (8) ‖ damaged (8) ‖ CRC of the fence (4) ‖ CRC (4)
 //! ```
 //!
 //! Numbers are little-endian. A term's offsets may go on over pages; the first of a page is written whole. `covered` is the
-//! length of the day's file that the index speaks of. The index says nothing that the blocks do not, so it is made again
+//! length of the day's file that the index speaks of; `damaged` how many stretches did not read when it was made: they are the
+//! offsets of the greatest term (0 in an index of an older version, which left them out). The index says nothing that the blocks do not, so it is made again
 //! where it is missing or damaged.
 
 use std::fs::{self, File};
@@ -17,6 +18,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::day::Day;
+use super::keys::DAMAGED;
 use super::walk::read_up_to;
 use crate::store::embedded::durable;
 use crate::store::schema::codec::{Reader, put_uint};
@@ -34,7 +36,7 @@ pub(super) type Entry = (u64, u64);
 /// Writes an index from entries that rise.
 pub(super) struct IndexWriter {
     file: BufWriter<File>,
-    temporary: PathBuf,
+    temporary: Temporary,
     path: PathBuf,
     day: Day,
     page: Vec<u8>,
@@ -43,15 +45,32 @@ pub(super) struct IndexWriter {
     last: Entry,
     fence: Vec<u8>,
     entries: u64,
+    damaged: u64,
+}
+
+/// A file on its way: one that does not get its lasting name goes, and gives the disk its room back.
+struct Temporary {
+    path: PathBuf,
+    is_named: bool,
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if !self.is_named {
+            // What is left behind is removed at the next opening.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
 }
 
 impl IndexWriter {
     pub(super) fn create(path: &Path, day: Day) -> io::Result<IndexWriter> {
         let temporary = path.with_extension("new");
         let file = BufWriter::with_capacity(16 * PAGE, File::create(&temporary)?);
+        let temporary = Temporary { path: temporary, is_named: false };
         let (page, fence) = (vec![0; PAGE_HEAD], Vec::new());
         let path = path.to_owned();
-        Ok(IndexWriter { file, temporary, path, day, page, group: None, last: (0, 0), fence, entries: 0 })
+        Ok(IndexWriter { file, temporary, path, day, page, group: None, last: (0, 0), fence, entries: 0, damaged: 0 })
     }
 
     /// Adds an entry; one that comes twice in a row counts once.
@@ -75,6 +94,7 @@ impl IndexWriter {
             None => self.begin_group(entry)?,
         }
         (self.last, self.entries) = (entry, self.entries + 1);
+        self.damaged += u64::from(entry.0 == DAMAGED);
         Ok(())
     }
 
@@ -117,7 +137,7 @@ impl IndexWriter {
         footer.extend_from_slice(&((self.fence.len() / 8) as u32).to_le_bytes());
         footer.extend_from_slice(&self.entries.to_le_bytes());
         footer.extend_from_slice(&covered.to_le_bytes());
-        footer.extend_from_slice(&[0; 8]);
+        footer.extend_from_slice(&self.damaged.to_le_bytes());
         footer.extend_from_slice(&crc32c::crc32c(&self.fence).to_le_bytes());
         footer.extend_from_slice(&crc32c::crc32c(&footer).to_le_bytes());
         self.file.write_all(&self.fence)?;
@@ -127,7 +147,8 @@ impl IndexWriter {
             file.sync_all()?;
         }
         drop(file);
-        fs::rename(&self.temporary, &self.path)?;
+        fs::rename(&self.temporary.path, &self.path)?;
+        self.temporary.is_named = true;
         if lasting { durable::sync_parent(&self.path) } else { Ok(()) }
     }
 }
@@ -139,6 +160,9 @@ pub(super) trait Postings {
 
     /// About how much there is to read for a term: the rarer, the less.
     fn weight(&self, term: u64) -> usize;
+
+    /// Where the stretches begin of which it is not known what terms they have, rising.
+    fn damaged(&self) -> io::Result<Vec<u64>>;
 }
 
 /// An index or a run, opened. What does not look right in it is [`io::ErrorKind::InvalidData`].
@@ -148,6 +172,7 @@ pub(super) struct Index {
     fence: Vec<u64>,
     /// How long the day's file was that it speaks of.
     pub(super) covered: u64,
+    has_damage: bool,
 }
 
 fn damaged() -> io::Error {
@@ -163,6 +188,7 @@ impl Index {
         file.read_exact_at(&mut footer, at)?;
         let word = |at: usize| u32::from_le_bytes([footer[at], footer[at + 1], footer[at + 2], footer[at + 3]]);
         let covered = u64::from(word(24)) | u64::from(word(28)) << 32;
+        let has_damage = (word(32), word(36)) != (0, 0);
         let is_ours = footer[..8] == MAGIC && crc32c::crc32c(&footer[..44]) == word(44) && word(8) == day.number();
         let pages = u64::from(word(12));
         if !is_ours || pages * (PAGE as u64 + 8) != at {
@@ -174,7 +200,7 @@ impl Index {
             return Err(damaged());
         }
         let term = |bytes: &[u8]| u64::from_le_bytes(*bytes.first_chunk().expect("a chunk of eight"));
-        Ok(Index { file, fence: bytes.chunks_exact(8).map(term).collect(), covered })
+        Ok(Index { file, fence: bytes.chunks_exact(8).map(term).collect(), covered, has_damage })
     }
 
     /// The entries of a page.
@@ -208,6 +234,10 @@ impl Postings for Index {
     fn weight(&self, term: u64) -> usize {
         let before = self.fence.partition_point(|first| *first < term);
         self.fence.partition_point(|first| *first <= term) - before
+    }
+
+    fn damaged(&self) -> io::Result<Vec<u64>> {
+        if self.has_damage { self.find(DAMAGED) } else { Ok(Vec::new()) }
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::day::Day;
 use super::index::{Entries, Entry, Index, IndexWriter, Postings};
-use super::keys::EVERY;
+use super::keys::{DAMAGED, EVERY};
 
 /// Runs of a day on disk, from which they are merged to one.
 const MOST_RUNS: usize = 32;
@@ -24,12 +24,13 @@ pub(super) struct Indexer {
     most: usize,
     runs: Vec<Index>,
     next_run: u32,
+    has_damage: bool,
 }
 
 impl Indexer {
     pub(super) fn new(directory: &Path, day: Day, most: usize) -> Indexer {
-        let directory = directory.to_owned();
-        Indexer { directory, day, memory: Vec::new(), most: most.max(1), runs: Vec::new(), next_run: 0 }
+        let (directory, most) = (directory.to_owned(), most.max(1));
+        Indexer { directory, day, memory: Vec::new(), most, runs: Vec::new(), next_run: 0, has_damage: false }
     }
 
     /// Makes room for more: what fills the memory goes to disk. Before each [`Indexer::add`]; on an error nothing is lost.
@@ -43,7 +44,14 @@ impl Indexer {
     /// Adds a block with its terms, each once.
     pub(super) fn add(&mut self, offset: u64, terms: &[u64]) {
         self.memory.push((EVERY, offset));
-        self.memory.extend(terms.iter().filter(|term| **term != EVERY).map(|term| (*term, offset)));
+        let terms = terms.iter().filter(|term| !matches!(**term, EVERY | DAMAGED));
+        self.memory.extend(terms.map(|term| (*term, offset)));
+    }
+
+    /// Adds a stretch that does not read: each search has to tell of it.
+    pub(super) fn add_damaged(&mut self, offset: u64) {
+        self.has_damage = true;
+        self.memory.push((DAMAGED, offset));
     }
 
     fn spill(&mut self) -> io::Result<()> {
@@ -88,6 +96,13 @@ impl Indexer {
     }
 }
 
+/// Whatever became of the index: its runs say nothing to anybody else.
+impl Drop for Indexer {
+    fn drop(&mut self) {
+        self.remove_runs();
+    }
+}
+
 impl Postings for Indexer {
     fn find(&self, term: u64) -> io::Result<Vec<u64>> {
         let mut offsets = Vec::new();
@@ -100,6 +115,10 @@ impl Postings for Indexer {
 
     fn weight(&self, term: u64) -> usize {
         self.runs.iter().map(|run| run.weight(term)).sum()
+    }
+
+    fn damaged(&self) -> io::Result<Vec<u64>> {
+        if self.has_damage { self.find(DAMAGED) } else { Ok(Vec::new()) }
     }
 }
 

@@ -13,6 +13,10 @@ use crate::store::seal::{MailboxKey, SealError};
 /// What a query for all lines asks for: every block has this term. No value's term is the same.
 pub(super) const EVERY: u64 = 0;
 
+/// What every query asks for beside: a stretch that did not read when the index was made, of whose terms nothing is known, has
+/// this term.
+pub(super) const DAMAGED: u64 = u64::MAX;
+
 /// Seals, signs, and makes terms. Cheap to clone.
 #[derive(Clone)]
 pub struct TraceKeys {
@@ -38,7 +42,7 @@ impl TraceKeys {
     #[must_use]
     pub fn term(&self, kind: &str, value: &str) -> u64 {
         let digest = self.sealing.digest(&format!("traces: term {kind}"), value);
-        ((digest >> 64) as u64).max(EVERY + 1)
+        ((digest >> 64) as u64).clamp(EVERY + 1, DAMAGED - 1)
     }
 
     /// The key that the chain's signatures are checked with (Ed25519, RFC 8032).

@@ -15,18 +15,21 @@
 //!    filed in the open day, with its own moment.
 //! 2. **A removed, altered or moved line, block or day shows** ([`TraceFiles::verify`]). A line's hash goes into its block's,
 //!    that into the next one's and into the day's seal, over days and over forgotten days; each is signed (Ed25519). Only a cut
-//!    of the very end needs a witness outside: [`TraceFiles::last_mark`], which the caller keeps, and heads that the operator keeps elsewhere.
+//!    of the very end needs a witness outside: [`TraceFiles::last_mark`] and [`TraceFiles::heads_mark`], which the caller keeps,
+//!    and heads that the operator keeps elsewhere.
 //! 3. **Damage costs a block**, not the day and not the start.
 //! 4. **The index says nothing that the blocks do not**: it is made again where it is missing or damaged.
 //! 5. **Memory is bounded** by [`TraceOptions`] and the limits of a line, whatever the files hold.
 //!
 //! Everything here blocks: call it from a thread that may. Files: `block.rs` has the blocks and the chain's arithmetic,
-//! `tree.rs` its trees, `open.rs` the blocks' reading, `writer.rs` the open day, `heads.rs` the sealed days' heads, `index.rs` and `indexer.rs` the index, `start.rs` what a start
-//! finds, `search.rs`, `verify.rs` and `proof.rs` the reading.
+//! `tree.rs` its trees, `open.rs` the blocks' reading, `writer.rs` the open day, `heads.rs` the sealed days' heads, `index.rs` and
+//! `indexer.rs` the index, `start.rs` what a start finds, `forgetting.rs` how days go, `search.rs`, `verify.rs` and `proof.rs` the
+//! reading.
 
 mod block;
 mod day;
 mod error;
+mod forgetting;
 mod heads;
 mod hex;
 mod home;
@@ -57,7 +60,7 @@ pub use block::{
 };
 pub use day::{Day, NotADay};
 pub use error::TraceError;
-pub use heads::{Head, TRACES_FORMAT};
+pub use heads::{Head, HeadsMark, TRACES_FORMAT};
 pub use keys::{TraceKeys, public_key_pem};
 pub use proof::{DayEnd, NoDayEnd, ProofParts, Prover};
 pub use search::{FoundLine, LinePlace, Query, Searched};
@@ -116,10 +119,11 @@ pub struct TraceOpening {
     pub sealed_late: Vec<Day>,
     /// Days that should have a file and have none.
     pub missing: Vec<Day>,
-    /// Files of days that the heads do not name. They are left alone, and not read.
+    /// Files of days that the heads do not name, or that lie under the name of a day that was forgotten. They are left alone, and
+    /// not read.
     pub strange: Vec<Day>,
-    /// The heads were missing or not as we wrote them (a copy is in `heads.altered`), and were made again from the days' files:
-    /// those of days that were forgotten may be lost.
+    /// The heads were missing or not as we wrote them (they are kept as `heads.altered`), and were made again from the days'
+    /// files: those of days that were forgotten may be lost.
     pub heads_rebuilt: bool,
 }
 
@@ -201,7 +205,7 @@ struct Inner {
     writer: Mutex<Option<OpenDay>>,
     /// Held for moments: what readers see.
     state: Mutex<State>,
-    /// One index is made again at a time.
+    /// Held while a sealed day's index is made; taken after `writer` and before `state`.
     remaking: Mutex<()>,
 }
 
@@ -219,6 +223,10 @@ struct State {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // What is behind these locks is changed in single steps: a thread that panicked leaves it as it was.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn unix_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 impl TraceFiles {
@@ -346,6 +354,8 @@ impl TraceFiles {
         }
         let length = open.tip.length;
         *writer = None;
+        // Who looks for the day's index waits for it there, and holds nobody else up.
+        let _turn = lock(&self.inner.remaking);
         let mut state = lock(&self.inner.state);
         let view = state.open.take();
         if is_empty {
@@ -354,6 +364,7 @@ impl TraceFiles {
         }
         state.heads = heads;
         state.sizes.insert(day, length);
+        drop(state);
         if let Some((_, mut indexer)) = view
             && let Err(error) = indexer.finish(&home.index(day), length)
         {
@@ -366,6 +377,19 @@ impl TraceFiles {
     #[must_use]
     pub fn last_mark(&self) -> Option<Mark> {
         lock(&self.inner.state).open.as_ref().and_then(|(tip, _)| tip.mark())
+    }
+
+    /// Where the heads of the sealed days stand.
+    #[must_use]
+    pub fn heads_mark(&self) -> HeadsMark {
+        lock(&self.inner.state).heads.mark()
+    }
+
+    /// Whether the heads are still those of which a mark was made, and perhaps later ones. If not, days were cut out of them, or
+    /// others put in their place.
+    #[must_use]
+    pub fn holds_heads(&self, mark: &HeadsMark) -> bool {
+        lock(&self.inner.state).heads.hold(mark)
     }
 
     /// Whether what a mark names is in the files, or was forgotten in good order. If not, the end of the traces was cut off or
@@ -382,33 +406,6 @@ impl TraceFiles {
         let piece = search::read_piece(&self.inner.home.day(mark.day), mark.offset, end)?;
         let header = piece.and_then(|piece| piece.header);
         Ok(header.is_some_and(|header| header.hash == mark.hash && header.head.number == mark.block))
-    }
-
-    /// Forgets the sealed days before one: their files go, their heads stay. Says which they were.
-    ///
-    /// # Errors
-    /// What the disk says; what was begun is ended at the next call or start.
-    pub fn forget(&self, before: Day) -> Result<Vec<Day>, TraceError> {
-        let Inner { home, keys, .. } = &*self.inner;
-        let _writer = lock(&self.inner.writer);
-        let mut heads = lock(&self.inner.state).heads.clone();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let mut days = Vec::new();
-        for head in heads.days.iter_mut().filter(|head| head.day < before && head.forgotten.is_none()) {
-            head.forget(now, keys);
-            days.push(head.day);
-        }
-        if days.is_empty() {
-            return Ok(days);
-        }
-        // First what says that they are to be missing, then the files.
-        heads.write(&home.path, keys)?;
-        let mut state = lock(&self.inner.state);
-        state.heads = heads;
-        state.sizes.retain(|day, _| *day >= before);
-        drop(state);
-        home.remove(&days.iter().copied().collect())?;
-        Ok(days)
     }
 
     /// The days that are kept, rising.

@@ -3,16 +3,16 @@
 use std::fs::File;
 use std::io;
 use std::path::Path;
+use std::sync::MutexGuard;
 
 use serde::{Deserialize, Serialize};
 
-use super::block::BlockKind;
 use super::day::Day;
 use super::index::{Index, Postings};
 use super::indexer::Indexer;
 use super::keys::EVERY;
 use super::open::{OpenBlock, OpenLine};
-use super::walk::{Piece, Walk, read_block};
+use super::walk::{Piece, Walk, end_of_damage, read_block};
 use super::{Damage, DaySummary, Inner, TraceError, TraceFiles, lock};
 
 /// What is asked for.
@@ -131,12 +131,15 @@ impl TraceFiles {
         }
         for offset in offsets {
             let piece = read_block(&file, offset, end).map_err(TraceError::io("read", &path))?;
-            let to = piece.as_ref().map_or(offset.saturating_add(1), |piece| piece.range.end);
             let header = piece.as_ref().and_then(|piece| piece.header);
             if header.is_some_and(|header| header.head.first > query.to || header.head.last < query.from) {
                 continue;
             }
             let Some(block) = piece.as_ref().and_then(|piece| self.inner.open_block(piece)) else {
+                let to = match piece {
+                    Some(piece) => piece.range.end,
+                    None => end_of_damage(&file, offset, end).map_err(TraceError::io("read", &path))?,
+                };
                 searched.damage(Damage { day, from: offset, to });
                 continue;
             };
@@ -246,21 +249,57 @@ impl Inner {
         let end = {
             let state = lock(&self.state);
             if let Some((tip, indexer)) = state.open.as_ref().filter(|(tip, _)| tip.day == day) {
-                let offsets = all_of(indexer, terms).map_err(TraceError::io("read", &path))?;
+                let offsets = candidates(indexer, terms).map_err(TraceError::io("read", &path))?;
                 return Ok(Some((tip.length, offsets)));
             }
             state.end(day)
         };
         let Some(end) = end else { return Ok(None) };
-        let find = |index: &Index| all_of(index, terms).map_err(TraceError::io("read", &path));
-        let offsets = match self.index(day, end).and_then(|index| find(&index)) {
+        let find = |index: Index| candidates(&index, terms).map_err(TraceError::io("read", &path));
+        let look = || self.index(day, end).and_then(find);
+        let offsets = match look() {
             Err(error) if is_unusable(&error) => {
-                tracing::warn!(%day, %error, "the index of a day's traces is made again");
-                find(&self.remake_index(day, end)?)?
+                let turn = lock(&self.remaking);
+                // Who had the turn before may have made it.
+                match look() {
+                    Err(error) if is_unusable(&error) => {
+                        tracing::warn!(%day, %error, "the index of a day's traces is made again");
+                        match self.make_index(&turn, day, end).and_then(find) {
+                            Ok(offsets) => offsets,
+                            Err(error) => {
+                                drop(turn);
+                                tracing::warn!(%day, %error, "it cannot be made: the day is looked through");
+                                return Ok(self.look_through(day, end, terms)?.map(|offsets| (end, offsets)));
+                            }
+                        }
+                    }
+                    answer => answer?,
+                }
             }
             answer => answer?,
         };
         Ok(Some((end, offsets)))
+    }
+
+    /// Where the blocks of a sealed day begin that have all of the terms, found without an index; none where its file is gone.
+    fn look_through(&self, day: Day, end: u64, terms: &[u64]) -> Result<Option<Vec<u64>>, TraceError> {
+        let path = self.home.day(day);
+        let Some(file) = open_if_there(&path)? else { return Ok(None) };
+        let mut offsets = Vec::new();
+        let mut walk = Walk::new(&file, end);
+        while let Some(piece) = walk.step().map_err(TraceError::io("read", &path))? {
+            let is_wanted = match self.open_block(&piece) {
+                Some(block) => {
+                    let found = block.terms();
+                    terms.iter().all(|term| *term == EVERY || found.binary_search(term).is_ok())
+                }
+                None => piece.may_hold_lines(),
+            };
+            if is_wanted {
+                offsets.push(piece.range.start);
+            }
+        }
+        Ok(Some(offsets))
     }
 
     /// The index of a sealed day.
@@ -276,16 +315,22 @@ impl Inner {
 
     /// Makes a sealed day's index again from its blocks.
     pub(super) fn remake_index(&self, day: Day, end: u64) -> Result<Index, TraceError> {
-        let _turn = lock(&self.remaking);
+        self.make_index(&lock(&self.remaking), day, end)
+    }
+
+    fn make_index(&self, _turn: &MutexGuard<'_, ()>, day: Day, end: u64) -> Result<Index, TraceError> {
         let (path, index) = (self.home.day(day), self.home.index(day));
         let mut indexer = Indexer::new(&self.home.path, day, self.options.index_memory);
         let file = File::open(&path).map_err(TraceError::io("open", &path))?;
         let mut walk = Walk::new(&file, end);
         while let Some(piece) = walk.step().map_err(TraceError::io("read", &path))? {
-            let is_lines = piece.header.is_some_and(|header| header.head.kind == BlockKind::Lines);
-            if is_lines && let Some(block) = self.open_block(&piece) {
-                indexer.make_room().map_err(TraceError::io("write", &index))?;
-                indexer.add(piece.range.start, &block.terms());
+            if !piece.may_hold_lines() {
+                continue;
+            }
+            indexer.make_room().map_err(TraceError::io("write", &index))?;
+            match self.open_block(&piece) {
+                Some(block) => indexer.add(piece.range.start, &block.terms()),
+                None => indexer.add_damaged(piece.range.start),
             }
         }
         indexer.finish(&index, end).map_err(TraceError::io("write", &index))?;
@@ -297,6 +342,17 @@ impl Inner {
 fn is_unusable(error: &TraceError) -> bool {
     use io::ErrorKind::{InvalidData, NotFound, UnexpectedEof};
     matches!(error, TraceError::Io { source, .. } if matches!(source.kind(), NotFound | InvalidData | UnexpectedEof))
+}
+
+/// The blocks that may have all of the terms, rising: those that have them, and what did not read when the index was made.
+fn candidates(index: &impl Postings, terms: &[u64]) -> io::Result<Vec<u64>> {
+    let (mut offsets, mut damaged) = (all_of(index, terms)?, index.damaged()?);
+    if !damaged.is_empty() {
+        offsets.append(&mut damaged);
+        offsets.sort_unstable();
+        offsets.dedup();
+    }
+    Ok(offsets)
 }
 
 /// The blocks that have all of the terms, rising; where those are few, perhaps some more.

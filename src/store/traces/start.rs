@@ -6,7 +6,8 @@ use std::path::Path;
 
 use super::block::{BlockKind, Hash};
 use super::day::Day;
-use super::heads::{Head, Heads, Read};
+use super::forgetting;
+use super::heads::{Head, Heads, Read, TRACES_FORMAT};
 use super::home::Home;
 use super::indexer::Indexer;
 use super::keys::TraceKeys;
@@ -32,25 +33,32 @@ pub(super) fn start(home: &Home, keys: &TraceKeys, options: &TraceOptions) -> Re
     home.remove_leavings()?;
     let mut opening = TraceOpening::default();
     let files = home.days()?;
-    let mut heads = read_heads(home, keys, files.first().copied(), &mut opening)?;
+    let (mut heads, format) = read_heads(home, keys, files.first().copied(), &mut opening)?;
     let written = heads.clone();
-    heads.renew(keys);
-    finish_forgetting(home, &heads, &files)?;
+    if !opening.heads_rebuilt {
+        // No file goes because of heads that somebody may have written.
+        match forgetting::end(home, &heads) {
+            Ok(strange) => opening.strange = strange,
+            // It keeps no mail waiting: a verification tells of what is still there, and the next forgetting tries again.
+            Err(error) => tracing::error!(%error, "what is left of traces that were forgotten is not removed"),
+        }
+    }
     let mut open = None;
     for day in unlisted(&heads, &files, &mut opening) {
         let is_newest = files.last() == Some(&day);
         match take_up(home, keys, options, &mut heads, day, &mut opening)? {
             Some(found) if is_newest => open = Some(found),
-            Some((mut found, _)) => {
+            Some((mut found, indexer)) => {
                 opening.sealed_late.push(day);
                 let head = found.seal(keys, heads.before(day))?;
                 insert(&mut heads, head);
+                keep_index(home, day, indexer, found.tip.length);
             }
             None => {}
         }
     }
     let mut are_written = true;
-    if heads != written || opening.heads_rebuilt || !Heads::path(&home.path).exists() {
+    if heads != written || format != Some(TRACES_FORMAT) {
         match heads.write(&home.path, keys) {
             // Where there are files they can be made again: the next append writes them first.
             Err(error) if error.is_full() && !files.is_empty() => {
@@ -64,37 +72,34 @@ pub(super) fn start(home: &Home, keys: &TraceKeys, options: &TraceOptions) -> Re
     Ok(Started { heads, are_written, sizes, open, opening })
 }
 
+/// The heads, and the format that the file has which says the same; none where it is to be written.
 fn read_heads(
     home: &Home,
     keys: &TraceKeys,
     oldest: Option<Day>,
     opening: &mut TraceOpening,
-) -> Result<Heads, TraceError> {
+) -> Result<(Heads, Option<u32>), TraceError> {
     let found = match Heads::read(&home.path, keys)? {
-        Read::Whole(heads) => return Ok(heads),
-        Read::Missing if oldest.is_none() => return Ok(Heads::begin()),
+        Read::Whole(heads, format) => return Ok((heads, Some(format))),
+        Read::Missing if oldest.is_none() => return Ok((Heads::begin(), None)),
         Read::Missing => None,
         Read::Altered(found) => {
-            let (path, aside) = (Heads::path(&home.path), home.path.join("heads.altered"));
-            match fs::copy(&path, &aside).map_err(TraceError::io("copy", &path)) {
-                Err(error) if error.is_full() => tracing::warn!(%error, "no copy is kept of the heads that were found"),
-                outcome => drop(outcome?),
+            // A full disk does not keep the server from its start.
+            if let Err(error) = home.keep_altered(&Heads::path(&home.path)) {
+                tracing::error!(%error, "the heads that are not as they were written are not kept");
             }
             found
         }
     };
     opening.heads_rebuilt = true;
-    let (mut heads, is_genesis_known) = found.unwrap_or_else(|| (Heads::begin(), false));
-    if is_genesis_known {
-        return Ok(heads);
-    }
-    // Else only the oldest head signs it; where that is lost, the oldest file's first block names what it follows.
+    let mut heads = found.unwrap_or_else(Heads::begin);
+    // The genesis is signed by the oldest head only; where that is lost, the oldest file's first block names what it follows.
     let head = heads.days.first().map(|head| (head.day, head.before));
     let file = oldest.and_then(|day| Some((day, first_previous(&home.day(day))?)));
     if let Some((_, genesis)) = head.into_iter().chain(file).min_by_key(|(day, _)| *day) {
         heads.genesis = genesis;
     }
-    Ok(heads)
+    Ok((heads, None))
 }
 
 /// What the first block of a file follows.
@@ -103,13 +108,6 @@ fn first_previous(path: &Path) -> Option<Hash> {
     let mut walk = Walk::new(&file, file.metadata().ok()?.len());
     let first = walk.step().ok()??;
     first.header.filter(|header| header.head.number == 0).map(|header| header.head.previous)
-}
-
-/// A forgetting that a crash cut short.
-fn finish_forgetting(home: &Home, heads: &Heads, files: &BTreeSet<Day>) -> Result<(), TraceError> {
-    let forgotten = heads.days.iter().filter(|head| head.forgotten.is_some()).map(|head| head.day);
-    let left: BTreeSet<Day> = forgotten.filter(|day| files.contains(day)).collect();
-    if left.is_empty() { Ok(()) } else { home.remove(&left) }
 }
 
 /// The days that have a file and no head: the open one, one whose head a crash kept from being written, or all of them where
@@ -121,7 +119,7 @@ fn unlisted(heads: &Heads, files: &BTreeSet<Day>, opening: &mut TraceOpening) ->
         let is_newer = newest.is_none_or(|newest| *day > newest);
         if is_newer || opening.heads_rebuilt { days.push(*day) } else { strange.push(*day) }
     }
-    opening.strange = strange;
+    opening.strange.append(&mut strange);
     days
 }
 
@@ -137,8 +135,10 @@ fn take_up(
     let path = home.day(day);
     let mut indexer = Indexer::new(&home.path, day, options.index_memory);
     let found = follow(&path, keys, Tip::begin(day, heads.before(day)), &mut indexer, opening)?;
+    settle(&path)?;
     if let Some(head) = found.seal {
         insert(heads, head);
+        keep_index(home, day, indexer, found.whole);
         return Ok(None);
     }
     cut(home, day, found.whole, opening)?;
@@ -148,6 +148,22 @@ fn take_up(
     }
     let tip = Tip { length: found.whole, ..found.tip };
     Ok(Some((OpenDay::at(home, tip, found.tree)?, indexer)))
+}
+
+/// What is found whole is taken to be on disk from now on: a process that was killed may have left it in the system's memory.
+fn settle(path: &Path) -> Result<(), TraceError> {
+    let synced = File::open(path).and_then(|file| file.sync_all()).and_then(|()| durable::sync_parent(path));
+    synced.map_err(TraceError::io("sync", path))
+}
+
+/// Writes the index that the walk through a day has made, unless there is one.
+fn keep_index(home: &Home, day: Day, mut indexer: Indexer, length: u64) {
+    let path = home.index(day);
+    if !path.exists()
+        && let Err(error) = indexer.finish(&path, length)
+    {
+        tracing::warn!(%day, %error, "the index of a day's traces is not written; a search makes it again");
+    }
 }
 
 fn insert(heads: &mut Heads, head: Head) {
@@ -186,7 +202,7 @@ fn follow(
         // What is damaged before a whole block is damage; what is behind the last one was torn.
         for piece in damaged.drain(..) {
             hashes.of(&piece).for_each(|hash| found.tree.push(&hash));
-            note_damage(&mut found.tip, &piece, opening);
+            note_damage(&mut found.tip, &piece, indexer, opening).map_err(failed())?;
         }
         hashes.of(&piece).for_each(|hash| found.tree.push(&hash));
         found.whole = piece.range.end;
@@ -201,18 +217,23 @@ fn follow(
                 indexer.make_room().map_err(failed())?;
                 indexer.add(piece.range.start, &block.terms());
             }
-            None => note_damage(&mut found.tip, &piece, opening),
+            None => note_damage(&mut found.tip, &piece, indexer, opening).map_err(failed())?,
         }
     }
     Ok(found)
 }
 
-fn note_damage(tip: &mut Tip, piece: &Piece, opening: &mut TraceOpening) {
+fn note_damage(tip: &mut Tip, piece: &Piece, indexer: &mut Indexer, opening: &mut TraceOpening) -> std::io::Result<()> {
     let day = tip.day;
+    if piece.may_hold_lines() {
+        indexer.make_room()?;
+        indexer.add_damaged(piece.range.start);
+    }
     if let Some(header) = piece.header.as_ref().filter(|header| header.head.kind == BlockKind::Lines) {
         tip.follow(piece.range.start, header);
     }
     opening.damaged.push(Damage { day, from: piece.range.start, to: piece.range.end });
+    Ok(())
 }
 
 /// Cuts what is behind the last whole block of the open day, and keeps a copy of it.

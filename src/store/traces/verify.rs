@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::block::{BlockHeader, BlockKind, Hash, hash_block, hash_seal};
 use super::day::Day;
 use super::heads::{Head, Heads, Read};
-use super::keys::{EVERY, is_signed};
+use super::keys::{DAMAGED, EVERY, is_signed};
 use super::open::{OpenBlock, open_seal};
 use super::search::open_if_there;
 use super::tree::GrowingTree;
@@ -81,6 +81,12 @@ pub enum ProblemKind {
     OtherHead,
     /// The day's index left out or made up something. It was made again.
     IndexChanged,
+    /// The day was forgotten, and there is a file of it.
+    StillThere,
+    /// The block was the last of all once, and a start did not find it.
+    EndCut,
+    /// The day's head was the last of all once, and a start found others before it, or not the head.
+    HeadsCut,
 }
 
 impl fmt::Display for ProblemKind {
@@ -101,6 +107,15 @@ impl fmt::Display for ProblemKind {
             ProblemKind::BehindSeal => "something stands behind the day's seal",
             ProblemKind::OtherHead => "the seal is not the one that the head names",
             ProblemKind::IndexChanged => "the index did not say what the lines say; it was made again",
+            ProblemKind::StillThere => "the day was forgotten, and there is a file of it",
+            ProblemKind::EndCut => {
+                "it was the last that was written, and a start did not find it: the end was cut off, or an older copy put in \
+                 its place"
+            }
+            ProblemKind::HeadsCut => {
+                "its head was the last, and a start did not find the same heads up to it: days were cut out of them, or other \
+                 heads put in their place"
+            }
         };
         f.write_str(text)
     }
@@ -153,7 +168,7 @@ impl TraceFiles {
 impl Inner {
     /// Whether the heads' file has these heads as the server wrote them; days that were sealed since may be there too.
     fn has_on_disk(&self, heads: &Heads) -> bool {
-        let Ok(Read::Whole(read)) = Heads::read(&self.home.path, &self.keys) else { return false };
+        let Ok(Read::Whole(read, _)) = Heads::read(&self.home.path, &self.keys) else { return false };
         let same = read.days.iter().zip(&heads.days).all(|(read, head)| read.hash == head.hash);
         same && read.genesis == heads.genesis && read.days.len() >= heads.days.len()
     }
@@ -226,10 +241,17 @@ impl Check<'_> {
     }
 
     fn sealed_day(&mut self, head: &Head) -> Result<(), TraceError> {
+        let (day, path) = (head.day, self.inner.home.day(head.day));
         if head.forgotten.is_some() {
+            if path.exists() {
+                // A forgetting that goes on removes it.
+                drop(lock(&self.inner.writer));
+                if path.exists() {
+                    self.problem(Some(day), None, ProblemKind::StillThere);
+                }
+            }
             return Ok(());
         }
-        let (day, path) = (head.day, self.inner.home.day(head.day));
         let Some(file) = open_if_there(&path)? else {
             // Unless it was forgotten while this went on.
             if lock(&self.inner.state).heads.find(day).is_some_and(|head| head.forgotten.is_none()) {
@@ -241,7 +263,7 @@ impl Check<'_> {
         let expected = self.day(&file, day, end, head.before)?;
         match &expected.seal {
             None => self.problem(Some(day), None, ProblemKind::NotSealed),
-            Some(seal) if Head { forgotten: None, forgotten_signature: None, ..head.clone() } != *seal => {
+            Some(seal) if Head { forgotten: None, ..head.clone() } != *seal => {
                 self.problem(Some(day), None, ProblemKind::OtherHead);
             }
             Some(_) => {}
@@ -343,7 +365,7 @@ impl Check<'_> {
         }
         self.report.blocks += 1;
         self.report.lines += u64::from(header.head.count);
-        let terms = block.terms().into_iter().filter(|term| *term != EVERY);
+        let terms = block.terms().into_iter().filter(|term| !matches!(*term, EVERY | DAMAGED));
         let entries = terms.chain([EVERY]).map(|term| self.sums.hash_one((term, offset)));
         expected.sum = entries.fold(expected.sum, u64::wrapping_add);
         Ok(())

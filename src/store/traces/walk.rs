@@ -57,6 +57,11 @@ pub(super) struct Piece {
 }
 
 impl Piece {
+    /// Whether lines may lie in it, as far as can be said: it has the header of a block of lines, or none.
+    pub(super) fn may_hold_lines(&self) -> bool {
+        self.header.is_none_or(|header| header.head.kind == BlockKind::Lines)
+    }
+
     /// The block, if it is whole.
     pub(super) fn whole(&self) -> Option<(&BlockHeader, &[u8])> {
         self.header.as_ref().zip(self.payload.as_deref())
@@ -80,6 +85,11 @@ pub(super) fn read_block(source: &impl Source, offset: u64, end: u64) -> io::Res
     let payload = bytes.split_off(BLOCK_HEADER);
     let is_whole = payload.len() == header.length as usize && crc32c::crc32c(&payload) == header.payload_crc;
     Ok(Some(Piece { range: offset..to, header: Some(header), payload: is_whole.then_some(payload) }))
+}
+
+/// Where a stretch ends that begins at `from` and that no block begins: at the next header, or at `end`.
+pub(super) fn end_of_damage(source: &impl Source, from: u64, end: u64) -> io::Result<u64> {
+    if from >= end { Ok(from.saturating_add(1)) } else { Walk { source, at: from, end }.next_header() }
 }
 
 /// A walk from the first byte to `end`.

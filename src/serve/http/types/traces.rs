@@ -125,6 +125,13 @@ pub struct VerifiedTraces {
     pub streams: Vec<VerifiedStream>,
 }
 
+/// What starts had found lost, and is told no more: `POST /v1/traces/acknowledge`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AcknowledgedTraces {
+    /// In words.
+    pub acknowledged: Vec<String>,
+}
+
 /// The signed end of a day: whoever keeps it elsewhere can show later that the day was not written anew.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TraceHead {
@@ -147,7 +154,8 @@ pub struct TraceHead {
 pub struct TraceHeads {
     /// The Ed25519 key that signs them, hexadecimal.
     pub public_key: String,
-    /// The same, PEM (RFC 8410), as evidence has it.
+    /// The same, PEM (RFC 8410), as evidence has it. An older version did not give it.
+    #[serde(default)]
     pub public_key_pem: String,
     /// The heads of all days that ended.
     pub heads: Vec<TraceHead>,
