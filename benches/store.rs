@@ -1,18 +1,20 @@
 //! The store's speed: `cargo bench --bench store [-- DIRECTORY]`. Every figure is durable: synced before it is counted.
 //!
 //! Prints a small table: commits a second with 1, 8 and 64 waiting; deliveries of several sizes with the CPU time that each
-//! costs; the peak of memory with 200 bodies of 25 MiB at once.
+//! costs; the peak of memory with 200 bodies of 25 MiB at once; how long commits take while the log is compacted beside them.
 
 #![allow(clippy::unwrap_used)]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use caducee::store::{
-    AccountId, Batch, Content, Folder, FolderId, FolderKey, MailboxKey, MasterKey, Message, MessageKey, Options, Store,
-    Usage,
+    AccountId, Batch, Compaction, Content, Folder, FolderId, FolderKey, MailboxKey, MasterKey, Message, MessageKey,
+    Options, Store, Usage,
 };
+use caducee::telemetry::Metrics;
 
 const TIME: Duration = Duration::from_secs(4);
 
@@ -20,10 +22,14 @@ fn main() {
     let directory = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
     let directory = directory.map_or_else(|| std::env::temp_dir().join("caducee-bench-store"), PathBuf::from);
     let _ = std::fs::remove_dir_all(&directory);
-    let (store, _) = Store::open(&directory, &MasterKey::generate(), &Options::default()).expect("a new store opens");
+    let master = MasterKey::generate();
+    let (store, _) = Store::open(&directory, &master, &Options::default()).expect("a new store opens");
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime starts");
     runtime.block_on(measure(&store));
     drop(store);
+    for rate in [0, 16 << 20, u64::MAX] {
+        runtime.block_on(beside_compaction(&directory, &master, rate));
+    }
     let _ = std::fs::remove_dir_all(&directory);
 }
 
@@ -42,6 +48,58 @@ async fn measure(store: &Store) {
     let before = memory("VmRSS");
     report("deliveries of 25 MiB, 200 waiting", run_for(200, |_| deliveries(store.clone(), 25 << 20)).await);
     println!("memory: {} MiB before the 200, {} MiB at the peak", before / 1024, memory("VmHWM") / 1024);
+}
+
+/// How long commits take while the log is compacted at a rate beside them.
+async fn beside_compaction(directory: &Path, master: &MasterKey, rate: u64) {
+    let metrics = Metrics::default();
+    let (store, _) = Store::open(directory, master, &Options::default()).expect("the store opens again");
+    let store = store.counted_by(&metrics);
+    // Whatever has a dead byte in it is moved: there is always something to do.
+    let goal = Compaction { dead_percent: 0, rate, settle: Duration::ZERO, whole: true };
+    let at_work = store.clone();
+    let compacting = std::thread::spawn(move || while rate > 0 && at_work.compact_blocking(&goal).is_ok() {});
+    let name = match rate {
+        0 => "small commits, 8 waiting".to_owned(),
+        u64::MAX => "… and a compaction that knows no bounds".to_owned(),
+        rate => format!("… and a compaction of {} MiB/s", rate >> 20),
+    };
+    latencies(&name, &store).await;
+    let moved = metrics.store_moved.get();
+    // Ends the compaction too.
+    store.close();
+    compacting.join().expect("a compaction does not panic");
+    if rate > 0 {
+        println!("  {} MB were moved meanwhile", moved / 1_000_000);
+    }
+}
+
+/// Prints how long small commits take, from the request to the answer.
+async fn latencies(name: &str, store: &Store) {
+    let all = Arc::new(Mutex::new(Vec::new()));
+    let writers: Vec<_> = (0..8)
+        .map(|writer| {
+            let (store, all) = (store.clone(), all.clone());
+            tokio::spawn(async move {
+                let (start, mut mine) = (Instant::now(), Vec::new());
+                while start.elapsed() < TIME {
+                    let begun = Instant::now();
+                    let mut batch = Batch::new();
+                    batch.put(&AccountId(writer), &Usage { bytes: mine.len() as u64, ..Usage::default() });
+                    store.commit(batch).await.expect("a commit is made");
+                    mine.push(begun.elapsed());
+                }
+                all.lock().expect("no writer panics").extend(mine);
+            })
+        })
+        .collect();
+    for writer in writers {
+        writer.await.expect("a writer does not panic");
+    }
+    let mut all = all.lock().expect("no writer panics");
+    all.sort_unstable();
+    let at = |share: f64| all[((all.len() - 1) as f64 * share) as usize];
+    println!("{name:<44} {:>10} commits: median {:?}, 99 % {:?}, longest {:?}", all.len(), at(0.5), at(0.99), at(1.0));
 }
 
 /// What was done: number, bytes, wall time, CPU time.

@@ -1,6 +1,6 @@
 //! The log: whatever a segment's bytes are, a walk covers them all, once; and a whole frame is found again behind damage.
 
-use caducee::store::embedded::frame::{BODY_PREFIX, FRAME_HEADER, Header, Kind, NoHeader, Salt, read_commit};
+use caducee::store::embedded::frame::{BODY_PREFIX, FRAME_HEADER, Header, Kind, NoHeader, Salt, read_records};
 use caducee::store::embedded::{Examined, SEGMENT_HEADER, examine};
 
 const SALT: Salt = [7; 16];
@@ -12,8 +12,12 @@ pub fn check(data: &[u8]) {
     if let Some(pieces) = examine(&raw, &SALT) {
         assert_covers(&pieces, &raw);
     }
-    if let Some(operations) = read_commit(data) {
-        assert!(operations.iter().all(|operation| operation.key().len() <= data.len()));
+    for kind in [Kind::Body, Kind::Commit, Kind::Moved] {
+        let header = Header { kind, length: data.len() as u32, synced: 0, sequence: 1 << 32, payload_crc: 0 };
+        if let Some((version, operations)) = read_records(&header, data) {
+            assert_eq!(version < header.sequence, kind == Kind::Moved);
+            assert!(operations.iter().all(|operation| operation.key().len() <= data.len()));
+        }
     }
     let (frames, ends) = framed(data);
     let whole = segment(&frames);
@@ -70,7 +74,11 @@ fn framed(mut data: &[u8]) -> (Vec<u8>, Vec<u32>) {
     while let Some((&first, rest)) = data.split_first() {
         let (payload, later) = rest.split_at(rest.len().min(usize::from(first)));
         data = later;
-        let kind = if payload.len() >= BODY_PREFIX && first % 2 == 0 { Kind::Body } else { Kind::Commit };
+        let kind = match first % 4 {
+            0 | 2 if payload.len() >= BODY_PREFIX => Kind::Body,
+            3 => Kind::Moved,
+            _ => Kind::Commit,
+        };
         let payload_crc = crc32c::crc32c(payload);
         let header = Header { kind, length: payload.len() as u32, synced: 0, sequence: ends.len() as u64, payload_crc };
         out.extend_from_slice(&header.encode(&SALT));

@@ -5,7 +5,7 @@ use crate::mss::exchange::OwnMailbox;
 use crate::mss::{Address, Kind, MailboxState, Right, Rights};
 use crate::store::{self, Absence, AccessGrant, AccessRight, AccountId, AccountKind, Forward, Holder, NewMailPace};
 
-use super::{AccountError, LoginError};
+use super::{AccountError, Grantee, LoginError};
 
 /// A mailbox's account.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub struct Account {
     pub kind: Kind,
     /// Where it is in its life.
     pub state: MailboxState,
-    /// Everything else that is kept of it; its sealed key is left out.
+    /// Everything else that is kept of it.
     pub data: store::Account,
 }
 
@@ -110,8 +110,7 @@ pub struct AccountChange {
 
 impl Account {
     /// The account behind a record.
-    pub(super) fn from_record(id: AccountId, mut record: store::Account) -> Result<Self, AccountError> {
-        record.sealed_key = None;
+    pub(super) fn from_record(id: AccountId, record: store::Account) -> Result<Self, AccountError> {
         Ok(Self {
             id,
             address: Address::parse(&record.address)?,
@@ -119,6 +118,11 @@ impl Account {
             state: state_of(record.state),
             data: record,
         })
+    }
+
+    /// Whether its holder cannot be told anything for want of an address (MSSanté §5); nobody is told of a closed one.
+    pub fn lacks_notification_address(&self) -> bool {
+        self.data.notification_address.is_none() && self.state != MailboxState::Closed
     }
 
     /// What the rules of exchange ask about it.
@@ -140,6 +144,14 @@ impl Account {
             in_force && (by_person || (grant.mailbox.is_some() && grant.mailbox == mailbox))
         };
         self.data.access_list.iter().filter(is_theirs).flat_map(|grant| &grant.rights).copied().map(right_of).collect()
+    }
+
+    /// What one entry of the access list lets its grantee do now.
+    pub fn granted_to(&self, who: &Grantee, now: i64) -> Rights {
+        match who {
+            Grantee::Person(person) => self.granted(Some(person), None, now),
+            Grantee::Mailbox(id) => self.granted(None, Some(*id), now),
+        }
     }
 
     /// Whether it is bound to this professional (MSSanté §4: PER and CAB).

@@ -3,6 +3,7 @@
 //! The work has threads of its own, each with memory that it keeps, rather than the runtime's blocking pool. Freed after
 //! each hash, such large blocks make glibc's allocator hold back as much in every arena: 300 MiB were measured.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
@@ -81,6 +82,11 @@ impl Hasher {
         &self.options
     }
 
+    /// Whether anything hashes.
+    pub(super) fn is_running(&self) -> bool {
+        self.threads.running > 0
+    }
+
     /// A PHC text for a new password.
     pub(super) async fn hash(&self, password: Zeroizing<String>) -> Result<String, TooBusy> {
         let permits = self.turn().await?;
@@ -121,12 +127,16 @@ type Work = Box<dyn FnOnce(&mut Vec<Block>) + Send>;
 
 /// The threads that hash. They end when this is dropped.
 #[derive(Debug)]
-struct Threads(mpsc::Sender<Work>);
+struct Threads {
+    work: mpsc::Sender<Work>,
+    running: usize,
+}
 
 impl Threads {
     /// Starts `count` threads; those that the system refuses are missed only in speed, as long as one runs.
     fn start(count: usize) -> Self {
-        let (sender, receiver) = mpsc::channel::<Work>();
+        let mut running = 0;
+        let (work, receiver) = mpsc::channel::<Work>();
         let receiver = Arc::new(Mutex::new(receiver));
         for number in 0..count {
             let receiver = Arc::clone(&receiver);
@@ -134,14 +144,18 @@ impl Threads {
             let started = thread::Builder::new().name(format!("argon2-{number}")).spawn(move || {
                 let mut memory = Vec::new();
                 while let Ok(work) = next() {
-                    work(&mut memory);
+                    // One hash that panics costs itself: its asker is told that there was no turn. The thread goes on.
+                    if catch_unwind(AssertUnwindSafe(|| work(&mut memory))).is_err() {
+                        memory = Vec::new();
+                    }
                 }
             });
-            if let Err(error) = started {
-                tracing::error!(%error, "a thread for passwords cannot be started");
+            match started {
+                Ok(_) => running += 1,
+                Err(error) => tracing::error!(%error, "a thread for passwords cannot be started"),
             }
         }
-        Threads(sender)
+        Threads { work, running }
     }
 
     /// Runs `work` on one of the threads. What cannot be run is [`TooBusy`].
@@ -154,7 +168,7 @@ impl Threads {
             // Whoever asked may be gone: the work is done all the same, its result is nobody's.
             let _ = answer.send(work(memory));
         });
-        self.0.send(work).map_err(|_| TooBusy)?;
+        self.work.send(work).map_err(|_| TooBusy)?;
         answered.await.map_err(|_| TooBusy)
     }
 }
@@ -304,6 +318,18 @@ mod tests {
             assert_eq!(verify(&today, &old, password, &mut memory), Verdict { fits, is_outdated: true });
             assert!(memory.len() >= 900, "{} KiB", memory.len());
         }
+    }
+
+    #[tokio::test]
+    async fn a_hash_that_panics_costs_itself_and_no_thread() {
+        let hasher = Hasher::new(HashingOptions { at_once: 1, ..cheap() });
+        assert!(hasher.is_running());
+        for _ in 0..3 {
+            let panicked = hasher.threads.run(|_| panic!("a hash that panics")).await;
+            assert_eq!(panicked, Err::<(), _>(TooBusy));
+        }
+        let hash = hasher.hash(Zeroizing::new("un mot de passe".into())).await.unwrap();
+        assert!(hasher.verify(Some(hash), Zeroizing::new("un mot de passe".into())).await.unwrap().fits);
     }
 
     #[tokio::test]

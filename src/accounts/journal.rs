@@ -35,7 +35,8 @@ impl Registry {
         batch: &mut Batch,
     ) {
         let (was, is) = (before.map(|before| self.life_of(before)), self.life_of(after));
-        let has_turned = before.is_none_or(|before| before.state_changed_at != after.state_changed_at);
+        let turn = |account: &store::Account| (account.state_changed_at, account.state_reason.clone());
+        let has_turned = before.is_none_or(|before| turn(before) != turn(after));
         let now = u64::try_from(jiff::Timestamp::now().as_microsecond()).unwrap_or_default();
         for (at, line) in (now..).zip(lines(was.as_ref(), &is)) {
             let entry = JournalEntry {

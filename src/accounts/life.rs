@@ -5,8 +5,8 @@ use std::ops::{Bound, RangeInclusive};
 
 use crate::store::{
     self, AccountId, AccountState, AddressEntry, Batch, Change, ChangeKey, CommitError, Content, CorrespondentKey,
-    Credential, CredentialKey, Folder, FolderId, FolderKey, Message, MessageKey, NoticePart, NoticeState,
-    NoticeStateKey, Record, SentCopy, SentCopyKey, Usage, Versioned,
+    Credential, CredentialKey, Folder, FolderId, FolderKey, KeyOwner, Message, MessageKey, NoticePart, NoticeState,
+    NoticeStateKey, Record, SentCopy, SentCopyKey, StoreError, Usage, Versioned,
 };
 
 use super::journal::name_of;
@@ -14,7 +14,7 @@ use super::registry::ATTEMPTS;
 use super::{Account, AccountError, Registry, lives};
 use crate::mail::MailError;
 use crate::mss::Address;
-use crate::mss::lifecycle::{Event, Life};
+use crate::mss::lifecycle::{Event, Life, Standing};
 
 /// Records that erasing takes away in one commit.
 const ERASE_AT_ONCE: usize = 2_000;
@@ -26,6 +26,13 @@ pub(super) struct Occasion {
     pub(super) at: i64,
     /// As the operator wrote it.
     pub(super) reason: Option<String>,
+}
+
+impl Occasion {
+    /// Whether there is a reason that is not written down yet.
+    fn says_more_than(&self, known: Option<&str>) -> bool {
+        self.reason.as_deref().is_some_and(|reason| !reason.is_empty() && Some(reason) != known)
+    }
 }
 
 impl Registry {
@@ -45,8 +52,8 @@ impl Registry {
         self.ask_for(id, Event::Reopened, reason).await
     }
 
-    /// Closes a mailbox for good. One commit destroys its key, its credentials and its claim to the address, which is
-    /// never given again; its content cannot be read from then on. The records follow in bounded commits.
+    /// Closes a mailbox for good. One commit takes its credentials and its claim to the address, which is never given again;
+    /// then its key is destroyed, and its content cannot be read from then on. The records follow in bounded commits.
     ///
     /// # Errors
     /// [`AccountError::NoAccount`], [`AccountError::Closed`], or what the store says.
@@ -76,13 +83,15 @@ impl Registry {
         }
     }
 
-    /// The accounts of these folders in which something remains to be erased.
+    /// The accounts of these folders in which something remains to be erased. Of a mailbox whose account is not there, or does not
+    /// read, nothing does: a record that is missing is damage that may be mended yet, and no order to erase what it named.
     fn unfinished(&self, folders: &[(FolderKey, Versioned<Folder>)]) -> Result<Vec<AccountId>, AccountError> {
         let mut found = Vec::new();
         for folders in folders.chunk_by(|(one, _), (other, _)| one.account == other.account) {
             let id = folders[0].0.account;
             let is_erasing = |folder: &Folder| folder.existence == store::FolderExistence::Erasing;
-            if folders.iter().any(|(_, folder)| is_erasing(folder)) || self.is_closed(id)? {
+            let has_begun = folders.iter().any(|(_, folder)| is_erasing(folder));
+            if self.has_closed(id)?.is_some_and(|closed| closed || has_begun) {
                 found.push(id);
             }
         }
@@ -90,7 +99,7 @@ impl Registry {
     }
 
     async fn finish_erasures_of(&self, id: AccountId) -> Result<(), AccountError> {
-        if self.is_closed(id)? {
+        if self.has_closed(id)? == Some(true) {
             return self.erase(id).await;
         }
         match self.room().open(id) {
@@ -101,9 +110,20 @@ impl Registry {
         }
     }
 
-    fn is_closed(&self, id: AccountId) -> Result<bool, AccountError> {
-        let account = self.store().get::<store::Account>(&id)?;
-        Ok(account.is_none_or(|account| account.state == AccountState::Closed))
+    /// Whether a mailbox is closed; none: its record is not there, or does not read, and says nothing.
+    fn has_closed(&self, id: AccountId) -> Result<Option<bool>, AccountError> {
+        const EVENT: &str = "store.orphan-folders";
+        match self.store().get::<store::Account>(&id) {
+            Ok(Some(account)) => return Ok(Some(account.state == AccountState::Closed)),
+            Ok(None) => {
+                tracing::error!(event = EVENT, account = %id, "folders are there without their mailbox's record")
+            }
+            Err(error @ StoreError::Record { .. }) => {
+                tracing::error!(event = EVENT, account = %id, %error, "folders are there, and their mailbox's record does not read");
+            }
+            Err(error) => return Err(error.into()),
+        }
+        Ok(None)
     }
 
     async fn ask_for(&self, id: AccountId, event: Event, reason: &str) -> Result<Account, AccountError> {
@@ -125,7 +145,9 @@ impl Registry {
             let (account, event) = registry.happen_now(id, &occasion, choose).await?;
             if event.is_some() && account.data.state == AccountState::Closed {
                 registry.certificates().forget_all_of(id);
+                let destroyed = registry.destroy_key(id).await;
                 registry.erase(id).await?;
+                destroyed?;
             }
             Ok((account, event))
         })
@@ -150,7 +172,8 @@ impl Registry {
             let before = self.life_of(&read.record);
             let Some(event) = choose(&before) else { return Ok((Account::from_record(id, read.record)?, None)) };
             let after = before.after(&event, lives::day_of(occasion.at)).map_err(|_| lives::refused(&read.record))?;
-            if after == (Life { alive: after.alive, ..before.clone() }) {
+            let is_as_before = after == (Life { alive: after.alive, ..before.clone() });
+            if is_as_before && !occasion.says_more_than(read.state_reason.as_deref()) {
                 return Ok((Account::from_record(id, read.record)?, None));
             }
             let mut record = read.record.clone();
@@ -162,8 +185,11 @@ impl Registry {
                 self.close_address(id, &record, &mut batch)?;
             }
             self.follow_up(id, Some(&read.record), &record, &mut batch);
+            if after.standing == Standing::Forgotten {
+                self.forget_publication(id, &read.record, &mut batch)?;
+            }
             let account = Account::from_record(id, record.clone())?;
-            for notice in self.notices_of_life(&before, &after, occasion.at) {
+            for notice in self.notices_of_life(&before, &after) {
                 self.tell_in(&mut batch, &account, notice);
             }
             match self.store().commit(batch).await {
@@ -180,6 +206,22 @@ impl Registry {
             }
         }
         Err(AccountError::Busy)
+    }
+
+    /// Destroys the key of a mailbox whose closing is on disk (design, promise 4): without it nothing of the content can be
+    /// read any more, in whatever frame of the log. What the mailbox has sent goes the same way when the queue needs its key
+    /// no longer. A stop before this is made up for by the next start of the store.
+    async fn destroy_key(&self, id: AccountId) -> Result<(), AccountError> {
+        let owner = KeyOwner::Mailbox(id);
+        if self.store().keys().sealed(owner).is_none() {
+            return Ok(());
+        }
+        self.room().queue().turn_key_soon();
+        let wiped = self.store().wipe_keys(vec![owner]).await;
+        if let Err(error) = &wiped {
+            tracing::error!(event = "store.keys", account = %id, %error, "a closed mailbox's key is not destroyed yet: restart the server");
+        }
+        Ok(wiped?)
     }
 
     /// The address becomes a tombstone; what opened the mailbox goes.
@@ -253,3 +295,6 @@ async fn run_to_its_end<T: Send + 'static>(
 ) -> Result<T, AccountError> {
     tokio::spawn(work).await.unwrap_or(Err(AccountError::Busy))
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,9 @@ use super::life::Occasion;
 use super::notice::Notice;
 use super::{Account, AccountError, Registry};
 use crate::mail::{kind_of, state_of};
-use crate::mss::lifecycle::{Closing, Course, Delays, Event, Life, Stage, Standing, Step, TermsLife, Told, told};
+use crate::mss::lifecycle::{
+    Closing, Course, Delays, Event, Life, Stage, Standing, Step, TermsLife, TermsTold, Told, told,
+};
 use crate::mss::{Address, Kind};
 use crate::store::{self, AccountId, AccountState, AnnouncedClosing, SuspendedFor};
 
@@ -25,7 +27,8 @@ pub struct LifeOptions {
     pub delays: Delays,
     /// The kinds of mailboxes whose holders are asked for the terms of use, once there are any.
     pub asked: Vec<Kind>,
-    /// Closings of one day that need no confirmation: so many hundredths of the living mailboxes, and one in any case.
+    /// Closings of one day, suspensions for terms and oblivions that need no confirmation: so many hundredths of the living
+    /// mailboxes of each, and one in any case.
     pub unconfirmed_percent: u64,
     /// Seconds that a mailbox goes on without a new version of the terms, where nobody says.
     pub terms_grace: i64,
@@ -74,7 +77,7 @@ impl Registry {
         let is_asked = self.life_options().asked.contains(&kind_of(record.kind)) && !record.test;
         let has_address = record.notification_address.as_deref().is_some_and(|text| Address::parse(text).is_ok());
         let takes_notices = has_address && record.notice_bounce.is_none();
-        life_of(record, is_asked, takes_notices && self.carries_notices())
+        life_of(record, is_asked, takes_notices && self.reaches_holders())
     }
 
     /// What the clock goes by: the delays, and the terms of use.
@@ -83,7 +86,8 @@ impl Registry {
     /// What the store says.
     pub fn course(&self) -> Result<Course, AccountError> {
         let versions = self.terms_versions()?.into_iter();
-        Ok(Course { delays: self.life_options().delays, terms: versions.map(|version| version.as_version()).collect() })
+        let terms = versions.map(|version| version.as_version()).collect();
+        Ok(Course { delays: self.life_options().delays, terms, ..Course::default() })
     }
 
     /// The lives of all mailboxes, a page at a time, by number, after the one given. An account that cannot be read has none.
@@ -129,12 +133,12 @@ impl Registry {
         }
     }
 
-    /// What the holder is told when one life becomes another, at a moment (Unix seconds).
-    pub(super) fn notices_of_life(&self, before: &Life, after: &Life, at: i64) -> Vec<Notice> {
-        let is_ahead = |until: &i64| after.standing == Standing::Open && day_of(at) <= day_of(*until);
+    /// What the holder is told when one life becomes another.
+    pub(super) fn notices_of_life(&self, before: &Life, after: &Life) -> Vec<Notice> {
         let notice = |told| match told {
             Told::Terms { version } => {
-                let until = self.accept_by(&version).filter(is_ahead);
+                let terms = self.version_of(&version);
+                let until = terms.and_then(|terms| after.goes_on_until(&terms.as_version())).map(midnight);
                 Notice::TermsChanged { version, until }
             }
             Told::ClosingAnnounced { on } => Notice::ClosingAnnounced { on: midnight(on) },
@@ -163,11 +167,14 @@ fn life_of(record: &store::Account, asked: bool, can_be_told: bool) -> Life {
         reminded: closing.reminded_at.map(day_of),
         on: day_of(closing.on),
     };
+    // Older versions noted no day: it was one since the mailbox is there.
+    let told_at = record.terms_told_at.unwrap_or(record.created_at);
+    let told = record.terms_told.clone().map(|version| TermsTold { version, on: day_of(told_at) });
     Life {
         standing,
         closing: record.closing.map(closing),
         alive: day_of(alive),
-        terms: TermsLife { asked, accepted: record.terms_version.clone(), told: record.terms_told.clone() },
+        terms: TermsLife { asked, accepted: record.terms_version.clone(), told },
         can_be_told,
     }
 }
@@ -175,6 +182,7 @@ fn life_of(record: &store::Account, asked: bool, can_be_told: bool) -> Life {
 /// Writes a life into the record that the one before was read from.
 pub(super) fn write(before: &Life, after: &Life, occasion: &Occasion, by: &str, record: &mut store::Account) {
     let at = occasion.at;
+    let reason = occasion.reason.clone().filter(|reason| !reason.is_empty());
     if before.standing != after.standing {
         let (state, suspended_for) = match after.standing {
             Standing::Open => (AccountState::Open, None),
@@ -184,11 +192,15 @@ pub(super) fn write(before: &Life, after: &Life, occasion: &Occasion, by: &str, 
             Standing::Closed(_) | Standing::Forgotten => (AccountState::Closed, None),
         };
         (record.state, record.suspended_for) = (state, suspended_for);
-        record.state_reason = occasion.reason.clone().filter(|reason| !reason.is_empty());
+        record.state_reason = reason;
         record.state_changed_at = at;
     } else if before.closing.is_some() && before.alive != after.alive {
         // The operator called the closing off: its time begins anew.
+        record.state_reason = reason;
         record.state_changed_at = at;
+    } else if reason.is_some() {
+        // Asked for once more, with another reason.
+        record.state_reason = reason;
     }
     if before.closing != after.closing {
         record.closing = after.closing.map(|closing| AnnouncedClosing {
@@ -202,14 +214,12 @@ pub(super) fn write(before: &Life, after: &Life, occasion: &Occasion, by: &str, 
         record.terms_accepted_at = Some(at);
         record.terms_accepted_by = Some(by.to_owned());
     }
-    record.terms_told.clone_from(&after.terms.told);
+    let told = after.terms.told.as_ref();
+    record.terms_told = told.map(|told| told.version.clone());
+    record.terms_told_at = told.map(|told| midnight(told.on));
     record.changed_at = at;
     match after.standing {
-        Standing::Closed(_) => {
-            // Without its key nothing of the mailbox's content can be read any more (design, promise 4).
-            record.sealed_key = None;
-            record.access_list.clear();
-        }
+        Standing::Closed(_) => record.access_list.clear(),
         Standing::Forgotten => *record = forgotten(record, at),
         _ => {}
     }

@@ -210,8 +210,11 @@ impl Registry {
         let Some(read) = self.store().get::<Credential>(&key)? else { return Ok(()) };
         let mut batch = Batch::new();
         batch.update(&key, read.version, &Credential { last_used_at: Some(today), ..read.record });
-        self.store().commit(batch).await?;
-        Ok(())
+        match self.store().commit(batch).await {
+            // Another login has noted it, or the credential is gone.
+            Ok(_) | Err(CommitError::Conflict(_)) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 

@@ -25,6 +25,7 @@ mod access;
 mod access_index;
 mod account;
 mod certificates;
+mod clock;
 pub mod devices;
 mod domains;
 mod error;

@@ -9,7 +9,8 @@
 //!
 //! Rules: a [`Notice`] is all that can go this way: no content, no health data, no correspondent; what is free in it is a
 //! device's name and what the operator announces. A notice waits in the commit of what it tells, so it is told if and only if that
-//! happened, whatever ends the process. Codes go first, and leave the disk's index when they are sent or of no use.
+//! happened, whatever ends the process. Codes go first, and leave the disk's index when they are sent or of no use; then what
+//! touches access to the mailbox, what becomes of it, and the rest ([`Lane`]): an announcement to everybody delays no alarm.
 
 mod announce;
 mod places;
@@ -23,8 +24,9 @@ use zeroize::Zeroizing;
 
 use super::{Account, AccountError, Registry};
 use crate::mss::Address;
-use crate::store::{AccountId, NewMailPace, NoticeKey, NoticeLane};
+use crate::store::{AccountId, NewMailPace, NoticeKey};
 
+pub use crate::store::NoticeLane as Lane;
 pub use announce::{Announced, BadText, checked_text};
 pub(super) use queue::Outbox;
 pub use queue::{NoticeInbox, Outcome, Waiting};
@@ -93,6 +95,11 @@ pub enum Notice {
         /// By whom it was set.
         by: By,
     },
+    /// The mailbox has no password any more.
+    PasswordRemoved {
+        /// By whom it was taken away.
+        by: By,
+    },
     /// There are terms of use to accept.
     TermsChanged {
         /// Which version.
@@ -154,6 +161,7 @@ impl Notice {
             Self::RecoveryCodeUsed { .. } => "recovery-code-used",
             Self::FactorsReset => "factors-reset",
             Self::PasswordChanged { .. } => "password-changed",
+            Self::PasswordRemoved { .. } => "password-removed",
             Self::TermsChanged { .. } => "terms-changed",
             Self::ClosingAnnounced { .. } => "closing-announced",
             Self::ClosingReminder { .. } => "closing-reminder",
@@ -167,15 +175,30 @@ impl Notice {
         }
     }
 
-    /// Whether a mailbox is closed by the clock only after its holder was told this.
-    fn precedes_a_closing(&self) -> bool {
-        matches!(self, Self::ClosingAnnounced { .. } | Self::ClosingReminder { .. })
+    /// Whether the clock closes or suspends a mailbox only after its holder was told this.
+    fn precedes_a_step(&self) -> bool {
+        matches!(self, Self::TermsChanged { .. } | Self::ClosingAnnounced { .. } | Self::ClosingReminder { .. })
     }
 
-    fn lane(&self) -> NoticeLane {
+    fn lane(&self) -> Lane {
         match self {
-            Self::Code { .. } => NoticeLane::Urgent,
-            _ => NoticeLane::Ordinary,
+            Self::Code { .. } => Lane::Urgent,
+            Self::DeviceEnrolled { .. }
+            | Self::DeviceRenewed { .. }
+            | Self::DeviceRevoked { .. }
+            | Self::AuthenticatorAdded
+            | Self::AuthenticatorRemoved { .. }
+            | Self::RecoveryCodesMade
+            | Self::RecoveryCodeUsed { .. }
+            | Self::FactorsReset
+            | Self::PasswordChanged { .. }
+            | Self::PasswordRemoved { .. }
+            | Self::AddressChanged
+            | Self::NewPlace { .. } => Lane::Access,
+            Self::TermsChanged { .. } | Self::ClosingAnnounced { .. } | Self::ClosingReminder { .. } | Self::Closed => {
+                Lane::Life
+            }
+            Self::NewMail { .. } | Self::QuotaReached { .. } | Self::QuotaFull | Self::Maintenance { .. } => Lane::News,
         }
     }
 }
@@ -236,9 +259,19 @@ pub struct OutgoingNotice {
 }
 
 impl OutgoingNotice {
+    /// Which way it goes.
+    pub fn lane(&self) -> Lane {
+        self.key.lane
+    }
+
     /// Whether somebody waits for it.
     pub fn is_urgent(&self) -> bool {
-        self.key.lane == NoticeLane::Urgent
+        self.lane() == Lane::Urgent
+    }
+
+    /// Its place among all that wait: those of a lane before it first, then those that were written before it.
+    pub fn rank(&self) -> (Lane, u64) {
+        (self.key.lane, self.key.at)
     }
 }
 
@@ -279,5 +312,15 @@ impl Registry {
     /// Whether notices are carried at all (`[notices]`).
     pub fn carries_notices(&self) -> bool {
         self.outbox().is_served()
+    }
+
+    /// Notes whether the relay is away.
+    pub fn note_relay(&self, is_away: bool) {
+        self.outbox().note_away(is_away);
+    }
+
+    /// Whether notices are carried, and the relay takes them as far as we know: whoever waits for an answer to one must have got it.
+    pub fn reaches_holders(&self) -> bool {
+        self.carries_notices() && !self.outbox().is_away()
     }
 }

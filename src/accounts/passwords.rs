@@ -172,27 +172,50 @@ impl Registry {
     /// # Errors
     /// [`AccountError::NoCredential`], or what the store says.
     pub async fn remove_credential(&self, key: CredentialKey) -> Result<Committed, AccountError> {
-        self.remove_credential_and(key, Batch::new()).await
+        self.remove_credential_and(key, None).await
     }
 
-    /// As [`Registry::remove_credential`], with what else is written in the same commit.
+    /// As [`Registry::remove_credential`]; the holder is told in the same commit. The day of a use that is noted at that very
+    /// moment does not keep it.
     pub(super) async fn remove_credential_and(
         &self,
         key: CredentialKey,
-        also: Batch,
+        notice: Option<(&Account, Notice)>,
     ) -> Result<Committed, AccountError> {
-        let credential = self.store().get::<Credential>(&key)?.ok_or(AccountError::NoCredential)?;
-        let mut batch = also;
-        batch.expect::<Credential>(&key, Expect::Version(credential.version)).delete::<Credential>(&key);
-        let (_, removed) = credential_names(&credential.kind);
-        self.note_on(key.account, removed, credential_about(&credential.kind, &credential.label), &mut batch);
-        let committed = match self.store().commit(batch).await {
-            Err(CommitError::Conflict(_)) => return Err(AccountError::Busy),
-            outcome => outcome?,
-        };
-        self.certificates().forget(key, &credential.kind);
-        self.end_sessions_by(key);
-        Ok(committed)
+        for attempt in 0..ATTEMPTS {
+            let credential = self.store().get::<Credential>(&key)?.ok_or(AccountError::NoCredential)?;
+            let mut batch = Batch::new();
+            batch.expect::<Credential>(&key, Expect::Version(credential.version)).delete::<Credential>(&key);
+            let (_, removed) = credential_names(&credential.kind);
+            self.note_on(key.account, removed, credential_about(&credential.kind, &credential.label), &mut batch);
+            if let Some((account, notice)) = &notice {
+                self.tell_in(&mut batch, account, notice.clone());
+            }
+            match self.store().commit(batch).await {
+                Err(CommitError::Conflict(_)) => crate::mail::pause(attempt).await,
+                outcome => {
+                    let committed = outcome?;
+                    self.certificates().forget(key, &credential.kind);
+                    self.end_sessions_by(key);
+                    return Ok(committed);
+                }
+            }
+        }
+        Err(AccountError::Busy)
+    }
+
+    /// Takes a mailbox's password away, and tells its holder; the sessions that it has opened end. Whether there was one.
+    ///
+    /// # Errors
+    /// [`AccountError::NoAccount`], or what the store says.
+    pub async fn remove_password(&self, id: AccountId, by: By) -> Result<bool, AccountError> {
+        let account = self.by_id(id)?.ok_or(AccountError::NoAccount)?;
+        let mut passwords = self.credentials(id)?;
+        passwords.retain(|(_, credential)| matches!(credential.kind, CredentialKind::Password { .. }));
+        for (key, _) in &passwords {
+            self.remove_credential_and(*key, Some((&account, Notice::PasswordRemoved { by }))).await?;
+        }
+        Ok(!passwords.is_empty())
     }
 }
 

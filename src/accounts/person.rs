@@ -3,20 +3,22 @@
 //! Everything is looked through, closed mailboxes included: what is told here has to be all there is. What a mailbox contains is
 //! not told: it is its holder's to take out (`caducee export`), and others' as much.
 
+mod beside;
+
 use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::sync::Arc;
 
+use super::notice::OutgoingNotice;
 use super::sessions::OpenSession;
-use super::{Account, AccountError, Grantee, Registry};
-use crate::mss::{Kind, MailboxState};
+use super::{Account, AccountError, Grantee, Registry, day_of, midnight};
+use crate::mss::{Address, Kind, MailboxState};
 use crate::store::{self, AccessGrant, AccountId, AccountState, Batch, CommitError, Credential, CredentialKey, Usage};
+
+pub use beside::{Beside, Line};
 
 /// Records read at a time.
 const PAGE: usize = 1_000;
-
-/// Identification data are kept for a mailbox's life and so long, Unix seconds (MSSanté §5).
-const IDENTIFICATION: i64 = 366 * 86_400;
 
 /// What is held about a person.
 #[derive(Debug, Default)]
@@ -24,7 +26,15 @@ pub struct Held {
     /// The mailboxes that are bound to them (PER, CAB), closed ones included.
     pub mailboxes: Vec<HeldMailbox>,
     /// The mailboxes of structures that they answer for.
-    pub responsible_for: Vec<Account>,
+    pub responsible_for: Vec<HeldStructure>,
+    /// Mailboxes of others for which they have accepted the terms of use.
+    pub accepted: Vec<Account>,
+    /// Mailboxes whose mail is sent on to one of theirs.
+    pub forwarding: Vec<Account>,
+    /// What they did in the lives of others' mailboxes.
+    pub acts: Vec<Line>,
+    /// Mailboxes of others whose contact in the national directory names them.
+    pub directory: Vec<Account>,
     /// Where access lists name them, or a mailbox of theirs.
     pub grants: Vec<HeldGrant>,
     /// What they come in with to mailboxes that are not theirs: workstations of theirs above all.
@@ -42,8 +52,19 @@ pub struct HeldMailbox {
     pub usage: Option<Usage>,
     /// What opens it.
     pub means: Vec<(u32, Credential)>,
-    /// A second factor is set up.
-    pub has_factor: bool,
+    /// The second factor that is set up.
+    pub factor: Option<store::SecondFactor>,
+    /// What is held beside its record.
+    pub beside: Beside,
+}
+
+/// A structure's mailbox that they answer for.
+#[derive(Debug)]
+pub struct HeldStructure {
+    /// Its account.
+    pub account: Account,
+    /// Notices that wait for the relay: they go to an address that may be theirs.
+    pub notices: Vec<OutgoingNotice>,
 }
 
 /// An entry of an access list.
@@ -96,6 +117,15 @@ impl Held {
             && self.grants.is_empty()
             && self.means.is_empty()
             && self.sessions.is_empty()
+            && self.accepted.is_empty()
+            && self.forwarding.is_empty()
+            && self.acts.is_empty()
+            && self.directory.is_empty()
+    }
+
+    /// Whether the journal tells of them, or of a mailbox of theirs.
+    pub fn is_in_the_journal(&self) -> bool {
+        !self.acts.is_empty() || self.mailboxes.iter().any(|held| !held.beside.journal.is_empty())
     }
 
     /// What of it can be erased now.
@@ -109,15 +139,14 @@ impl Held {
         grants.chain(means).chain(closed.map(|account| Erasable::Details(account.id))).collect()
     }
 
-    /// What stays.
-    pub fn stays(&self) -> Vec<Stays> {
+    /// What stays; who held a closed mailbox is known for `kept` days after its closing (MSSanté §5).
+    pub fn stays(&self, kept: i64) -> Vec<Stays> {
+        let until = |closed_at: i64| midnight(day_of(closed_at)).saturating_add(kept.saturating_mul(86_400));
         let mailbox = |held: &HeldMailbox| match held.account.state {
-            MailboxState::Closed => {
-                Stays::Identification(held.account.id, held.account.data.state_changed_at + IDENTIFICATION)
-            }
+            MailboxState::Closed => Stays::Identification(held.account.id, until(held.account.data.state_changed_at)),
             _ => Stays::Living(held.account.id),
         };
-        let responsible = self.responsible_for.iter().map(|account| Stays::Responsible(account.id));
+        let responsible = self.responsible_for.iter().map(|held| Stays::Responsible(held.account.id));
         self.mailboxes.iter().map(mailbox).chain(responsible).collect()
     }
 }
@@ -132,6 +161,7 @@ fn without_details(record: &store::Account) -> store::Account {
     store::Account {
         notification_address: None,
         notice_bounce: None,
+        new_mail_notices: None,
         forward: None,
         absence: None,
         comment: None,
@@ -149,14 +179,21 @@ impl Registry {
     /// What the store says.
     pub fn held_about(&self, person: &str) -> Result<Held, AccountError> {
         let mut held = Held::default();
-        let mut own = BTreeSet::new();
+        let (mut own, mut addresses) = (BTreeSet::new(), BTreeSet::new());
         self.each_account(|account| {
-            let holder = &account.data.holder;
+            let data = &account.data;
+            let is_responsible = data.holder.responsible.as_deref() == Some(person);
             if account.is_held_by(person) {
                 own.insert(account.id);
+                addresses.insert(account.address.key());
                 held.mailboxes.push(self.held_mailbox(account)?);
-            } else if !matches!(account.kind, Kind::Per) && holder.responsible.as_deref() == Some(person) {
-                held.responsible_for.push(account);
+                return Ok(());
+            }
+            if data.terms_accepted_by.as_deref() == Some(person) {
+                held.accepted.push(account.clone());
+            }
+            if account.kind != Kind::Per && is_responsible {
+                held.responsible_for.push(HeldStructure { account, notices: Vec::new() });
             }
             Ok(())
         })?;
@@ -168,6 +205,10 @@ impl Registry {
             };
             let grants: Vec<AccessGrant> = account.data.access_list.iter().filter(names).cloned().collect();
             held.grants.extend(grants.into_iter().map(|grant| HeldGrant { account: account.clone(), grant }));
+            let is_theirs = |to: &String| Address::parse(to).is_ok_and(|to| addresses.contains(&to.key()));
+            if account.data.forward.as_ref().is_some_and(|forward| forward.to.iter().any(is_theirs)) {
+                held.forwarding.push(account);
+            }
             Ok(())
         })?;
         held.means = self.means_elsewhere(person, &own)?;
@@ -175,15 +216,16 @@ impl Registry {
         sessions
             .retain(|session| session.login.person.as_deref() == Some(person) || own.contains(&session.login.account));
         held.sessions = sessions;
+        self.look_beside(person, &mut held)?;
         Ok(held)
     }
 
     fn held_mailbox(&self, account: Account) -> Result<HeldMailbox, AccountError> {
         let usage = self.store().get::<Usage>(&account.id)?.map(|usage| usage.record);
-        let has_factor = self.store().get::<store::SecondFactor>(&account.id)?.is_some();
+        let factor = self.store().get::<store::SecondFactor>(&account.id)?.map(|read| read.record);
         let means = self.credentials(account.id)?;
         let means = means.into_iter().map(|(key, credential)| (key.number, credential.record)).collect();
-        Ok(HeldMailbox { account, usage, means, has_factor })
+        Ok(HeldMailbox { account, usage, means, factor, beside: Beside::default() })
     }
 
     fn means_elsewhere(&self, person: &str, own: &BTreeSet<AccountId>) -> Result<Vec<HeldMeans>, AccountError> {

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::audit::{Actor, Asker};
+use crate::audit::{Actor, Asker, OneByOne};
 use crate::mail::{FIRST_FOLDERS, MailRoom, new_folder};
 use crate::mss::lifecycle::Stage;
 use crate::mss::{Address, Domain, Kind, MailboxState};
 use crate::store::{
     self, AccountId, AccountState, AddressEntry, Batch, CommitError, Committed, Expect, FolderExistence, FolderId,
-    FolderKey, MailboxKey, MetaKey, Store, SuspendedFor, Usage, Versioned,
+    FolderKey, KeyOwner, MailboxKey, MetaKey, Store, SuspendedFor, Usage, Versioned,
 };
 
 use super::access_index::AccessIndex;
@@ -48,6 +48,10 @@ pub struct AccountOptions {
     pub new_places: bool,
     /// What is published in the national directory.
     pub publication: PublicationOptions,
+    /// A mailbox needs a notification address (MSSanté §5); those that have none go on.
+    pub address_required: bool,
+    /// How many refused logins are traced one by one within a minute: of an address at a door, and in all.
+    pub refused_logins: OneByOne,
 }
 
 /// Who people are. Cheap to clone.
@@ -72,6 +76,7 @@ struct Inner {
     outbox: Outbox,
     publication: PublicationOptions,
     publication_wake: Wake,
+    address_required: bool,
     access: AccessIndex,
     sessions: Sessions,
     refused: RefusedLogins,
@@ -94,6 +99,8 @@ pub struct ListFilter {
     pub test: Option<bool>,
     /// Those that their password opens alone, or none of them; closed ones are not among them.
     pub password_alone: Option<bool>,
+    /// Those that have a notification address, or that lack one; closed ones are not among those that lack it.
+    pub notification_address: Option<bool>,
     /// Addresses and names that hold this text, without case.
     pub text: Option<String>,
 }
@@ -114,9 +121,10 @@ impl Registry {
             outbox: Outbox::default(),
             publication: options.publication,
             publication_wake: Wake::default(),
+            address_required: options.address_required,
             access: AccessIndex::default(),
             sessions: Sessions::default(),
-            refused: RefusedLogins::default(),
+            refused: RefusedLogins::new(options.refused_logins),
             domains: tokio::sync::RwLock::default(),
         };
         Self { inner: Arc::new(inner), asker: Arc::new(Asker::server()) }
@@ -150,6 +158,11 @@ impl Registry {
 
     pub(super) fn store(&self) -> &Store {
         self.inner.room.store()
+    }
+
+    /// Whether passwords can be checked at all: not where the system has refused every thread for it.
+    pub fn checks_passwords(&self) -> bool {
+        self.inner.hasher.is_running()
     }
 
     pub(super) fn hasher(&self) -> &Hasher {
@@ -303,11 +316,16 @@ impl Registry {
         let _no_removal = self.inner.domains.read().await;
         self.address_is_free(&new.address)?;
         self.domain_record(new.address.domain())?;
+        if self.inner.address_required {
+            rules::check_can_be_told(&record)?;
+        }
         if self.life_of(&record).terms.asked && self.terms_in_force()?.is_some() {
             (record.state, record.suspended_for) = (AccountState::Suspended, Some(SuspendedFor::Request));
         }
         let id = AccountId(self.store().allocate(MetaKey::NextAccount, 1).await?);
-        record.sealed_key = Some(self.room().master().seal(id, &MailboxKey::generate()));
+        // On disk before the commit that names its mailbox; of a creation that fails, a slot stays that nobody asks for.
+        let sealed = self.room().master().seal(id, &MailboxKey::generate());
+        self.store().insert_key(KeyOwner::Mailbox(id), sealed).await?;
         let mut numbers = Vec::with_capacity(FIRST_FOLDERS.len());
         for _ in FIRST_FOLDERS {
             numbers.push(self.room().next_folder_id().await?);
@@ -394,7 +412,11 @@ impl Registry {
             self.check_grants(Some(id), list)?;
         }
         self.update(id, |record| {
+            let could_be_told = rules::check_can_be_told(record).is_ok();
             change.apply(record);
+            if could_be_told && self.inner.address_required {
+                rules::check_can_be_told(record)?;
+            }
             Ok(())
         })
         .await
@@ -480,6 +502,7 @@ impl ListFilter {
             && self.stage.is_none_or(|stage| stage == account.stage())
             && self.test.is_none_or(|test| test == account.data.test)
             && self.password_alone.is_none_or(|alone| alone == account.opens_by_password_alone())
+            && self.notification_address.is_none_or(|has| has != account.lacks_notification_address())
             && text_fits
     }
 }

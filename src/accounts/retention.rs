@@ -14,19 +14,21 @@ impl Registry {
     /// there is no such mailbox. What happened before it concerns nobody whose traces are still kept (MSSanté §5).
     ///
     /// # Errors
-    /// What the store says.
+    /// [`AccountError::MayBeMissing`] where damage was met: the oldest may be the one that does not read, and what is forgotten of
+    /// it is forgotten for good. Or what the store says.
     pub fn oldest_remembered(&self, closed_since: i64) -> Result<Option<i64>, AccountError> {
         let mut after = Bound::Unbounded;
         let mut oldest = None;
         loop {
             let page = self.store().scan::<store::Account>((after, Bound::Unbounded), PAGE)?;
-            let Some((last, _)) = page.last() else { return Ok(oldest) };
+            let Some((last, _)) = page.last() else { break };
             after = Bound::Excluded(*last);
             let remembered = page.iter().filter(|(_, account)| {
                 account.state != AccountState::Closed || account.state_changed_at >= closed_since
             });
             oldest = remembered.map(|(_, account)| account.created_at).chain(oldest).min();
         }
+        if self.store().has_met_damage() { Err(AccountError::MayBeMissing) } else { Ok(oldest) }
     }
 }
 
@@ -35,6 +37,7 @@ mod tests {
     use super::*;
     use crate::accounts::AccountOptions;
     use crate::mail::{MailLimits, MailRoom};
+    use crate::store::scratch::damage;
     use crate::store::{AccountId, Batch, MasterKey, Store};
 
     #[tokio::test]
@@ -56,5 +59,11 @@ mod tests {
         for (closed_since, expected) in [(0, 100), (500, 100), (501, 200), (900, 200), (901, 300), (i64::MAX, 300)] {
             assert_eq!(registry.oldest_remembered(closed_since).unwrap(), Some(expected), "{closed_since}");
         }
+        damage::<store::Account>(registry.store(), &AccountId(1));
+        let unknown = registry.oldest_remembered(0);
+        assert!(
+            matches!(unknown, Err(AccountError::MayBeMissing)),
+            "nobody knows since when it was there: {unknown:?}"
+        );
     }
 }

@@ -34,6 +34,9 @@ pub enum RuleBreach {
     /// A text is empty, too long, or has control characters.
     #[error("{0} is empty, longer than 200 characters, or has control characters")]
     BadText(&'static str),
+    /// There is no notification address, and it is required.
+    #[error("a {0} mailbox needs a notification address for its holder, or who answers for it (MSSanté §5)")]
+    NoNotificationAddress(Kind),
     /// The notification address is none.
     #[error("the notification address is not a mail address")]
     BadNotificationAddress,
@@ -95,6 +98,12 @@ pub(super) fn check(record: &store::Account) -> Result<(), RuleBreach> {
         _ => {}
     }
     check_access_list(kind, &record.access_list)
+}
+
+/// MSSanté §5: a notification address is mandatory. A test mailbox has nobody to be told.
+pub(super) fn check_can_be_told(record: &store::Account) -> Result<(), RuleBreach> {
+    let is_good = record.test || record.notification_address.is_some();
+    is_good.then_some(()).ok_or(RuleBreach::NoNotificationAddress(kind_of(record.kind)))
 }
 
 /// Which local parts a new mailbox may have: dot-strings without the rarer atom characters, so that every client, list

@@ -7,12 +7,13 @@ use aws_lc_rs::digest;
 
 use super::journal::name_of;
 use super::life::Occasion;
-use super::lives::day_of;
+use super::lives::{day_of, midnight};
 use super::registry::ATTEMPTS;
 use super::{Account, AccountError, Registry, SharedMailbox};
-use crate::mss::lifecycle::{Event, Life, TermsVersion};
+use crate::mss::lifecycle::{DAYS_TO_ACCEPT, Event, Life, TermsVersion};
+use crate::mss::text::hex;
 use crate::mss::{Kind, Right, Rights};
-use crate::store::{AccountId, Batch, CommitError, Terms, TermsHead, TermsKey};
+use crate::store::{AccountId, Batch, CommitError, StoreError, Terms, TermsHead, TermsKey};
 
 /// Octets of a piece of a text: values of the store's index are small.
 const PIECE: usize = 2_048;
@@ -52,30 +53,46 @@ impl TermsOfUse {
 
 /// Versions.
 impl Registry {
-    /// All versions, the newest last.
+    /// All versions, the newest last. One whose record is damaged is left out: it costs itself, and the mailboxes that go by the
+    /// others nothing.
     ///
     /// # Errors
     /// What the store says.
     pub fn terms_versions(&self) -> Result<Vec<TermsOfUse>, AccountError> {
-        let mut versions = Vec::new();
-        for number in 1.. {
-            let first = self.store().get::<Terms>(&TermsKey { number, piece: 0 })?;
-            let Some(head) = first.and_then(|first| first.record.head) else { break };
-            versions.push(TermsOfUse { number, head });
-        }
-        Ok(versions)
+        Ok(self.terms_and_next()?.0)
     }
 
-    /// A version and its text.
+    /// All versions, and the number of the next one.
+    fn terms_and_next(&self) -> Result<(Vec<TermsOfUse>, u32), AccountError> {
+        let mut versions = Vec::new();
+        let mut number = 1;
+        loop {
+            match self.store().get::<Terms>(&TermsKey { number, piece: 0 }) {
+                Ok(None) => return Ok((versions, number)),
+                Ok(Some(first)) => versions.extend(first.record.head.map(|head| TermsOfUse { number, head })),
+                Err(StoreError::Record { source, .. }) => {
+                    tracing::error!(event = "terms.damaged", number, %source, "a version of the terms does not read");
+                }
+                Err(error) => return Err(error.into()),
+            }
+            number += 1;
+        }
+    }
+
+    /// A version and its text, which is the one that was added: nobody accepts a text with a hole in it.
     ///
     /// # Errors
-    /// [`AccountError::NoTerms`], or what the store says.
+    /// [`AccountError::NoTerms`], [`AccountError::TermsDamaged`], or what the store says.
     pub fn terms_text(&self, version: &str) -> Result<(TermsOfUse, String), AccountError> {
         let found = self.terms_versions()?.into_iter().find(|terms| terms.head.version == version);
         let terms = found.ok_or(AccountError::NoTerms)?;
         let key = |piece| TermsKey { number: terms.number, piece };
         let pieces = self.store().scan::<Terms>(key(0)..key(terms.head.pieces), usize::MAX)?;
-        let text = pieces.into_iter().map(|(_, piece)| piece.record.text).collect();
+        let text: String = pieces.into_iter().map(|(_, piece)| piece.record.text).collect();
+        if sha256_of(&text) != terms.head.sha256 {
+            tracing::error!(event = "terms.damaged", version, "the text of the terms of use does not read whole");
+            return Err(AccountError::TermsDamaged(terms.head.version));
+        }
         Ok((terms, text))
     }
 
@@ -95,7 +112,7 @@ impl Registry {
     pub async fn add_terms(&self, new: &NewTerms) -> Result<TermsOfUse, AccountError> {
         check(new)?;
         for attempt in 0..ATTEMPTS {
-            let versions = self.terms_versions()?;
+            let (versions, number) = self.terms_and_next()?;
             if versions.iter().any(|terms| terms.head.version == new.version) {
                 return Err(AccountError::TermsExist(new.version.clone()));
             }
@@ -104,7 +121,6 @@ impl Registry {
                     "the first day of a new version is not before that of the last one",
                 ));
             }
-            let number = versions.last().map_or(1, |last| last.number + 1);
             let terms = TermsOfUse { number, head: self.head_of(new) };
             let mut batch = Batch::new();
             for (piece, text) in (0..).zip(pieces(&new.text)) {
@@ -122,22 +138,20 @@ impl Registry {
     }
 
     fn head_of(&self, new: &NewTerms) -> TermsHead {
-        let sha256 = digest::digest(&digest::SHA256, new.text.as_bytes());
         TermsHead {
             version: new.version.clone(),
             from: new.from,
             accept_by: new.accept_by,
-            sha256: sha256.as_ref().iter().map(|byte| format!("{byte:02x}")).collect(),
+            sha256: sha256_of(&new.text),
             pieces: u32::try_from(pieces(&new.text).count()).unwrap_or(u32::MAX),
             added_at: crate::mail::now(),
             added_by: name_of(self.actor()),
         }
     }
 
-    /// Until when a version is to be accepted, Unix seconds.
-    pub(super) fn accept_by(&self, version: &str) -> Option<i64> {
-        let versions = self.terms_versions().ok()?;
-        versions.into_iter().find(|terms| terms.head.version == version).map(|terms| terms.head.accept_by)
+    /// A version by its name.
+    pub(super) fn version_of(&self, version: &str) -> Option<TermsOfUse> {
+        self.terms_versions().ok()?.into_iter().find(|terms| terms.head.version == version)
     }
 }
 
@@ -151,6 +165,14 @@ impl Registry {
         let terms = self.terms_in_force()?;
         let life = self.life_of(&account.data);
         Ok(terms.filter(|terms| life.owes(&terms.as_version())))
+    }
+
+    /// The last day on which an open mailbox goes on without a version that its holder owes, Unix seconds: as they were told, or
+    /// will be.
+    pub fn terms_due_by(&self, account: &Account, terms: &TermsOfUse) -> i64 {
+        let if_told_today = midnight(day_of(crate::mail::now())).saturating_add(DAYS_TO_ACCEPT * 86_400);
+        let as_told = self.life_of(&account.data).goes_on_until(&terms.as_version()).map(midnight);
+        as_told.unwrap_or(terms.head.accept_by.max(if_told_today))
     }
 
     /// Whether a person may accept the terms for a mailbox: the professional whose it is; a structure's responsible, or whoever
@@ -211,6 +233,11 @@ fn check(new: &NewTerms) -> Result<(), AccountError> {
         return Err(AccountError::BadTerms("terms are to be accepted by a day that is not before their first one"));
     }
     Ok(())
+}
+
+/// A text's SHA-256, in hexadecimal.
+fn sha256_of(text: &str) -> String {
+    hex(digest::digest(&digest::SHA256, text.as_bytes()).as_ref())
 }
 
 /// A text in pieces, cut between characters.

@@ -202,6 +202,7 @@ impl Drop for Attempt<'_> {
             tables.pairs.went_away(&self.pair);
         } else {
             tables.mailboxes.went_away(&self.pair.0);
+            tables.addresses.went_away(&self.pair.1);
         }
     }
 }
@@ -225,7 +226,7 @@ impl Tables {
         let of_address = self.addresses.place(&pair.1, now, options, FACTOR);
         Place {
             full_until: of_mailbox.full_until.max(of_address.full_until),
-            left: of_mailbox.left,
+            left: of_mailbox.left.min(of_address.left),
             next: of_mailbox.next.max(of_address.next),
         }
     }
@@ -239,6 +240,7 @@ impl Tables {
             self.mailboxes.stand_in_line(&pair.0, begins, options, 1);
             self.addresses.stand_in_line(&pair.1, begins, options, FACTOR);
             *self.mailboxes.under_way.entry(pair.0.clone()).or_default() += 1;
+            *self.addresses.under_way.entry(pair.1).or_default() += 1;
         }
     }
 }
@@ -530,6 +532,23 @@ mod tests {
         assert!(matches!(turn(), Turn::AskAgain(_)));
         drop(under_way);
         assert!(throttle.tables().pairs.under_way.is_empty());
+    }
+
+    #[test]
+    fn an_address_has_no_more_attempts_under_way_for_all_mailboxes_together_than_may_fail() {
+        let (throttle, now) = (Throttle::new(ThrottleOptions::default()), Instant::now());
+        let turn = |n: u32, peer| throttle.turn(&format!("m{n}"), peer, now, now);
+        for n in 0..8 {
+            fail(&throttle, &format!("f{n}"), PEER, now);
+        }
+        let mut under_way: Vec<_> = (0..42).map(|n| turn(n, PEER)).collect();
+        assert!(under_way.iter().all(|turn| matches!(turn, Turn::Now(_))));
+        assert!(matches!(turn(77, PEER), Turn::AskAgain(_)));
+        assert!(matches!(turn(77, OTHER), Turn::Now(_)), "another address has its own");
+        under_way.pop();
+        assert!(matches!(turn(77, PEER), Turn::Now(_)), "who was decided makes room");
+        drop(under_way);
+        assert!(throttle.tables().addresses.under_way.is_empty());
     }
 
     #[test]

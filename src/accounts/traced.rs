@@ -31,6 +31,17 @@ impl Registry {
         Ok(())
     }
 
+    /// The same, of what somebody did who is in a mailbox.
+    ///
+    /// # Errors
+    /// It cannot be written down.
+    pub async fn note_deed_in(&self, mailbox: &str, what: &str) -> Result<(), AccountError> {
+        let mut batch = Batch::new();
+        self.note(what, Some(mailbox), None, &mut batch);
+        self.store().commit(batch).await?;
+        Ok(())
+    }
+
     pub(super) fn note_fields(
         &self,
         what: &str,
@@ -105,8 +116,7 @@ fn what_happened(before: Option<&store::Account>, after: &store::Account, fields
 }
 
 /// Fields that go with every change, or say by themselves what other traces say better (a login, a grant).
-const UNTOLD: [&str; 6] =
-    ["access_list", "changed_at", "last_login_at", "next_credential", "sealed_key", "state_changed_at"];
+const UNTOLD: [&str; 5] = ["access_list", "changed_at", "last_login_at", "next_credential", "state_changed_at"];
 
 /// The names of the fields that differ, as the record spells them; never their values.
 fn changed_fields(before: &store::Account, after: &store::Account) -> Vec<String> {

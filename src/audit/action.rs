@@ -1,5 +1,7 @@
 //! What a trace says.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// One trace. Empty parts are left out of its written form.
@@ -23,6 +25,9 @@ pub struct Trace {
     /// The reference that refusals and log lines show.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reference: String,
+    /// Which part this is of a trace that names more people than a line of the day files holds; none: it is whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<Part>,
     /// What happened.
     #[serde(flatten)]
     pub action: Action,
@@ -47,6 +52,15 @@ pub struct Actor {
     /// The enrolled workstation's or the software's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device: Option<String>,
+}
+
+/// A part of a trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Part {
+    /// Which, from 1.
+    pub number: u32,
+    /// How many there are.
+    pub of: u32,
 }
 
 /// In which role something was asked for.
@@ -153,6 +167,12 @@ pub enum Action {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         recipient: Option<String>,
     },
+    /// So many more were refused from there within a minute, beyond those that have a trace of their own; without a peer: from
+    /// everywhere else. Its moment is the beginning of that minute.
+    ManyRefused {
+        /// How many, by rule.
+        rules: BTreeMap<String, u32>,
+    },
     /// A try at a recipient of another operator.
     Tried {
         /// Whom.
@@ -222,7 +242,7 @@ pub enum Action {
         asked: Option<String>,
     },
     /// So many more were not let in from there within a minute, beyond those that have a trace of their own; without a peer:
-    /// from everywhere else.
+    /// from everywhere else. Its moment is the beginning of that minute.
     LoginsRefused {
         /// How many.
         count: u32,
@@ -303,7 +323,7 @@ pub enum Action {
     /// `access-granted`, `access-taken`, `password-set`, `password-removed`, `device-enrolled`, `device-renewed`, `device-revoked`,
     /// `device-authority-made`, `factor-set`, `factor-removed`, `factors-reset`, `recovery-codes-made`, `recovery-code-used`,
     /// `certificate-bound`, `certificate-unbound`, `domain-added`, `domain-removed`, `session-ended`, `person-told`,
-    /// `person-erased` …
+    /// `person-erased`, `directory-searched`, `traces-searched`, `message-followed`, `evidence-made` …
     Administered {
         /// What.
         what: String,
@@ -367,7 +387,7 @@ impl Trace {
     /// A trace of an action that nobody has asked for.
     pub fn of(action: Action) -> Self {
         let (actor, origin) = (Actor::default(), Origin::default());
-        Self { at: 0, actor, mailbox: None, origin, message: None, reference: String::new(), action }
+        Self { at: 0, actor, mailbox: None, origin, message: None, reference: String::new(), part: None, action }
     }
 
     /// Which stream it belongs to.
@@ -402,6 +422,7 @@ impl Action {
         match self {
             Self::Accepted { .. } => "accepted",
             Self::Refused { .. } => "refused",
+            Self::ManyRefused { .. } => "many-refused",
             Self::Tried { .. } => "tried",
             Self::Handled { .. } => "handled",
             Self::Reported { .. } => "reported",

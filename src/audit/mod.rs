@@ -16,20 +16,23 @@
 
 mod action;
 mod asker;
+mod beyond;
 mod facets;
 mod found;
 pub mod indicators;
 mod observe;
+mod parts;
 mod query;
 mod reading;
 mod scribe;
 mod tracer;
 mod witness;
 
-pub use action::{Action, Actor, By, FolderKind, MessageFacts, Origin, Stream, Trace};
+pub use action::{Action, Actor, By, FolderKind, MessageFacts, Origin, Part, Stream, Trace};
 pub use asker::Asker;
+pub use beyond::{Beyond, OneByOne, Refusals};
 pub use observe::Observer;
 pub use query::TraceQuery;
 pub use reading::{Found, Proved, Traces, TracesError};
 pub use scribe::{Scribe, ScribeOptions};
-pub use tracer::Tracer;
+pub use tracer::{Tracer, now};

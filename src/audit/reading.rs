@@ -15,6 +15,7 @@ use crate::store::traces::{
 use crate::store::{CommitError, StoreError};
 use crate::telemetry::Metrics;
 
+use super::parts::{Parts, identity};
 use super::{Asker, Stream, Trace, TraceQuery, Tracer, found, witness};
 
 /// Traces of one message that a proof shows, at most.
@@ -118,16 +119,15 @@ impl Traces {
         let mut found = Found::default();
         let seen: HashSet<_> = waiting.iter().map(identity).collect();
         for (_, files) in self.streams_of(query) {
-            let mut traces = Vec::new();
-            let mut take = |line: FoundLine| {
-                match serde_json::from_slice::<Trace>(&line.text) {
-                    Ok(trace) if query.is_met_by(&trace) && !seen.contains(&identity(&trace)) => traces.push(trace),
-                    Ok(_) => {}
-                    Err(error) => found.unreadable.push(format!("a line of {}: {error}", line.place.day)),
+            let mut read = |line: FoundLine| match serde_json::from_slice::<Trace>(&line.text) {
+                Ok(trace) => (query.is_met_by(&trace) && !seen.contains(&identity(&trace))).then_some(trace),
+                Err(error) => {
+                    found.unreadable.push(format!("a line of {}: {error}", line.place.day));
+                    None
                 }
-                traces.len() <= limit
             };
-            let searched = files.search(&self.files_query(query), usize::MAX, &mut take)?;
+            // One more says whether there are more.
+            let (mut traces, searched) = files.first(&self.files_query(query), limit.saturating_add(1), &mut read)?;
             found.traces.append(&mut traces);
             found.unreadable.extend(searched.damaged.iter().map(in_words));
         }
@@ -141,8 +141,8 @@ impl Traces {
         Ok(found)
     }
 
-    /// Every trace with `from <= at < to` (Unix microseconds) that waits or is kept, each once, by stream and roughly in their
-    /// order; `false` stops. Says what could not be read.
+    /// Every trace with `from <= at < to` (Unix microseconds) that waits or is kept, each once and whole, by stream and roughly in
+    /// their order; `false` stops. Says what could not be read.
     ///
     /// # Errors
     /// As [`Traces::search`].
@@ -153,10 +153,11 @@ impl Traces {
         let mut unreadable = Vec::new();
         let mut goes_on = true;
         for files in [&self.inner.functional, &self.inner.technical] {
+            let mut parts = Parts::default();
             let mut take = |line: FoundLine| {
                 match serde_json::from_slice::<Trace>(&line.text) {
                     Ok(trace) if seen.contains(&identity(&trace)) => {}
-                    Ok(trace) => goes_on = f(trace),
+                    Ok(trace) => goes_on = parts.take(trace).is_none_or(&mut *f),
                     Err(error) => unreadable.push(format!("a line of {}: {error}", line.place.day)),
                 }
                 goes_on
@@ -164,6 +165,7 @@ impl Traces {
             let query = Query { from, to: last, ..Query::default() };
             let searched = files.search(&query, usize::MAX, &mut take)?;
             unreadable.extend(searched.damaged.iter().map(in_words));
+            goes_on = goes_on && parts.rest().all(&mut *f);
             if !goes_on {
                 return Ok(unreadable);
             }
@@ -323,11 +325,6 @@ impl Traces {
 fn size_of(parts: &ProofParts) -> usize {
     let path = parts.day_end.as_ref().map_or(0, |end| end.path.len());
     2 * parts.text.len() + parts.prefix.len() + 32 * (parts.hashes.len() + path)
-}
-
-/// What tells a trace from all others: an older version gave a moment twice now and then.
-fn identity(trace: &Trace) -> (u64, String, &'static str) {
-    (trace.at, trace.reference.clone(), trace.action.name())
 }
 
 fn in_words(damage: &Damage) -> String {

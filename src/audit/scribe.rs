@@ -8,7 +8,7 @@
 //! Each trace stands in the files once, and is observed once, whatever crashes between: what was written and not yet taken
 //! away is known by the files' last lines. It runs on a thread of its own: all that it does waits for disks.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -22,13 +22,14 @@ use crate::store::{Batch, CommitError, StoreError, TraceKey, WaitingTrace};
 use crate::telemetry::Metrics;
 
 use super::facets::{facets, facets_of_unknown};
+use super::parts::{Identity, identity, split};
 use super::reading::TracesError;
-use super::{Action, Observer, Stream, Trace, Tracer, Traces, tracer, witness};
+use super::{Observer, Stream, Trace, Tracer, Traces, tracer, witness};
 
 /// Most traces that are written down in one step.
 const BATCH: usize = 512;
 
-/// Last lines that are looked at when it starts: those of one step, also where many of its traces made two.
+/// Last lines that are looked at first when it starts: those of one step, if each of its traces made one.
 const LAST_LINES: usize = 2 * BATCH;
 
 /// How often it looks for traces: so long they wait for those that were given before them and are committed after them.
@@ -132,13 +133,6 @@ impl Scribe {
     }
 }
 
-/// Which trace: its moment, and what tells it from another that an older version gave the same moment.
-type Seen = (u64, String, &'static str);
-
-fn seen(trace: &Trace) -> Seen {
-    (trace.at, trace.reference.clone(), trace.action.name())
-}
-
 /// What a waiting trace says, opened.
 type Text = Zeroizing<Vec<u8>>;
 
@@ -148,8 +142,8 @@ struct Desk<S> {
     shelves: [(Stream, S); 2],
     keys: crate::store::traces::TraceKeys,
     options: ScribeOptions,
-    /// In the files, and not yet taken from those that wait.
-    written: HashSet<Seen>,
+    /// In the files, and not yet taken from those that wait: of each trace, which of its parts.
+    written: HashMap<Identity, Vec<u32>>,
     /// The same of traces that only a newer version reads: their moments.
     unknown: HashSet<u64>,
     turned: Option<Instant>,
@@ -171,17 +165,17 @@ impl<S: Shelf> Desk<S> {
         keys: crate::store::traces::TraceKeys,
         options: ScribeOptions,
     ) -> Self {
-        Self { tracer, shelves, keys, options, written: HashSet::new(), unknown: HashSet::new(), turned: None }
+        Self { tracer, shelves, keys, options, written: HashMap::new(), unknown: HashSet::new(), turned: None }
     }
 
     /// Finds out what the last one had written and not taken away, and whether the files are those that it left.
     fn take_up(&mut self) -> Result<(), TracesError> {
         for (stream, shelf) in &self.shelves {
             let mut ahead = 0;
-            for line in shelf.last_lines(LAST_LINES)? {
+            for line in last_step(&self.tracer, shelf)? {
                 ahead += u64::from(!self.tracer.begin_after(line.at));
                 match serde_json::from_slice::<Trace>(&line.text) {
-                    Ok(trace) => drop(self.written.insert(seen(&trace))),
+                    Ok(trace) => self.written.entry(identity(&trace)).or_default().push(number_of(&trace)),
                     Err(_) => drop(self.unknown.insert(line.at)),
                 }
             }
@@ -309,23 +303,33 @@ impl<S: Shelf> Desk<S> {
         drop(lost);
         unknown.iter().for_each(|(key, _)| drop(self.unknown.remove(&key.0)));
         for trace in opened.iter().filter_map(|(_, trace)| trace.as_ref()) {
-            self.written.remove(&seen(trace));
+            self.written.remove(&identity(trace));
         }
         self.options.metrics.traces_written.inc_by(opened.len() as u64);
         Ok(())
     }
 
-    /// Appends one stream's traces to its files, day by day, but for those that stand there already.
+    /// Appends one stream's traces to its files, day by day, but for what stands there already.
     fn shelve(&mut self, at: usize, opened: &[(TraceKey, Option<Trace>)]) -> Result<Option<Mark>, Trouble> {
         let (stream, shelf) = &self.shelves[at];
         let traces = opened.iter().filter_map(|(_, trace)| trace.as_ref());
-        let of_stream = |trace: &&Trace| trace.stream() == *stream && !self.written.contains(&seen(trace));
-        let traces: Vec<&Trace> = traces.filter(of_stream).collect();
+        let traces: Vec<&Trace> = traces.filter(|trace| trace.stream() == *stream).collect();
         let mut last = None;
         for of_day in traces.chunk_by(|one, next| Day::of(one.at) == Day::of(next.at)) {
-            let lines: Vec<Line> = of_day.iter().flat_map(|trace| self.lines(trace)).collect();
+            let (mut lines, mut numbers) = (Vec::new(), Vec::new());
+            for trace in of_day {
+                let whole = identity(trace);
+                let there = self.written.get(&whole);
+                let is_new = |(number, _): &(u32, Line)| !there.is_some_and(|there| there.contains(number));
+                for (number, line) in self.lines(trace).into_iter().filter(is_new) {
+                    lines.push(line);
+                    numbers.push((whole.clone(), number));
+                }
+            }
             last = shelf.append(Day::of(of_day[0].at), &lines)?.or(last);
-            self.written.extend(of_day.iter().map(|trace| seen(trace)));
+            for (whole, number) in numbers {
+                self.written.entry(whole).or_default().push(number);
+            }
         }
         Ok(last)
     }
@@ -335,7 +339,7 @@ impl<S: Shelf> Desk<S> {
         let (_, shelf) = &self.shelves[0];
         let mut last = None;
         for (key, text) in unknown {
-            if !self.unknown.insert(key.0) {
+            if self.unknown.contains(&key.0) {
                 continue;
             }
             tracing::warn!(at = key.0, "a trace is of a newer version's: it is filed as it stands, and not counted");
@@ -348,18 +352,24 @@ impl<S: Shelf> Desk<S> {
         Ok(last)
     }
 
-    /// A trace as it is kept: one line, or several where it names more people than a line holds.
-    fn lines(&self, trace: &Trace) -> Vec<Line> {
-        let Ok(text) = serde_json::to_vec(trace) else { return Vec::new() };
-        let terms: Vec<u64> = facets(trace).iter().map(|(facet, value)| self.keys.term(facet.name(), value)).collect();
-        if text.len() > MAX_LINE_TEXT || terms.len() > MAX_LINE_TERMS {
-            if let Some(halves) = halves(trace) {
-                return halves.iter().flat_map(|half| self.lines(half)).collect();
-            }
+    /// A trace as it is kept, each line with its number: one, or several where it names more people than a line holds.
+    fn lines(&self, trace: &Trace) -> Vec<(u32, Line)> {
+        let Some(line) = self.line(trace) else { return Vec::new() };
+        if fits(&line) {
+            return vec![(number_of(trace), line)];
+        }
+        let Some(parts) = split(trace, &|part| self.line(part).is_some_and(|line| fits(&line))) else {
             tracing::error!(at = trace.at, action = trace.action.name(), "a trace is too long to be kept: it is lost");
             return Vec::new();
-        }
-        vec![Line { at: trace.at, terms, text }]
+        };
+        parts.iter().filter_map(|part| Some((number_of(part), self.line(part)?))).collect()
+    }
+
+    /// None for what has no written form, which texts, numbers and lists of them always have.
+    fn line(&self, trace: &Trace) -> Option<Line> {
+        let text = serde_json::to_vec(trace).ok()?;
+        let terms = facets(trace).iter().map(|(facet, value)| self.keys.term(facet.name(), value)).collect();
+        Some(Line { at: trace.at, terms, text })
     }
 
     fn look_at_those_that_wait(&self) {
@@ -390,32 +400,32 @@ impl<S: Shelf> Desk<S> {
     }
 }
 
+/// The last lines of a stream: all that the last step may have written and not taken from those that wait, and perhaps some more.
+fn last_step(tracer: &Tracer, shelf: &impl Shelf) -> Result<Vec<FoundLine>, TracesError> {
+    let mut count = LAST_LINES;
+    loop {
+        let lines = shelf.last_lines(count)?;
+        let first = lines.first().filter(|_| lines.len() == count);
+        let waits = first.map(|line| tracer.store().get::<WaitingTrace>(&TraceKey(line.at))).transpose()?.flatten();
+        if waits.is_none() {
+            return Ok(lines);
+        }
+        count = count.saturating_mul(2);
+    }
+}
+
+fn fits(line: &Line) -> bool {
+    line.text.len() <= MAX_LINE_TEXT && line.terms.len() <= MAX_LINE_TERMS
+}
+
+/// Which part it is of its trace; 0: the whole.
+fn number_of(trace: &Trace) -> u32 {
+    trace.part.map_or(0, |part| part.number)
+}
+
 /// The day that it is, in UTC.
 pub(super) fn today() -> Day {
     Day::of(tracer::now())
-}
-
-/// A trace of many people as two, each of half of them.
-fn halves(trace: &Trace) -> Option<[Trace; 2]> {
-    let cut = |list: &[String]| {
-        let (one, other) = list.split_at(list.len() / 2);
-        [one.to_vec(), other.to_vec()]
-    };
-    let actions = match &trace.action {
-        Action::Accepted { sender, queued, delivered } if queued.len() + delivered.len() > 2 => {
-            let ([q, queued], [d, delivered], sender) = (cut(queued), cut(delivered), sender.clone());
-            [
-                Action::Accepted { sender: sender.clone(), queued: q, delivered: d },
-                Action::Accepted { sender, queued, delivered },
-            ]
-        }
-        Action::Reported { result, recipients, report } if recipients.len() > 1 => cut(recipients)
-            .map(|recipients| Action::Reported { result: result.clone(), recipients, report: report.clone() }),
-        Action::ReportLost { result, recipients, reason } if recipients.len() > 1 => cut(recipients)
-            .map(|recipients| Action::ReportLost { result: result.clone(), recipients, reason: reason.clone() }),
-        _ => return None,
-    };
-    Some(actions.map(|action| Trace { action, ..trace.clone() }))
 }
 
 #[cfg(test)]

@@ -91,6 +91,22 @@ impl Tracer {
         self.inner.store.commit_soon(batch)
     }
 
+    /// As [`Tracer::write`], for traces of the past: each at its own moment, or at the next free one.
+    ///
+    /// # Errors
+    /// What waits cannot be read.
+    pub fn write_past(
+        &self,
+        traces: impl IntoIterator<Item = Trace>,
+    ) -> Result<impl Future<Output = Result<Committed, CommitError>> + Send + 'static, StoreError> {
+        let (mut batch, mut taken) = (Batch::new(), HashSet::new());
+        for trace in traces {
+            let at = trace.at;
+            self.note_at(trace, at, &mut taken, &mut batch)?;
+        }
+        Ok(self.inner.store.commit_soon(batch))
+    }
+
     /// Opens a trace that waits; none where it is damaged, or is one that only a newer version reads.
     pub fn open(&self, key: TraceKey, waiting: &WaitingTrace) -> Option<Trace> {
         serde_json::from_slice(&self.open_text(key, waiting)?).ok()
@@ -141,7 +157,7 @@ impl Tracer {
         self.inner.stuck.load(Ordering::Acquire)
     }
 
-    pub(super) fn set_stuck(&self, stuck: bool) {
+    pub(crate) fn set_stuck(&self, stuck: bool) {
         self.inner.stuck.store(stuck, Ordering::Release);
     }
 
@@ -217,7 +233,7 @@ impl Tracer {
 }
 
 /// Unix microseconds.
-pub(super) fn now() -> u64 {
+pub fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }
@@ -233,7 +249,7 @@ fn last_waiting(store: &Store, horizon: u64) -> Result<u64, StoreError> {
 }
 
 /// What a sealed trace belongs to: the record's kind and its key.
-fn place(key: TraceKey) -> [u8; 13] {
+pub(super) fn place(key: TraceKey) -> [u8; 13] {
     let mut place = *b"trace\0\0\0\0\0\0\0\0";
     place[5..].copy_from_slice(&key.0.to_be_bytes());
     place
@@ -280,6 +296,17 @@ mod tests {
         assert_eq!(moments, [0, 1, 2, 3, 4]);
         assert_eq!(again.waiting(soon + 1..=soon + 2, 99).unwrap().len(), 2);
         assert_eq!(again.waiting(.., 3).unwrap().len(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_trace_of_the_past_has_its_own_moment_or_the_next_free_one() {
+        let tracer = Tracer::new(Store::in_memory(), MailboxKey::generate()).unwrap();
+        let at = |at| Trace { at, ..Trace::of(Action::LoggedIn) };
+        tracer.write_past([at(1_000), at(1_000), at(2_000)]).unwrap().await.unwrap();
+        tracer.write_past([at(1_001)]).unwrap().await.unwrap();
+        let moments: Vec<u64> = tracer.waiting(.., 99).unwrap().iter().map(|trace| trace.at).collect();
+        assert_eq!(moments, [1_000, 1_001, 1_002, 2_000]);
+        assert_eq!(tracer.last(), 0, "no moment of now was given");
     }
 
     #[tokio::test]

@@ -109,7 +109,7 @@ pub(super) fn acknowledge(
     Ok(told)
 }
 
-fn key_of(stream: Stream) -> StreamKey {
+pub(super) fn key_of(stream: Stream) -> StreamKey {
     StreamKey(match stream {
         Stream::Functional => 1,
         Stream::Technical => 2,

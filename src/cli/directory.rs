@@ -58,14 +58,17 @@ enum Verb {
         #[arg(long)]
         refresh: bool,
     },
-    /// Reads what the directory shows of our domains and lists differences; exit code 1 if there are any
+    /// Reads what the directory shows of our domains and lists differences; exit code 1 if any is left that does not wait already
     Verify {
         /// Reads an extraction in place of the directory, a file that the server can read; without one, the copy that it holds
         #[arg(long, value_name = "FILE", num_args = 0..=1)]
         extraction: Option<Option<PathBuf>>,
-        /// Puts what is wrong and ours in the outbox
+        /// Puts what is wrong and ours in the outbox; not the mailboxes that only the rules in force take away
         #[arg(long)]
         mend: bool,
+        /// These too, of which there are so many
+        #[arg(long, value_name = "N", requires = "mend")]
+        confirm: Option<u64>,
     },
 }
 
@@ -113,7 +116,7 @@ impl Verb {
             }
             Self::Search(search) => search.run(client, output).await,
             Self::Copy { refresh } => directory_lookup::copy(client, output, refresh).await,
-            Self::Verify { extraction, mend } => verify(client, output, extraction, mend).await,
+            Self::Verify { extraction, mend, confirm } => verify(client, output, extraction, (mend, confirm)).await,
         }
     }
 }
@@ -122,13 +125,13 @@ async fn verify(
     client: &mut Client,
     output: &Output,
     extraction: Option<Option<PathBuf>>,
-    mend: bool,
+    (mend, confirm): (bool, Option<u64>),
 ) -> Result<Exit, ClientError> {
     let copy = matches!(extraction, Some(None));
     // The server has another working directory.
     let file = extraction.flatten().map(|file| std::path::absolute(&file).unwrap_or(file));
     let extraction = file.map(|file| file.to_string_lossy().into_owned());
-    let order = VerifyOrder { mend, extraction, copy };
+    let order = VerifyOrder { mend, confirm, extraction, copy };
     let verified: DirectoryVerified = client.send(Method::POST, &path(&["directory", "verify"]), &order).await?;
     output.result(&verified, differences);
     let is_settled = |difference: &DirectoryDifference| difference.mended || difference.waits;
@@ -246,11 +249,21 @@ fn differences(verified: &DirectoryVerified) -> String {
             "put in the outbox"
         } else if one.waits {
             "waits already"
+        } else if one.withheld {
+            "by the rules in force only"
         } else {
             ""
         };
         [one.address.clone(), one.discord.clone(), one.fields.join(", "), shown_at, state.to_owned()]
     };
     let rows = table(["mailbox", "what", "differs in", "shown at", ""], differences.iter().map(row));
-    format!("{head}\n\n{rows}")
+    let withheld = differences.iter().filter(|one| one.withheld && !one.mended).count();
+    let hint = match withheld {
+        0 => String::new(),
+        _ => format!(
+            "\n\nThe rules in force (publish_from, test_mailboxes) take {withheld} away, and nothing else does: they stay, \
+             until `caducee directory verify --mend --confirm {withheld}`."
+        ),
+    };
+    format!("{head}\n\n{rows}{hint}")
 }

@@ -46,10 +46,20 @@ enum Verb {
         #[arg(long, value_name = "N", hide = true)]
         confirm_steps: Option<u64>,
     },
-    /// Runs the job and lets it close so many mailboxes, which it did not without being told
+    /// Runs the job and lets it close, suspend or forget so many mailboxes, which it did not without being told
     Confirm {
-        /// How many, as `plan` shows them
-        closings: u64,
+        /// How many to close, as `plan` shows them
+        #[arg(required_unless_present_any = ["suspensions", "oblivions", "clock"])]
+        closings: Option<u64>,
+        /// How many to suspend for terms that were not accepted, as `plan` shows them
+        #[arg(long, value_name = "N")]
+        suspensions: Option<u64>,
+        /// How many to forget, who were closed long ago, as `plan` shows them
+        #[arg(long, value_name = "N")]
+        oblivions: Option<u64>,
+        /// The server's clock is right, though it is far ahead of the last run
+        #[arg(long)]
+        clock: bool,
         /// As if it were this day, as 2027-03-01
         #[arg(long, value_name = "DATE", hide = true)]
         as_of: Option<String>,
@@ -90,11 +100,18 @@ impl Verb {
                 output.note("Nothing was done; --apply does it.");
             }
             Self::Run { apply: true, as_of, confirm_steps } => {
-                return run(client, output, LifecycleRun { as_of, confirm_closings: None, confirm_steps }).await;
+                return run(client, output, LifecycleRun { as_of, confirm_steps, ..LifecycleRun::default() }).await;
             }
-            Self::Confirm { closings, as_of, confirm_steps } => {
-                return run(client, output, LifecycleRun { as_of, confirm_closings: Some(closings), confirm_steps })
-                    .await;
+            Self::Confirm { closings, suspensions, oblivions, clock, as_of, confirm_steps } => {
+                let request = LifecycleRun {
+                    as_of,
+                    confirm_closings: closings,
+                    confirm_suspensions: suspensions,
+                    confirm_oblivions: oblivions,
+                    confirm_clock: clock,
+                    confirm_steps,
+                };
+                return run(client, output, request).await;
             }
             Self::Journal { mailbox, from, to, limit } => {
                 let wanted = JournalLines { mailbox, from, to, ..JournalLines::default() };
@@ -120,23 +137,34 @@ fn planned(plan: &LifecyclePlan) -> String {
         0 => format!("Nothing is due from {} on, for {} day(s).", plan.as_of, plan.days),
         _ => table(["day", "mailbox", "step", "detail"], plan.steps.iter().map(row)),
     };
-    let most = closings_of_a_day(&plan.steps);
-    if most > plan.closings_without_confirmation {
+    let share = format!("more than {} of {} mailboxes", plan.closings_without_confirmation, plan.mailboxes);
+    for (step, steps, option) in [
+        ("closed", "closings", ""),
+        ("suspended-for-terms", "suspensions", "--suspensions "),
+        ("forgotten", "oblivions", "--oblivions "),
+    ] {
+        let most = most_of_a_day(&plan.steps, step);
+        if most > plan.closings_without_confirmation {
+            text +=
+                &format!("\n{most} {steps} of one day wait for `caducee lifecycle confirm {option}{most}`: {share}.");
+        }
+    }
+    if let Some(days) = plan.clock_ahead {
         text += &format!(
-            "\n{most} closings of one day wait for `caducee lifecycle confirm {most}`: more than {} of {} mailboxes.",
-            plan.closings_without_confirmation, plan.mailboxes
+            "\nThe server's clock is {days} days ahead of the last run: none is made until `caducee lifecycle confirm --clock` \
+             says that it is right."
         );
     }
     for address in &plan.cannot_be_told {
-        text += &format!("\n{address} would be closed in time, but its holder cannot be told.");
+        text += &format!("\n{address} would be suspended or closed in time, but its holder cannot be told.");
     }
     text
 }
 
-/// The most closings that fall on one day. The steps come by day.
-fn closings_of_a_day(steps: &[PlannedStep]) -> u64 {
+/// The most steps of this name that fall on one day. The steps come by day.
+fn most_of_a_day(steps: &[PlannedStep], name: &str) -> u64 {
     let days = steps.chunk_by(|one, other| one.on == other.on);
-    days.map(|day| day.iter().filter(|step| step.step == "closed").count() as u64).max().unwrap_or_default()
+    days.map(|day| day.iter().filter(|step| step.step == name).count() as u64).max().unwrap_or_default()
 }
 
 /// Runs the job. What waits for a confirmation or failed is no full success: `cron` is to say so.
@@ -146,6 +174,11 @@ async fn run(client: &mut Client, output: &Output, request: LifecycleRun) -> Res
         let mut lines: Vec<String> = ran.taken.iter().map(|(step, count)| format!("{step}: {count}")).collect();
         let rest = [
             (ran.unconfirmed, "closings wait for a confirmation (caducee lifecycle confirm)"),
+            (
+                ran.unconfirmed_suspensions,
+                "suspensions for terms wait for a confirmation (caducee lifecycle confirm --suspensions)",
+            ),
+            (ran.unconfirmed_oblivions, "oblivions wait for a confirmation (caducee lifecycle confirm --oblivions)"),
             (ran.cannot_be_told, "mailboxes whose holders cannot be told stay as they are"),
             (ran.failed, "mailboxes could not be changed; the server's log says why"),
             (ran.forgotten_lines, "old lines of the journal are gone"),
@@ -153,7 +186,8 @@ async fn run(client: &mut Client, output: &Output, request: LifecycleRun) -> Res
         lines.extend(rest.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")));
         if lines.is_empty() { "Nothing was due.".to_owned() } else { lines.join("\n") }
     });
-    Ok(if ran.unconfirmed + ran.failed == 0 { Exit::Done } else { Exit::Partly })
+    let unconfirmed = ran.unconfirmed + ran.unconfirmed_suspensions + ran.unconfirmed_oblivions;
+    Ok(if unconfirmed + ran.failed == 0 { Exit::Done } else { Exit::Partly })
 }
 
 async fn journal(

@@ -91,7 +91,9 @@ fn told(status: &NoticeStatus) -> String {
     // MSSanté §5: the address is mandatory.
     let silent = match status.without_address {
         0 => String::new(),
-        count => format!("\n{count} mailboxes have no notification address."),
+        count => format!(
+            "\n{count} mailboxes have no notification address (caducee mailbox list --notification-address=false)."
+        ),
     };
     let waiting = format!("{carried}{} wait{oldest}.{silent}", status.waiting);
     if status.refused.is_empty() {
@@ -100,7 +102,11 @@ fn told(status: &NoticeStatus) -> String {
     let row =
         |each: &RefusedAddress| [each.mailbox.clone(), each.address.clone(), each.status.clone(), each.at.clone()];
     let refused = table(["mailbox", "notification address", "refused", "at"], status.refused.iter().map(row));
-    format!("{waiting}\nThese addresses take nothing:\n{refused}")
+    let more = match status.more_refused {
+        0 => String::new(),
+        more => format!("\nand {more} more: `caducee mailbox show` tells it of each"),
+    };
+    format!("{waiting}\nThese addresses take nothing:\n{refused}{more}")
 }
 
 fn read(file: &Path) -> Result<String, ClientError> {

@@ -96,6 +96,8 @@ fn write(directory: &Path, person: &Person, page: &[u8]) -> Result<Vec<PathBuf>,
 fn told(person: &Person, files: &[PathBuf]) -> String {
     let addresses: Vec<String> =
         person.mailboxes.iter().map(|mailbox| format!("{} ({})", mailbox.address, mailbox.state)).collect();
+    let structures: Vec<&str> = person.responsible_for.iter().map(|held| held.mailbox.as_str()).collect();
+    let accepted: Vec<&str> = person.accepted.iter().map(|each| each.mailbox.as_str()).collect();
     let access: Vec<&str> = person.access.iter().map(|access| access.mailbox.as_str()).collect();
     let traces = match (&person.traces.first, &person.traces.last) {
         (Some(first), Some(last)) => format!("{}, from {first} to {last}", person.traces.count),
@@ -104,7 +106,8 @@ fn told(person: &Person, files: &[PathBuf]) -> String {
     let mut text = pairs([
         ("person", person.person.clone()),
         ("mailboxes", addresses.join(", ")),
-        ("responsible for", person.responsible_for.join(", ")),
+        ("responsible for", structures.join(", ")),
+        ("terms accepted for", accepted.join(", ")),
         ("on access lists of", access.join(", ")),
         ("means elsewhere", person.means.len().to_string()),
         ("open sessions", person.sessions.len().to_string()),

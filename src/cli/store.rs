@@ -3,14 +3,15 @@
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::output::{Exit, Output, pairs, size, table};
 use crate::config::Config;
-use crate::store::OpenError;
-use crate::store::embedded::{self, CheckReport, StoreStat, Upgrade};
+use crate::store::embedded::{self, CheckReport, SegmentStat, StoreStat, Upgrade};
+use crate::store::{Compacted, Compaction, KeysFound, OpenError, Options, Store};
 
 /// Looks after the store while the server is stopped
 #[derive(Args, Debug)]
@@ -21,12 +22,23 @@ pub(super) struct StoreCommand {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Reads every frame of the log, and holds bodies, index and counters against it
+    /// Reads every frame of the log, holds bodies, index and counters against it, and the key files against each other
     Check(Where),
     /// Shows what the store holds
     Stat(Where),
+    /// Gives the space of deleted mail back: moves what lives out of files of the log that are mostly dead, and empties them
+    Compact(Compact),
     /// Brings the store to this version's format
     Upgrade(Where),
+}
+
+#[derive(Args, Debug)]
+struct Compact {
+    #[command(flatten)]
+    at: Where,
+    /// Share of a file, in percent, that must be dead for the rest to be moved; with 0 any dead byte is enough
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u8).range(0..=100))]
+    dead_percent: u8,
 }
 
 /// Which store. Run these verbs as the user that the server runs as: they may write to the index.
@@ -48,6 +60,7 @@ impl StoreCommand {
         match self.verb {
             Verb::Check(at) => at.with(check),
             Verb::Stat(at) => at.with(stat),
+            Verb::Compact(Compact { at, dead_percent }) => at.with(|path, output| compact(path, output, dead_percent)),
             Verb::Upgrade(at) => at.with(upgrade),
         }
     }
@@ -105,9 +118,10 @@ fn progress_bar(output: &Output) -> ProgressBar {
 
 fn show_check(report: &CheckReport) -> String {
     let mut lines = vec![format!(
-        "read {} in {} segments: {} commits, {} chunks of bodies; {} bodies in use",
+        "read {} in {} segments ({} emptied): {} commits, {} chunks of bodies; {} bodies in use",
         size(report.bytes),
         report.segments,
+        report.emptied,
         report.commits,
         report.chunks,
         report.bodies
@@ -145,11 +159,27 @@ fn show_check(report: &CheckReport) -> String {
         let (id, recorded, counted) = (folder.folder, folder.recorded, folder.counted);
         lines.push(format!("miscounted: folder {id}: (messages, unseen, bytes) {recorded:?}, counted {counted:?}"));
     }
+    lines.extend(keys_found(&report.keys));
+    for account in &report.keyless {
+        lines.push(format!("without a key: account {account}: nothing in its mailbox can be read"));
+    }
     if report.not_listed > 0 {
         lines.push(format!("and {} more findings", report.not_listed));
     }
     lines.push(if report.is_sound() { "sound".to_owned() } else { "NOT sound".to_owned() });
     lines.join("\n")
+}
+
+fn keys_found(keys: &KeysFound) -> Vec<String> {
+    let mut lines: Vec<_> = keys.missing.iter().map(|name| format!("missing: {name}")).collect();
+    if keys.differing > 0 {
+        lines.push(format!(
+            "the key files differ in {} places: the next start mends each from the other",
+            keys.differing
+        ));
+    }
+    lines.extend(keys.lost.iter().map(|slot| format!("damaged in both key files: slot {slot}")));
+    lines
 }
 
 fn stat(path: &Path, output: &Output) -> Result<Exit, OpenError> {
@@ -163,6 +193,7 @@ fn show_stat(stat: &StoreStat) -> String {
         ("log", format!("{} in {} segments", size(stat.log_bytes), stat.segments.len())),
         ("living bodies", size(stat.living_bytes)),
         ("index", size(stat.index_bytes)),
+        ("keys", stat.keys.to_string()),
         ("last commit", stat.applied.to_string()),
         ("last checkpoint", stat.checkpoint.to_string()),
         ("free on the disk", size(stat.free_bytes)),
@@ -173,11 +204,49 @@ fn show_stat(stat: &StoreStat) -> String {
     );
     let segments = table(
         ["segment", "size", "living bodies"],
-        stat.segments
-            .iter()
-            .map(|segment| [segment.number.to_string(), size(segment.bytes), size(segment.living_bytes)]),
+        stat.segments.iter().map(|segment| [segment.number.to_string(), size_of(segment), size(segment.living_bytes)]),
     );
     [summary, records, segments].join("\n\n")
+}
+
+fn size_of(segment: &SegmentStat) -> String {
+    if segment.emptied { "emptied".to_owned() } else { size(segment.bytes) }
+}
+
+fn compact(path: &Path, output: &Output, dead_percent: u8) -> Result<Exit, OpenError> {
+    // Nobody waits for the disk meanwhile, and the segment that was written last is closed to be looked at too.
+    let goal = Compaction { dead_percent, rate: u64::MAX, settle: Duration::ZERO, whole: true };
+    let (store, _) = Store::open_for_upkeep(path, &Options::default())?;
+    let outcome = store.compact_blocking(&goal);
+    store.close();
+    match outcome {
+        Ok(done) => {
+            output.result(&done, show_compacted);
+            Ok(if done.kept_damaged + done.without_room == 0 { Exit::Done } else { Exit::Failed })
+        }
+        Err(error) => {
+            fail(output, &error);
+            Ok(Exit::Failed)
+        }
+    }
+}
+
+fn show_compacted(done: &Compacted) -> String {
+    let mut lines = vec![pairs([
+        ("segments read", done.surveyed.to_string()),
+        ("segments emptied", done.emptied.to_string()),
+        ("moved", size(done.moved_bytes)),
+        ("given back", size(done.freed_bytes)),
+        ("log now", size(done.log_bytes)),
+        ("living bodies", size(done.living_bytes)),
+    ])];
+    if done.kept_damaged > 0 {
+        lines.push(format!("{} damaged segments are kept as they are: `caducee store check`", done.kept_damaged));
+    }
+    if done.without_room > 0 {
+        lines.push(format!("{} segments wait: the disk has no room for what lives in them", done.without_room));
+    }
+    lines.join("\n")
 }
 
 fn upgrade(path: &Path, output: &Output) -> Result<Exit, OpenError> {

@@ -84,6 +84,10 @@ fn plain(action: &Action) -> String {
     match action {
         Action::LoginRefused { reason, asked } => joined([Some(reason), asked.as_ref()]),
         Action::LoginsRefused { count } => format!("{count} more within a minute"),
+        Action::ManyRefused { rules } => {
+            let rules: Vec<String> = rules.iter().map(|(rule, count)| format!("{count} by rule {rule}")).collect();
+            format!("within a minute {}", rules.join(", "))
+        }
         Action::LoggedOut { reason } => reason.clone(),
         Action::Opened { folder } => folder_name(*folder).into(),
         Action::Read { folder, messages }
@@ -182,6 +186,7 @@ mod tests {
                 error: text("902^Patient inconnu"),
             }),
             shown(Action::Refused { rule: "not-listed".into(), sender: String::new(), recipient: None }),
+            shown(Action::ManyRefused { rules: [("not-listed".to_owned(), 7), ("over-quota".to_owned(), 2)].into() }),
             shown(Action::Moved { folder, to, to_mailbox: text("e@aura.example"), messages: 3 }),
         ];
         let lines: Vec<String> = traces
@@ -202,6 +207,7 @@ mod tests {
                 "report came |  | failed; 5.1.1; <r@b>",
                 "notification came | b@nord.example | processed/error; 902^Patient inconnu",
                 "refused |  | from <>; rule not-listed",
+                "many refused |  | within a minute 7 by rule not-listed, 2 by rule over-quota",
                 "moved |  | 3 in INBOX to Trash of e@aura.example",
             ]
         );

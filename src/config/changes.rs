@@ -10,7 +10,12 @@ use toml::{Table, Value};
 const NEED_RESTART: &[&str] = &[
     "server.name",
     "server.workers",
-    "store",
+    "store.path",
+    "store.cache",
+    "store.segment",
+    "store.checkpoint",
+    "store.checkpoint_bytes",
+    "store.min_free",
     "seal",
     "trust.cache",
     "smtp.listen",

@@ -3,10 +3,14 @@
 use super::human;
 use super::validate::Found;
 use crate::mss::Kind;
+use crate::mss::lifecycle::DAYS_TO_ACCEPT;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 const DAY: Duration = Duration::from_secs(86_400);
+
+/// What holders have to accept a version at least: `terms add` refuses less.
+const ACCEPTANCE: Duration = Duration::from_secs(DAYS_TO_ACCEPT.cast_unsigned() * DAY.as_secs());
 
 /// `[lifecycle]`: what becomes of mailboxes with time (MSSanté §5).
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -23,7 +27,8 @@ pub struct Lifecycle {
     /// How long it is kept who held a closed mailbox.
     #[serde(with = "human::duration")]
     pub identification_keep: Duration,
-    /// Closings of one day that need no confirmation, in hundredths of the mailboxes; one needs none in any case.
+    /// Closings of one day, and suspensions for terms, that need no confirmation, in hundredths of the mailboxes; one needs none
+    /// in any case.
     pub unconfirmed_percent: u32,
     /// How long lines of the journal are kept.
     #[serde(with = "human::duration")]
@@ -80,7 +85,7 @@ pub(super) fn problems(lifecycle: &Lifecycle, terms: &Terms, found: &mut Found<'
         ("lifecycle.notice", lifecycle.notice, DAY, years(2)),
         ("lifecycle.identification_keep", lifecycle.identification_keep, Duration::ZERO, years(20)),
         ("lifecycle.journal_keep", lifecycle.journal_keep, 365 * DAY, years(50)),
-        ("terms.grace", terms.grace, DAY, years(2)),
+        ("terms.grace", terms.grace, ACCEPTANCE, years(2)),
     ];
     for (key, value, least, most) in durations {
         let is_days = value.as_secs().is_multiple_of(DAY.as_secs()) && value.subsec_nanos() == 0;

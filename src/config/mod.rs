@@ -12,6 +12,7 @@
 //! Relative paths are relative to the configuration file's directory.
 
 mod changes;
+pub mod compaction;
 pub mod devices;
 pub mod directory;
 pub mod fronts;

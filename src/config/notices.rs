@@ -4,6 +4,7 @@ use super::validate::Found;
 use super::{human, sections::HOUR};
 use crate::mss::Address;
 use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -40,6 +41,8 @@ pub struct Notices {
     pub daily_hour: u8,
     /// Whether holders are told when their mailbox is opened from a network that it was not opened from before.
     pub new_places: bool,
+    /// A mailbox is created with a notification address only (MSSanté §5), test mailboxes aside, and keeps one.
+    pub address_required: bool,
 }
 
 /// How often a holder is told that messages came.
@@ -68,7 +71,7 @@ pub enum NoticeTls {
     Implicit,
     /// STARTTLS where it is offered; the certificate must be good then.
     Opportunistic,
-    /// None: a relay on this machine.
+    /// None: for a relay on this machine alone.
     None,
 }
 
@@ -89,6 +92,7 @@ impl Default for Notices {
             new_mail: NewMailPace::default(),
             daily_hour: 6,
             new_places: true,
+            address_required: true,
         }
     }
 }
@@ -111,8 +115,10 @@ pub(super) fn problems(notices: &Notices, found: &mut Found<'_, '_>) {
     });
     found.check(notices.port != 0, "notices.port", || "0; expected 1 to 65535".into());
     let from = Address::parse(&notices.from);
-    found.check(!notices.is_on() || from.is_ok(), "notices.from", || {
-        format!("`{}`; with notices.host, expected the address that notices come from", notices.from)
+    // Not every relay takes SMTPUTF8 (RFC 6531), and every notice would be refused by one that does not.
+    let is_plain = from.is_ok() && notices.from.is_ascii();
+    found.check(!notices.is_on() || is_plain, "notices.from", || {
+        format!("`{}`; with notices.host, expected the address that notices come from, in ASCII", notices.from)
     });
     found.check(notices.user.is_empty() == notices.password.is_empty(), "notices.user", || {
         "notices.user and notices.password go together; expected both or neither".into()
@@ -121,6 +127,13 @@ pub(super) fn problems(notices: &Notices, found: &mut Found<'_, '_>) {
     found.check(notices.user.is_empty() || is_secret, "notices.tls", || {
         "a password is not said in the clear; with notices.user, expected required or implicit".into()
     });
+    // Notices carry one-time codes.
+    let is_here = notices.host.eq_ignore_ascii_case("localhost")
+        || notices.host.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback());
+    found.check(!notices.is_on() || notices.tls != NoticeTls::None || is_here, "notices.tls", || {
+        format!("none, and `{}` is not this machine; expected required, implicit or opportunistic", notices.host)
+    });
+    found.check(!notices.name.trim().is_empty(), "notices.name", || "empty; expected the name of the service".into());
     for (key, text) in [("notices.name", &notices.name), ("notices.contact", &notices.contact)] {
         let is_good = text.chars().count() <= TEXT && !text.chars().any(char::is_control);
         found.check(is_good, key, || format!("expected one line of at most {TEXT} characters"));

@@ -24,6 +24,8 @@ pub struct Portal {
     pub max_connections_per_address: usize,
     /// Most people logged in at once; the one that was quiet for longest gives way.
     pub max_sessions: usize,
+    /// Most searches of one person in the national directory within a minute; 0: the page offers none.
+    pub searches: u32,
     /// A session ends after so long without a request.
     #[serde(with = "human::duration")]
     pub idle_timeout: Duration,
@@ -45,6 +47,7 @@ impl Default for Portal {
             max_connections: 1000,
             max_connections_per_address: 200,
             max_sessions: 10_000,
+            searches: 30,
             idle_timeout: 30 * MINUTE,
             session_timeout: 4 * HOUR,
             request_timeout: Duration::from_secs(30),

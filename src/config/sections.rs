@@ -3,6 +3,7 @@
 //! Required keys have an empty default (`""`, `[]`); [`super::validate`] asks for them by name. Every key is explained
 //! for the operator in `conf/caducee.toml`; a test holds that file and these structs together.
 
+use super::compaction::Compaction;
 use super::human;
 use crate::telemetry::logging::Format;
 use serde::{Deserialize, Serialize};
@@ -56,6 +57,8 @@ pub struct Store {
     /// Free disk space under which new mail gets `452 4.3.1`, in bytes.
     #[serde(with = "human::size")]
     pub min_free: u64,
+    /// How the space of deleted mail comes back.
+    pub compaction: Compaction,
 }
 
 impl Default for Store {
@@ -67,6 +70,7 @@ impl Default for Store {
             checkpoint: MINUTE,
             checkpoint_bytes: 128 * MIB,
             min_free: GIB,
+            compaction: Compaction::default(),
         }
     }
 }

@@ -86,6 +86,9 @@ pub struct Queue {
     /// Its sender is told of the delay when it is so old.
     #[serde(with = "human::duration")]
     pub delay_notice: Duration,
+    /// What is queued is sealed under another key after this time.
+    #[serde(with = "human::duration")]
+    pub turn_key_every: Duration,
     /// Tries at once, over all destinations.
     pub at_once: usize,
     /// Tries at once to a destination that is not known yet; more when it goes well.
@@ -101,6 +104,7 @@ impl Default for Queue {
             longest_retry: 4 * HOUR,
             lifetime: 48 * HOUR,
             delay_notice: 4 * HOUR,
+            turn_key_every: 24 * HOUR,
             at_once: 500,
             first_window: 2,
             largest_window: 20,

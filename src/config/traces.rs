@@ -24,6 +24,14 @@ pub struct Traces {
     pub technical_keep: Duration,
     /// With more than so many traces that wait to be written, mail stops with temporary errors.
     pub most_waiting: u32,
+    /// Refused logins of one network address at one door that are traced one by one within a minute.
+    pub refused_logins_of_address: u32,
+    /// The same of all addresses together.
+    pub refused_logins: u32,
+    /// Refusals of mail, one for each recipient, of one network address that are traced one by one within a minute.
+    pub refused_mail_of_address: u32,
+    /// The same of all addresses together.
+    pub refused_mail: u32,
 }
 
 impl Default for Traces {
@@ -34,6 +42,10 @@ impl Default for Traces {
             from_closing: true,
             technical_keep: 365 * DAY,
             most_waiting: 50_000,
+            refused_logins_of_address: 20,
+            refused_logins: 600,
+            refused_mail_of_address: 120,
+            refused_mail: 1_200,
         }
     }
 }
@@ -63,6 +75,14 @@ pub(super) fn problems(traces: &Traces, store: &Path, found: &mut Found<'_, '_>)
     found.check((1_000..=1_000_000).contains(&traces.most_waiting), "traces.most_waiting", || {
         format!("{}; expected 1000 to 1000000", traces.most_waiting)
     });
+    for (key, of_address, in_all) in [
+        ("traces.refused_logins", traces.refused_logins_of_address, traces.refused_logins),
+        ("traces.refused_mail", traces.refused_mail_of_address, traces.refused_mail),
+    ] {
+        found.check((1..=100_000).contains(&in_all) && (1..=in_all).contains(&of_address), key, || {
+            format!("{in_all} in all, {of_address} of one address; expected 1 to 100000, and of one address no more than in all")
+        });
+    }
     let directory = traces.directory(store);
     let is_apart = store.as_os_str().is_empty() || !directory.starts_with(store);
     found.check(is_apart, "traces.path", || {

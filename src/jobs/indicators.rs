@@ -1,11 +1,12 @@
 //! The counters' calendar: at a month's first instant the mailboxes of the month that has ended are noted, what is three
-//! months old becomes anonymous, and old months go.
+//! months old becomes anonymous, and old months go: by a clock that is believed, for none of it can be taken back.
 
 use std::future::Future;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tracing::{error, info};
 
+use crate::accounts::Registry;
 use crate::audit::indicators::{Indicators, Tended};
 use crate::audit::{Action, Asker, Tracer};
 use crate::mss::indicators::Month;
@@ -14,19 +15,26 @@ use crate::mss::indicators::Month;
 const LONGEST: Duration = Duration::from_secs(3600);
 
 /// Tends the counters until `stop`. What it did is traced: what is forgotten above all.
-pub async fn run(indicators: Indicators, tracer: Tracer, stop: impl Future<Output = ()>) {
+pub async fn run(indicators: Indicators, registry: Registry, stop: impl Future<Output = ()>) {
     let mut stop = std::pin::pin!(stop);
     loop {
         let now = now();
-        match indicators.tend(now).await {
-            Ok(tended) if tended == Tended::default() => {}
-            Ok(tended) => tell(&tended, &tracer).await,
-            Err(error) => error!(%error, "the month's counters are not tended; they are within the hour"),
+        match registry.check_clock(super::unix_now()) {
+            Ok(()) => tend(&indicators, registry.room().traces(), now).await,
+            Err(error) => error!(event = "indicators.clock", %error, "the month's counters are not tended"),
         }
         tokio::select! {
             () = &mut stop => return,
             () = tokio::time::sleep(wait(now)) => {}
         }
+    }
+}
+
+async fn tend(indicators: &Indicators, tracer: &Tracer, now: u64) {
+    match indicators.tend(now).await {
+        Ok(tended) if tended == Tended::default() => {}
+        Ok(tended) => tell(&tended, tracer).await,
+        Err(error) => error!(%error, "the month's counters are not tended; they are within the hour"),
     }
 }
 

@@ -3,12 +3,13 @@
 //! ```text
 //! the day ─▶ every mailbox's life, a page at a time ─▶ what is due (mss::lifecycle, pure) ─▶ registry: record, journal,
 //!                                                              │                              traces; the holder is told
-//!                                                       too many closings? they wait for the administrator
+//!                          too many closings, suspensions or oblivions? they wait for the administrator
 //! ```
 //!
 //! Runs once a day, and may run as often as anybody likes: what was done is in the records. A day that was missed shortens
-//! nobody's delays. It knows no clock of its own but in [`LifecycleJob::run_daily`], and where it forgets old lines of the
-//! journal: these go in their time, whatever day a run is told.
+//! nobody's delays, and no run is one of a day that is over: whoever is told of a closing has the time to answer that the rules
+//! give. Old lines of the journal go in their time, whatever day a run is told. A clock that is far ahead of the last run is
+//! believed when an administrator says so, and not before.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -38,7 +39,7 @@ pub struct Plan {
     pub mailboxes: u64,
     /// The steps, by day, then by mailbox.
     pub steps: Vec<Planned>,
-    /// Mailboxes that would be closed in time, but whose holders cannot be told.
+    /// Mailboxes that would be suspended or closed in time, but whose holders cannot be told.
     pub stuck: Vec<Living>,
 }
 
@@ -53,6 +54,19 @@ pub struct Planned {
     pub step: Step,
 }
 
+/// What the administrator has confirmed: so many of each, whatever their share.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Confirmed {
+    /// Closings.
+    pub closings: u64,
+    /// Suspensions for terms that were not accepted.
+    pub suspensions: u64,
+    /// Mailboxes that are forgotten.
+    pub oblivions: u64,
+    /// The clock is right, however far ahead of the last run it is.
+    pub clock: bool,
+}
+
 /// What a run came to.
 #[derive(Clone, Debug, Default)]
 pub struct Ran {
@@ -60,6 +74,10 @@ pub struct Ran {
     pub taken: BTreeMap<&'static str, u64>,
     /// Closings that wait for the administrator.
     pub unconfirmed: u64,
+    /// Suspensions for terms that do.
+    pub unconfirmed_suspensions: u64,
+    /// Mailboxes that are to be forgotten and wait for it.
+    pub unconfirmed_oblivions: u64,
     /// Mailboxes whose holders cannot be told.
     pub stuck: u64,
     /// Mailboxes that could not be changed; the next run tries again.
@@ -71,7 +89,21 @@ pub struct Ran {
 impl Plan {
     /// How many of its steps close a mailbox.
     pub fn closings(&self) -> u64 {
-        self.steps.iter().filter(|planned| planned.step == Step::Closed).count() as u64
+        self.count(&Step::Closed)
+    }
+
+    /// How many suspend one for terms that were not accepted.
+    pub fn suspensions(&self) -> u64 {
+        self.count(&Step::SuspendedForTerms)
+    }
+
+    /// How many forget who held one.
+    pub fn oblivions(&self) -> u64 {
+        self.count(&Step::Forgotten)
+    }
+
+    fn count(&self, step: &Step) -> u64 {
+        self.steps.iter().filter(|planned| planned.step == *step).count() as u64
     }
 }
 
@@ -98,31 +130,35 @@ impl LifecycleJob {
         Ok(plan)
     }
 
-    /// How many mailboxes may be closed in one run without a confirmation: a share of them, and one in any case.
+    /// How many mailboxes may be closed in one run without a confirmation, how many suspended for terms, and how many forgotten: a
+    /// share of them, and one in any case.
     pub fn unconfirmed(&self, mailboxes: u64) -> u64 {
         (mailboxes * self.registry.life_options().unconfirmed_percent / 100).max(1)
     }
 
-    /// Takes what is due at a moment (Unix seconds). `confirmed`: so many mailboxes may be closed, whatever their share.
+    /// Takes what is due at a moment (Unix seconds) that is not over: of closings, suspensions and oblivions no more than need no
+    /// confirmation, or have one.
     ///
     /// # Errors
-    /// What the registry says where nothing could be done at all; what fails of one mailbox is counted.
-    pub async fn run(&self, at: i64, confirmed: Option<u64>) -> Result<Ran, AccountError> {
+    /// [`AccountError::ClockAhead`], or what the registry says where nothing could be done at all; what fails of one mailbox is
+    /// counted.
+    pub async fn run(&self, at: i64, confirmed: Confirmed) -> Result<Ran, AccountError> {
+        let now = super::unix_now();
+        if !confirmed.clock {
+            self.registry.check_clock(now)?;
+        }
+        self.registry.believe_clock(now).await?;
+        let at = at.max(now);
         let (job, today) = (self.clone(), day_of(at));
         let planning = tokio::task::spawn_blocking(move || job.plan(today, 1));
         let plan = planning.await.map_err(|_| AccountError::Busy)??;
-        let (course, closings) = (self.registry.course()?, plan.closings());
-        let may_close = closings <= self.unconfirmed(plan.mailboxes).max(confirmed.unwrap_or_default());
-        let mut ran = Ran { stuck: plan.stuck.len() as u64, ..Ran::default() };
-        if !may_close {
-            ran.unconfirmed = closings;
-            tracing::error!(
-                event = "lifecycle.unconfirmed",
-                closings,
-                mailboxes = plan.mailboxes,
-                "too many mailboxes would be closed at once: they wait for `caducee lifecycle confirm`"
-            );
-        }
+        let mut ran = Ran { stuck: plan.stuck.len() as u64, ..self.unconfirmed_of(&plan, confirmed) };
+        let may_close = ran.unconfirmed == 0;
+        let course = Course {
+            spares_debtors: ran.unconfirmed_suspensions > 0,
+            remembers: ran.unconfirmed_oblivions > 0,
+            ..self.registry.course()?
+        };
         let mut concerned: Vec<_> = plan.steps.into_iter().map(|planned| planned.mailbox.account).collect();
         concerned.dedup();
         for account in concerned {
@@ -134,10 +170,33 @@ impl LifecycleJob {
                 }
             }
         }
-        let before = at.min(super::unix_now()).saturating_sub(self.registry.life_options().journal_keep);
+        let before = now.saturating_sub(self.registry.life_options().journal_keep);
         ran.forgotten_lines = self.registry.forget_journal(before).await? as u64;
         self.trace(&ran).await;
         Ok(ran)
+    }
+
+    /// What of a plan waits for the administrator.
+    fn unconfirmed_of(&self, plan: &Plan, confirmed: Confirmed) -> Ran {
+        let share = self.unconfirmed(plan.mailboxes);
+        let waits = |due: u64, confirmed: u64| if due <= share.max(confirmed) { 0 } else { due };
+        let ran = Ran {
+            unconfirmed: waits(plan.closings(), confirmed.closings),
+            unconfirmed_suspensions: waits(plan.suspensions(), confirmed.suspensions),
+            unconfirmed_oblivions: waits(plan.oblivions(), confirmed.oblivions),
+            ..Ran::default()
+        };
+        if ran.all_unconfirmed() > 0 {
+            tracing::error!(
+                event = "lifecycle.unconfirmed",
+                closings = ran.unconfirmed,
+                suspensions = ran.unconfirmed_suspensions,
+                oblivions = ran.unconfirmed_oblivions,
+                mailboxes = plan.mailboxes,
+                "too many mailboxes would be closed, suspended or forgotten at once: they wait for `caducee lifecycle confirm`"
+            );
+        }
+        ran
     }
 
     /// Runs once a day, until `stop`.
@@ -150,11 +209,14 @@ impl LifecycleJob {
                 () = tokio::time::sleep(wait) => {}
             }
             wait = EVERY;
-            match self.run(super::unix_now(), None).await {
+            match self.run(super::unix_now(), Confirmed::default()).await {
                 Ok(ran) => {
-                    metrics.lifecycle_unconfirmed.set(ran.unconfirmed.cast_signed());
+                    metrics.lifecycle_unconfirmed.set(ran.all_unconfirmed().cast_signed());
                     metrics.lifecycle_stuck.set(ran.stuck.cast_signed());
                     tracing::info!(event = "lifecycle.ran", ?ran, "mailboxes live on");
+                }
+                Err(error @ AccountError::ClockAhead(_)) => {
+                    tracing::error!(event = "lifecycle.clock", %error, "no mailbox lives on until `caducee lifecycle confirm --clock`");
                 }
                 Err(error) => tracing::error!(event = "lifecycle.failed", %error, "mailboxes live on tomorrow only"),
             }
@@ -163,7 +225,13 @@ impl LifecycleJob {
 
     async fn trace(&self, ran: &Ran) {
         let mut figures: Vec<String> = ran.taken.iter().map(|(step, count)| format!("{step} {count}")).collect();
-        let rest = [("unconfirmed", ran.unconfirmed), ("stuck", ran.stuck), ("failed", ran.failed)];
+        let rest = [
+            ("unconfirmed", ran.unconfirmed),
+            ("unconfirmed-suspensions", ran.unconfirmed_suspensions),
+            ("unconfirmed-oblivions", ran.unconfirmed_oblivions),
+            ("stuck", ran.stuck),
+            ("failed", ran.failed),
+        ];
         figures.extend(rest.into_iter().filter(|(_, count)| *count > 0).map(|(what, count)| format!("{what} {count}")));
         let result = if ran.failed == 0 { "done" } else { "failed for some" };
         let action = Action::JobRan { job: "lifecycle".into(), result: result.into(), detail: figures.join(", ") };
@@ -171,6 +239,13 @@ impl LifecycleJob {
         if let Err(error) = self.registry.room().traces().write([trace]).await {
             tracing::error!(%error, "the run of the life cycle is not traced");
         }
+    }
+}
+
+impl Ran {
+    /// Steps of whatever kind that wait for the administrator.
+    fn all_unconfirmed(&self) -> u64 {
+        self.unconfirmed + self.unconfirmed_suspensions + self.unconfirmed_oblivions
     }
 }
 

@@ -12,11 +12,14 @@ use super::flags::{FlagBits, carry};
 use super::mailbox::{ATTEMPTS, MailboxGuard, commit};
 use super::messages::reseal_content;
 use super::names::FolderName;
-use super::operations::{COPY_AT_ONCE, Copied, RowReader, Transfer, rising, take_back};
+use super::operations::{Copied, RowReader, Transfer, rising, take_back};
 use super::room::pause;
 use super::selected::Selected;
 use super::work::{NewRow, Work, messages};
 use super::{MailError, Mailbox};
+
+/// Messages that go across in one commit: each is opened and sealed anew, under both mailboxes' locks.
+const ACROSS_AT_ONCE: usize = 500;
 
 impl Selected {
     /// Copies messages to a folder of another mailbox. All are copied or none (RFC 3501 §6.4.7).
@@ -50,7 +53,7 @@ impl Selected {
         }
         let dest = FolderName::parse(dest)?;
         let mut done = Copied::default();
-        for part in rising(uids).chunks(COPY_AT_ONCE) {
+        for part in rising(uids).chunks(ACROSS_AT_ONCE) {
             let rows = RowReader::new(from.store(), self.folder());
             let outcome = transact_both(from, to, |source, target, batch| {
                 let here = source.by_id(self.folder())?;
@@ -99,6 +102,9 @@ fn transfer(
     let mut done = Copied { uid_validity: target.folder(there).record.uid_validity, ..Copied::default() };
     for &uid in uids {
         let (Some(read), Some(content)) = (rows.message(uid)?, rows.content(uid)) else { continue };
+        if !target.has_room_for(read.size) {
+            return Err(MailError::OverQuota);
+        }
         let content = match reseal_content(from.key(), to.key(), read.body, &content) {
             Ok(content) => content,
             Err(error) => {
@@ -107,9 +113,6 @@ fn transfer(
                 continue;
             }
         };
-        if !target.has_room_for(read.size) {
-            return Err(MailError::OverQuota);
-        }
         match how {
             Transfer::Copy => {
                 batch.retain_body(read.body, 1);

@@ -58,13 +58,18 @@ pub(super) struct Announcement {
     pub(super) effects: Vec<FolderEffect>,
     /// The mailbox's address and what it holds from now on, where that has changed.
     pub(super) held: Option<(String, u64)>,
+    /// When a mark that was written is due, Unix seconds.
+    pub(super) marked: Option<i64>,
 }
 
 impl Announcement {
-    /// Tells the sessions, and the domain's count. Called after the commit, under the mailbox's lock.
+    /// Tells the sessions, the domain's count, and who makes notices of marks. Called after the commit, under the mailbox's lock.
     pub(super) fn announce(self) {
         if let Some((address, bytes)) = self.held {
             self.mailbox.room().note_held(&address, self.mailbox.account(), bytes);
+        }
+        if let Some(due) = self.marked {
+            self.mailbox.room().first_due().note(due);
         }
         for effect in self.effects {
             if let Some(state) = self.mailbox.live_state(effect.folder) {

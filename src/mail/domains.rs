@@ -182,21 +182,7 @@ fn domain_of(address: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{Batch, DecodeError, Record, Table};
-
-    /// What damage leaves of a figure.
-    struct Scratched;
-
-    impl Record for Scratched {
-        const TABLE: Table = Usage::TABLE;
-        type Key = AccountId;
-        fn encode(&self, out: &mut Vec<u8>) {
-            out.push(0xFF);
-        }
-        fn decode(_bytes: &[u8]) -> Result<Self, DecodeError> {
-            Err(DecodeError::Malformed)
-        }
-    }
+    use crate::store::{Batch, scratch};
 
     #[tokio::test]
     async fn a_damaged_figure_costs_itself_and_no_start() {
@@ -205,11 +191,10 @@ mod tests {
         for id in [1, 2].map(AccountId) {
             batch.put(&id, &account("x@aura.example")).put(&id, &Usage { bytes: 100, ..Usage::default() });
         }
-        batch.put(&AccountId(1), &Scratched);
         let record = Domain { name: "aura.example".into(), quota: Some(1_000), ..Domain::default() };
         batch.put(&record.name.clone(), &record);
         store.commit(batch).await.unwrap();
-        assert!(matches!(store.get::<Usage>(&AccountId(1)), Err(StoreError::Record { .. })));
+        scratch::damage::<Usage>(&store, &AccountId(1));
         assert_eq!(Domains::read(&store).unwrap().used("aura.example"), Some(100));
     }
 

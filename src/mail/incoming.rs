@@ -9,11 +9,10 @@ use super::report::{Sniffer, Told};
 use super::summary::{Summary, SummaryBuilder, SummaryLimits};
 
 /// Takes in a message that no mailbox here shows, because it only passes to other operators: the bytes go sealed to the
-/// log, their digest is made, and a report about another message is recognised. Dropping it gives the message up.
+/// log, and their digest is made. Dropping it gives the message up.
 #[derive(Debug)]
 pub struct Passing {
     sink: BodySink,
-    sniffer: Sniffer,
     digest: Digest,
     size: u64,
 }
@@ -25,8 +24,6 @@ pub struct PassingMessage {
     pub body: StagedBody,
     /// The message as it travels.
     pub travels: Travels,
-    /// What it tells of another message, if it is a report.
-    pub told: Option<Box<Told>>,
 }
 
 /// A message as it travels between operators: without the lines that go above it in a mailbox here. What its trace says of
@@ -40,10 +37,11 @@ pub struct Travels {
 }
 
 /// Takes a message in, in pieces of any size: as [`Passing`], and what mailboxes keep of it besides, its summary and its
-/// digest, is made on the way.
+/// digest, is made on the way. A report about another message is recognised: it is of use to whose mailbox it comes to.
 #[derive(Debug)]
 pub struct Incoming {
     passing: Passing,
+    sniffer: Sniffer,
     summary: SummaryBuilder,
     /// Of all bytes, where that is another one than of those that travel.
     whole: Option<Digest>,
@@ -66,7 +64,7 @@ pub struct ReceivedMessage {
 
 impl Passing {
     pub(super) fn new(sink: BodySink) -> Self {
-        Self { sink, sniffer: Sniffer::default(), digest: Digest::default(), size: 0 }
+        Self { sink, digest: Digest::default(), size: 0 }
     }
 
     /// Takes the next bytes. Waits when the disk does not keep up.
@@ -80,7 +78,6 @@ impl Passing {
     }
 
     async fn keep(&mut self, bytes: &[u8]) -> Result<(), MailError> {
-        self.sniffer.push(bytes);
         Ok(self.sink.write(bytes).await?)
     }
 
@@ -90,14 +87,14 @@ impl Passing {
     /// As [`Passing::write`].
     pub async fn finish(self) -> Result<PassingMessage, MailError> {
         let travels = Travels { size: self.size, sha256: self.digest.finish() };
-        let told = self.sniffer.finish().map(Box::new);
-        Ok(PassingMessage { body: self.sink.finish().await?, travels, told })
+        Ok(PassingMessage { body: self.sink.finish().await?, travels })
     }
 }
 
 impl Incoming {
     pub(super) fn new(sink: BodySink, limits: SummaryLimits) -> Self {
-        Self { passing: Passing::new(sink), summary: SummaryBuilder::new(limits), whole: None }
+        let summary = SummaryBuilder::new(limits);
+        Self { passing: Passing::new(sink), sniffer: Sniffer::default(), summary, whole: None }
     }
 
     /// Takes the next bytes. Waits when the disk does not keep up.
@@ -105,6 +102,7 @@ impl Incoming {
     /// # Errors
     /// As [`Passing::write`].
     pub async fn write(&mut self, bytes: &[u8]) -> Result<(), MailError> {
+        self.sniffer.push(bytes);
         self.summary.push(bytes);
         if let Some(whole) = &mut self.whole {
             whole.0.update(bytes);
@@ -117,6 +115,7 @@ impl Incoming {
     /// # Errors
     /// As [`Passing::write`].
     pub async fn write_above(&mut self, bytes: &[u8]) -> Result<(), MailError> {
+        self.sniffer.push(bytes);
         self.summary.push(bytes);
         let travelling = &self.passing.digest;
         self.whole.get_or_insert_with(|| travelling.clone()).0.update(bytes);
@@ -133,8 +132,8 @@ impl Incoming {
     /// # Errors
     /// As [`Passing::write`].
     pub async fn finish(self) -> Result<ReceivedMessage, MailError> {
-        let summary = self.summary.finish();
-        let PassingMessage { body, travels, told } = self.passing.finish().await?;
+        let (summary, told) = (self.summary.finish(), self.sniffer.finish().map(Box::new));
+        let PassingMessage { body, travels } = self.passing.finish().await?;
         let sha256 = self.whole.map_or(travels.sha256, Digest::finish);
         Ok(ReceivedMessage { body, sha256, travels, summary, told })
     }

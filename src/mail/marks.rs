@@ -2,6 +2,8 @@
 //!
 //! A mark says where new messages begin and when their holder is to be told, or how full the mailbox is; nothing of any message.
 
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use crate::store::{
     Account, Batch, FolderId, NewMailMark, NewMailPace, NoticePart, NoticeState, NoticeStateKey, Store, Uid, Usage,
 };
@@ -40,6 +42,27 @@ impl NewMailTimes {
     }
 }
 
+/// When the first mark is due, Unix seconds: nobody has to look at them before. It is never too late, and may be too early.
+#[derive(Debug, Default)]
+pub(crate) struct FirstDue(AtomicI64);
+
+impl FirstDue {
+    /// Whether a mark may be due.
+    pub(crate) fn has_come(&self, now: i64) -> bool {
+        self.0.load(Ordering::Relaxed) <= now
+    }
+
+    /// Somebody is about to look at all marks, and notes those that are left. What is committed from now on is noted after.
+    pub(crate) fn begin_anew(&self) {
+        self.0.store(i64::MAX, Ordering::Relaxed);
+    }
+
+    /// A mark that is there is due then.
+    pub(crate) fn note(&self, due: i64) {
+        self.0.fetch_min(due, Ordering::Relaxed);
+    }
+}
+
 /// What one commit is to mark.
 #[derive(Debug, Default)]
 pub(super) struct Marks {
@@ -58,12 +81,19 @@ impl Marks {
         self.arrived.get_or_insert((folder, uid));
     }
 
-    /// Writes what is to be marked into the batch. The mailbox's lock must be held: nobody else writes its marks.
-    pub(super) fn write(&self, store: &Store, key: NoticeStateKey, warning: Option<u8>, batch: &mut Batch) {
+    /// Writes what is to be marked into the batch, and says when it is due. The mailbox's lock must be held: nobody else writes
+    /// its marks.
+    pub(super) fn write(
+        &self,
+        store: &Store,
+        key: NoticeStateKey,
+        warning: Option<u8>,
+        batch: &mut Batch,
+    ) -> Option<i64> {
         debug_assert_eq!(key.part, NoticePart::Marks);
         let new_mail = self.arrived.zip(self.due);
         if new_mail.is_none() && warning.is_none() {
-            return;
+            return None;
         }
         let before = match store.get::<NoticeState>(&key) {
             Ok(read) => read.map(|read| read.record).unwrap_or_default(),
@@ -80,9 +110,12 @@ impl Marks {
             mark.due = mark.due.min(due);
         }
         state.quota = warning.or(state.quota);
-        if state != before {
-            batch.put(&key, &state);
+        if state == before {
+            return None;
         }
+        batch.put(&key, &state);
+        // A warning is due at once.
+        if state.quota.is_some() { Some(i64::MIN) } else { state.new_mail.map(|mark| mark.due) }
     }
 }
 
@@ -156,14 +189,15 @@ mod tests {
             let mut marks = Marks { due: Some(due), arrived: None };
             marks.arrived(FolderId(2), uid);
             let mut batch = Batch::new();
-            marks.write(&store, key, warning, &mut batch);
+            let marked = marks.write(&store, key, warning, &mut batch);
+            assert_eq!(marked, if uid == 5 { Some(100) } else { Some(i64::MIN) }, "a warning is due at once");
             store.commit(batch).await.unwrap();
         }
         let state = store.get::<NoticeState>(&key).unwrap().unwrap().record;
         assert_eq!(state.new_mail, Some(NewMailMark { folder: FolderId(2), first: 5, due: 60 }));
         assert_eq!(state.quota, Some(80));
         let mut batch = Batch::new();
-        Marks { due: None, arrived: Some((FolderId(2), 8)) }.write(&store, key, None, &mut batch);
-        assert!(batch.is_empty(), "who is told of nothing costs nothing");
+        let marked = Marks { due: None, arrived: Some((FolderId(2), 8)) }.write(&store, key, None, &mut batch);
+        assert!(marked.is_none() && batch.is_empty(), "who is told of nothing costs nothing");
     }
 }

@@ -17,7 +17,7 @@ const FLAGS_AT_ONCE: usize = 20_000;
 /// Messages that are expunged in one commit.
 pub(super) const EXPUNGE_AT_ONCE: usize = 5_000;
 /// Messages that are copied or moved in one commit.
-pub(super) const COPY_AT_ONCE: usize = 5_000;
+const COPY_AT_ONCE: usize = 5_000;
 
 /// What STORE did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -6,12 +6,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::audit::Tracer;
 use crate::store::{
-    Account, AccountId, AccountState, CommitError, Domain, MailboxKey, MasterKey, MetaKey, SecretKey, Store, Versioned,
+    Account, AccountId, AccountState, CommitError, Domain, KeyOwner, MailboxKey, MasterKey, MetaKey, SealError,
+    SecretKey, Store, Versioned,
 };
 
 use super::aftermath::absence::UnderWay;
 use super::domains::{Bounds, Domains};
-use super::queue::{Opened, Queue, QueueOptions, own_key};
+use super::marks::FirstDue;
+use super::queue::{Opened, Queue, QueueOptions, TransitKeys, own_key};
 use super::summary::SummaryLimits;
 use super::{Incoming, MailError, Mailbox, NewMailTimes, Passing, QuotaByKind};
 
@@ -79,6 +81,7 @@ struct Inner {
     queue: Queue,
     notices: UnderWay,
     domains: Domains,
+    first_due: FirstDue,
 }
 
 /// A room that may be gone: what the queue, which the room owns, files its reports by.
@@ -107,7 +110,8 @@ impl MailRoom {
     pub fn new(store: Store, master: MasterKey, limits: MailLimits) -> Result<Self, MailError> {
         let transit = own_key(&store, &master, SecretKey::Transit)?;
         let traces = Tracer::new(store.clone(), own_key(&store, &master, SecretKey::Traces)?)?;
-        let opened = Opened::read(&store, &transit, &limits.queue)?;
+        let keys = TransitKeys::open(&store, &master, &transit, limits.queue.turn_key_every)?;
+        let opened = Opened::read(&store, keys, &limits.queue)?;
         let queue_traces = traces.clone();
         let domains = Domains::read(&store)?;
         let inner = Arc::new_cyclic(|room| Inner {
@@ -121,6 +125,7 @@ impl MailRoom {
             queue: Queue::new(opened, queue_traces, WeakRoom(room.clone())),
             notices: UnderWay::default(),
             domains,
+            first_due: FirstDue::default(),
         });
         Ok(Self { inner })
     }
@@ -145,7 +150,7 @@ impl MailRoom {
         &self.inner.traces
     }
 
-    /// The key that seals what is on its way: the queue, and notices.
+    /// The key that seals notices, and what is kept of messages that have left. What is in the queue has keys of its own.
     pub(crate) fn transit(&self) -> &MailboxKey {
         &self.inner.transit
     }
@@ -164,6 +169,11 @@ impl MailRoom {
     pub(super) fn bounds(&self, account: &Account) -> Bounds {
         let limits = self.limits();
         self.inner.domains.bounds(account, limits.quota_by_kind.of(account.kind).or(limits.quota))
+    }
+
+    /// When the first mark of what holders are to be told is due.
+    pub(crate) fn first_due(&self) -> &FirstDue {
+        &self.inner.first_due
     }
 
     /// What a mailbox holds after a commit.
@@ -217,11 +227,20 @@ impl MailRoom {
             return Ok(mailbox);
         }
         let record = self.account(account)?;
-        let sealed = record.sealed_key.as_ref().ok_or(MailError::Closed)?;
-        let key = self.inner.master.open(account, sealed)?;
+        let key = self.mailbox_key(account, record.state)?;
         let mailbox = Arc::new(Mailbox::new(account, key, self.clone(), record.state));
         open.insert(account, &mailbox);
         Ok(mailbox)
+    }
+
+    /// The key of a mailbox in this state, from the ring of keys: in memory.
+    pub(crate) fn mailbox_key(&self, account: AccountId, state: AccountState) -> Result<MailboxKey, MailError> {
+        let (keys, owner) = (self.store().keys(), KeyOwner::Mailbox(account));
+        if state == AccountState::Closed || keys.is_wiped(owner) {
+            return Err(MailError::Closed);
+        }
+        let sealed = keys.sealed(owner).ok_or(SealError::Lost)?;
+        Ok(self.inner.master.open(account, &sealed)?)
     }
 
     /// Whether this is the mailbox that [`MailRoom::open_any`] gives now: all that come have its lock.
@@ -298,9 +317,10 @@ mod tests {
     async fn all_that_open_a_suspended_mailbox_share_its_lock_until_it_is_opened_again() {
         let room = MailRoom::new(Store::in_memory(), MasterKey::generate(), MailLimits::default()).unwrap();
         let account = AccountId(1);
-        let sealed_key = Some(room.master().seal(account, &MailboxKey::generate()));
+        let sealed = room.master().seal(account, &MailboxKey::generate());
+        room.store().keys().insert(KeyOwner::Mailbox(account), &sealed).unwrap();
         let mut batch = Batch::new();
-        batch.put(&account, &Account { state: AccountState::Suspended, sealed_key, ..Account::default() });
+        batch.put(&account, &Account { state: AccountState::Suspended, ..Account::default() });
         room.store().commit(batch).await.unwrap();
         let suspended = room.open_any(account).unwrap();
         assert!(Arc::ptr_eq(&suspended, &room.open_any(account).unwrap()) && room.is_open(&suspended));
@@ -309,5 +329,21 @@ mod tests {
         assert!(!room.is_open(&suspended), "who waits for its lock has waited for nothing");
         let other = room.open_any(account).unwrap();
         assert!(!Arc::ptr_eq(&suspended, &other) && room.is_open(&other) && !room.is_open(&suspended));
+    }
+
+    #[tokio::test]
+    async fn a_mailbox_whose_key_is_lost_is_no_closed_one() {
+        let room = MailRoom::new(Store::in_memory(), MasterKey::generate(), MailLimits::default()).unwrap();
+        let account = AccountId(1);
+        let mut batch = Batch::new();
+        batch.put(&account, &Account::default());
+        room.store().commit(batch).await.unwrap();
+        assert!(matches!(room.open(account).map(drop), Err(MailError::Sealed(SealError::Lost))));
+        let owner = KeyOwner::Mailbox(account);
+        room.store().keys().insert(owner, &room.master().seal(account, &MailboxKey::generate())).unwrap();
+        assert!(room.open(account).is_ok());
+        room.store().keys().wipe(&[owner]).unwrap();
+        room.revoke(account, AccountState::Closed);
+        assert!(matches!(room.open(account).map(drop), Err(MailError::Closed)), "destroyed, whatever its record says");
     }
 }

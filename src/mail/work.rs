@@ -328,13 +328,13 @@ impl Work {
             effects.extend(folder.into_effect());
         }
         self.write_change(batch);
-        self.write_marks(batch);
+        let marked = self.write_marks(batch);
         if self.usage != self.usage_before {
             let expect = self.usage_version.map_or(Expect::Absent, Expect::Version);
             batch.expect::<Usage>(&account, expect).put(&account, &self.usage);
         }
         let held = (self.usage.bytes != self.usage_before.bytes).then_some((self.address, self.usage.bytes));
-        Announcement { mailbox: self.mailbox, effects, held }
+        Announcement { mailbox: self.mailbox, effects, held, marked }
     }
 
     /// Where a session that may change the folder has it open, that session takes `\Recent` of what arrives now
@@ -345,12 +345,12 @@ impl Work {
         }
     }
 
-    /// What the holder is to be told of new messages and of the mailbox's room.
-    fn write_marks(&mut self, batch: &mut Batch) {
+    /// What the holder is to be told of new messages and of the mailbox's room; when.
+    fn write_marks(&mut self, batch: &mut Batch) -> Option<i64> {
         let limits = self.mailbox.room().limits();
         let warning = warn(&mut self.usage, self.bounds.quota, &limits.warn_at).filter(|_| limits.new_mail.is_some());
         let key = NoticeStateKey { part: NoticePart::Marks, account: self.mailbox.account() };
-        self.marks.write(self.mailbox.store(), key, warning, batch);
+        self.marks.write(self.mailbox.store(), key, warning, batch)
     }
 
     fn write_change(&mut self, batch: &mut Batch) {

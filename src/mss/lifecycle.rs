@@ -16,14 +16,22 @@
 //!    calls the closing off, and all begins anew once they can be told.
 //! 2. Every event is a line of the journal ([`lines()`]); what the holder has to know is a notice ([`told`]). Both are read off
 //!    the difference of two lives, so that no way of changing one leaves them out.
-//! 3. Only closing and forgetting cannot be taken back ([`Step::is_final`]).
+//! 3. Nobody is suspended for terms who was not told of them, [`DAYS_TO_ACCEPT`] before at least; who cannot be told goes on. A
+//!    mailbox that the operator opens again is told of them anew, and goes on as long once more.
+//! 4. Only closing and forgetting cannot be taken back ([`Step::is_final`]).
 //!
 //! That a mailbox is for tests, or restricted to the own domains (MSSanté §4), changes what it exchanges and nothing here,
 //! but that nobody is asked for terms on a test mailbox.
 
+mod words;
+
 use jiff::civil::Date;
 
 use super::holidays::{later, working_days_after};
+pub use words::{Line, Told, lines, told};
+
+/// Days that a holder has at least to accept terms, from the day on which they are told.
+pub const DAYS_TO_ACCEPT: i64 = 7;
 
 /// Where a mailbox is in its life, for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -95,8 +103,17 @@ pub struct TermsLife {
     pub asked: bool,
     /// The version that was accepted last.
     pub accepted: Option<String>,
-    /// The version that the holder was told of last.
-    pub told: Option<String>,
+    /// What the holder was told of last.
+    pub told: Option<TermsTold>,
+}
+
+/// That a holder was told of terms.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TermsTold {
+    /// Which version.
+    pub version: String,
+    /// On which day.
+    pub on: Date,
 }
 
 /// A mailbox's life up to now.
@@ -152,6 +169,10 @@ pub struct Course {
     pub delays: Delays,
     /// The versions of the terms, the newest last.
     pub terms: Vec<TermsVersion>,
+    /// Nobody is suspended for terms: so many would be that the administrator has to confirm it first.
+    pub spares_debtors: bool,
+    /// Nobody is forgotten: the same.
+    pub remembers: bool,
 }
 
 impl Course {
@@ -205,9 +226,14 @@ impl Step {
         }
     }
 
-    /// Whether it is on the way to a closing, where no step is taken while the holder cannot be told.
+    /// Whether it is not taken while the holder cannot be told: a suspension, or one on the way to a closing.
     fn needs_telling(&self) -> bool {
-        matches!(self, Step::ClosingAnnounced { .. } | Step::ClosingReminded { .. } | Step::Closed)
+        match self {
+            Step::SuspendedForTerms | Step::ClosingAnnounced { .. } | Step::ClosingReminded { .. } | Step::Closed => {
+                true
+            }
+            Step::TermsTold { .. } | Step::ClosingCalledOff | Step::Forgotten => false,
+        }
     }
 
     /// Whether it cannot be taken back.
@@ -283,35 +309,50 @@ impl Life {
 
     /// What the clock brings on a day; none: nothing, or the holder has to be told first and cannot be.
     pub fn due(&self, course: &Course, today: Date) -> Option<Step> {
-        self.wanted(course, today).filter(|step| self.can_be_told || !step.needs_telling())
+        let mut wanted = self.wanted(course, today).into_iter().flatten();
+        wanted.find(|step| self.can_be_told || !step.needs_telling())
     }
 
-    /// Whether it would be closed in time, but for its holder, who cannot be told.
+    /// Whether it would be suspended or closed in time, but for its holder, who cannot be told.
     pub fn is_stuck(&self, course: &Course, today: Date) -> bool {
-        !self.can_be_told && self.wanted(course, today).is_some_and(|step| step.needs_telling())
+        let mut wanted = self.wanted(course, today).into_iter().flatten();
+        !self.can_be_told && wanted.any(|step| step.needs_telling())
     }
 
-    fn wanted(&self, course: &Course, today: Date) -> Option<Step> {
+    fn wanted(&self, course: &Course, today: Date) -> [Option<Step>; 2] {
         match self.standing {
             // While the operator suspends it, nobody could answer: its time stands still.
-            Standing::Forgotten | Standing::Suspended => None,
-            Standing::Closed(on) => (today >= later(on, course.delays.kept)).then_some(Step::Forgotten),
+            Standing::Forgotten | Standing::Suspended => [None, None],
+            Standing::Closed(on) => {
+                let is_due = today >= later(on, course.delays.kept) && !course.remembers;
+                [is_due.then_some(Step::Forgotten), None]
+            }
             Standing::Requested | Standing::Open | Standing::OwesTerms => {
-                self.terms_step(course, today).or_else(|| self.closing_step(course.delays, today))
+                [self.terms_step(course, today), self.closing_step(course.delays, today)]
             }
         }
     }
 
     fn terms_step(&self, course: &Course, today: Date) -> Option<Step> {
         let terms = course.terms_on(today).filter(|terms| self.owes(terms))?;
-        let is_open = self.standing == Standing::Open;
-        let is_told = self.terms.told.as_ref() == Some(&terms.version);
-        if self.can_be_told && !is_told {
-            // One that owes them for longer already is suspended next: there is no day to be told.
-            let until = Some(terms.accept_by).filter(|until| is_open && today <= *until);
-            return Some(Step::TermsTold { version: terms.version.clone(), until });
+        let told = self.terms.told.as_ref().filter(|told| told.version == terms.version);
+        if told.is_none() && self.can_be_told {
+            let version = terms.version.clone();
+            let told = Some(TermsTold { version: version.clone(), on: today });
+            let until = Life { terms: TermsLife { told, ..self.terms.clone() }, ..self.clone() }.goes_on_until(terms);
+            return Some(Step::TermsTold { version, until });
         }
-        (is_open && today > terms.accept_by).then_some(Step::SuspendedForTerms)
+        // Whoever was never told would be suspended by now, and is not.
+        let until = self.goes_on_until(terms).unwrap_or(terms.accept_by);
+        let is_due = self.standing == Standing::Open && today > until && !course.spares_debtors;
+        is_due.then_some(Step::SuspendedForTerms)
+    }
+
+    /// The last day on which it goes on without terms that its holder was told of; none where it is not open, or they were not.
+    pub fn goes_on_until(&self, terms: &TermsVersion) -> Option<Date> {
+        let told = self.terms.told.as_ref().filter(|told| told.version == terms.version)?;
+        let until = terms.accept_by.max(later(told.on, DAYS_TO_ACCEPT));
+        (self.standing == Standing::Open).then_some(until)
     }
 
     /// MSSanté §5: one year without authentication; told two months before, again at its end, closed after ten working days.
@@ -356,7 +397,12 @@ impl Life {
                 next.standing = Standing::Suspended;
                 next.closing = None;
             }
-            (_, Event::Reopened) => next.opens(today),
+            (standing, Event::Reopened) => {
+                next.opens(today);
+                if standing != Standing::Open {
+                    next.terms.told = None;
+                }
+            }
             (standing, Event::TermsAccepted { version }) => {
                 next.terms.accepted = Some(version.clone());
                 if standing != Standing::Suspended {
@@ -382,7 +428,9 @@ impl Life {
     /// A step of the clock that a living mailbox takes.
     fn take(&mut self, step: &Step, today: Date) {
         match step {
-            Step::TermsTold { version, .. } => self.terms.told = Some(version.clone()),
+            Step::TermsTold { version, .. } => {
+                self.terms.told = Some(TermsTold { version: version.clone(), on: today });
+            }
             Step::SuspendedForTerms => self.standing = Standing::OwesTerms,
             Step::ClosingAnnounced { on } => {
                 self.closing = Some(Closing { announced: today, reminded: None, on: *on });
@@ -408,87 +456,6 @@ impl Life {
         }
         found
     }
-}
-
-/// A line of the journal.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line {
-    /// What happened, in kebab-case.
-    pub step: &'static str,
-    /// The version or the day that belongs to it.
-    pub detail: Option<String>,
-}
-
-/// The lines of the journal that lead from one life to another; `before` is none at a creation.
-pub fn lines(before: Option<&Life>, after: &Life) -> Vec<Line> {
-    let mut lines = Vec::new();
-    let mut add = |step, detail: Option<String>| lines.push(Line { step, detail });
-    let Some(before) = before else {
-        add(if after.standing == Standing::Requested { "requested" } else { "opened" }, None);
-        return lines;
-    };
-    let (own, was) = (&after.terms, &before.terms);
-    if own.accepted != was.accepted && own.accepted.is_some() {
-        add("terms-accepted", own.accepted.clone());
-    }
-    if own.told != was.told && own.told.is_some() {
-        add("terms-told", own.told.clone());
-    }
-    match (before.standing, after.standing) {
-        (before, after) if before == after => {}
-        (_, Standing::Forgotten) => add("forgotten", None),
-        (_, Standing::Closed(_)) => add("closed", None),
-        (_, Standing::Suspended) => add("suspended", None),
-        (_, Standing::OwesTerms) => add("suspended-for-terms", None),
-        (Standing::Requested, Standing::Open) => add("opened", None),
-        (_, Standing::Open) => add("reopened", None),
-        (_, Standing::Requested) => add("requested", None),
-    }
-    match (before.closing, after.closing) {
-        (None, Some(closing)) => add("closing-announced", Some(closing.on.to_string())),
-        (Some(was), Some(closing)) if was.reminded != closing.reminded => {
-            add("closing-reminded", Some(closing.on.to_string()));
-        }
-        (Some(_), None) if !matches!(after.standing, Standing::Closed(_)) => add("closing-called-off", None),
-        _ => {}
-    }
-    lines
-}
-
-/// Something that a holder is told of their mailbox's life.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Told {
-    /// There are terms to accept.
-    Terms {
-        /// Which.
-        version: String,
-    },
-    /// The mailbox will be closed.
-    ClosingAnnounced {
-        /// Not before this day.
-        on: Date,
-    },
-    /// It will be closed very soon.
-    ClosingReminded {
-        /// On this day.
-        on: Date,
-    },
-    /// It is closed.
-    Closed,
-}
-
-/// What the holder is told when one life becomes another.
-pub fn told(before: Option<&Life>, after: &Life) -> Vec<Told> {
-    let lines = lines(before, after).into_iter();
-    lines
-        .filter_map(|line| match (line.step, line.detail, after.closing) {
-            ("terms-told", Some(version), _) => Some(Told::Terms { version }),
-            ("closing-announced", _, Some(closing)) => Some(Told::ClosingAnnounced { on: closing.on }),
-            ("closing-reminded", _, Some(closing)) => Some(Told::ClosingReminded { on: closing.on }),
-            ("closed", ..) => Some(Told::Closed),
-            _ => None,
-        })
-        .collect()
 }
 
 #[cfg(test)]

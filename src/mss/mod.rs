@@ -28,6 +28,7 @@ pub mod kind;
 pub mod lifecycle;
 pub mod rights;
 pub mod test_addresses;
+pub mod text;
 pub mod trust;
 pub mod whitelist;
 

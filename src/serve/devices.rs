@@ -1,8 +1,9 @@
 //! The device authorities, told to those who judge client certificates.
 
 use super::{Shared, Shutdown};
-use crate::accounts::devices::DeviceError;
+use crate::accounts::devices::{AuthorityList, DeviceError};
 use std::sync::Arc;
+use tokio::sync::watch;
 use tracing::error;
 
 /// Opens the authorities (makes the first one), and has their certificates believed from now on, whenever they change.
@@ -11,29 +12,33 @@ use tracing::error;
 /// There is no authority, and none can be made.
 pub(super) async fn start(shared: &Arc<Shared>) -> Result<(), DeviceError> {
     shared.registry.open_device_authorities().await?;
-    believe(shared);
-    tokio::spawn(follow(Arc::clone(shared), shared.shutdown.clone()));
+    // Listening begins before the list is read: what changes in between is seen, and what has not changed is not read again.
+    let mut authorities = shared.registry.device_authorities();
+    let list = authorities.borrow_and_update().clone();
+    believe(shared, list).await;
+    tokio::spawn(follow(Arc::clone(shared), authorities, shared.shutdown.clone()));
     Ok(())
 }
 
-async fn follow(shared: Arc<Shared>, shutdown: Shutdown) {
-    let mut authorities = shared.registry.device_authorities();
-    authorities.mark_changed();
+async fn follow(shared: Arc<Shared>, mut authorities: watch::Receiver<AuthorityList>, shutdown: Shutdown) {
     loop {
-        tokio::select! {
+        let list = tokio::select! {
             () = shutdown.begun() => return,
             changed = authorities.changed() => match changed {
-                Ok(()) => drop(authorities.borrow_and_update()),
+                Ok(()) => authorities.borrow_and_update().clone(),
                 Err(_) => return,
             },
-        }
-        believe(&shared);
+        };
+        believe(&shared, list).await;
     }
 }
 
-fn believe(shared: &Shared) {
-    let list = shared.registry.device_authorities().borrow().clone();
-    if let Err(problem) = shared.tls.replace_device_authorities(&list) {
+/// Contexts are made anew, with every revocation list in them: no work for a thread that answers connections.
+async fn believe(shared: &Arc<Shared>, list: AuthorityList) {
+    let shared = Arc::clone(shared);
+    let replacing = tokio::task::spawn_blocking(move || shared.tls.replace_device_authorities(&list));
+    // A thread that is gone takes the process's stop with it: nobody is there to believe anybody.
+    if let Ok(Err(problem)) = replacing.await {
         error!(
             event = "devices.unusable",
             "the device authorities cannot be believed, the ones before stay: {problem}"

@@ -2,6 +2,7 @@
 
 mod alerts;
 pub mod check;
+mod compaction;
 mod connection;
 mod devices;
 pub mod facts;

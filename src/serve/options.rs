@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::accounts::publication::{PublicationOptions, PublishFrom};
 use crate::accounts::{AccountOptions, DeviceOptions, FactorOptions, HashingOptions, LifeOptions, ThrottleOptions};
+use crate::audit::OneByOne;
 use crate::audit::indicators::IndicatorOptions;
 use crate::config::sending::Route;
 use crate::config::{Config, directory, notices};
@@ -49,7 +50,17 @@ pub(super) fn account_options(config: &Config) -> AccountOptions {
         life: life_options(config),
         new_places: config.notices.new_places,
         publication: publication_options(config),
+        address_required: config.notices.address_required,
+        refused_logins: OneByOne {
+            of_source: config.traces.refused_logins_of_address,
+            in_all: config.traces.refused_logins,
+        },
     }
+}
+
+/// How much refused mail is traced one by one within a minute.
+pub(super) fn refused_mail(config: &Config) -> OneByOne {
+    OneByOne { of_source: config.traces.refused_mail_of_address, in_all: config.traces.refused_mail }
 }
 
 fn life_options(config: &Config) -> LifeOptions {
@@ -171,6 +182,7 @@ fn queue_options(config: &Config) -> QueueOptions {
         longest_retry: seconds(queue.longest_retry),
         lifetime: seconds(queue.lifetime),
         delay_notice: seconds(queue.delay_notice),
+        turn_key_every: seconds(queue.turn_key_every),
         at_once: queue.at_once,
         first_window: queue.first_window,
         largest_window: queue.largest_window,

@@ -17,7 +17,7 @@ use super::http::socket::SocketError;
 use super::jobs::{JobSettings, Jobs};
 use super::limits::{Counts, DoorLimits};
 use super::listen::{ListenError, Listener, TaskToken, accept_loop};
-use super::options::{account_options, indicator_options, mail_limits, store_options};
+use super::options::{self, account_options, indicator_options, mail_limits, store_options};
 use super::portal::{self, Portal};
 use super::psc::{self, PscConfigError};
 use super::reload::Reloader;
@@ -25,13 +25,14 @@ use super::secrets::{MasterKeyError, SecretError, read_master_key, read_secret};
 use super::shutdown::{ShutdownSwitch, shutdown};
 use super::tls::{Contexts, Material, TlsError};
 use super::{
-    Shared, devices, front, health, imap, inbound, listen, outbound, published, submission, sweep, systemd, watch,
+    Shared, compaction, devices, front, health, imap, inbound, listen, outbound, published, submission, sweep, systemd,
+    watch,
 };
 use crate::accounts::devices::DeviceError;
 use crate::accounts::psc::PscHandle;
 use crate::accounts::{AccountError, Registry};
 use crate::audit::indicators::Indicators;
-use crate::audit::{Scribe, ScribeOptions, Traces, TracesError};
+use crate::audit::{Refusals, Scribe, ScribeOptions, Traces, TracesError};
 use crate::config::{Config, ConfigError};
 use crate::jobs::directory::search::Lookup;
 use crate::jobs::directory::{CopyJob, DirectoryJob, DirectorySetupError};
@@ -105,6 +106,9 @@ pub enum ServeError {
     /// A domain cannot be the operator's and the citizens'.
     #[error("citizens.domains: '{0}' is one of the operator's own domains (caducee domain list)")]
     OwnCitizens(String),
+    /// No password could be checked.
+    #[error("password.at_once: the system refuses every thread that passwords are checked on")]
+    Passwords,
     /// The domains cannot be read.
     #[error(transparent)]
     Domains(#[from] AccountError),
@@ -210,7 +214,7 @@ async fn finish_erasures(shared: Arc<Shared>) {
 
 /// Tends the month's counters until the server stops.
 async fn tend_indicators(shared: Arc<Shared>) {
-    indicators::run(shared.indicators.clone(), shared.mail.traces().clone(), shared.shutdown.begun()).await;
+    indicators::run(shared.indicators.clone(), shared.registry.clone(), shared.shutdown.begun()).await;
 }
 
 /// Reads once who may open what: before the doors, so that no login has to.
@@ -254,6 +258,7 @@ impl Server {
         let admin = AdminDoor::open(&config)?;
         let shared = Arc::new(Shared {
             registry: Registry::new(mail.clone(), account_options(&config)),
+            refused_mail: Refusals::new(options::refused_mail(&config)),
             indicators,
             psc,
             lookup: lookup(copy.as_ref(), directory.as_ref()),
@@ -276,6 +281,9 @@ impl Server {
             smtp_peers: Counts::default(),
         });
         citizens_are_no_domain_of_ours(&shared)?;
+        if !shared.registry.checks_passwords() {
+            return Err(ServeError::Passwords);
+        }
         devices::start(&shared).await?;
         let (token, tasks) = mpsc::channel(1);
         start_notices(&shared, notices, &token).await?;
@@ -296,6 +304,7 @@ impl Server {
         tokio::spawn(sweep::run(Arc::clone(&shared)));
         tokio::spawn(sweep::old_trail(Arc::clone(&shared)));
         tokio::spawn(sweep::sessions(Arc::clone(&shared)));
+        tokio::spawn(compaction::run(Arc::clone(&shared)));
         start_lifecycle(&shared);
         tokio::spawn(finish_erasures(Arc::clone(&shared)));
         tokio::spawn(tend_indicators(Arc::clone(&shared)));
@@ -355,6 +364,7 @@ impl Server {
         }
         // They are short, and their correspondents would wait for another message to be told.
         drop(tokio::time::timeout(LAST_NOTICES, absence::idle(&self.shared.mail)).await);
+        sweep::last_counts(&self.shared).await;
         let (store, scribe) = (self.shared.store.clone(), self.scribe);
         let closing = tokio::task::spawn_blocking(move || {
             scribe.stop();

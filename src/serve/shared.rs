@@ -7,10 +7,10 @@ use super::limits::{Counts, DoorLimits};
 use super::reload::Reloader;
 use super::shutdown::Shutdown;
 use super::tls::{self, CertificateProblem, Contexts, HandshakeRefusal, PeerIdentity};
-use crate::accounts::Registry;
 use crate::accounts::psc::PscHandle;
-use crate::audit::Traces;
+use crate::accounts::{Registry, Subscriber};
 use crate::audit::indicators::Indicators;
+use crate::audit::{Refusals, Traces};
 use crate::config::Config;
 use crate::jobs::directory::DirectoryHandle;
 use crate::jobs::directory::search::Lookup;
@@ -45,6 +45,8 @@ pub struct Shared {
     pub mail: MailRoom,
     /// What was traced.
     pub traces: Traces,
+    /// Mail that was refused within the minute.
+    pub refused_mail: Refusals<Subscriber>,
     /// Domains, mailboxes, credentials.
     pub registry: Registry,
     /// Pro Santé Connect, where it is configured.

@@ -1,7 +1,7 @@
 //! What is taken away when its time is over.
 
-use super::Shared;
-use crate::audit::{Action, Asker, Stream};
+use super::{Shared, smtp};
+use crate::audit::{self, Action, Asker, Stream};
 use crate::mail::{now, trail};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tracing::{error, info};
 const FIRST: Duration = Duration::from_secs(600);
 const EVERY: Duration = Duration::from_secs(86_400);
 
-/// How often sessions are looked at whose grant or certificate ends with time, and refused logins counted.
+/// How often sessions are looked at whose grant or certificate ends with time, and told how many were refused.
 const SESSIONS: Duration = Duration::from_secs(60);
 
 /// Ends the sessions whose right has run out, until the server stops. What is taken away by somebody ends them at once.
@@ -29,7 +29,16 @@ pub(super) async fn sessions(shared: Arc<Shared>) {
         if let Err(error) = shared.registry.note_refused_beyond().await {
             error!(%error, "how many logins were refused is not written down");
         }
+        smtp::write_many(shared.mail.traces(), &shared.refused_mail.ended(audit::now())).await;
     }
+}
+
+/// Writes down how many were refused in the last minute, beyond those that have a trace: nobody comes any more.
+pub(super) async fn last_counts(shared: &Shared) {
+    if let Err(error) = shared.registry.note_last_refused().await {
+        error!(%error, "how many logins were refused is not written down");
+    }
+    smtp::write_many(shared.mail.traces(), &shared.refused_mail.last()).await;
 }
 
 /// Takes away what is old enough, once a day, until the server stops: marks of messages that left, and whole days of traces.
@@ -41,6 +50,10 @@ pub(super) async fn run(shared: Arc<Shared>) {
             () = tokio::time::sleep(wait) => {}
         }
         wait = EVERY;
+        if let Err(error) = shared.registry.check_clock(now()) {
+            told(&shared, "sweep", Err(error.to_string())).await;
+            continue;
+        }
         let keep = seconds(shared.config.load().trail.keep);
         let swept = trail::sweep(&shared.mail, now().saturating_sub(keep)).await;
         let swept = swept.map(|swept| format!("{swept} marks of old messages are gone"));

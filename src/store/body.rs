@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 use super::embedded::frame::{BODY_PREFIX, FRAME_HEADER, body_prefix};
-use super::engine::{AppendReply, Engine};
+use super::engine::{Anchor, AppendReply, Engine};
 use super::error::StoreError;
 use super::schema::{Body, BodyId, Place};
 use super::seal::{BodyCipher, BodyKey, TAG_LEN};
@@ -54,6 +54,7 @@ pub struct BodySink {
     buffer: Vec<u8>,
     waiting: VecDeque<AppendReply>,
     places: Vec<Place>,
+    anchor: Anchor,
 }
 
 impl fmt::Debug for BodySink {
@@ -68,6 +69,7 @@ impl BodySink {
         BodySink {
             id: engine.next_body(),
             cipher: key.cipher(),
+            anchor: engine.anchor(),
             engine,
             budget,
             key,
@@ -122,7 +124,12 @@ impl BodySink {
             id: self.id,
             key: self.key.clone(),
             size: self.size,
-            inner: Some(Staged { engine: self.engine.clone(), places: std::mem::take(&mut self.places), tail }),
+            inner: Some(Staged {
+                engine: self.engine.clone(),
+                places: std::mem::take(&mut self.places),
+                tail,
+                anchor: self.anchor.clone(),
+            }),
         })
     }
 
@@ -194,13 +201,15 @@ struct Staged {
     engine: Arc<dyn Engine>,
     places: Vec<Place>,
     tail: Chunk,
+    anchor: Anchor,
 }
 
 impl StagedBody {
-    /// The places of the chunks that are in the log, and the last chunk, which is not.
-    pub(super) fn take(mut self) -> (Vec<Place>, Chunk) {
+    /// The places of the chunks that are in the log, and the last chunk, which is not; and what holds the first ones until
+    /// the body's record can be looked up.
+    pub(super) fn take(mut self) -> (Vec<Place>, Chunk, Anchor) {
         let staged = self.inner.take().expect("a staged body is taken once, by value");
-        (staged.places, staged.tail)
+        (staged.places, staged.tail, staged.anchor)
     }
 }
 
@@ -230,6 +239,8 @@ pub struct StagedReader {
     places: Arc<[Place]>,
     /// The last chunk's ciphertext and tag.
     tail: Arc<[u8]>,
+    /// Whatever becomes of the body, its chunks stay where they are for as long as this may read them.
+    _anchor: Anchor,
 }
 
 impl fmt::Debug for StagedReader {
@@ -253,6 +264,7 @@ impl StagedBody {
             size: self.size,
             places: staged.places.as_slice().into(),
             tail: staged.tail.frame[DATA_START..].into(),
+            _anchor: staged.anchor.clone(),
         }
     }
 }

@@ -2,12 +2,15 @@
 
 use std::io;
 use std::ops::Bound;
+use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
 use super::batch::{Batch, Expect, Op, table_of};
 use super::body::Chunk;
+use super::embedded::{Compacted, Compaction};
 use super::error::{CommitError, StoreError};
+use super::keyring::Keyring;
 use super::schema::{Body, BodyId, Place, Record, raw_key};
 use crate::telemetry::Metrics;
 
@@ -26,6 +29,9 @@ pub(super) type CommitReply = oneshot::Receiver<Result<u64, CommitError>>;
 
 /// Answer to an appended chunk: where it lies.
 pub(super) type AppendReply = oneshot::Receiver<Result<Place, StoreError>>;
+
+/// Held for as long as a body is staged: where its chunks lie, nothing is taken away before. What it is, the engine knows.
+pub(super) type Anchor = Arc<dyn Send + Sync>;
 
 /// Whether a commit may wait for others to share their sync.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,8 +67,14 @@ pub(super) trait Engine: Send + Sync {
     /// A number that no body has had.
     fn next_body(&self) -> BodyId;
 
+    /// Holds what is appended from now on, until it is adopted and can be looked up, or given up.
+    fn anchor(&self) -> Anchor;
+
     /// A staged body was given up: these frames belong to nobody.
     fn abandoned(&self, places: &[Place]);
+
+    /// The keys that can be destroyed.
+    fn keys(&self) -> &Keyring;
 
     /// Bytes free for the store.
     fn free_space(&self) -> io::Result<u64>;
@@ -70,6 +82,12 @@ pub(super) trait Engine: Send + Sync {
     /// Whether records may be missing that were once written: damage was met, at this start or at an earlier one.
     fn has_met_damage(&self) -> bool {
         false
+    }
+
+    /// Gives the space of what is dead back, as far as it is worth it. Blocks, for long. An engine that keeps nothing dead has
+    /// nothing to do.
+    fn compact(&self, _goal: &Compaction) -> Result<Compacted, StoreError> {
+        Ok(Compacted::default())
     }
 
     /// Counts what it writes and syncs from now on, where it does so.

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::keyring::KeyOwner;
 use super::schema::{BodyId, DecodeError, Place, Table};
 use super::seal::SealError;
 
@@ -50,6 +51,9 @@ pub enum StoreError {
     /// A sealed value does not open.
     #[error(transparent)]
     Seal(#[from] SealError),
+    /// Somebody's second key, or one for somebody whose key was destroyed.
+    #[error("{0} has a key, or had one that was destroyed")]
+    KeyTaken(KeyOwner),
     /// The index answered with an error.
     #[error("the index fails: {0}")]
     Index(String),
@@ -107,6 +111,21 @@ pub enum OpenError {
         found: u32,
         /// Ours.
         known: u32,
+    },
+    /// Both key files are missing: no message could be read, and what is made anew would be in the way of those that are
+    /// brought back.
+    #[error("{}: `keys-1` and `keys-2` are missing, and with them every mailbox's key: bring them back from a backup (docs/operator.md, Backup)", .0.display())]
+    KeysMissing(PathBuf),
+    /// A key file of another store: it is left as it is.
+    #[error("{}: the keys of another store; put this store's own there, or take it away and leave the other copy", .0.display())]
+    ForeignKeys(PathBuf),
+    /// The keys could not be moved out of the log.
+    #[error("{path}: the mailboxes' keys cannot be moved into the key files: {source}", path = path.display())]
+    MoveKeys {
+        /// The store's directory.
+        path: PathBuf,
+        /// Why.
+        source: StoreError,
     },
     /// A directory that is not empty and is no store: nothing is written into it.
     #[error("{}: not empty, and not a caducee store (no readable `store.json`)", .0.display())]

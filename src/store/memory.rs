@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::ops::Bound;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
@@ -12,15 +12,25 @@ use super::MAX_COMMIT;
 use super::batch::{Batch, Op};
 use super::body::Chunk;
 use super::embedded::frame::{BODY_PREFIX, FRAME_HEADER};
-use super::engine::{AppendReply, CommitReply, Engine, Haste, Raw, RawRange, check_expectations, resolve_references};
+use super::engine::{
+    Anchor, AppendReply, CommitReply, Engine, Haste, Raw, RawRange, check_expectations, resolve_references,
+};
 use super::error::{CommitError, StoreError};
+use super::keyring::Keyring;
 use super::schema::{Body, BodyId, Place, Record, Table, raw_key};
 
-#[derive(Default)]
 pub(super) struct Memory {
     state: Mutex<State>,
+    keys: Keyring,
     bodies: AtomicU64,
     stopped: watch::Sender<bool>,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        let keys = Keyring::in_memory();
+        Memory { state: Mutex::default(), keys, bodies: AtomicU64::default(), stopped: watch::Sender::default() }
+    }
 }
 
 #[derive(Default)]
@@ -67,7 +77,7 @@ impl State {
         ops.extend(resolve_references(&batch.references, look_up)?);
         for (staged, references) in batch.adopted {
             let (id, size) = (staged.id, staged.size);
-            let (mut places, tail) = staged.take();
+            let (mut places, tail, _) = staged.take();
             places.push(self.store_chunk(tail));
             let mut value = Vec::new();
             Body { size, references, places }.encode(&mut value);
@@ -138,11 +148,19 @@ impl Engine for Memory {
         BodyId(self.bodies.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
+    fn anchor(&self) -> Anchor {
+        Arc::new(())
+    }
+
     fn abandoned(&self, places: &[Place]) {
         let mut state = self.state();
         for place in places {
             state.chunks.remove(place);
         }
+    }
+
+    fn keys(&self) -> &Keyring {
+        &self.keys
     }
 
     fn free_space(&self) -> io::Result<u64> {

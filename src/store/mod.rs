@@ -12,6 +12,7 @@
 //!    version"). That is how UIDs, modification sequences, quotas and counters stay right.
 //! 3. **One damaged record costs one message**, never a mailbox and never the start.
 //! 4. **What is content is sealed** ([`seal`]) before it comes here or on its way in; the log holds no plain body.
+//! 5. **A key that must be destroyed one day never comes into the log**: it lives in the ring ([`Keyring`]).
 //!
 //! # The way of a message
 //!
@@ -25,7 +26,8 @@
 //! ```
 //!
 //! Reading goes the other way: [`Store::get`] and [`Store::scan`] ask the index and never wait for a write;
-//! [`Store::read_body`] reads and opens just the chunks that a range touches.
+//! [`Store::read_body`] reads and opens just the chunks that a range touches. What nobody shows any more gives its space back
+//! when [`Store::compact_blocking`] has moved what lives beside it.
 //!
 //! What the records are is in [`schema`]; how they lie on disk in [`embedded`]. Traces lie beside the store, in files of a day
 //! each: [`traces`].
@@ -35,8 +37,11 @@ mod body;
 pub mod embedded;
 mod engine;
 mod error;
+mod keyring;
 mod memory;
 pub mod schema;
+#[cfg(test)]
+pub(crate) mod scratch;
 pub mod seal;
 pub mod traces;
 
@@ -59,8 +64,9 @@ use memory::Memory;
 
 pub use batch::{Batch, Committed, Expect, Versioned};
 pub use body::{BodySink, CHUNK, StagedBody, StagedReader};
-pub use embedded::{Damage, Opening, Options, check, stat, upgrade};
+pub use embedded::{Compacted, Compaction, Damage, Opening, Options, check, stat, upgrade};
 pub use error::{CommitError, OpenError, StoreError};
+pub use keyring::{KEYS_FORMAT, KeyOwner, Keyring, KeysFound};
 pub use schema::*;
 pub use seal::{BodyKey, MailboxKey, MasterKey, SealError, SealedKey};
 
@@ -118,7 +124,19 @@ impl Store {
     /// # Errors
     /// See [`OpenError`]: in use, another master key, a newer format, not a store. Damage is no error.
     pub fn open(path: &Path, master: &MasterKey, options: &Options) -> Result<(Self, Opening), OpenError> {
-        let (engine, opening) = Embedded::open(path, master, options)?;
+        let (engine, mut opening) = Embedded::open(path, master, options)?;
+        let engine = Arc::new(engine);
+        let store = Store::with_engine(engine.clone());
+        engine.settle_keys(&store, &mut opening)?;
+        Ok((store, opening))
+    }
+
+    /// Opens a store that is there, without its master key: to look after the log. What is sealed stays sealed.
+    ///
+    /// # Errors
+    /// As [`Store::open`]; [`OpenError::Missing`] where there is none.
+    pub fn open_for_upkeep(path: &Path, options: &Options) -> Result<(Self, Opening), OpenError> {
+        let (engine, opening) = Embedded::open_for_upkeep(path, options)?;
         Ok((Store::with_engine(Arc::new(engine)), opening))
     }
 
@@ -298,6 +316,31 @@ impl Store {
         }
     }
 
+    /// The keys that can be destroyed: mailboxes', and the queue's.
+    #[must_use]
+    pub fn keys(&self) -> &Keyring {
+        self.engine.keys()
+    }
+
+    /// [`Keyring::insert`] from async code: in the blocking pool.
+    ///
+    /// # Errors
+    /// As [`Keyring::insert`].
+    pub async fn insert_key(&self, owner: KeyOwner, key: SealedKey) -> Result<(), StoreError> {
+        let store = self.clone();
+        let inserted = tokio::task::spawn_blocking(move || store.keys().insert(owner, &key)).await;
+        inserted.unwrap_or(Err(StoreError::Stopped))
+    }
+
+    /// [`Keyring::wipe`] from async code: in the blocking pool. Goes on to its end if nobody waits for it.
+    ///
+    /// # Errors
+    /// As [`Keyring::wipe`].
+    pub async fn wipe_keys(&self, owners: Vec<KeyOwner>) -> Result<(), StoreError> {
+        let store = self.clone();
+        tokio::task::spawn_blocking(move || store.keys().wipe(&owners)).await.unwrap_or(Err(StoreError::Stopped))
+    }
+
     /// A sink for a new body.
     #[must_use]
     pub fn body_sink(&self) -> BodySink {
@@ -321,8 +364,32 @@ impl Store {
     /// # Errors
     /// As [`Store::read_body`].
     pub fn read_body_blocking(&self, id: &BodyId, key: &BodyKey, range: Range<u64>) -> Result<Vec<u8>, StoreError> {
-        let body = self.get::<Body>(id)?.ok_or(StoreError::NoBody(*id))?;
-        body::read(self.engine.as_ref(), *id, &body, key, range)
+        let look_up = || self.get::<Body>(id)?.ok_or(StoreError::NoBody(*id));
+        let mut body = look_up()?;
+        loop {
+            let error = match body::read(self.engine.as_ref(), *id, &body, key, range.clone()) {
+                Err(error @ StoreError::DamagedChunk { .. }) => error,
+                read => return read,
+            };
+            // A compaction may have moved the chunk since, or the body may be gone: only what is to be found where its
+            // record still says, and is not, is damaged.
+            let now = look_up()?;
+            if now.places == body.places {
+                return Err(error);
+            }
+            body = now;
+        }
+    }
+
+    /// Gives the space of what is dead back: moves what lives out of segments that are dead for the larger part, and empties
+    /// them. Blocks, for as long as there is much to move at the goal's rate; one at a time, whoever asks. Mail goes on beside
+    /// it. Ends early when the store is closed.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`] when there is no room to move to, [`StoreError::Stopped`], or what the disk says. Nothing is lost
+    /// then: what was moved lies there twice until a later call has emptied the place where it was.
+    pub fn compact_blocking(&self, goal: &Compaction) -> Result<Compacted, StoreError> {
+        self.engine.compact(goal)
     }
 
     /// Bytes free on the store's disk, for the check before mail is taken in.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! MasterKey  (the operator's; file or systemd credential)
-//!    seals   MailboxKey  (one an account; its sealed form lies in the account's record)
+//!    seals   MailboxKey  (one an account, and the queue's, one a day; their sealed forms lie in the ring of keys)
 //!    seals   BodyKey     (one a body, random; sealed once for each message that shows the body) and the summary
 //!    seals   the body's chunks of 64 KiB
 //! ```
@@ -36,6 +36,9 @@ pub enum SealError {
     /// The value was not sealed with this key for this place, or it is damaged.
     #[error("a sealed value does not open: wrong key, wrong place or damaged")]
     DoesNotOpen,
+    /// The key is in neither of the key files any more, though nobody destroyed it.
+    #[error("the key is lost: it stands in neither of the store's key files")]
+    Lost,
     /// The value's first byte names a sealing that this version does not know.
     #[error("a sealed value has the unknown format {0}")]
     UnknownFormat(u8),
@@ -171,7 +174,7 @@ impl MasterKey {
         Zeroizing::new(base64::engine::general_purpose::STANDARD.encode(self.0.0))
     }
 
-    /// Seals a mailbox's key for the account's record.
+    /// Seals a mailbox's key for the ring.
     #[must_use]
     pub fn seal(&self, account: AccountId, key: &MailboxKey) -> SealedKey {
         SealedKey(self.0.seal(&mailbox_aad(account), &key.key.0))
@@ -183,6 +186,20 @@ impl MasterKey {
     /// [`SealError`] when it was sealed by another master key or for another account, or is damaged.
     pub fn open(&self, account: AccountId, sealed: &SealedKey) -> Result<MailboxKey, SealError> {
         Ok(MailboxKey::new(self.0.open_key(&mailbox_aad(account), sealed)?))
+    }
+
+    /// Seals the key of the queue that is made at a moment (Unix seconds).
+    #[must_use]
+    pub fn seal_transit(&self, moment: u64, key: &MailboxKey) -> SealedKey {
+        SealedKey(self.0.seal(&transit_aad(moment), &key.key.0))
+    }
+
+    /// Opens the key of the queue that was made at a moment.
+    ///
+    /// # Errors
+    /// As [`MasterKey::open`].
+    pub fn open_transit(&self, moment: u64, sealed: &SealedKey) -> Result<MailboxKey, SealError> {
+        Ok(MailboxKey::new(self.0.open_key(&transit_aad(moment), sealed)?))
     }
 
     /// A value that tells this key from another without giving anything of it away; a store keeps it.
@@ -316,6 +333,10 @@ redacted!(Key MasterKey MailboxKey BodyKey BodyCipher);
 
 fn mailbox_aad(account: AccountId) -> [u8; 19] {
     tagged(b"mailbox key", account.0)
+}
+
+fn transit_aad(moment: u64) -> [u8; 19] {
+    tagged(b"transit key", moment)
 }
 
 fn body_aad(body: BodyId) -> [u8; 16] {

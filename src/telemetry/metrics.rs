@@ -174,6 +174,14 @@ pub struct Metrics {
     pub log_syncs: Counter,
     /// Bytes appended to the log.
     pub log_bytes: Counter,
+    /// Bytes of the log, when it was last compacted.
+    pub store_log: Gauge,
+    /// Bytes in it of bodies that a message shows, at that time.
+    pub store_living: Gauge,
+    /// Bytes that compactions had to move.
+    pub store_moved: Counter,
+    /// Segments of the log that compactions have emptied.
+    pub store_emptied: Counter,
     /// Traces that were written down.
     pub traces_written: Counter,
     /// Traces that wait, when they were last counted.
@@ -230,7 +238,7 @@ pub struct Metrics {
     pub relay_sessions: Family<RuleLabel, Counter>,
     /// Notices to holders' unsecured addresses, by what they tell and what the tries came to.
     pub notices: Family<NoticeLabel, Counter>,
-    /// Closings that wait for the administrator's confirmation.
+    /// Closings and suspensions that wait for the administrator's confirmation.
     pub lifecycle_unconfirmed: Gauge,
     /// Mailboxes that would be closed in time, but whose holders cannot be told.
     pub lifecycle_stuck: Gauge,
@@ -280,7 +288,7 @@ impl Metrics {
         all.register("imap_idle", "IMAP sessions in IDLE", self.imap_idle.clone());
         all.register("reloads", "Reloads by result", self.reloads.clone());
         let unconfirmed = self.lifecycle_unconfirmed.clone();
-        all.register("lifecycle_unconfirmed", "Closings that wait for a confirmation", unconfirmed);
+        all.register("lifecycle_unconfirmed", "Closings and suspensions that wait for a confirmation", unconfirmed);
         let stuck = self.lifecycle_stuck.clone();
         all.register("lifecycle_stuck", "Inactive mailboxes whose holders cannot be told", stuck);
         all.register("notices", "Tries at notices to holders by result", self.notices.clone());
@@ -311,6 +319,11 @@ impl Metrics {
         all.register("commits", "Durable commits", self.commits.clone());
         all.register("log_syncs", "Synchronisations of the log", self.log_syncs.clone());
         all.register_with_unit("log_written", "Bytes appended to the log", bytes(), self.log_bytes.clone());
+        let living = self.store_living.clone();
+        all.register_with_unit("store_log", "Bytes of the log, when last compacted", bytes(), self.store_log.clone());
+        all.register_with_unit("store_living", "Bytes of living bodies in the log, at that time", bytes(), living);
+        all.register_with_unit("store_moved", "Bytes that compactions had to move", bytes(), self.store_moved.clone());
+        all.register("store_emptied_segments", "Segments emptied by compactions", self.store_emptied.clone());
         all.register("traces_written", "Traces that stand in their day's file", self.traces_written.clone());
         all.register(
             "traces_waiting",

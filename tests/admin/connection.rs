@@ -1,6 +1,7 @@
 //! Who may come in, and for how long.
 
 use std::os::unix::fs::PermissionsExt;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use caducee::serve::http::connection::ConnectionLimits;
@@ -8,7 +9,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
-use crate::harness::{Access, Ran, Server, run};
+use crate::harness::{Access, Ran, Server, Surroundings, run};
 
 const NOBODY: u32 = 65_534;
 
@@ -111,4 +112,28 @@ async fn a_stop_takes_the_socket_away_and_lets_a_running_request_end() {
     let mut answer = Vec::new();
     tokio::time::timeout(Duration::from_secs(5), slow.read_to_end(&mut answer)).await.unwrap().unwrap();
     assert!(answer.starts_with(b"HTTP/1.1 201 "), "{}", String::from_utf8_lossy(&answer));
+}
+
+#[tokio::test]
+async fn what_was_asked_for_is_done_to_its_end_though_who_asked_hangs_up() {
+    let server = Server::start().await;
+    let counts = || {
+        let Surroundings { reloads_begun, reloads_done, .. } = &*server.surroundings;
+        (reloads_begun.load(Ordering::Relaxed), reloads_done.load(Ordering::Relaxed))
+    };
+    *server.surroundings.reload_takes.lock().unwrap() = Duration::from_millis(500);
+    let mut stream = UnixStream::connect(server.socket()).await.unwrap();
+    stream.write_all(b"POST /v1/reload HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+    while counts().0 == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    drop(stream);
+    assert_eq!(counts(), (1, 0), "it is under way");
+    for _ in 0..200 {
+        if counts().1 == 1 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("it was cut off: {:?}", counts());
 }

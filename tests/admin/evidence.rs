@@ -4,7 +4,8 @@ use std::path::Path;
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use caducee::audit::{Action, Actor, By, MessageFacts, Origin, Scribe, ScribeOptions, Trace, Tracer, Traces};
-use caducee::serve::http::types::{Proof, hex};
+use caducee::mss::text::hex;
+use caducee::serve::http::types::Proof;
 use caducee::store::traces::{
     BlockFormat, BlockHead, BlockKind, Day, TraceFiles, TraceKeys, TraceOptions, hash_block, hash_line, public_key_pem,
 };

@@ -12,15 +12,18 @@ use caducee::accounts::{AccountOptions, HashingOptions, Registry};
 use caducee::audit::indicators::{IndicatorOptions, Indicators};
 use caducee::audit::{Scribe, ScribeOptions, Traces};
 use caducee::cli::client::{Client, ClientError, collect, full, path};
+use caducee::config::Config;
+use caducee::jobs::directory::search::Lookup;
 use caducee::mail::{MailLimits, MailRoom};
 use caducee::mss::trust::{TrustHandle, TrustSpace};
 use caducee::mss::whitelist::WhiteList;
 use caducee::serve::http::connection::{self, ConnectionLimits};
+use caducee::serve::http::directory::{self, DirectoryAdministration};
 use caducee::serve::http::indicators::{self, IndicatorAdministration};
 use caducee::serve::http::peer::Allowed;
 use caducee::serve::http::socket::AdminSocket;
 use caducee::serve::http::types::{CreatedMailbox, Domain, Filed, NewDomain, ProblemBody, Reloaded};
-use caducee::serve::http::{Administration, Process, complete, router};
+use caducee::serve::http::{Administration, Keeping, Process, complete, router};
 use caducee::serve::{ShutdownSwitch, shutdown};
 use caducee::store::{MasterKey, Store};
 use caducee::telemetry::Metrics;
@@ -61,6 +64,10 @@ impl Drop for Place {
 pub(crate) struct Surroundings {
     pub(crate) trouble: Mutex<Option<String>>,
     pub(crate) refuse_reload: Mutex<Option<String>>,
+    /// A reload takes so long.
+    pub(crate) reload_takes: Mutex<Duration>,
+    pub(crate) reloads_begun: AtomicU32,
+    pub(crate) reloads_done: AtomicU32,
 }
 
 impl Process for Surroundings {
@@ -76,9 +83,17 @@ impl Process for Surroundings {
         self.trouble.lock().unwrap().clone()
     }
 
+    fn keeping(&self) -> Keeping {
+        Keeping::of(&Config::default())
+    }
+
     fn reload(&self) -> Pin<Box<dyn Future<Output = Result<Reloaded, String>> + Send + '_>> {
         let refused = self.refuse_reload.lock().unwrap().clone();
+        let takes = *self.reload_takes.lock().unwrap();
         Box::pin(async move {
+            self.reloads_begun.fetch_add(1, Ordering::Relaxed);
+            tokio::time::sleep(takes).await;
+            self.reloads_done.fetch_add(1, Ordering::Relaxed);
             match refused {
                 Some(problem) => Err(problem),
                 None => Ok(Reloaded {
@@ -130,8 +145,12 @@ impl Server {
         let (switch, stop) = shutdown();
         let indicators = Indicators::new(registry.room().store().clone(), IndicatorOptions::default());
         let counters = IndicatorAdministration { indicators: indicators.clone(), traces: traces.clone() };
-        let router = router(Arc::new(administration));
-        let router = complete(router.merge(indicators::router(counters)));
+        let publication = DirectoryAdministration::new(registry.clone(), None, Lookup::new(None, None), Duration::ZERO);
+        let administration = Arc::new(administration);
+        let router = router(Arc::clone(&administration))
+            .merge(indicators::router(counters))
+            .merge(directory::router(publication));
+        let router = complete(router, administration);
         tokio::spawn(connection::serve(socket, allowed, router, access.limits, stop));
         let server = Self { place, registry, trust, traces, surroundings, indicators, switch };
         let domain = NewDomain { name: "aura.mssante.example".into(), description: String::new() };

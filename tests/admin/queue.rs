@@ -12,7 +12,7 @@ fn address(text: &str) -> Address {
 }
 
 impl Server {
-    async fn enqueue(&self, sender: &str, recipients: &[&str]) {
+    pub(crate) async fn enqueue(&self, sender: &str, recipients: &[&str]) {
         self.enqueue_as(Kind::Mail, sender, recipients).await;
     }
 

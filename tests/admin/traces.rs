@@ -25,8 +25,12 @@ async fn written_down(server: &Server) {
     assert!(server.registry.room().traces().waiting(.., 9).unwrap().is_empty());
 }
 
+/// What was found, but for the looks at others' traces.
 fn actions(found: &Value) -> Vec<&str> {
-    found["traces"].as_array().unwrap().iter().map(|trace| trace["action"].as_str().unwrap()).collect()
+    let looks = ["traces-searched", "message-followed", "evidence-made"];
+    let found = found["traces"].as_array().unwrap().iter();
+    let acts = found.filter(|trace| !trace["what"].as_str().is_some_and(|what| looks.contains(&what)));
+    acts.map(|trace| trace["action"].as_str().unwrap()).collect()
 }
 
 #[tokio::test]
@@ -62,8 +66,10 @@ async fn a_trace_is_found_the_same_while_it_waits_and_when_it_is_kept() {
             assert_eq!(actions(&found), expected, "{query}, kept: {is_kept}");
             assert_eq!(found["more"], false);
         }
+        let newest = server.get("/v1/traces?action=logged-in&limit=1").await.unwrap();
+        assert_eq!((actions(&newest), &newest["more"]), (vec!["logged-in"], &json!(false)));
         let newest = server.get("/v1/traces?limit=1").await.unwrap();
-        assert_eq!((actions(&newest), &newest["more"]), (vec!["logged-in"], &json!(true)));
+        assert_eq!((&newest["traces"][0]["what"], &newest["more"]), (&json!("traces-searched"), &json!(true)));
         assert_eq!(
             server.get("/v1/follow?message-id=abc@aura.mssante.example").await.unwrap()["events"][0]["action"],
             "reported"
@@ -92,6 +98,18 @@ async fn the_command_finds_traces_as_text_json_and_csv() {
 }
 
 #[tokio::test]
+async fn what_is_acknowledged_is_told_and_traced() {
+    let server = Server::start().await;
+    a_failed_message(&server).await;
+    written_down(&server).await;
+    let none = server.caducee(&["traces", "acknowledge"]).await.expect(0).stdout;
+    assert_eq!(none.trim(), "Nothing was lost.");
+    let traces = server.get("/v1/traces?action=administered&limit=1").await.unwrap();
+    assert_eq!(traces["traces"][0]["what"], "traces-acknowledged");
+    assert!(traces["traces"][0]["actor"]["login"].as_str().unwrap().starts_with("uid "));
+}
+
+#[tokio::test]
 async fn what_is_changed_in_a_days_file_shows() {
     let server = Server::start().await;
     a_failed_message(&server).await;
@@ -110,6 +128,11 @@ async fn what_is_changed_in_a_days_file_shows() {
     let bad = server.caducee(&["traces", "verify"]).await.expect(1).stdout;
     assert!(bad.contains("1 problems"), "{bad}");
     assert_eq!(server.post("/v1/traces/verify", json!({"from": "today"})).await.unwrap_err().rule, "bad-field");
+    // Nothing can be held against heads that are none.
+    let kept = server.place.join("heads.json");
+    std::fs::write(&kept, heads.to_string()).unwrap();
+    let verify = ["traces", "verify", "--against", kept.to_str().unwrap()];
+    assert_ne!(server.caducee(&verify).await.code, 0);
 }
 
 #[tokio::test]
@@ -223,6 +246,10 @@ async fn nothing_is_changed_while_it_could_not_be_traced() {
     assert_eq!(server.file(&mailbox, "", "Subject: x\r\n\r\ny\r\n").await.unwrap_err().rule, "unavailable");
     let suspend = server.send(Method::POST, &format!("/v1/mailboxes/{mailbox}/suspend"), json!({})).await;
     assert_eq!(suspend.unwrap_err().status, 503);
+    // What is merged in beside, too; on a better day it says that nothing is published.
+    let order = json!({ "address": mailbox });
+    let publish = || server.send(Method::POST, "/v1/directory/publish", order.clone());
+    assert_eq!(publish().await.unwrap_err().rule, "unavailable");
     // What is read, and what helps, goes through.
     server.get(&format!("/v1/mailboxes/{mailbox}")).await.unwrap();
     server.post("/v1/reload", json!(null)).await.unwrap();
@@ -230,5 +257,6 @@ async fn nothing_is_changed_while_it_could_not_be_traced() {
     tokio::task::spawn_blocking(move || scribe.stop()).await.unwrap();
     written_down(&server).await;
     assert!(!tracer.is_stuck());
+    assert_eq!(publish().await.unwrap_err().rule, "directory-off");
     server.file(&mailbox, "", "Subject: x\r\n\r\ny\r\n").await.unwrap();
 }

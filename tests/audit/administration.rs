@@ -1,7 +1,7 @@
 //! What an administrator does: by the API, with the user whom the kernel names.
 
 use caducee::accounts::SessionId;
-use caducee::audit::{Action, By, FolderKind, Trace};
+use caducee::audit::{Action, Actor, By, FolderKind, MessageFacts, Trace};
 use hyper::Method;
 use serde_json::{Value, json};
 
@@ -177,4 +177,48 @@ async fn the_day_of_a_login_is_no_administration() {
     }
     until(&server.room, |traces| traces.iter().any(|trace| trace.action == Action::LoggedIn)).await;
     assert_eq!(told(&since.take()), [Action::LoggedIn]);
+}
+
+#[tokio::test]
+async fn who_looks_at_whose_traces_is_written_down_and_what_finds_nothing_or_jobs_alone_is_not() {
+    let server = Server::start().await;
+    let (api, mut since) = (Api::of(&server), Since::now(&server.room));
+    let person = Actor { person: Some("899700000001".into()), ..Actor::default() };
+    let message = MessageFacts { message_id: "<abc@aura.mssante.example>".into(), ..MessageFacts::default() };
+    let handled = Trace::of(Action::Handled { handling: "held".into() });
+    let ran = Action::JobRan { job: "sweep".into(), result: "done".into(), detail: String::new() };
+    let seen = [
+        Trace { mailbox: Some(OTHER.into()), actor: person, ..Trace::of(Action::LoggedIn) },
+        Trace { message: Some(message), ..handled },
+        Trace::of(ran),
+    ];
+    server.room.traces().write(seen).await.unwrap();
+    since.take();
+    let get = async |path: &str| api.send(Method::GET, path, Value::Null).await;
+    get("/v1/traces?person=899700000001&from=2020-01-01").await;
+    get(&format!("/v1/traces?mailbox={OTHER}&action=logged-in")).await;
+    get("/v1/follow?message-id=abc@aura.mssante.example").await;
+    get("/v1/traces?person=899700000002").await;
+    get("/v1/traces?action=job-ran").await;
+    get("/v1/traces/heads").await;
+    let left = since.take();
+    by_this_user(&left);
+    let look = |what: &str, fields: &[&str], about: Option<&str>| Action::Administered {
+        what: what.into(),
+        fields: fields.iter().map(|field| (*field).to_owned()).collect(),
+        about: about.map(str::to_owned),
+    };
+    let wanted = [
+        look("traces-searched", &["person", "from"], Some("899700000001")),
+        look("traces-searched", &["mailbox", "action"], None),
+        look("message-followed", &[], Some("<abc@aura.mssante.example>")),
+    ];
+    assert_eq!(told(&left), wanted);
+    assert_eq!(left[1].mailbox.as_deref(), Some(OTHER));
+    // Whose traces they are can find out who looked at them.
+    let found = get("/v1/traces?person=899700000001").await;
+    assert_eq!(found["traces"][0]["what"], "traces-searched");
+    // A message's way is its own: who followed it is no step of it.
+    let followed = get("/v1/follow?message-id=abc@aura.mssante.example").await;
+    assert_eq!(followed["events"].as_array().map(Vec::len), Some(1));
 }

@@ -58,4 +58,20 @@ async fn a_stranger_who_guesses_without_end_makes_the_store_grow_by_a_bounded_nu
     }
     let left = until(&server.room, |traces| traces.len() >= before + 60).await;
     assert_eq!(left.len(), before + 60, "20 of each of three addresses");
+    let last = left.last().unwrap().at;
+    server.registry.note_last_refused().await.unwrap();
+    let told = traces(&server.room);
+    let counts: Vec<_> = told
+        .iter()
+        .filter_map(|trace| match trace.action {
+            Action::LoginsRefused { count } => Some((trace.origin.door.as_str(), trace.origin.peer.as_deref(), count)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!((counts.len(), counts.iter().map(|(_, _, count)| count).sum::<u32>()), (3, 4_940));
+    assert!(counts.iter().all(|(door, peer, _)| *door == "imap" && peer.is_some_and(|peer| peer.starts_with("10."))));
+    let of_counts = told.iter().filter(|trace| matches!(trace.action, Action::LoginsRefused { .. }));
+    assert!(of_counts.into_iter().all(|trace| trace.at <= last), "at the beginning of their minute");
+    server.registry.note_last_refused().await.unwrap();
+    assert_eq!(traces(&server.room).len(), before + 63, "nothing was beyond since");
 }

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use caducee::audit::{Action, Trace, Traces};
 use caducee::cli::client::{Client, collect, full};
+use caducee::config::Config;
 use caducee::mail::{MailLimits, MailRoom};
 use caducee::mss::trust::TrustSpace;
 use caducee::serve::http::connection::{self, ConnectionLimits};
 use caducee::serve::http::peer::Allowed;
 use caducee::serve::http::socket::AdminSocket;
 use caducee::serve::http::types::Reloaded;
-use caducee::serve::http::{Administration, Process, complete, router};
+use caducee::serve::http::{Administration, Keeping, Process, complete, router};
 use caducee::serve::{ShutdownSwitch, shutdown};
 use caducee::store::{MasterKey, OpenError, Options, Store, WaitingTrace};
 use hyper::Method;
@@ -137,6 +138,10 @@ impl Process for Surroundings {
         None
     }
 
+    fn keeping(&self) -> Keeping {
+        Keeping::of(&Config::default())
+    }
+
     fn reload(&self) -> std::pin::Pin<Box<dyn Future<Output = Result<Reloaded, String>> + Send + '_>> {
         Box::pin(async { Err("not here".into()) })
     }
@@ -151,7 +156,8 @@ impl Api {
         let allowed = Allowed::new(&[], &[]).unwrap();
         let socket = AdminSocket::bind(&place.path().join("admin.sock"), &allowed).unwrap();
         let (switch, stop) = shutdown();
-        let router = complete(router(Arc::new(administration)));
+        let administration = Arc::new(administration);
+        let router = complete(router(Arc::clone(&administration)), administration);
         tokio::spawn(connection::serve(socket, allowed, router, ConnectionLimits::default(), stop));
         Self { place, switch }
     }

@@ -247,3 +247,52 @@ fn what_pro_sante_connect_is_asked_with_is_looked_at() {
         &["psc.client_key: "],
     );
 }
+
+/// The header line of the published extraction (MSSanté §9).
+const COLUMNS: &str = "Type de BAL|Adresse BAL|Type Identifiant PP|Identifiant PP|Identification nationale PP|\
+    Type identifiant structure|Identification Structure|Service de rattachement|Civilité d'exercice|Nom d'exercice|\
+    Prénom d'exercice|Catégorie profession|Libellé de catégorie profession|Code Profession|Libellé Profession|\
+    Code savoir-faire|Libellé savoir-faire|Dématérialisation|Raison Sociale structure BAL|\
+    Enseigne commerciale structure BAL|L2COMPLEMENTLOCALISATION structure BAL|L3COMPLEMENTDISTRIBUTION structure BAL|\
+    L4NUMEROVOIE structure BAL|L4COMPLEMENTNUMEROVOIE structure BAL|NL4TYPEVOIE structure BAL|\
+    L4LIBELLEVOIE structure BAL|L5LIEUDITMENTION structure BAL|L6LIGNEACHEMINEMENT structure BAL|\
+    Code postal structure BAL|Département structure BAL|Pays structure BAL";
+
+#[test]
+fn the_extraction_is_a_file_with_the_columns_that_are_read() {
+    let with = |site: &Site, lines: &str| site.configure(|text| format!("{text}\n[directory]\n{lines}\n"));
+    let holding = |content: &str| {
+        let content = content.to_owned();
+        move |site: &Site| {
+            site.pki.write("extraction.txt", &content);
+            with(site, "extraction = \"extraction.txt\"\nextraction_max = \"64 KiB\"");
+        }
+    };
+    let notes = |change: &dyn Fn(&Site)| {
+        let site = good_site();
+        change(&site);
+        let (answer, code) = check(&site);
+        assert_eq!((lines(&answer, "problems"), code), (Vec::new(), Some(0)));
+        lines(&answer, "notes")
+    };
+    assert_eq!(notes(&holding(&format!("{COLUMNS}\n"))), Vec::<String>::new());
+    let more = notes(&holding(&format!("{COLUMNS}|Téléphone\n")));
+    assert!(more.len() == 1 && more[0].contains("32 columns; published are 31"), "{more:?}");
+    let fetched =
+        notes(&|site| with(site, "extraction = \"https://annuaire.example/e.zip\"\nanchors = [\"anchors.pem\"]"));
+    assert!(fetched.len() == 1 && fetched[0].contains("fetched by the running server"), "{fetched:?}");
+
+    wrong(|site| with(site, "extraction = \"absent.zip\""), &["directory.extraction: "]);
+    wrong(|site| with(site, "extraction = \".\""), &["not a file"]);
+    wrong(holding("<!doctype html>\n"), &["first line lacks columns: type de bal, adresse bal"]);
+    wrong(holding(&COLUMNS.replace("|Dématérialisation", "")), &["first line lacks columns: dematerialisation"]);
+    wrong(holding("PK is how an archive begins"), &["no archive that can be read"]);
+    wrong(
+        holding(&format!("{COLUMNS}\n{}", "x".repeat(70_000))),
+        &["expected at most 64 KiB (directory.extraction_max)"],
+    );
+    wrong(
+        |site| with(site, "extraction = \"https://annuaire.example/e.zip\"\nanchors = [\"absent.pem\"]"),
+        &["directory.anchors: "],
+    );
+}

@@ -366,7 +366,7 @@ fn pro_sante_connect_has_an_address_a_client_and_a_way_to_say_who_it_is() {
             "psc.anchors",
             "required with psc.issuer",
         ),
-        ("timeout = \"8s\"", "timeout = \"30s\"", "psc.deadline", "25s; expected 30s to 5m"),
+        ("timeout = \"8s\"", "timeout = \"30s\"", "psc.deadline", "25s; expected more than 1m"),
         ("clock_skew = \"30s\"", "clock_skew = \"10m\"", "psc.clock_skew", "10m; expected 0s to 5m"),
         ("at_once = 100", "at_once = 0", "psc.at_once", "0; expected 1 to 10000"),
         ("max_answer = \"256 KiB\"", "max_answer = \"1 KiB\"", "psc.max_answer", "1 KiB; expected 16 KiB to 4 MiB"),
@@ -452,4 +452,24 @@ fn relative_paths_start_from_the_files_directory() {
     assert_eq!(Path::new(&config.trust.source), inside("liste.xml"));
     assert_eq!(config.tls.certificate, Path::new("/etc/caducee/tls/certificate.pem"), "absolute paths stay");
     assert!(config.tls.mailbox.certificate.as_os_str().is_empty(), "an empty key stays empty");
+}
+
+#[test]
+fn notices_go_in_the_clear_to_this_machine_alone_and_come_from_an_address_that_every_relay_takes() {
+    let with = |host: &str, tls: &str, from: &str| {
+        let section = format!("[notices]\nhost = \"{host}\"\ntls = \"{tls}\"\nfrom = \"{from}\"\n");
+        let found = parse(&format!("{REQUIRED}{section}")).err().unwrap_or_default();
+        found.into_iter().map(|problem| problem.key).collect::<Vec<_>>()
+    };
+    for host in ["localhost", "127.0.0.1", "::1", "127.8.8.8"] {
+        assert!(with(host, "none", "avis@operateur.example").is_empty(), "{host}");
+    }
+    for host in ["relais.example", "192.0.2.1", "2001:db8::1", "localhost.example"] {
+        assert_eq!(with(host, "none", "avis@operateur.example"), ["notices.tls"], "{host}");
+        assert!(with(host, "required", "avis@operateur.example").is_empty(), "{host}");
+    }
+    assert_eq!(with("localhost", "none", "secrétariat@operateur.example"), ["notices.from"]);
+    assert_eq!(with("localhost", "none", "nobody"), ["notices.from"]);
+    let nameless = parse(&format!("{REQUIRED}[notices]\nname = \" \"\n")).expect_err("no name");
+    assert_eq!(nameless[0].key, "notices.name");
 }

@@ -113,7 +113,8 @@ def own_mailbox(local, kind, *more, stdin=""):
         what = ("--last-name", local.capitalize())
     else:
         what = ("--label", local.capitalize(), "--structure-id", "1990000999", "--entity", "Maison de santé")
-    admin("mailbox", "create", address, "--kind", kind, *what, *more, stdin=stdin)
+    notified = ("--notification-address", f"{local}@courriel.example")
+    admin("mailbox", "create", address, "--kind", kind, *notified, *what, *more, stdin=stdin)
     return address
 
 

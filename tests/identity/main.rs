@@ -12,6 +12,7 @@ mod devices;
 mod dns;
 mod fronts;
 mod look_alike;
+mod lookup;
 mod portal;
 mod psc;
 mod scenarios;

@@ -480,7 +480,8 @@ def who_holds_nothing_is_told_and_who_has_several_mailboxes_chooses():
     (address, national_id), who = holder(1), browser()
     shared = f"accueil.portail@{DOMAIN}"
     admin("mailbox", "create", shared, "--kind", "ORG", "--label", "Accueil", "--structure-id", "1990000999",
-          "--entity", "Maison de santé", "--responsible", "899700009999")
+          "--entity", "Maison de santé", "--responsible", "899700009999", "--notification-address",
+          "accueil@courriel.example")
     admin("mailbox", "grant", shared, national_id, "--rights", "read,write")
     expect(enter_by_psc(who, national_id), 200, "Choisir une boîte", address, shared)
     offered = [form["fields"]["boite"] for form in who.page.forms if form["action"] == "/boites"]

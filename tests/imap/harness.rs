@@ -44,6 +44,7 @@ pub struct Server {
     pub switch: ShutdownSwitch,
     shutdown: Shutdown,
     pub options: Options,
+    pub front: Front,
 }
 
 impl Server {
@@ -65,7 +66,7 @@ impl Server {
         let mut options = Options::of(&Config::default());
         options.max_message = 4 << 20;
         let psc = PscHandle::default();
-        Server { room, registry, psc, account: AccountId(0), switch, shutdown, options }
+        Server { room, registry, psc, account: AccountId(0), switch, shutdown, options, front: Front::default() }
     }
 
     /// Makes a mailbox of a structure.
@@ -116,7 +117,7 @@ impl Server {
     /// A session that is not running yet.
     pub fn session(&self, transport: Box<dyn Transport>, security: Security) -> Session {
         let services = Arc::new(Services {
-            front: Front::default(),
+            front: self.front.clone(),
             room: self.room.clone(),
             registry: self.registry.clone(),
             psc: self.psc.clone(),

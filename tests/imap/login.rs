@@ -1,6 +1,9 @@
 //! Sessions from their greeting to their end.
 
 use caducee::accounts::AccountChange;
+use caducee::config::Config;
+use caducee::config::fronts::{LoginWay, Logins};
+use caducee::serve::front::Front;
 use rustls::pki_types::CertificateDer;
 
 use super::harness::{Client, MAILBOX, PASSWORD, Server};
@@ -121,6 +124,16 @@ async fn nobody_learns_from_a_refusal_whether_a_mailbox_exists_and_everybody_wha
     let mut client = server.connect(true).await;
     let (alert, _) = refusal(&mut client, "AUTHENTICATE EXTERNAL =").await;
     assert!(alert.contains("Aucun certificat n'a ete presente"), "{alert}");
+}
+
+#[tokio::test]
+async fn where_no_certificate_is_taken_nobody_is_told_to_show_one() {
+    let mut server = Server::start().await;
+    let logins = Logins { ways: vec![LoginWay::Password], ..Logins::default() };
+    server.front = Front::main(&Config { logins, ..Config::default() });
+    let mut client = server.connect(true).await;
+    let answer = client.command("AUTHENTICATE EXTERNAL =").await;
+    assert_eq!(answer, ["NO [CANNOT] This mechanism is not offered here"], "{answer:?}");
 }
 
 #[tokio::test]

@@ -317,6 +317,8 @@ async fn managers_say_who_else_may_do_what() {
         ("SETACL {} anyone lr", "NO [CANNOT]"),
         ("SETACL {} -899700000002 lr", "NO [CANNOT]"),
         ("SETACL {} 12345 lr", "NO [CANNOT]"),
+        ("SETACL {} 899700000002 w", "NO [CANNOT]"),
+        ("SETACL {} 899700000002 +swikxte", "NO [CANNOT]"),
         ("SETACL {} nobody@aura.mssante.example lr", "NO [NONEXISTENT]"),
         ("DELETEACL {} secretariat@aura.mssante.example", "NO [CANNOT]"),
     ] {

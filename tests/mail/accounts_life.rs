@@ -92,7 +92,8 @@ on_both_engines!(closing_destroys_the_key_and_then_the_records, async |house: Ho
     assert!(matches!(session.body(1).await.map(drop), Err(MailError::Closed)));
     assert!(matches!(house.room.open(lea).map(drop), Err(MailError::Closed)));
     let store = house.room.store();
-    assert!(store.get::<caducee::store::Account>(&lea).unwrap().unwrap().sealed_key.is_none());
+    let owner = caducee::store::KeyOwner::Mailbox(lea);
+    assert_eq!((store.keys().sealed(owner), store.keys().is_wiped(owner)), (None, true));
     assert!(house.registry.credentials(lea).unwrap().is_empty());
     assert!(store.scan::<Folder>(.., 10).unwrap().is_empty());
     assert!(store.scan::<Message>(.., 10).unwrap().is_empty());
@@ -124,9 +125,13 @@ async fn a_closing_that_a_stop_cut_short_is_finished_after_the_start() {
     let record = store.get::<caducee::store::Account>(&lea).unwrap().unwrap().record;
     let mut batch = caducee::store::Batch::new();
     let state = caducee::store::AccountState::Closed;
-    batch.put(&lea, &caducee::store::Account { state, sealed_key: None, ..record });
+    batch.put(&lea, &caducee::store::Account { state, ..record });
     store.commit(batch).await.unwrap();
+    let owners = [lea, max].map(caducee::store::KeyOwner::Mailbox);
+    let is_wiped = |house: &House| owners.map(|owner| house.room.store().keys().is_wiped(owner));
+    assert_eq!(is_wiped(&house), [false, false]);
     let house = house.restarted();
+    assert_eq!(is_wiped(&house), [true, false], "the start has destroyed the key");
     house.registry.finish_erasures().await.unwrap();
     let store = house.room.store();
     assert!(store.scan::<Message>(MessageKey::of(folder), 10).unwrap().is_empty());

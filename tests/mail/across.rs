@@ -72,6 +72,25 @@ async fn what_does_not_fit_in_the_other_mailbox_stays_here_whole() {
 }
 
 #[tokio::test]
+async fn of_many_messages_all_are_copied_or_none_though_they_go_in_parts() {
+    let text = message("x");
+    let size = text.len() as u64;
+    let house = House::with_limits(MailLimits { quota: Some(size * 501 + size / 2), ..MailLimits::default() });
+    let (lea, max) = (house.mailbox("lea").await, house.mailbox("max").await);
+    for _ in 0..501 {
+        house.deliver(&[lea.account()], text.as_bytes()).await;
+    }
+    house.deliver(&[max.account()], text.as_bytes()).await;
+    let mut inbox = lea.select("INBOX", false).await.unwrap();
+    let all: Vec<u32> = (1..=501).collect();
+    assert!(matches!(inbox.copy_across(&all, &max, "INBOX").await, Err(MailError::OverQuota)));
+    assert_eq!(max.status("INBOX").unwrap().messages, 1, "the first part is taken back");
+    let moved = inbox.move_across(&all[1..], &max, "INBOX").await.unwrap();
+    assert_eq!((moved.source.len(), max.status("INBOX").unwrap().messages), (500, 501));
+    house.check_counters();
+}
+
+#[tokio::test]
 async fn a_mailbox_that_is_closed_or_suspended_takes_nothing_and_gives_nothing() {
     let house = House::in_memory();
     let (lea, max) = (house.mailbox("lea").await, house.mailbox("max").await);

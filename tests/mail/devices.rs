@@ -316,6 +316,8 @@ async fn a_renewed_device_keeps_its_name_and_its_old_certificate_for_a_while() {
     tokio::time::sleep(Duration::from_millis(2_100)).await;
     let ended = registry.devices(lea).unwrap().into_iter().find(|device| device.number == first.number);
     assert_eq!(ended.unwrap().state, DeviceState::Expired);
+    let again = registry.renew_device(lea, first.number, key(), OldCertificate::AfterGrace).await;
+    assert!(matches!(again, Err(DeviceError::NameTaken)), "nor does the end make room beside its successor: {again:?}");
     registry.enrol_device(lea, made("portable")).await.unwrap();
     let numbers: Vec<u32> = registry.devices(lea).unwrap().iter().map(|device| device.number).collect();
     assert_eq!(numbers, [third.number, third.number + 1], "what has ended is cleared away");

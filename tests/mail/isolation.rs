@@ -2,7 +2,8 @@
 
 use caducee::mail::{MailError, MailLimits, MailRoom};
 use caducee::store::{
-    Account, AccountId, Batch, Content, Folder, FolderKey, MasterKey, Message, MessageKey, Secret, SecretKey, Usage,
+    Account, AccountId, Batch, Content, Folder, FolderKey, KeyOwner, MasterKey, Message, MessageKey, Secret, SecretKey,
+    Usage,
 };
 
 use crate::support::{House, message, uids};
@@ -94,17 +95,23 @@ async fn a_mailboxs_key_opens_for_its_own_account_only() {
     let house = House::in_memory();
     let (lea, max, _, _) = lea_and_max(&house).await;
     let store = house.room.store();
-    let sealed = store.get::<Account>(&lea).unwrap().unwrap().record.sealed_key;
+    let sealed = store.keys().sealed(KeyOwner::Mailbox(lea)).unwrap();
     let record = store.get::<Account>(&max).unwrap().unwrap().record;
+    let other = AccountId(max.0 + 100);
+    store.keys().insert(KeyOwner::Mailbox(other), &sealed).unwrap();
     let mut batch = Batch::new();
-    batch.put(&max, &Account { sealed_key: sealed, ..record });
+    batch.put(&other, &record);
     store.commit(batch).await.unwrap();
-    assert!(matches!(house.room.open(max).map(drop), Err(MailError::Sealed(_))));
+    assert!(matches!(house.room.open(other).map(drop), Err(MailError::Sealed(_))));
     let stranger = || MailRoom::new(store.clone(), MasterKey::generate(), MailLimits::default());
     assert!(matches!(stranger().map(drop), Err(MailError::Sealed(_))), "the key of what is on its way");
     let mut batch = Batch::new();
     batch.delete::<Secret>(&SecretKey::Transit).delete::<Secret>(&SecretKey::Traces);
     store.commit(batch).await.unwrap();
+    assert!(matches!(stranger().map(drop), Err(MailError::Sealed(_))), "the queue's keys, in the ring");
+    let owners = store.keys().owners();
+    let queues: Vec<_> = owners.into_iter().filter(|owner| matches!(owner, KeyOwner::Transit(_))).collect();
+    store.keys().wipe(&queues).unwrap();
     let stranger = stranger().unwrap();
     assert!(matches!(stranger.open(lea).map(drop), Err(MailError::Sealed(_))));
 }

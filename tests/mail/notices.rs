@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use caducee::accounts::devices::{DeviceKey, NewDevice, Pkcs12Form};
-use caducee::accounts::notice::{Notice, NoticeInbox, Outcome, OutgoingNotice};
-use caducee::accounts::{Account, AccountChange, AccountOptions, By, NewMailbox, Registry};
+use caducee::accounts::notice::{Lane, Notice, NoticeInbox, Outcome, OutgoingNotice};
+use caducee::accounts::{Account, AccountChange, AccountOptions, By, ListFilter, NewMailbox, Registry};
 use caducee::mail::{FlagOp, MailLimits, MessageFlags, NewMailTimes};
 use caducee::store::{
     AccountId, NewMailPace, NoticeKey, NoticeLane, NoticePart, NoticeState, NoticeStateKey, WaitingNotice, flags,
@@ -98,6 +98,32 @@ async fn what_does_not_happen_is_not_told() {
     nothing(&mut inbox).await;
     house.registry.change_password(lea, "un mot de passe bien assez long", "", By::Holder).await.unwrap();
     assert_eq!(next(&mut inbox).await.notice, Notice::PasswordChanged { by: By::Holder });
+    assert!(house.registry.remove_password(lea, By::Administrator).await.unwrap());
+    assert_eq!(next(&mut inbox).await.notice, Notice::PasswordRemoved { by: By::Administrator });
+    assert!(!house.registry.remove_password(lea, By::Administrator).await.unwrap());
+    nothing(&mut inbox).await;
+}
+
+#[tokio::test]
+async fn notices_come_by_lanes_and_a_full_lane_holds_up_no_other() {
+    let house = House::in_memory();
+    let lea = house.create(told()).await;
+    let mut inbox = house.registry.take_notices().unwrap();
+    let maintenance = Notice::Maintenance { text: "Arrêt.".into() };
+    for notice in [maintenance.clone(), maintenance, Notice::Closed, Notice::FactorsReset] {
+        assert!(house.registry.tell(&lea, notice).await);
+    }
+    house.registry.mail_code(lea.id, "login").await.unwrap();
+    let mut lanes = Vec::new();
+    for _ in 0..5 {
+        lanes.push(next(&mut inbox).await.lane());
+    }
+    assert_eq!(lanes, [Lane::Urgent, Lane::Access, Lane::Life, Lane::News, Lane::News]);
+    assert!(house.registry.tell(&lea, Notice::FactorsReset).await);
+    assert!(house.registry.tell(&lea, Notice::QuotaFull).await);
+    let has_room = |lane: Lane| lane != Lane::Access;
+    let found = tokio::time::timeout(Duration::from_secs(5), inbox.next_with(has_room)).await.unwrap();
+    assert_eq!(found.notice, Notice::QuotaFull);
 }
 
 #[tokio::test]
@@ -271,4 +297,24 @@ async fn an_announcement_reaches_every_holder_of_a_domain_and_says_who_cannot_be
     nothing(&mut inbox).await;
     let elsewhere = crate::support::domain("ailleurs.mssante.example");
     assert_eq!(house.registry.announce("Arrêt.", Some(&elsewhere)).await.unwrap().told, 0);
+}
+
+#[tokio::test]
+async fn where_it_is_required_no_mailbox_is_without_a_notification_address_but_those_that_were() {
+    let house = House::in_memory();
+    let before = house.account("max").await;
+    let options = AccountOptions { address_required: true, ..account_options() };
+    let registry = Registry::new(house.room.clone(), options);
+    let refused = registry.create(new_mailbox("lea")).await.unwrap_err();
+    assert!(refused.to_string().contains("notification address"), "{refused}");
+    let test = registry.create(NewMailbox { test: true, ..new_mailbox("essai") }).await.unwrap();
+    let lea = registry.create(told()).await.unwrap();
+    let without = AccountChange { notification_address: Some(None), ..AccountChange::default() };
+    let real = AccountChange { test: Some(false), ..AccountChange::default() };
+    assert!(registry.set(lea.id, &without).await.is_err() && registry.set(test.id, &real).await.is_err());
+    let red = AccountChange { red_list: Some(true), ..AccountChange::default() };
+    assert!(registry.set(before.id, &red).await.is_ok(), "a mailbox that has none goes on");
+    let lacking = ListFilter { notification_address: Some(false), ..ListFilter::default() };
+    let found: Vec<_> = registry.list(&lacking, None, 9).unwrap().into_iter().map(|account| account.id).collect();
+    assert_eq!(found, [before.id, test.id]);
 }

@@ -81,7 +81,7 @@ impl House {
 
     pub fn embedded_with(limits: MailLimits) -> Self {
         let directory = Directory::new();
-        let store = open(&directory);
+        let store = open(directory.path());
         Self::over(store, limits, Some(directory))
     }
 
@@ -91,6 +91,11 @@ impl House {
         Self { room, registry, directory }
     }
 
+    /// A server on a store that is there, or is made, and stays.
+    pub fn at(path: &Path) -> Self {
+        Self::over(open(path), MailLimits::default(), None)
+    }
+
     /// Stops the server and starts it again on the same store.
     pub fn restarted(self) -> Self {
         let House { room, registry, directory } = self;
@@ -98,7 +103,7 @@ impl House {
         let limits = room.limits().clone();
         room.store().close();
         drop((room, registry));
-        let store = open(&directory);
+        let store = open(directory.path());
         Self::over(store, limits, Some(directory))
     }
 
@@ -108,6 +113,11 @@ impl House {
         std::fs::create_dir_all(&aside).unwrap();
         std::fs::write(aside.join("00000001-4096"), b"a damaged frame").unwrap();
         self.restarted()
+    }
+
+    /// Where a store on disk lies.
+    pub fn path(&self) -> &Path {
+        self.directory.as_ref().expect("a store on disk").path()
     }
 
     /// Stops the server and leaves its files.
@@ -200,11 +210,11 @@ impl House {
     }
 }
 
-fn open(directory: &Directory) -> Store {
+fn open(directory: &Path) -> Store {
     let options = Options { cache: 8 << 20, reserve: 0, ..Options::default() };
     // A program that another test is starting holds the lock as well, from its fork to its exec.
     for _ in 0..100 {
-        match Store::open(&directory.0, &master(), &options) {
+        match Store::open(directory, &master(), &options) {
             Err(OpenError::InUse(_)) => std::thread::sleep(Duration::from_millis(20)),
             opened => return opened.unwrap().0,
         }

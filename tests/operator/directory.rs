@@ -64,7 +64,8 @@ fn the_mailboxes_of_a_structure_go_in_one_patch_and_some_never_go() {
     let create = |local: &str, kind: &str, more: &[&str]| {
         let address = format!("{local}@{DOMAIN}");
         let words = ["mailbox", "create", &address, "--kind", kind, "--structure-id", "1990000011", "--label", local];
-        server.caducee(&[&words[..], more].concat()).expect_ok("creating a mailbox");
+        let notified = ["--notification-address", "accueil@courriel.example"];
+        server.caducee(&[&words[..], &notified, more].concat()).expect_ok("creating a mailbox");
         address
     };
     let responsible = ["--service", "Cardiologie", "--responsible", LEA];

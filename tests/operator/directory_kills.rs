@@ -9,8 +9,8 @@ use toml::toml;
 /// The steps at which the server is killed, each with the knobs that hold it there.
 fn steps() -> [(&'static str, Value, Moment); 5] {
     [
-        ("committed", json!({ "only": ["GET"], "delay_ms": 60_000, "times": 1 }), Moment::AtOnce),
-        ("reading", json!({ "only": ["GET"], "delay_ms": 60_000, "times": 1 }), Moment::Reading),
+        ("committed", json!({ "only": ["GET"], "delay_ms": 60_000 }), Moment::AtOnce),
+        ("reading", json!({ "only": ["GET"], "delay_after_ms": 60_000 }), Moment::Reading),
         ("asked", json!({ "only": ["PATCH"], "delay_ms": 60_000, "drop": true, "times": 1 }), Moment::Asked),
         ("applied", json!({ "only": ["PATCH"], "delay_after_ms": 60_000, "times": 1 }), Moment::Applied),
         ("answered", json!({}), Moment::Applied),
@@ -20,9 +20,9 @@ fn steps() -> [(&'static str, Value, Moment); 5] {
 /// When the kill comes.
 #[derive(Clone, Copy)]
 enum Moment {
-    /// As soon as the verb has said that the change is made.
+    /// As soon as the verb has said that the change is made: the directory was not read for it, or is kept from answering.
     AtOnce,
-    /// While the directory is read.
+    /// When the directory was read, and its answer is on its way.
     Reading,
     /// When a patch was asked for.
     Asked,
@@ -30,20 +30,30 @@ enum Moment {
     Applied,
 }
 
+/// What the directory had seen before a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Before {
+    reads: u64,
+    patches: (u64, usize),
+}
+
+impl Before {
+    fn of(site: &Site) -> Self {
+        Self { reads: site.reads(), patches: site.patches() }
+    }
+}
+
 impl Moment {
-    /// Waits for it; `before` are the patches that there were.
-    fn wait(self, site: &Site, before: (u64, usize)) {
+    /// Waits for it; `before` is what the directory had seen.
+    fn wait(self, site: &Site, before: Before) {
         let long = Duration::from_secs(30);
         let reached = match self {
-            Self::AtOnce => true,
-            Self::Reading => {
-                std::thread::sleep(Duration::from_millis(1_500));
-                site.patches() == before
-            }
-            Self::Asked => wait_until(long, || site.patches().0 > before.0),
-            Self::Applied => wait_until(long, || site.patches().1 > before.1),
+            Self::AtOnce => Before::of(site) == before,
+            Self::Reading => wait_until(long, || site.reads() > before.reads) && site.patches() == before.patches,
+            Self::Asked => wait_until(long, || site.patches().0 > before.patches.0),
+            Self::Applied => wait_until(long, || site.patches().1 > before.patches.1),
         };
-        assert!(reached, "{:?} after {before:?}\n{}", site.patches(), site.log());
+        assert!(reached, "{:?} after {before:?}\n{}", Before::of(site), site.log());
     }
 }
 
@@ -55,7 +65,7 @@ fn a_kill_at_each_step_of_an_insert_loses_nothing_and_doubles_nothing() {
     let site = patient();
     let mut server = site.start();
     for (step, knobs, moment) in steps() {
-        let before = site.patches();
+        let before = Before::of(&site);
         site.turn(&knobs);
         let address = server.create(step, EVE);
         server = killed(&site, server, moment, before);
@@ -75,7 +85,7 @@ fn a_kill_at_each_step_of_a_deletion_leaves_nothing_behind() {
     for (step, knobs, moment) in steps() {
         let address = server.create(step, LEA);
         server.settles(&site, &address);
-        let before = site.patches();
+        let before = Before::of(&site);
         site.turn(&knobs);
         server.caducee(&["mailbox", "close", &address, "--yes"]).expect_ok("closing");
         server = killed(&site, server, moment, before);
@@ -92,7 +102,7 @@ fn what_was_inserted_unknown_to_us_goes_when_the_mailbox_closes_before_we_know()
     }
     let site = patient();
     let server = site.start();
-    let before = site.patches();
+    let before = Before::of(&site);
     site.turn(&json!({ "only": ["PATCH"], "delay_after_ms": 60_000 }));
     let address = server.create("ephemere", LEA);
     Moment::Applied.wait(&site, before);
@@ -117,7 +127,7 @@ fn patient() -> Site {
 }
 
 /// Kills the server at the moment and starts it again, with a directory that is well.
-fn killed(site: &Site, server: Server, moment: Moment, before: (u64, usize)) -> Server {
+fn killed(site: &Site, server: Server, moment: Moment, before: Before) -> Server {
     moment.wait(site, before);
     server.kill();
     site.turn(&json!({}));

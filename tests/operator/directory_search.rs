@@ -157,3 +157,34 @@ fn an_extraction_is_held_against_our_mailboxes() {
     let missing = server.caducee(&["directory", "verify", "--extraction", "/nulle/part.zip"]);
     assert!(missing.code != Some(0) && missing.all().contains("cannot be read"), "{missing:?}");
 }
+
+#[test]
+fn a_mailbox_on_an_activity_is_found_by_its_professionals_name_and_number() {
+    if !have("curl") {
+        return;
+    }
+    let site = Site::new();
+    let server = site.start();
+    let person = site.sandbox.description.aura().mailbox("PER").person.clone().unwrap();
+    // As the look-alike numbers activities.
+    let activity = format!("10{}", &person[person.len() - 8..]);
+    let address = format!("activite@{DOMAIN}");
+    let words = ["mailbox", "create", &address, "--kind", "PER", "--national-id", &person, "--activity-id", &activity];
+    server.caducee(&[&words[..], &["--last-name", "Autre"]].concat()).expect_ok("creating a mailbox");
+    server.settles(&site, &address);
+
+    let entry = |words: &[&str]| {
+        let hits = server.json(&[&["directory", "search"], words, &["--source", "fhir"]].concat());
+        let found = hits["found"].as_array().unwrap_or_else(|| panic!("{hits}")).clone();
+        found.into_iter().find(|one| one["address"] == address.as_str())
+    };
+    let by_number = entry(&["--number", &person]).expect("by the professional's number");
+    assert_eq!(by_number["national_id"], person.as_str(), "{by_number}");
+    let name = by_number["last_name"].as_str().unwrap().to_owned();
+    assert!(!name.is_empty() && name != "Autre", "the directory's name, not ours: {by_number}");
+    assert_eq!(entry(&["--name", &name]), Some(by_number.clone()), "by the name");
+    assert_eq!(entry(&[&name]), Some(by_number.clone()), "by any word");
+    assert_eq!(entry(&["--address", "activite", "--name", &name]), Some(by_number.clone()), "by both");
+    assert_eq!(entry(&["--address", "activite", "--name", "personne"]), None);
+    assert_eq!(entry(&[&activity]), Some(by_number), "by the activity's own number");
+}

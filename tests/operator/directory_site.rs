@@ -219,6 +219,11 @@ impl Site {
         operations.filter(about).map(|operation| operation["type"].as_str().unwrap_or_default().to_owned()).collect()
     }
 
+    /// How often it was read, or searched.
+    pub(crate) fn reads(&self) -> u64 {
+        self.get(self.directory["seen"].as_str().unwrap())["reads"].as_u64().unwrap()
+    }
+
     /// How many patches were asked for, applied or not, and how many were applied.
     pub(crate) fn patches(&self) -> (u64, usize) {
         let seen = self.get(self.directory["seen"].as_str().unwrap());
@@ -248,7 +253,8 @@ impl Server {
     pub(crate) fn create(&self, local: &str, person: &str) -> String {
         let address = format!("{local}@{DOMAIN}");
         let words = ["mailbox", "create", &address, "--kind", "PER", "--national-id", person, "--last-name", "Martin"];
-        self.caducee(&words).expect_ok("creating a mailbox");
+        self.caducee(&[&words[..], &["--notification-address", "martin@courriel.example"]].concat())
+            .expect_ok("creating a mailbox");
         address
     }
 

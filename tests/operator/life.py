@@ -178,11 +178,25 @@ def a_mailbox_opens_once_its_holder_has_accepted_the_terms_at_the_page():
     expect(who.send("/conditions/plus-tard"), 200, "Postes et téléphones")
     who.go(SITE + "/boites")
     expect(choose(who, own), 200, "Plus tard")
-    # Past its date it is suspended, and opens with the acceptance that the administrator notes.
-    ahead(day(62), "run", "--apply")
+    # Past its date it is suspended with all others that owe them, once the administrator has confirmed so many.
+    admin("lifecycle", "run", "--apply")
     mailed("", r"conditions d'utilisation \(version 2027-01\)")
+    assert "suspensions for terms wait" in ahead(day(62), "run", "--apply")
+    assert told("mailbox", "show", own)["stage"] == "open"
+    plan = told("lifecycle", "plan", "--as-of", day(62), "--days", "1")
+    many = str(sum(step["step"] == "suspended-for-terms" for step in plan["steps"]))
+    assert f"lifecycle confirm --suspensions {many}" in admin("lifecycle", "plan", "--as-of", day(62))
+    assert "not 1" in refused("lifecycle", "confirm", "--suspensions", "1", "--as-of", day(62))
+    ahead(day(62), "confirm", "--suspensions", many)
     assert told("mailbox", "show", own)["stage"] == "suspended"
     assert "terms of use" in imap_refused(own, person)
+    # The operator opens it again: it is told anew, and goes on for a week.
+    assert "2027-01 are still to be accepted" in admin("mailbox", "reopen", own)
+    ahead(day(63), "run", "--apply")
+    shown = told("mailbox", "show", own)
+    assert (shown["stage"], shown["terms_owed"]) == ("open", "2027-01"), shown
+    ahead(day(71), "run", "--apply")
+    assert told("mailbox", "show", own)["stage"] == "suspended"
     assert "open" in admin("terms", "accept", own, "2027-01")
     imap(own, person).logout()
 
@@ -193,6 +207,8 @@ def years_of_silence_close_a_mailbox_and_forget_it():
     assert address in dry and "closing-announced" in dry, dry
     assert told("mailbox", "show", address)["stage"] == "open", "a dry run does nothing"
 
+    for verb in ["run", "--apply"], ["confirm", "9"]:
+        assert "is over" in refused("lifecycle", *verb, "--as-of", day(-1))
     ahead(day(304), "run", "--apply")
     shown = told("mailbox", "show", address)
     assert (shown["stage"], shown["state"]) == ("closing", "open"), shown
@@ -216,7 +232,15 @@ def years_of_silence_close_a_mailbox_and_forget_it():
     again = refused("mailbox", "create", address, "--kind", "PER", "--last-name", "Autre", "--national-id", "899799999998")
     assert "never given again" in again, again
 
-    ahead(day(later + 365), "run", "--apply")
+    on = day(later + 365)
+    plan = told("lifecycle", "plan", "--as-of", on, "--days", "1")
+    oblivions = [step["mailbox"] for step in plan["steps"] if step["step"] == "forgotten"]
+    assert address in oblivions, plan
+    held = ahead(on, "run", "--apply")
+    if len(oblivions) > plan["closings_without_confirmation"]:
+        assert "oblivions wait for a confirmation" in held, held
+        assert told("mailbox", "show", address)["stage"] == "closed"
+        ahead(on, "confirm", "--oblivions", str(len(oblivions)))
     shown = told("mailbox", "show", address)
     assert shown["stage"] == "forgotten" and not shown["holder"].get("last_name"), shown
     assert journal(address) == ["opened", "closing-announced", "closing-reminded", "closed", "forgotten"]

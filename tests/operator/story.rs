@@ -4,7 +4,7 @@
 use crate::directory_site::{BASILE, EVE, SOON, Server, metadata};
 use crate::story_town::{DOMAIN, Town, files_with, followed, step};
 use crate::support::{Envelope, Ran, ScratchDir, Tool, have, read, smtplib, wait_until};
-use caducee::store::{Account, AccountId, Folder, MasterKey, Options, Store};
+use caducee::store::{AccountId, Folder, KeyOwner, MasterKey, Options, Store};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
@@ -299,9 +299,8 @@ fn what_must_be_kept_is_kept(server: &Server, mail: &Mail) {
     assert_eq!(held["mailboxes"][0]["state"], "closed", "it is kept who held it: {held}");
 }
 
-/// Who opens the store with the master key finds no key and no folder of the closed mailbox (what older frames of the log hold
-/// until they are compacted: decision 0168); and no word of any message stands in any file of the operators, of the relay of
-/// ordinary mail, of the directory.
+/// Who opens the store with the master key finds no key and no folder of the closed mailbox (who digs in all its files:
+/// `digging.rs`); and no word of any message stands in any file of the operators, of the relay of ordinary mail, of the directory.
 fn nothing_can_be_read_on_the_disk(town: &Town, papers: &Path, closed: AccountId, open: AccountId) {
     let check = Tool::new(env!("CARGO_BIN_EXE_caducee")).args(["store", "check", "--config"]);
     check.arg(town.site.config_file()).limit(SOON).run().expect_ok("the store is sound");
@@ -310,8 +309,8 @@ fn nothing_can_be_read_on_the_disk(town: &Town, papers: &Path, closed: AccountId
     let (store, _) = Store::open(&home.join("store"), &key, &Options::default()).unwrap();
     let folders = store.scan::<Folder>(.., usize::MAX).unwrap();
     let readable = |id: AccountId| {
-        let account = store.get::<Account>(&id).unwrap().unwrap();
-        let opens = account.sealed_key.as_ref().is_some_and(|sealed| key.open(id, sealed).is_ok());
+        let sealed = store.keys().sealed(KeyOwner::Mailbox(id));
+        let opens = sealed.is_some_and(|sealed| key.open(id, &sealed).is_ok());
         (opens, folders.iter().filter(|(key, _)| key.account == id).count())
     };
     assert_eq!(readable(closed), (false, 0));

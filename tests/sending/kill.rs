@@ -32,7 +32,7 @@ fn no_acknowledged_message_is_lost_by_kills_and_doubles_are_only_those_under_way
     });
     let mut server = site.start();
     let acknowledged = site.path("acknowledged");
-    let mut submitter = submitting(&site, &domain, &acknowledged);
+    let mut submitter = submitting(&site, &domain, MESSAGES, &acknowledged);
     for kill in 1..=KILLS {
         let part = MESSAGES * kill / (KILLS + 1);
         let flows = wait_until(Duration::from_secs(240), || lines(&acknowledged).len() >= part);
@@ -63,19 +63,25 @@ fn no_acknowledged_message_is_lost_by_kills_and_doubles_are_only_those_under_way
     assert!(doubles <= KILLS * SESSIONS, "{doubles} doubles after {KILLS} kills with {SESSIONS} sessions");
 }
 
-fn submitting(site: &Site, domain: &str, acknowledged: &std::path::Path) -> std::process::Child {
+/// Somebody who submits `count` messages, and writes down which were acknowledged.
+pub(crate) fn submitting(
+    site: &Site,
+    domain: &str,
+    count: usize,
+    acknowledged: &std::path::Path,
+) -> std::process::Child {
     let (login, password) = site.operator().mailbox("PER").credentials();
     Command::new("python3")
         .arg(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sending/submitter.py"))
         .arg(site.operator().ports.submission.to_string())
         .arg(&site.known.ca)
-        .args([login, password, &format!("dr.compte@{domain}"), &MESSAGES.to_string(), "8"])
+        .args([login, password, &format!("dr.compte@{domain}"), &count.to_string(), "8"])
         .arg(acknowledged)
         .stdin(Stdio::null())
         .spawn()
         .expect("python3 can be started")
 }
 
-fn lines(path: &std::path::Path) -> Vec<String> {
+pub(crate) fn lines(path: &std::path::Path) -> Vec<String> {
     fs::read_to_string(path).unwrap_or_default().lines().map(str::to_owned).collect()
 }

@@ -1,4 +1,4 @@
-//! Mail that leaves, from outside: the real server against a peer that misbehaves, and against its own sudden end.
+//! The real server from outside, against a peer that misbehaves, a disk that is full, and its own sudden end.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -6,4 +6,7 @@ mod support;
 mod both_ways;
 mod faults;
 mod kill;
+mod refused;
 mod site;
+mod traced_kill;
+mod untraced;

@@ -78,11 +78,22 @@ impl Site {
         self.configure(changes);
     }
 
+    /// What a path in the configuration means.
+    pub(crate) fn configured(&self, section: &str, key: &str) -> PathBuf {
+        let setting = self.config[section][key].as_str().expect("a text");
+        self.operator().config.with_file_name(setting)
+    }
+
     /// Starts the server and waits until its submission door answers.
     pub(crate) fn start(&self) -> Server {
+        self.start_by(Command::new(env!("CARGO_BIN_EXE_caducee")))
+    }
+
+    /// The same by a command that the server's own words are added to.
+    pub(crate) fn start_by(&self, mut command: Command) -> Server {
         let operator = self.operator();
         let log = fs::File::create(self.path("server.log")).expect("a log");
-        let child = Command::new(env!("CARGO_BIN_EXE_caducee"))
+        let child = command
             .args(["serve", "--until-stdin-closes", "--config"])
             .arg(operator.config.with_file_name("test.toml"))
             .stdin(Stdio::piped())
@@ -107,6 +118,11 @@ impl Server {
     pub(crate) fn kill(mut self) {
         signal(self.child.id(), "KILL");
         let _ = self.child.wait();
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// A verb of the command line, as a client of this server.

@@ -85,10 +85,9 @@ fn mail_that_is_sent_on_lies_where_it_was_sent_on_to() {
     let domain = &operator.domains[0];
     let [from, to] = ["remplacee", "remplacante"].map(|name| format!("{name}@{domain}"));
     for (address, id) in [(&from, "899700000071"), (&to, "899700000072")] {
-        caducee(
-            operator,
-            &["mailbox", "create", address, "--kind", "PER", "--last-name", "Essai", "--national-id", id],
-        );
+        let who = ["--kind", "PER", "--last-name", "Essai", "--national-id", id];
+        let notified = ["--notification-address", "essai@courriel.example"];
+        caducee(operator, &[&["mailbox", "create", address], &who[..], &notified].concat());
     }
     let messages = |address: &str| {
         let shown: serde_json::Value =

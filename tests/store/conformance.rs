@@ -183,6 +183,29 @@ fn a_record_that_does_not_decode_costs_itself_and_no_page() {
 }
 
 #[test]
+fn keys_are_listed_and_counted_whether_their_records_read_or_not() {
+    on_both(|store| async move {
+        for account in 1..=9 {
+            store.commit(put(account, 10)).await.unwrap();
+        }
+        let mut batch = Batch::new();
+        batch.put(&AccountId(5), &Unreadable).put(&AccountId(10), &Unreadable);
+        store.commit(batch).await.unwrap();
+        let keys = |limit| store.keys::<Usage>(AccountId(3)..AccountId(20), limit).unwrap();
+        assert_eq!(keys(99), (3..=10).map(AccountId).collect::<Vec<_>>());
+        assert_eq!(keys(2), [AccountId(3), AccountId(4)]);
+        let count = |most| store.count::<Usage>(.., most).unwrap();
+        assert_eq!((count(99), count(10), count(4), count(0)), (10, 10, 4, 0));
+        assert_eq!(store.count::<Usage>(AccountId(9).., 99).unwrap(), 2);
+        assert_eq!(store.count::<Usage>(AccountId(11).., 99).unwrap(), 0);
+        let mut batch = Batch::new();
+        (11..10_000).for_each(|account| drop(batch.put(&AccountId(account), &usage(1))));
+        store.commit(batch).await.unwrap();
+        assert_eq!((count(100_000), count(8_192), count(8_193)), (9_999, 8_192, 8_193));
+    });
+}
+
+#[test]
 fn the_ranges_of_a_folder_and_of_an_account_hold_what_is_theirs() {
     on_both(|store| async move {
         let mut batch = Batch::new();

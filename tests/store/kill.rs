@@ -13,12 +13,13 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest::{SHA256, digest};
-use caducee::store::{Body, MailboxKey, Message, MessageKey, Options, Store};
+use caducee::store::{Body, Compaction, MailboxKey, Message, MessageKey, Options, Rows, Store};
 
 use crate::mailbox::Mailbox;
 use crate::support::{Directory, master, noise};
 
 const ROUNDS: u64 = 60;
+const COMPACTED_ROUNDS: u64 = 40;
 const ACCOUNTS: u64 = 4;
 const FOLDERS: u64 = 3;
 const WRITERS: u64 = 16;
@@ -59,15 +60,28 @@ fn message(seed: u64) -> Vec<u8> {
     noise(seed, size as usize)
 }
 
+/// What a child does beside its deliveries.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Beside {
+    Nothing,
+    /// Deletes most of what it has delivered, and compacts the log all the time.
+    Compacting,
+}
+
 /// The child's work; it ends by being killed.
 #[test]
-#[ignore = "the child process of `killed_at_any_moment_it_loses_nothing_that_it_acknowledged`"]
+#[ignore = "the child process of the tests that kill one"]
 fn child() {
     let Ok(argument) = std::env::var(CHILD) else { return };
-    let (path, seed) = argument.split_once('|').unwrap();
+    let [path, seed, beside] = argument.splitn(3, '|').collect::<Vec<_>>().try_into().unwrap();
     let (path, seed) = (Path::new(path).to_owned(), seed.parse::<u64>().unwrap());
+    let beside = if beside == "compacting" { Beside::Compacting } else { Beside::Nothing };
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap().block_on(async move {
         let (store, _) = Store::open(&path, &master(), &options()).unwrap();
+        if beside == Beside::Compacting {
+            let store = store.clone();
+            std::thread::spawn(move || compact_for_ever(&store));
+        }
         let mut mailboxes = Vec::new();
         for (id, key) in (1..=ACCOUNTS).zip(mailbox_keys(&path)) {
             let mailbox = Mailbox::create(&store, id, key, FOLDERS).await;
@@ -75,7 +89,7 @@ fn child() {
         }
         say("READY");
         let writers: Vec<_> = (0..WRITERS)
-            .map(|writer| tokio::spawn(write_for_ever(mailboxes.clone(), seed * 1_000_003 + writer * 7919)))
+            .map(|writer| tokio::spawn(write_for_ever(mailboxes.clone(), seed * 1_000_003 + writer * 7919, beside)))
             .collect();
         for writer in writers {
             writer.await.unwrap();
@@ -83,7 +97,19 @@ fn child() {
     });
 }
 
-async fn write_for_ever(mailboxes: Vec<Arc<(tokio::sync::Mutex<()>, Mailbox)>>, mut seed: u64) {
+/// Says each segment that it has emptied: the kills shall fall before, into and behind that.
+fn compact_for_ever(store: &Store) {
+    let goal = Compaction { dead_percent: 25, rate: u64::MAX, settle: Duration::ZERO, whole: false };
+    loop {
+        let done = store.compact_blocking(&goal).unwrap();
+        if done.emptied > 0 {
+            say(&format!("EMPTIED {}", done.emptied));
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+async fn write_for_ever(mailboxes: Vec<Arc<(tokio::sync::Mutex<()>, Mailbox)>>, mut seed: u64, beside: Beside) {
     loop {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let dice = seed >> 33;
@@ -96,12 +122,13 @@ async fn write_for_ever(mailboxes: Vec<Arc<(tokio::sync::Mutex<()>, Mailbox)>>, 
             Err(error) => panic!("{error}"),
         };
         say(&format!("ACK {} {uid} {dice}", folder.folder));
+        let deleted = if beside == Beside::Compacting { 0..8 } else { 0..1 };
         match dice % 13 {
-            0 => {
+            chance if deleted.contains(&chance) => {
                 say(&format!("DEL {} {uid}", folder.folder));
                 mailbox.1.delete(folder, uid).await.unwrap();
             }
-            1 => {
+            8 => {
                 let other = mailbox.1.folder((dice / 7 + 1) % FOLDERS);
                 let copied = mailbox.1.copy(folder, uid, other).await.unwrap();
                 say(&format!("ACK {} {copied} {dice}", other.folder));
@@ -124,12 +151,18 @@ struct Said {
     acknowledged: BTreeMap<(u64, u32), u64>,
     /// Deletions that were asked for: they may be done or not.
     deleting: BTreeSet<(u64, u32)>,
+    /// Segments that compactions have emptied.
+    emptied: u64,
 }
 
 impl Said {
     fn hear(&mut self, line: &str) -> Option<(u64, u32)> {
         let mut words = line.split(' ');
         let kind = words.next()?;
+        if kind == "EMPTIED" {
+            self.emptied += words.next()?.parse::<u64>().ok()?;
+            return None;
+        }
         let key = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
         match kind {
             "ACK" => {
@@ -147,10 +180,11 @@ impl Said {
 }
 
 /// Runs a child for a while, kills it, and returns what it had acknowledged.
-fn kill_a_child(store: &Path, round: u64, said: &mut Said) -> Vec<(u64, u32)> {
+fn kill_a_child(store: &Path, round: u64, beside: Beside, said: &mut Said) -> Vec<(u64, u32)> {
+    let beside = if beside == Beside::Compacting { "compacting" } else { "" };
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "kill::child", "--ignored", "--nocapture", "--test-threads=1"])
-        .env(CHILD, format!("{}|{round}", store.display()))
+        .env(CHILD, format!("{}|{round}|{beside}", store.display()))
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -193,19 +227,47 @@ fn check_message(store: &Store, keys: &[MailboxKey], said: &Said, (folder, uid):
 #[test]
 fn killed_at_any_moment_it_loses_nothing_that_it_acknowledged() {
     let directory = Directory::new("kill");
+    kill_again_and_again(&directory.path().join("store"), ROUNDS, Beside::Nothing);
+}
+
+#[test]
+fn killed_in_the_middle_of_compactions_it_loses_nothing_either_and_a_rebuild_finds_the_same() {
+    let directory = Directory::new("kill-compacting");
     let path = directory.path().join("store");
+    let said = kill_again_and_again(&path, COMPACTED_ROUNDS, Beside::Compacting);
+    assert!(said.emptied > COMPACTED_ROUNDS / 2, "{} segments were emptied: too few to tell", said.emptied);
+    println!("{} segments were emptied", said.emptied);
+    let all = records(&Store::open(&path, &master(), &options()).unwrap().0);
+    std::fs::remove_dir_all(path.join("index")).unwrap();
+    let (store, opening) = Store::open(&path, &master(), &options()).unwrap();
+    assert!(opening.rebuilt && opening.damaged.is_empty(), "{opening:?}");
+    assert!(records(&store) == all, "a rebuild from the log finds other records");
+    let keys = mailbox_keys(&path);
+    said.acknowledged.keys().for_each(|message| check_message(&store, &keys, &said, *message));
+    drop(store);
+    assert!(caducee::store::check(&path, &mut |_, _| {}).unwrap().is_sound());
+}
+
+/// Messages and bodies with their versions.
+type Records = (Rows<Message>, Rows<Body>);
+
+fn records(store: &Store) -> Records {
+    (store.scan::<Message>(.., usize::MAX).unwrap(), store.scan::<Body>(.., usize::MAX).unwrap())
+}
+
+fn kill_again_and_again(path: &Path, rounds: u64, beside: Beside) -> Said {
     let mut said = Said::default();
     let (mut replayed, mut cut, started) = (0, 0, Instant::now());
-    for round in 1..=ROUNDS {
-        let new = kill_a_child(&path, round, &mut said);
-        let (store, opening) = Store::open(&path, &master(), &options()).unwrap();
+    for round in 1..=rounds {
+        let new = kill_a_child(path, round, beside, &mut said);
+        let (store, opening) = Store::open(path, &master(), &options()).unwrap();
         assert!(opening.damaged.is_empty() && !opening.rebuilt, "round {round}: {opening:?}");
         replayed += opening.replayed;
         cut += u64::from(opening.cut > 0);
-        let keys = mailbox_keys(&path);
+        let keys = mailbox_keys(path);
         // The new messages each time, all of them at the end.
         let all = said.acknowledged.keys().copied();
-        let checked: Vec<_> = if round == ROUNDS { all.collect() } else { new };
+        let checked: Vec<_> = if round == rounds { all.collect() } else { new };
         checked.into_iter().for_each(|message| check_message(&store, &keys, &said, message));
         for (id, key) in (1..=ACCOUNTS).zip(&keys) {
             Mailbox::back(&store, &(caducee::store::AccountId(id), key.clone())).check_counters();
@@ -213,11 +275,12 @@ fn killed_at_any_moment_it_loses_nothing_that_it_acknowledged() {
         check_references(&store);
     }
     println!(
-        "{ROUNDS} kills in {:?}: {} messages acknowledged, {replayed} commits replayed, {cut} torn tails",
+        "{rounds} kills in {:?}: {} messages acknowledged, {replayed} commits replayed, {cut} torn tails",
         started.elapsed(),
         said.acknowledged.len()
     );
-    assert!(said.acknowledged.len() as u64 > ROUNDS, "the children hardly worked");
+    assert!(said.acknowledged.len() as u64 > rounds, "the children hardly worked");
+    said
 }
 
 /// Every body is referred to as often as its record says.

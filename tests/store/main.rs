@@ -2,8 +2,11 @@
 
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
+mod compaction;
 mod conformance;
+mod histories;
 mod inspection;
+mod keys;
 mod kill;
 mod mailbox;
 mod recovery;

@@ -5,6 +5,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use caducee::store::embedded::STORE_FORMAT;
 use caducee::store::{
     AccountId, Batch, CommitError, MailboxKey, MasterKey, OpenError, Options, Store, StoreError, Usage,
 };
@@ -59,9 +60,9 @@ fn a_newer_store_segment_or_frame_is_refused_and_named() {
 
     let store = directory.copy();
     let json = store.path().join("store.json");
-    let text = fs::read_to_string(&json).unwrap().replace("\"format\": 1", "\"format\": 2");
+    let text = fs::read_to_string(&json).unwrap().replace("\"format\": 2", "\"format\": 3");
     fs::write(&json, text).unwrap();
-    assert_names_format(refusal(store.path()), &json, 2);
+    assert_names_format(refusal(store.path()), &json, (3, STORE_FORMAT));
 
     let store = directory.copy();
     let log = segments(store.path()).pop().unwrap();
@@ -70,7 +71,7 @@ fn a_newer_store_segment_or_frame_is_refused_and_named() {
     let crc = crc32c::crc32c(&bytes[..60]);
     bytes[60..64].copy_from_slice(&crc.to_le_bytes());
     fs::write(&log, bytes).unwrap();
-    assert_names_format(refusal(store.path()), &log, 7);
+    assert_names_format(refusal(store.path()), &log, (7, 1));
 
     let store = directory.copy();
     let log = segments(store.path()).pop().unwrap();
@@ -82,13 +83,13 @@ fn a_newer_store_segment_or_frame_is_refused_and_named() {
     header[28..].copy_from_slice(&crc.to_le_bytes());
     bytes.extend_from_slice(&header);
     fs::write(&log, &bytes).unwrap();
-    assert_names_format(refusal(store.path()), &log, 9);
+    assert_names_format(refusal(store.path()), &log, (9, 2));
     assert_eq!(fs::metadata(&log).unwrap().len(), bytes.len() as u64, "a newer log is left as it is");
 }
 
-fn assert_names_format(error: OpenError, file: &Path, version: u32) {
+fn assert_names_format(error: OpenError, file: &Path, versions: (u32, u32)) {
     let OpenError::Format { path, found, known } = &error else { panic!("{error}") };
-    assert_eq!((path.as_path(), *found, *known), (file, version, 1));
+    assert_eq!((path.as_path(), (*found, *known)), (file, versions));
     assert!(error.to_string().contains("use the version that wrote it"), "{error}");
 }
 
@@ -116,11 +117,11 @@ fn a_segment_size_out_of_bounds_is_refused() {
 }
 
 /// A small file system of its own, unmounted when dropped.
-struct SmallDisk(PathBuf);
+pub struct SmallDisk(pub PathBuf);
 
 impl SmallDisk {
     /// `None` when this process may not mount.
-    fn mount(directory: &Directory, size: &str) -> Option<SmallDisk> {
+    pub fn mount(directory: &Directory, size: &str) -> Option<SmallDisk> {
         let path = directory.path().join("disk");
         fs::create_dir_all(&path).unwrap();
         let size = format!("size={size}");

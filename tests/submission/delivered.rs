@@ -9,6 +9,8 @@ use crate::scene;
 use crate::scene::Scene;
 use crate::support::{Tool, search, wait_until};
 
+const NOTIFIED: &str = "--notification-address=essai@courriel.example";
+
 /// The reply to the message's end.
 fn taken(said: &str) -> &str {
     let line = said.lines().find(|line| line.contains("250 2.6.0 "));
@@ -118,7 +120,7 @@ fn a_person_sends_in_the_name_of_a_mailbox_that_lets_them() {
 fn a_shared_mailbox_that_is_logged_in_to_itself_sends_as_far_as_its_access_list_says() {
     let scene = scene!("openssl", "swaks");
     let shared = format!("standard@{}", scene.aura.domains[0]);
-    let structure = ["--structure-id", "1990000011", "--label", "Standard", "--allow-password"];
+    let structure = ["--structure-id", "1990000011", "--label", "Standard", "--allow-password", NOTIFIED];
     scene.administer(&[["mailbox", "create", &shared, "--kind", "ORG"].as_slice(), &structure].concat());
     let person = scene.camille.person.clone().expect("a professional has a national id");
     let (login, password) = scene.camille.credentials();
@@ -200,7 +202,7 @@ fn a_patient_answers_to_whom_the_message_names_if_its_sender_may_send_as_them() 
     let person = scene.camille.person.clone().expect("a professional has a national id");
     let [secretariat, practice] = ["secretariat.essai", "cabinet.essai"].map(|local| format!("{local}@{domain}"));
     for mailbox in [&secretariat, &practice] {
-        let structure = ["--structure-id", "1010000024", "--label", "Essai", "--allow-password"];
+        let structure = ["--structure-id", "1010000024", "--label", "Essai", "--allow-password", NOTIFIED];
         scene.administer(&[["mailbox", "create", mailbox, "--kind", "ORG"].as_slice(), &structure].concat());
     }
     let mine = scene.camille.address.as_str();
@@ -236,7 +238,7 @@ fn a_colleagues_forward_and_absence_count_for_what_is_sent_here() {
     let away = format!("absente.essai@{domain}");
     let created =
         ["mailbox", "create", &away, "--kind", "PER", "--last-name", "Essai", "--national-id", "899700000075"];
-    scene.administer(&created);
+    scene.administer(&[&created[..], &[NOTIFIED]].concat());
     scene.administer(&["mailbox", "set", &away, "--forward-to", &scene.jerome.address]);
     scene.administer(&["mailbox", "set", &away, "--absence-text", "Absente.", "--absence-until", "2099-08-15"]);
     scene.send(&scene.camille, &["--to", &away, "--header", "Subject: Renvoi-1"]).expect_ok("swaks");

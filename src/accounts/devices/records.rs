@@ -10,6 +10,7 @@ use super::{DeviceError, Issued, OldCertificate};
 use crate::accounts::notice::Notice;
 use crate::accounts::registry::ATTEMPTS;
 use crate::accounts::{Account, AccountError, Registry};
+use crate::mss::text::hex;
 use crate::store::{
     self, AccountId, AccountState, Batch, CommitError, Credential, CredentialKey, CredentialKind, Expect,
 };
@@ -173,7 +174,7 @@ impl Registry {
                 expires_at: Some(issued.expires_at),
             };
             self.tell_in(&mut batch, account, notice.clone());
-            // Every change of a mailbox's devices goes over this record: two at once cannot both find room.
+            // Every addition to a mailbox's devices goes over this record: two at once cannot both find room.
             batch.update(&id, read.version, &record).insert(&key, &credential);
             let what = if new.replaces.is_none() { "device-enrolled" } else { "device-renewed" };
             // The traces are found by the person in the last brackets (`audit/facets.rs`).
@@ -201,8 +202,11 @@ impl Registry {
         now: i64,
         batch: &mut Batch,
     ) -> Result<Option<Gone>, DeviceError> {
-        if self.device(id, number)?.state == DeviceState::Replaced {
-            // Its successor is the one to renew.
+        let devices = self.devices(id)?;
+        let device = devices.iter().find(|device| device.number == number).ok_or(DeviceError::NoDevice)?;
+        let takes_its_place = |other: &Device| (&other.person, &other.name) == (&device.person, &device.name);
+        if devices.iter().any(|other| other.number > number && takes_its_place(other)) {
+            // Its successor is the one to renew, also where its own time has run out meanwhile.
             return Err(DeviceError::NameTaken);
         }
         let key = CredentialKey { account: id, number };
@@ -242,9 +246,8 @@ impl Registry {
         number: u32,
         notice: Notice,
     ) -> Result<(), DeviceError> {
-        let mut told = Batch::new();
-        self.tell_in(&mut told, account, notice);
-        match self.remove_credential_and(CredentialKey { account: account.id, number }, told).await {
+        let key = CredentialKey { account: account.id, number };
+        match self.remove_credential_and(key, Some((account, notice))).await {
             Err(AccountError::NoCredential) => Err(DeviceError::NoDevice),
             outcome => Ok(outcome.map(drop)?),
         }
@@ -275,8 +278,4 @@ fn fingerprint(certificate: &CertificateDer<'_>) -> String {
 fn serial(certificate: &CertificateDer<'_>) -> Result<String, DeviceError> {
     let (_, parsed) = X509Certificate::from_der(certificate).map_err(DeviceError::crypto)?;
     Ok(hex(parsed.raw_serial()))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |text, byte| text + &format!("{byte:02x}"))
 }

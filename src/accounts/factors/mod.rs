@@ -370,6 +370,11 @@ impl Registry {
         let id = account.id;
         let key = self.mailbox_key(id)?;
         for attempt in 0..ATTEMPTS {
+            // A mailbox that closes meanwhile leaves nothing behind.
+            let living = self.store().get::<store::Account>(&id)?.ok_or(AccountError::NoAccount)?;
+            if living.state == store::AccountState::Closed {
+                return Err(AccountError::Closed.into());
+            }
             let read = self.store().get::<SecondFactor>(&id)?;
             let before = read.as_ref().map(|read| read.record.clone()).unwrap_or_default();
             let mut record = before.clone();
@@ -378,6 +383,7 @@ impl Registry {
                 return outcome;
             }
             let mut batch = Batch::new();
+            batch.expect::<store::Account>(&id, Expect::Version(living.version));
             match read {
                 Some(read) => batch.update(&id, read.version, &record),
                 None => batch.insert(&id, &record),
@@ -402,8 +408,7 @@ impl Registry {
 
     fn mailbox_key(&self, id: AccountId) -> Result<MailboxKey, FactorError> {
         let record = self.store().get::<store::Account>(&id)?.ok_or(AccountError::NoAccount)?;
-        let sealed = record.record.sealed_key.ok_or(AccountError::Closed)?;
-        Ok(self.room().master().open(id, &sealed)?)
+        Ok(self.room().mailbox_key(id, record.state).map_err(AccountError::from)?)
     }
 }
 

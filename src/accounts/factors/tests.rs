@@ -193,3 +193,36 @@ fn what_is_shown_once_shows_in_no_log() {
     assert_eq!(format!("{:?}", RecoveryCodes(vec![secret_text::readable(1, 6)])), "RecoveryCodes([secret])");
     assert_eq!(format!("{:?}", Code::new(secret_text::digits(6))), "Code([code])");
 }
+
+#[tokio::test]
+async fn a_mailbox_that_closes_meanwhile_is_left_no_second_factor() {
+    use crate::accounts::{AccountOptions, NewMailbox};
+    use crate::mail::{MailLimits, MailRoom};
+    use crate::mss::{Domain, Kind};
+    use crate::store::{AccountState, Holder, MasterKey, Store};
+
+    let room = MailRoom::new(Store::in_memory(), MasterKey::generate(), MailLimits::default()).unwrap();
+    let registry = Registry::new(room, AccountOptions::default());
+    registry.add_domain(&Domain::parse("aura.example").unwrap(), "").await.unwrap();
+    let holder =
+        Holder { national_id: Some("899700000001".into()), last_name: Some("Lefèvre".into()), ..Holder::default() };
+    let new = NewMailbox::new(Address::parse("lea@aura.example").unwrap(), Kind::Per, holder);
+    let lea = registry.create(new).await.unwrap();
+    let closes = || {
+        let read = registry.store().get::<store::Account>(&lea.id).unwrap().unwrap();
+        let closed = store::Account { state: AccountState::Closed, ..read.record };
+        let mut batch = Batch::new();
+        batch.update(&lea.id, read.version, &closed);
+        registry.store().commit_blocking(batch).unwrap();
+    };
+    let change = |record: &mut SecondFactor, _: &MailboxKey| {
+        if registry.by_id(lea.id).unwrap().unwrap().state != crate::mss::MailboxState::Closed {
+            closes();
+        }
+        record.recovery = vec!["x".into()];
+        Ok(())
+    };
+    let outcome = registry.change_factors(&lea, |()| None, change).await;
+    assert!(matches!(outcome, Err(FactorError::Account(AccountError::Closed))), "{outcome:?}");
+    assert!(registry.store().get::<SecondFactor>(&lea.id).unwrap().is_none());
+}

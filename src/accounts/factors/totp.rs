@@ -3,6 +3,7 @@
 use aws_lc_rs::{hmac, rand};
 use zeroize::Zeroizing;
 
+use crate::accounts::https::encoded;
 use crate::mss::Address;
 
 /// Seconds of a step (RFC 6238 §5.2).
@@ -66,18 +67,10 @@ pub(super) fn base32(bytes: &[u8]) -> Zeroizing<String> {
 
 /// The address that an authenticator reads from a QR code (the "Key Uri Format" that all of them follow).
 pub(super) fn uri(issuer: &str, mailbox: &Address, secret: &str) -> Zeroizing<String> {
-    let (issuer, mailbox) = (percent(issuer), percent(&mailbox.to_string()));
+    let (issuer, mailbox) = (encoded(issuer), encoded(&mailbox.to_string()));
     Zeroizing::new(format!(
         "otpauth://totp/{issuer}:{mailbox}?secret={secret}&issuer={issuer}&algorithm=SHA1&digits={DIGITS}&period={STEP}"
     ))
-}
-
-/// RFC 3986 §2.1: all but the unreserved characters.
-fn percent(text: &str) -> String {
-    text.bytes().fold(String::new(), |out, byte| match byte {
-        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out + &String::from(char::from(byte)),
-        _ => out + &format!("%{byte:02X}"),
-    })
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
-//! The queue of notices: durable, sealed, in two lanes.
+//! The queue of notices: durable, sealed, in lanes.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -9,20 +10,19 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use super::{Notice, OutgoingNotice, notification_address};
+use super::{Lane, Notice, OutgoingNotice, notification_address};
 use crate::accounts::registry::ATTEMPTS;
 use crate::accounts::{Account, AccountError, Registry};
 use crate::audit::{Action, Trace};
 use crate::mss::Address;
 use crate::store::{
-    self, AccountId, AccountState, Batch, CommitError, MailboxKey, NoticeBounce, NoticeKey, NoticeLane, Versioned,
-    WaitingNotice,
+    self, AccountId, AccountState, Batch, CommitError, MailboxKey, NoticeBounce, NoticeKey, Versioned, WaitingNotice,
 };
 
 /// How long a notice that was written in another's commit waits at most until it is looked for.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Notices that are taken out of the queue at once.
+/// Notices of a lane that are taken out of the queue at once.
 const AT_ONCE: usize = 256;
 
 /// What is written of a notice, sealed.
@@ -42,9 +42,11 @@ pub(in crate::accounts) struct Outbox {
     last: AtomicU64,
     taken: AtomicBool,
     served: AtomicBool,
+    /// The relay does not answer.
+    away: AtomicBool,
     wake: Notify,
     /// Those that the inbox has given out and nobody has settled.
-    in_hand: Mutex<HashSet<NoticeKey>>,
+    in_hand: Mutex<BTreeSet<NoticeKey>>,
 }
 
 impl Outbox {
@@ -52,7 +54,15 @@ impl Outbox {
         self.served.load(Ordering::Relaxed)
     }
 
-    fn in_hand(&self) -> MutexGuard<'_, HashSet<NoticeKey>> {
+    pub(super) fn is_away(&self) -> bool {
+        self.away.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn note_away(&self, is_away: bool) {
+        self.away.store(is_away, Ordering::Relaxed);
+    }
+
+    fn in_hand(&self) -> MutexGuard<'_, BTreeSet<NoticeKey>> {
         self.in_hand.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -100,7 +110,7 @@ pub struct Waiting {
 #[derive(Debug)]
 pub struct NoticeInbox {
     registry: Registry,
-    ready: VecDeque<OutgoingNotice>,
+    ready: BTreeMap<Lane, VecDeque<OutgoingNotice>>,
     /// What is told from now on waits for the next start.
     goes_on: bool,
 }
@@ -111,26 +121,16 @@ impl NoticeInbox {
         &self.registry
     }
 
-    /// The next notice, the urgent ones first. Cancel-safe.
+    /// The next notice, by lanes, in each the oldest first. Cancel-safe.
     pub async fn next(&mut self) -> OutgoingNotice {
-        self.next_of(false).await
+        self.next_with(|_| true).await
     }
 
-    /// The next urgent one. Cancel-safe.
-    pub async fn next_urgent(&mut self) -> OutgoingNotice {
-        self.next_of(true).await
-    }
-
-    async fn next_of(&mut self, only_urgent: bool) -> OutgoingNotice {
+    /// As [`NoticeInbox::next`], of those lanes that have room. Cancel-safe.
+    pub async fn next_with(&mut self, has_room: impl Fn(Lane) -> bool) -> OutgoingNotice {
         loop {
-            if let Some(found) = self.find(NoticeLane::Urgent, 1).pop_front() {
-                return found;
-            }
-            if !only_urgent {
-                if self.ready.is_empty() {
-                    self.ready = self.find(NoticeLane::Ordinary, AT_ONCE);
-                }
-                if let Some(found) = self.ready.pop_front() {
+            for lane in Lane::ALL.into_iter().filter(|lane| has_room(*lane)) {
+                if let Some(found) = self.take(lane) {
                     return found;
                 }
             }
@@ -139,11 +139,19 @@ impl NoticeInbox {
         }
     }
 
+    fn take(&mut self, lane: Lane) -> Option<OutgoingNotice> {
+        let is_over = self.ready.get(&lane).is_none_or(VecDeque::is_empty);
+        if is_over {
+            self.ready.insert(lane, self.find(lane, AT_ONCE));
+        }
+        self.ready.get_mut(&lane)?.pop_front()
+    }
+
     /// The oldest of a lane that nobody has in hand, which are in hand from now on.
-    fn find(&self, lane: NoticeLane, most: usize) -> VecDeque<OutgoingNotice> {
+    fn find(&self, lane: Lane, most: usize) -> VecDeque<OutgoingNotice> {
         let outbox = self.registry.outbox();
         let mut in_hand = outbox.in_hand();
-        let wanted = in_hand.len() + most;
+        let wanted = in_hand.range(NoticeKey::of(lane)).count() + most;
         let rows = match self.registry.store().scan::<WaitingNotice>(NoticeKey::of(lane), wanted) {
             Ok(rows) => rows,
             Err(error) => {
@@ -176,7 +184,7 @@ impl Drop for NoticeInbox {
 }
 
 /// An account's record after a notice has come to this: whether its address takes notices, as long as that is still the address.
-/// A closing that its holder was not told of is off (MSSanté §5).
+/// A closing that its holder was not told of is off (MSSanté §5), and terms that they were not told of are told anew.
 fn after_outcome(record: &store::Account, notice: &OutgoingNotice, outcome: &Outcome) -> store::Account {
     let mut after = record.clone();
     let to = record.notification_address.as_deref().and_then(|text| Address::parse(text).ok());
@@ -188,15 +196,24 @@ fn after_outcome(record: &store::Account, notice: &OutgoingNotice, outcome: &Out
         }
         Outcome::Sent | Outcome::Bounced(_) | Outcome::GivenUp => {}
     }
-    if *outcome != Outcome::Sent && notice.notice.precedes_a_closing() {
-        after.closing = None;
+    match &notice.notice {
+        _ if *outcome == Outcome::Sent => {}
+        Notice::ClosingAnnounced { .. } | Notice::ClosingReminder { .. } => after.closing = None,
+        Notice::TermsChanged { version, .. } if after.terms_told.as_ref() == Some(version) => after = untold(after),
+        _ => {}
     }
     after
 }
 
 /// An account's record once its notification address takes nothing: what was announced there may have reached nobody.
 fn bounced(record: &store::Account, bounce: NoticeBounce) -> store::Account {
-    store::Account { notice_bounce: Some(bounce), closing: None, ..record.clone() }
+    let after = store::Account { notice_bounce: Some(bounce), closing: None, ..record.clone() };
+    if after.terms_told == after.terms_version { after } else { untold(after) }
+}
+
+/// A record whose holder was told of no terms.
+fn untold(record: store::Account) -> store::Account {
+    store::Account { terms_told: None, terms_told_at: None, ..record }
 }
 
 /// What a sealed notice belongs to: the record's kind and its key.
@@ -219,7 +236,7 @@ impl Registry {
             return None;
         }
         outbox.served.store(true, Ordering::Relaxed);
-        Some(NoticeInbox { registry: self.clone(), ready: VecDeque::new(), goes_on: false })
+        Some(NoticeInbox { registry: self.clone(), ready: BTreeMap::new(), goes_on: false })
     }
 
     /// Tells a mailbox's holder something, in the commit of what it is about. Whether it is put on its way: there may be no
@@ -337,7 +354,7 @@ impl Registry {
         self.note_in(id, |record| *record = bounced(record, bounce.clone())).await.map(drop)
     }
 
-    /// What waits, of both lanes.
+    /// What waits, of all lanes.
     ///
     /// # Errors
     /// What the store says.
@@ -345,6 +362,20 @@ impl Registry {
         let rows = self.store().scan::<WaitingNotice>(.., usize::MAX)?;
         let oldest = rows.iter().map(|(key, _)| key.at).min();
         Ok(Waiting { notices: rows.len(), oldest: oldest.map(|at| (at / 1_000_000).cast_signed()) })
+    }
+
+    /// Gives everything that waits, a page at a time. Not for an async thread.
+    pub(in crate::accounts) fn each_waiting_notice(
+        &self,
+        mut each: impl FnMut(OutgoingNotice),
+    ) -> Result<(), AccountError> {
+        let mut from = Bound::Unbounded;
+        loop {
+            let page = self.store().scan::<WaitingNotice>((from, Bound::Unbounded), AT_ONCE)?;
+            let Some((last, _)) = page.last() else { return Ok(()) };
+            from = Bound::Excluded(*last);
+            page.iter().filter_map(|(key, waiting)| self.open_notice(*key, waiting)).for_each(&mut each);
+        }
     }
 
     /// Gives up all that waits, where nobody carries notices any more: codes do not lie about. Says how many.
@@ -361,7 +392,7 @@ impl Registry {
             let mut batch = Batch::new();
             for (key, waiting) in &rows {
                 match self.open_notice(*key, waiting) {
-                    Some(notice) if notice.notice.precedes_a_closing() => {
+                    Some(notice) if notice.notice.precedes_a_step() => {
                         self.settle_notice(&notice, &Outcome::GivenUp).await?;
                         continue;
                     }

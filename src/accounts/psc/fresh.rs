@@ -46,7 +46,9 @@ impl<T> Fresh<T> {
         if let Some(trouble) = self.failed_since(asked) {
             return self.old_copy().ok_or(trouble);
         }
+        let mut reading = Reading { of: self, is_over: false };
         let outcome = read.await;
+        reading.is_over = true;
         self.note(outcome)
     }
 
@@ -95,6 +97,21 @@ impl<T> Fresh<T> {
     }
 }
 
+/// A reading under way. Whoever asked for it may run out of time before it does: then it has failed like any other, and the old
+/// copy serves those who come next.
+struct Reading<'a, T> {
+    of: &'a Fresh<T>,
+    is_over: bool,
+}
+
+impl<T> Drop for Reading<'_, T> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.of.lock().failed = Some((Instant::now(), Trouble::TimedOut));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
@@ -138,5 +155,17 @@ mod tests {
         eager.get(HOUR, async { Ok(1) }).await.unwrap();
         tokio::time::sleep(Duration::from_millis(2)).await;
         assert_eq!(eager.get(Duration::ZERO, async { Ok(2) }).await.as_deref(), Ok(&2));
+    }
+
+    #[tokio::test]
+    async fn a_reading_that_nobody_waits_for_to_its_end_has_failed() {
+        let fresh = Fresh::new(HOUR);
+        fresh.get(HOUR, async { Ok(1) }).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        let endless = fresh.get(Duration::ZERO, std::future::pending());
+        assert!(tokio::time::timeout(Duration::from_millis(5), endless).await.is_err());
+        assert_eq!(fresh.trouble(), Some(Trouble::TimedOut));
+        let unasked = async { unreachable!("the old copy serves") };
+        assert_eq!(fresh.get(Duration::ZERO, unasked).await.as_deref(), Ok(&1));
     }
 }

@@ -51,6 +51,13 @@ pub fn wanted(account: &store::Account, options: &PublicationOptions) -> Option<
     if options.on && is_in_use && is_begun && is_for_others { image(account) } else { None }
 }
 
+/// Whether only the rules in force keep a mailbox out of the directory: there are others by which it would be shown. Nobody takes
+/// it away there unasked: a line that is lost from the configuration must not empty the directory.
+pub fn is_withheld(account: &store::Account, options: &PublicationOptions) -> bool {
+    let all = PublicationOptions { on: true, from: PublishFrom::Creation, test_mailboxes: true };
+    wanted(account, options).is_none() && wanted(account, &all).is_some()
+}
+
 /// What the directory shows of a mailbox that it shows; none where the record does not say whose it is.
 pub(super) fn image(account: &store::Account) -> Option<Image> {
     let holder = &account.holder;
@@ -189,6 +196,9 @@ mod tests {
             (with(|account| account.holder.national_id = None), ALL, false),
         ] {
             assert_eq!(wanted(&account, &options).is_some(), published, "{options:?} {account:?}");
+            let is_closed_to_all = account.state == AccountState::Closed || account.restricted;
+            let is_withheld = !published && !is_closed_to_all && account.holder.national_id.is_some();
+            assert_eq!(super::is_withheld(&account, &options), is_withheld, "{options:?} {account:?}");
         }
     }
 }

@@ -14,29 +14,51 @@
 //! 2. Entries go only with the commit that says what came of them. A change that comes between leaves an entry of its own.
 //! 3. What the directory refuses for good waits for the administrator as a task; another change of the mailbox, or
 //!    `caducee directory publish`, tries again.
+//! 4. A record that does not read costs its own mailbox, which waits with its entries; the others go on.
 
 mod image;
 mod outbox;
 mod standing;
 
 pub use crate::store::{DirectoryImage as Image, DirectoryPlace as Place, DirectoryTask as Task};
-pub use image::{PublicationOptions, PublishFrom, kind_of, numbered, wanted};
+pub use image::{PublicationOptions, PublishFrom, is_withheld, kind_of, numbered, wanted};
 pub use outbox::{Due, DuePage, Swept};
 pub use standing::{Counts, Pending, Standing};
 
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
 use tokio::sync::Notify;
 
-/// Tells the job that something has to be looked at.
+use crate::store::AccountId;
+
+/// Tells the job that something has to be looked at, and the operator what cannot be.
 #[derive(Debug, Default)]
-pub(super) struct Wake(Notify);
+pub(super) struct Wake {
+    bell: Notify,
+    /// Mailboxes of which it was told, since the start, that a record of theirs does not read.
+    damaged: Mutex<BTreeSet<AccountId>>,
+}
 
 impl Wake {
     fn ring(&self) {
-        self.0.notify_one();
+        self.bell.notify_one();
     }
 
     async fn rung(&self) {
-        self.0.notified().await;
+        self.bell.notified().await;
+    }
+
+    /// A mailbox cannot be looked at: an alarm, once.
+    fn tell_damaged(&self, account: AccountId, problem: &str) {
+        if self.damaged.lock().unwrap_or_else(PoisonError::into_inner).insert(account) {
+            tracing::error!(
+                event = "directory.damaged",
+                %account,
+                problem,
+                "what the directory has to know of a mailbox does not read"
+            );
+        }
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::{Image, Place, PublicationOptions, PublishFrom, Task, wanted};
+use super::{Image, Place, Task, is_withheld, wanted};
 use crate::accounts::{Account, AccountError, Registry};
 use crate::audit::{Action, Actor, Trace};
-use crate::store::{self, AccountId, Batch, DirectoryEntry, DirectoryEntryKey, DirectoryState};
+use crate::store::{self, AccountId, Batch, DirectoryEntry, DirectoryEntryKey, DirectoryState, StoreError};
 
 /// Accounts that a sweep reads at a time.
 const PAGE: usize = 500;
@@ -27,6 +27,8 @@ pub struct Due {
     pub tries: u32,
     /// Since when it waits, Unix seconds.
     pub since: i64,
+    /// Nothing is known of the mailbox any more.
+    is_forgotten: bool,
     /// The entries that this is for.
     entries: Vec<DirectoryEntryKey>,
 }
@@ -94,33 +96,52 @@ impl Registry {
             page.next = rows.last().map(|(key, _)| key.account);
         }
         for rows in rows.chunk_by(|(one, _), (other, _)| one.account == other.account) {
-            let account = rows[0].0.account;
-            let state = self.publication_state(account)?;
-            if state.due_at > now {
-                page.next_due = Some(page.next_due.map_or(state.due_at, |earliest: i64| earliest.min(state.due_at)));
-                continue;
-            }
-            // A page may end in the middle of an account's entries.
-            let rows = self.store().scan::<DirectoryEntry>(DirectoryEntryKey::of(account), usize::MAX)?;
-            let since = rows.iter().map(|(_, entry)| entry.at).min().unwrap_or(now);
-            let entries = rows.into_iter().map(|(key, _)| key).collect();
-            let record = self.store().get::<store::Account>(&account)?;
-            let (address, wanted) = match record {
-                Some(record) => (record.address.clone(), wanted(&record, self.publication_options())),
-                None => (String::new(), None),
-            };
-            page.due.push(Due {
-                account,
-                address,
-                wanted,
-                published: state.published,
-                attempt: state.attempt,
-                tries: state.tries,
-                since,
-                entries,
-            });
+            self.look_at(rows[0].0.account, now, &mut page)?;
         }
         Ok(page)
+    }
+
+    /// Adds to a page what is due of a mailbox.
+    fn look_at(&self, account: AccountId, now: i64, page: &mut DuePage) -> Result<(), AccountError> {
+        let record = match self.store().get::<store::Account>(&account) {
+            Ok(record) => record.map(|read| read.record),
+            Err(error @ StoreError::Record { .. }) => {
+                self.publication_wake().tell_damaged(account, &error.to_string());
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let state = self.publication_state_or(account, || presumed(record.as_ref()))?;
+        if state.due_at > now {
+            page.next_due = Some(page.next_due.map_or(state.due_at, |earliest| earliest.min(state.due_at)));
+            return Ok(());
+        }
+        let (address, wanted) = match (&record, &state.published) {
+            (Some(record), _) => (record.address.clone(), wanted(record, self.publication_options())),
+            // Of a mailbox that is gone: it leaves from where it was put.
+            (None, Some(shown)) => (shown.address.clone(), None),
+            (None, None) if state.attempt.is_none() => (String::new(), None),
+            (None, None) => {
+                self.publication_wake().tell_damaged(account, "its record is not there, and with it its address");
+                return Ok(());
+            }
+        };
+        let is_forgotten = record.as_ref().is_none_or(|record| record.forgotten_at.is_some());
+        // A page may end in the middle of an account's entries.
+        let rows = self.store().scan::<DirectoryEntry>(DirectoryEntryKey::of(account), usize::MAX)?;
+        let since = rows.iter().map(|(_, entry)| entry.at).min().unwrap_or(now);
+        page.due.push(Due {
+            account,
+            address,
+            wanted,
+            published: state.published,
+            attempt: state.attempt,
+            tries: state.tries,
+            since,
+            is_forgotten,
+            entries: rows.into_iter().map(|(key, _)| key).collect(),
+        });
+        Ok(())
     }
 
     /// Mailboxes are about to be put at this place for the first time: what was begun is known after a stop.
@@ -130,7 +151,7 @@ impl Registry {
     pub async fn publication_begins(&self, due: &[&Due], place: &Place) -> Result<(), AccountError> {
         let mut batch = Batch::new();
         for due in due.iter().filter(|due| !due.is_known_at(place)) {
-            let state = self.publication_state(due.account)?;
+            let state = self.publication_state_or(due.account, || due.known())?;
             batch.put(&due.account, &DirectoryState { attempt: Some(place.clone()), ..state });
         }
         if !batch.is_empty() {
@@ -150,7 +171,11 @@ impl Registry {
             published_at: Some(crate::mail::now()),
             ..DirectoryState::default()
         };
-        batch.put(&due.account, &state);
+        if due.is_forgotten {
+            batch.delete::<DirectoryState>(&due.account);
+        } else {
+            batch.put(&due.account, &state);
+        }
         // Found done though we know nothing of it: a stop came between the directory's answer and our own commit.
         let unknown = match (&due.published, &due.wanted) {
             (None, Some(_)) => Some("insert"),
@@ -170,7 +195,7 @@ impl Registry {
     /// # Errors
     /// What the store says.
     pub async fn publication_later(&self, due: &Due, due_at: i64, words: &str) -> Result<(), AccountError> {
-        let state = self.publication_state(due.account)?;
+        let state = self.publication_state_or(due.account, || due.known())?;
         let state = DirectoryState { tries: due.tries.saturating_add(1), due_at, words: words.to_owned(), ..state };
         let mut batch = Batch::new();
         batch.put(&due.account, &state);
@@ -185,7 +210,7 @@ impl Registry {
     pub async fn publication_refused(&self, due: &Due, status: u16, words: &str) -> Result<(), AccountError> {
         let task = Task { since: due.since, at: crate::mail::now(), status, words: words.to_owned() };
         let mut batch = due.without_entries();
-        let state = self.publication_state(due.account)?;
+        let state = self.publication_state_or(due.account, || due.known())?;
         let state = DirectoryState { task: Some(task), tries: 0, due_at: 0, words: String::new(), ..state };
         batch.put(&due.account, &state);
         let operation = match (&due.published, &due.wanted) {
@@ -202,6 +227,37 @@ impl Registry {
         let action = Action::Published { operation: operation.to_owned(), result: result.to_owned() };
         let trace = Trace { actor: Actor::server(), mailbox: Some(due.address.clone()), ..Trace::of(action) };
         self.room().traces().note(trace, batch);
+    }
+
+    /// Adds to the commit that forgets a mailbox what becomes of its standing: it is forgotten too, unless the directory shows the
+    /// mailbox still, or may. Then its place stays, and nothing else of its holder, until it is taken away there. `known`: its record up to
+    /// now, which says where it may be if its standing does not read.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub(in crate::accounts) fn forget_publication(
+        &self,
+        id: AccountId,
+        known: &store::Account,
+        batch: &mut Batch,
+    ) -> Result<(), AccountError> {
+        let state = self.publication_state_or(id, || presumed(Some(known)))?;
+        if state.published.is_none() && state.attempt.is_none() {
+            batch.delete::<DirectoryState>(&id);
+            for (key, _) in self.store().scan::<DirectoryEntry>(DirectoryEntryKey::of(id), usize::MAX)? {
+                batch.delete::<DirectoryEntry>(&key);
+            }
+            return Ok(());
+        }
+        tracing::warn!(
+            event = "directory.place_kept",
+            account = %id,
+            "a mailbox is forgotten that the directory may show still: its place is kept until it is taken away there"
+        );
+        let bare = |image: Image| Image { place: image.place, address: image.address, ..Image::default() };
+        let published = state.published.map(bare);
+        batch.put(&id, &DirectoryState { published, words: String::new(), ..state });
+        Ok(())
     }
 
     /// Has a mailbox looked at now, whatever was said of it before.
@@ -257,13 +313,14 @@ impl Registry {
             from = AccountId(last.0.saturating_add(1));
             let mut batch = Batch::new();
             for (id, record) in page {
-                let state = self.publication_state(id)?;
+                let state = self.publication_state_or(id, || presumed(Some(&record)))?;
                 let wanted = wanted(&record, self.publication_options());
                 let waits = || self.store().scan::<DirectoryEntry>(DirectoryEntryKey::of(id), 1);
-                if wanted == state.published || state.task.is_some() || !waits()?.is_empty() {
+                let is_as_wanted = wanted == state.published && (wanted.is_some() || state.attempt.is_none());
+                if is_as_wanted || state.task.is_some() || !waits()?.is_empty() {
                     continue;
                 }
-                if wanted.is_none() && may_be_published(&record) {
+                if is_withheld(&record, self.publication_options()) {
                     swept.withheld += 1;
                     continue;
                 }
@@ -278,23 +335,39 @@ impl Registry {
     }
 
     pub(super) fn publication_state(&self, id: AccountId) -> Result<DirectoryState, AccountError> {
-        let state = self.store().get::<DirectoryState>(&id)?;
-        Ok(state.map(|state| state.record).unwrap_or_default())
+        self.publication_state_or(id, DirectoryState::default)
     }
+
+    /// How a mailbox stands; `presumed`, where its record does not read.
+    fn publication_state_or(
+        &self,
+        id: AccountId,
+        presumed: impl FnOnce() -> DirectoryState,
+    ) -> Result<DirectoryState, AccountError> {
+        match self.store().get::<DirectoryState>(&id) {
+            Ok(state) => Ok(state.map(|state| state.record).unwrap_or_default()),
+            Err(error @ StoreError::Record { .. }) => {
+                self.publication_wake().tell_damaged(id, &error.to_string());
+                Ok(presumed())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// How a mailbox stands of which we know no more than its own record: it may have been put where that says.
+fn presumed(record: Option<&store::Account>) -> DirectoryState {
+    let image = record.and_then(super::image::image);
+    DirectoryState { attempt: image.map(|image| image.place), ..DirectoryState::default() }
 }
 
 /// What happens in the directory.
 fn cause_of(before: Option<&Image>, after: Option<&Image>) -> &'static str {
     match (before, after) {
-        (None, _) => "appears",
+        (None, Some(_)) => "appears",
         (Some(_), Some(_)) => "changes",
-        (Some(_), None) => "disappears",
+        (_, None) => "disappears",
     }
-}
-
-/// Whether there are rules by which the directory would show a mailbox.
-fn may_be_published(record: &store::Account) -> bool {
-    wanted(record, &PublicationOptions { on: true, from: PublishFrom::Creation, test_mailboxes: true }).is_some()
 }
 
 impl Due {
@@ -309,6 +382,12 @@ impl Due {
     fn is_known_at(&self, place: &Place) -> bool {
         self.published.as_ref().is_some_and(|image| image.place == *place) && self.attempt.is_none()
             || self.attempt.as_ref() == Some(place)
+    }
+
+    /// How it stood when it was looked at.
+    fn known(&self) -> DirectoryState {
+        let Self { published, attempt, .. } = self;
+        DirectoryState { published: published.clone(), attempt: attempt.clone(), ..DirectoryState::default() }
     }
 
     /// The beginning of a commit that is done with it.

@@ -1,6 +1,6 @@
 //! How mailboxes stand in the directory, for who asks.
 
-use super::{Image, Task, wanted};
+use super::{Image, Place, Task, wanted};
 use crate::accounts::{Account, AccountError, Registry};
 use crate::store::{AccountId, DirectoryEntry, DirectoryEntryKey, DirectoryState};
 
@@ -16,6 +16,8 @@ pub struct Standing {
     pub published: Option<Image>,
     /// When that was last known to be so, Unix seconds.
     pub published_at: Option<i64>,
+    /// Where a try may have put it since, without our knowing.
+    pub attempt: Option<Place>,
     /// What waits.
     pub waiting: Vec<Pending>,
     /// What an administrator has to put right.
@@ -65,6 +67,7 @@ impl Registry {
             waiting: rows.iter().map(|(key, entry)| pending(*key, entry, &state)).collect(),
             published: state.published,
             published_at: state.published_at,
+            attempt: state.attempt,
             task: state.task,
         })
     }
@@ -137,7 +140,8 @@ impl Registry {
         }
     }
 
-    fn each_publication(
+    /// How each mailbox stands, by number, until `visit` says no.
+    pub(in crate::accounts) fn each_publication(
         &self,
         after: Option<AccountId>,
         mut visit: impl FnMut(AccountId, DirectoryState) -> bool,

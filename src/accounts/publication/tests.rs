@@ -6,7 +6,8 @@ use crate::audit::Action;
 use crate::mail::{MailLimits, MailRoom};
 use crate::mss::lifecycle::Step;
 use crate::mss::{Address, Domain, Kind};
-use crate::store::{Holder, MasterKey, Store, WaitingTrace};
+use crate::store::scratch::damage;
+use crate::store::{self, Batch, DirectoryState, Holder, MasterKey, Store, WaitingTrace};
 
 async fn scene(on: bool) -> (Registry, Account) {
     let room = MailRoom::new(Store::in_memory(), MasterKey::generate(), MailLimits::default()).unwrap();
@@ -229,4 +230,119 @@ async fn a_mailbox_that_is_forgotten_is_taken_away_from_where_it_is_still_shown(
     forgotten.data.holder = Holder::default();
     registry.mend_publication(&forgotten, Some(&shown)).await.unwrap();
     assert_eq!(only(&registry).leaves(), [&shown]);
+}
+
+fn state_of(registry: &Registry, account: &Account) -> Option<DirectoryState> {
+    registry.store().get::<DirectoryState>(&account.id).unwrap().map(|read| read.record)
+}
+
+async fn forget(registry: &Registry, account: &Account) {
+    let later = crate::mail::now() + 400 * 86_400;
+    let steps = registry.live_on(account.id, &registry.course().unwrap(), later, true).await.unwrap();
+    assert_eq!(steps, [Step::Forgotten]);
+}
+
+#[tokio::test]
+async fn of_a_forgotten_mailbox_nothing_is_left_once_the_directory_shows_it_no_more() {
+    let (registry, anne) = scene(true).await;
+    registry.publication_done(&only(&registry), Some("insert")).await.unwrap();
+    registry.close(anne.id, "").await.unwrap();
+    registry.publication_done(&only(&registry), Some("delete")).await.unwrap();
+    assert!(state_of(&registry, &anne).is_some());
+    forget(&registry, &anne).await;
+    assert_eq!(state_of(&registry, &anne), None);
+
+    // The directory refuses to take it away: where it is has to be known, and nothing else.
+    let bea = create(&registry, "bea", "899700000002").await;
+    registry.publication_done(&only(&registry), Some("insert")).await.unwrap();
+    let shown = state_of(&registry, &bea).unwrap().published.unwrap();
+    registry.close(bea.id, "").await.unwrap();
+    registry.publication_refused(&only(&registry), 422, "non").await.unwrap();
+    forget(&registry, &bea).await;
+    let left = state_of(&registry, &bea).unwrap();
+    let bare = Image { place: shown.place, address: shown.address, ..Image::default() };
+    assert_eq!((left.published, left.task.is_some()), (Some(bare), true));
+    registry.publish_again(bea.id).await.unwrap();
+    registry.publication_done(&only(&registry), Some("delete")).await.unwrap();
+    assert_eq!(state_of(&registry, &bea), None);
+}
+
+#[tokio::test]
+async fn a_damaged_account_waits_with_its_entries_and_the_others_go_on() {
+    let (registry, anne) = scene(true).await;
+    let bea = create(&registry, "bea", "899700000002").await;
+    damage::<store::Account>(registry.store(), &anne.id);
+    assert_eq!(only(&registry).account, bea.id);
+    registry.publication_done(&only(&registry), Some("insert")).await.unwrap();
+    assert!(due(&registry).is_empty());
+    let waiting = registry.publications_pending(None, 10).unwrap();
+    assert_eq!(
+        waiting.iter().map(|pending| pending.account).collect::<Vec<_>>(),
+        [anne.id],
+        "its wait is an alarm in time"
+    );
+    assert_eq!(registry.queue_unpublished().await.unwrap(), Swept::default());
+    assert_eq!(registry.publication_counts().unwrap().waiting, 1);
+}
+
+#[tokio::test]
+async fn a_standing_that_does_not_read_is_found_out_anew_where_the_mailbox_is() {
+    let (registry, anne) = scene(true).await;
+    let bea = create(&registry, "bea", "899700000002").await;
+    for due in due(&registry) {
+        registry.publication_done(&due, Some("insert")).await.unwrap();
+    }
+    registry.close(bea.id, "").await.unwrap();
+    let leaves = only(&registry).leaves()[0].clone();
+    registry.publication_refused(&only(&registry), 422, "non").await.unwrap();
+    for mailbox in [anne.id, bea.id] {
+        damage::<DirectoryState>(registry.store(), &mailbox);
+    }
+    assert_eq!(registry.publication_counts().unwrap(), Counts::default());
+    // The one is looked at where it should be, the other taken away from there.
+    assert_eq!(registry.queue_unpublished().await.unwrap(), Swept { queued: 2, withheld: 0 });
+    let [shown, gone] = <[Due; 2]>::try_from(due(&registry)).expect("both are due");
+    assert_eq!((shown.account, shown.leaves().len()), (anne.id, 0));
+    assert_eq!((gone.account, gone.leaves()), (bea.id, vec![&leaves]));
+    // Nor is the place lost by a try that goes wrong.
+    registry.publication_later(&gone, 0, "HTTP 503").await.unwrap();
+    assert_eq!(due(&registry)[1].leaves(), [&leaves]);
+    for due in due(&registry) {
+        registry.publication_done(&due, None).await.unwrap();
+    }
+    assert_eq!(registry.queue_unpublished().await.unwrap(), Swept::default());
+    assert_eq!(registry.publication_counts().unwrap().published, 1);
+}
+
+#[tokio::test]
+async fn a_mailbox_whose_record_is_gone_leaves_from_where_it_was_put() {
+    let (registry, anne) = scene(true).await;
+    registry.publication_done(&only(&registry), Some("insert")).await.unwrap();
+    registry.publish_again(anne.id).await.unwrap();
+    let shown = only(&registry).published.unwrap();
+    let mut batch = Batch::new();
+    batch.delete::<store::Account>(&anne.id);
+    registry.store().commit(batch).await.unwrap();
+    let gone = only(&registry);
+    assert_eq!((gone.address.as_str(), gone.leaves()), (anne.data.address.as_str(), vec![&shown.place]));
+    // Where nobody knows the address it has there, nothing is said to be done.
+    let mut batch = Batch::new();
+    batch.put(&anne.id, &DirectoryState { attempt: Some(shown.place), ..DirectoryState::default() });
+    registry.store().commit(batch).await.unwrap();
+    assert!(due(&registry).is_empty());
+    assert_eq!(registry.publications_pending(None, 10).unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn the_place_of_a_mailbox_that_is_forgotten_is_kept_though_its_standing_does_not_read() {
+    let (registry, anne) = scene(true).await;
+    registry.publication_done(&only(&registry), Some("insert")).await.unwrap();
+    registry.close(anne.id, "").await.unwrap();
+    let place = only(&registry).leaves()[0].clone();
+    registry.publication_refused(&only(&registry), 422, "non").await.unwrap();
+    damage::<DirectoryState>(registry.store(), &anne.id);
+    forget(&registry, &anne).await;
+    assert_eq!(state_of(&registry, &anne).unwrap().attempt.as_ref(), Some(&place));
+    assert_eq!(registry.queue_unpublished().await.unwrap(), Swept { queued: 1, withheld: 0 });
+    assert_eq!(only(&registry).leaves(), [&place]);
 }

@@ -48,6 +48,9 @@ pub(super) fn count(
         Action::Accepted { sender, queued, delivered } => counting.accepted(sender, queued, delivered),
         Action::Tried { recipient, result, .. } => counting.add(Sheet::Outcomes, &[result, domain_of(recipient)], &[1]),
         Action::Refused { rule, .. } => counting.add(Sheet::Refusals, &[&trace.origin.door, rule], &[1]),
+        Action::ManyRefused { rules } => rules.iter().try_for_each(|(rule, count)| {
+            counting.add(Sheet::Refusals, &[&trace.origin.door, rule], &[u64::from(*count)])
+        }),
         Action::LoggedIn => counting.logged_in(),
         Action::LoginRefused { reason, asked } => counting.login_refused(reason, asked.as_deref()),
         // More than have a trace each: nobody knows any more which mailboxes were asked for, nor how.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::mss::indicators::{Month, Row, Sheet};
 use crate::store::{Counter, CounterKey, Store, StoreError};
 
+use super::OTHERS;
 use super::count::readable;
 use super::tally::{Note, Place, activity, place};
 
@@ -51,7 +52,9 @@ impl Counted {
         match place(key) {
             Some(Place::Row(sheet, mut dimensions)) => {
                 // An older version counted by some values that may be somebody's number.
-                if let (Sheet::Software | Sheet::Documents, [_, value]) = (sheet, dimensions.as_mut_slice()) {
+                if let (Sheet::Software | Sheet::Documents, [_, value]) = (sheet, dimensions.as_mut_slice())
+                    && value != OTHERS
+                {
                     *value = readable(value).to_owned();
                 }
                 self.add((sheet, Row { dimensions, measures: counter.values.clone() }));

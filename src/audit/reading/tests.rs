@@ -43,10 +43,28 @@ impl House {
         self.traces.tracer().write(traces).await.unwrap();
     }
 
+    /// Starts anew over the same store and files.
+    fn again(self) -> Self {
+        let Self { store, traces, place } = self;
+        let key = traces.tracer().key().clone();
+        drop(traces);
+        let tracer = Tracer::new(store.clone(), key).unwrap();
+        Self { traces: Traces::open(&tracer, &place.0).unwrap(), store, place }
+    }
+
+    fn problems(&self) -> Vec<String> {
+        let reports = self.traces.verify(Day::from_number(0), Day::from_number(u32::MAX)).unwrap();
+        reports.iter().flat_map(|(_, report)| &report.problems).map(ToString::to_string).collect()
+    }
+
     /// Has the scribe write down all that waits.
     async fn keep(&self) {
+        self.keep_counted(&Metrics::default()).await;
+    }
+
+    async fn keep_counted(&self, metrics: &Metrics) {
         let traces = self.traces.clone();
-        let options = ScribeOptions { observers: Vec::new(), most_waiting: 9, metrics: Metrics::default() };
+        let options = ScribeOptions { observers: Vec::new(), most_waiting: 9, metrics: metrics.clone() };
         let work = move || Scribe::start(&traces, options).unwrap().stop();
         tokio::task::spawn_blocking(work).await.unwrap();
     }
@@ -151,6 +169,54 @@ async fn a_proof_says_that_it_may_lack_what_does_not_read() {
 }
 
 #[tokio::test]
+async fn a_cut_of_the_last_traces_is_in_every_verification_until_it_is_acknowledged() {
+    let house = House::new();
+    for handling in ["held", "released"] {
+        house.write([step("<a@b>", handling)]).await;
+        house.keep().await;
+    }
+    assert!(house.problems().is_empty());
+    let day = house.traces.proof("<a@b>").unwrap().steps[0].1.day;
+    let path = house.place.0.join(Stream::Functional.name()).join(format!("{day}.day"));
+    let bytes = std::fs::read(&path).unwrap();
+    let last = crate::store::traces::examine(&bytes).last().unwrap().from;
+    std::fs::write(&path, &bytes[..last as usize]).unwrap();
+    let (mut house, metrics) = (house.again(), Metrics::default());
+    for _ in 0..2 {
+        house.keep_counted(&metrics).await;
+        let problems = house.problems();
+        assert!(matches!(problems.as_slice(), [one] if one.contains("block 1: it was the last")), "{problems:?}");
+        assert_eq!(metrics.traces_found.get(), 1);
+        // What comes later does not cover it up.
+        house.write([step("<a@b>", "held")]).await;
+        house.keep().await;
+        house = house.again();
+    }
+    house.keep_counted(&metrics).await;
+    let told = house.traces.acknowledge(&Asker::server()).unwrap();
+    assert_eq!((told.len(), metrics.traces_found.get()), (1, 0));
+    house.keep().await;
+    let house = house.again();
+    house.keep().await;
+    assert!(house.problems().is_empty());
+}
+
+#[tokio::test]
+async fn a_start_counts_what_it_does_not_find_as_it_was_written() {
+    let house = House::new();
+    house.write([of_person("1")]).await;
+    house.keep().await;
+    let metrics = Metrics::default();
+    let heads = house.place.0.join(Stream::Functional.name()).join("heads");
+    std::fs::write(heads, "others'").unwrap();
+    let house = house.again();
+    house.keep_counted(&metrics).await;
+    assert_eq!(metrics.traces_found.get(), 1);
+    house.traces.acknowledge(&Asker::server()).unwrap();
+    assert_eq!(metrics.traces_found.get(), 0);
+}
+
+#[tokio::test]
 async fn a_proof_is_whole_or_not_given() {
     let house = House::new();
     house.write([step("<a@b>", "held"), step("<x@y>", "other")]).await;
@@ -199,4 +265,46 @@ async fn a_step_that_does_not_read_costs_itself_and_a_day_that_is_lost_is_a_gap(
     house.keep().await;
     let proof = house.traces.proof("<a@b>").unwrap();
     assert_eq!((proof.steps.len(), proof.gaps.len()), (1, 1), "{:?}", proof.gaps);
+}
+
+#[tokio::test]
+async fn what_an_older_version_left_and_is_moved_late_hides_neither_the_newest_nor_the_oldest() {
+    let house = House::new();
+    house.write([step("<new@b>", "held")]).await;
+    house.keep().await;
+    let (old, mut taken, mut batch) = (super::super::now() - 30 * 86_400_000_000, HashSet::new(), Batch::new());
+    for number in 0..9 {
+        let trace = step("<old@b>", &number.to_string());
+        house.traces.tracer().note_at(trace, old + number, &mut taken, &mut batch).unwrap();
+    }
+    house.store.commit(batch).await.unwrap();
+    house.keep().await;
+    let moments = |query: &TraceQuery, limit| {
+        let found = house.traces.search(query, limit).unwrap();
+        (found.traces.iter().map(|trace| trace.at).collect::<Vec<_>>(), found.more)
+    };
+    let (newest, more) = moments(&TraceQuery::default(), 3);
+    assert!(more && newest[0] > old + 86_400_000_000, "{newest:?}");
+    assert_eq!(newest[1..], [old + 8, old + 7]);
+    let (oldest, _) = moments(&TraceQuery { oldest_first: true, ..TraceQuery::default() }, 2);
+    assert_eq!(oldest, [old, old + 1]);
+    let until = TraceQuery { to: old + 5, ..TraceQuery::default() };
+    assert_eq!(moments(&until, 1), (vec![old + 5], true));
+}
+
+#[tokio::test]
+async fn a_trace_that_is_kept_in_parts_is_given_whole_and_once() {
+    let house = House::new();
+    let people = (0..9_000).map(|number| format!("p{number}@nord.example")).collect::<Vec<_>>();
+    let accepted = Action::Accepted { sender: "a@b".into(), queued: people.clone(), delivered: Vec::new() };
+    house.write([of_person("1"), Trace::of(accepted), of_person("2")]).await;
+    house.keep().await;
+    let all = house.each(0, u64::MAX);
+    let [_, Trace { action: Action::Accepted { queued, .. }, part: None, .. }, _] = all.as_slice() else {
+        panic!("{} traces", all.len())
+    };
+    assert_eq!(*queued, people);
+    let shown =
+        house.traces.search(&TraceQuery { action: Some("accepted".into()), ..TraceQuery::default() }, 9).unwrap();
+    assert!(shown.traces.len() > 1 && shown.traces.iter().all(|trace| trace.part.is_some()), "as it is kept");
 }

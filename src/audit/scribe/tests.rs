@@ -1,10 +1,14 @@
 //! The scribe over a shelf in memory that fails when it is told to.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
+use super::witness::key_of;
 use super::*;
+use crate::audit::tracer::place;
+use crate::audit::{Action, Asker};
 use crate::store::traces::{LinePlace, TraceKeys};
-use crate::store::{DecodeError, MailboxKey, Record, Store, Table};
+use crate::store::{DecodeError, MailboxKey, Record, Store, StreamKey, Table, TraceMark, Witness};
 
 /// What stands on a shelf, and what befalls it next.
 #[derive(Debug, Default)]
@@ -14,6 +18,7 @@ struct Lines {
     /// The place of a mark cannot be read.
     is_unreadable: bool,
     turned: Vec<Day>,
+    genesis: [u8; 32],
 }
 
 #[derive(Clone, Debug, Default)]
@@ -27,7 +32,8 @@ impl Shelf for Board {
         }
         assert!(lines.iter().all(|line| line.text.len() <= MAX_LINE_TEXT && line.terms.len() <= MAX_LINE_TERMS));
         shelf.kept.extend(lines.iter().map(|line| (day, line.clone())));
-        Ok((!lines.is_empty()).then_some(Mark { day, block: 0, offset: 0, hash: [0; 32] }))
+        drop(shelf);
+        Ok(if lines.is_empty() { None } else { self.last_mark() })
     }
 
     fn last_lines(&self, count: usize) -> Result<Vec<FoundLine>, TraceError> {
@@ -46,8 +52,25 @@ impl Shelf for Board {
         Ok(None)
     }
 
-    fn holds(&self, _mark: &Mark) -> Result<bool, TraceError> {
-        if self.0.lock().unwrap().is_unreadable { Err(TraceError::Full("traces".into())) } else { Ok(true) }
+    fn holds(&self, mark: &Mark) -> Result<bool, TraceError> {
+        let shelf = self.0.lock().unwrap();
+        let is_there = u64::from(mark.block) <= shelf.kept.len() as u64;
+        if shelf.is_unreadable { Err(TraceError::Full("traces".into())) } else { Ok(is_there) }
+    }
+
+    /// A line is a block here, and the first has the number 1.
+    fn last_mark(&self) -> Option<Mark> {
+        let shelf = self.0.lock().unwrap();
+        let (day, _) = shelf.kept.last()?;
+        Some(Mark { day: *day, block: shelf.kept.len() as u32, offset: 0, hash: [0; 32] })
+    }
+
+    fn heads_mark(&self) -> HeadsMark {
+        HeadsMark { genesis: self.0.lock().unwrap().genesis, heads: 0, day: None, hash: [0; 32] }
+    }
+
+    fn holds_heads(&self, mark: &HeadsMark) -> bool {
+        self.0.lock().unwrap().genesis == mark.genesis
     }
 }
 
@@ -119,6 +142,16 @@ impl House {
     fn put(&self) -> u64 {
         *self.count.put.lock().unwrap()
     }
+
+    /// What the store witnesses of the functional traces.
+    fn mark(&self) -> Option<TraceMark> {
+        let mark = self.store.get::<TraceMark>(&key_of(Stream::Functional)).unwrap();
+        mark.map(|mark| mark.record)
+    }
+}
+
+fn lines(desk: &Desk<Board>, trace: &Trace) -> Vec<Line> {
+    desk.lines(trace).into_iter().map(|(_, line)| line).collect()
 }
 
 #[tokio::test]
@@ -151,7 +184,8 @@ async fn what_was_given_a_moment_ago_waits_for_those_before_it() {
 
 #[tokio::test]
 async fn a_crash_between_file_and_commit_writes_nothing_twice_and_counts_nothing_twice() {
-    for (given, shelved) in [(5, 5), (700, 512), (20, 7)] {
+    // The last are more lines than a start looks at first.
+    for (given, shelved) in [(5, 5), (700, 512), (20, 7), (2_600, 2_500)] {
         let house = House::new();
         house.write(given).await;
         // The scribe ends behind its append: the lines stand there, and all still wait.
@@ -159,7 +193,7 @@ async fn a_crash_between_file_and_commit_writes_nothing_twice_and_counts_nothing
         let rows = house.store.scan::<WaitingTrace>(.., shelved).unwrap();
         let written = rows.iter().map(|(key, row)| house.tracer.open(*key, row).unwrap());
         for trace in written {
-            house.functional.append(Day::of(trace.at), &desk.lines(&trace)).unwrap();
+            house.functional.append(Day::of(trace.at), &lines(&desk, &trace)).unwrap();
         }
         drop(desk);
         assert_eq!((house.waiting(), house.put()), (given, 0));
@@ -167,6 +201,8 @@ async fn a_crash_between_file_and_commit_writes_nothing_twice_and_counts_nothing
         let kept = house.kept(&house.functional);
         assert!(kept.len() == given && kept.is_sorted_by(|one, next| one < next), "{given}, {shelved}");
         assert_eq!((house.waiting(), house.put()), (0, given as u64));
+        let mark = house.mark().unwrap().mark;
+        assert_eq!(mark.block as usize, given, "also where all of it stood there already, its end is witnessed");
     }
 }
 
@@ -255,6 +291,90 @@ async fn what_a_clock_that_was_ahead_has_given_is_written_down_at_once_and_holds
     assert!(kept[0] == years_ahead && kept[1] <= house.tracer.horizon(), "{kept:?}");
 }
 
+#[tokio::test]
+async fn a_row_that_lies_damaged_in_the_store_goes_and_is_told_once() {
+    let house = House::new();
+    house.write(2).await;
+    let mut batch = Batch::new();
+    batch.put(&TraceKey(7), &ScratchedTrace);
+    house.store.commit(batch).await.unwrap();
+    assert!(house.store.get::<WaitingTrace>(&TraceKey(7)).is_err());
+    assert!(house.desk(20).cycle(u64::MAX));
+    assert_eq!(house.store.count::<WaitingTrace>(.., 9).unwrap(), 0);
+    assert_eq!((house.kept(&house.functional).len(), house.put()), (2, 2));
+}
+
+#[tokio::test]
+async fn a_trace_of_a_newer_version_is_filed_as_it_stands_once_and_can_be_found() {
+    let house = House::new();
+    let text = br#"{"at":9,"mailbox":"anne@aura.example","action":"of-the-future","what":{"more":1}}"#;
+    let sealed = house.key.seal_bytes(&place(TraceKey(9)), text);
+    let mut batch = Batch::new();
+    batch.put(&TraceKey(9), &WaitingTrace { sealed });
+    house.store.commit(batch).await.unwrap();
+    let mut desk = house.desk(20);
+    // The disk is full, then what is written cannot be taken away, then another scribe ends it.
+    house.functional.0.lock().unwrap().is_full = true;
+    assert!(!desk.cycle(u64::MAX));
+    house.functional.0.lock().unwrap().is_full = false;
+    *house.count.fails.lock().unwrap() = true;
+    assert!(!desk.cycle(u64::MAX) && !desk.cycle(u64::MAX));
+    *house.count.fails.lock().unwrap() = false;
+    assert!(house.desk(20).cycle(u64::MAX));
+    assert_eq!((house.store.count::<WaitingTrace>(.., 9).unwrap(), house.put()), (0, 0));
+    let shelf = house.functional.0.lock().unwrap();
+    let [(_, line)] = shelf.kept.as_slice() else { panic!("one line: {:?}", shelf.kept) };
+    assert_eq!((line.at, line.text.as_slice()), (9, text.as_slice()));
+    let keys = TraceKeys::derive(&house.key);
+    let terms = [keys.term("mailbox", "anne@aura.example"), keys.term("action", "of-the-future")];
+    assert!(line.terms.len() == 2 && terms.iter().all(|term| line.terms.contains(term)));
+}
+
+#[tokio::test]
+async fn what_a_start_does_not_find_is_told_until_it_is_acknowledged() {
+    let house = House::new();
+    house.write(9).await;
+    assert!(house.desk(20).cycle(u64::MAX));
+    let told = || witness::problems(&house.tracer, Stream::Functional);
+    assert!(told().is_empty());
+    // The end is cut, and the heads are others.
+    house.functional.0.lock().unwrap().kept.truncate(4);
+    house.functional.0.lock().unwrap().genesis = [9; 32];
+    let before = house.mark().unwrap();
+    for _ in 0..2 {
+        let mut desk = house.desk(20);
+        assert_eq!(told().len(), 2, "each once");
+        house.write(1).await;
+        assert!(desk.cycle(u64::MAX));
+        let mark = house.mark().unwrap();
+        let lost: Vec<_> = mark.lost.iter().map(|lost| lost.what.clone()).collect();
+        assert_eq!(lost, [Witness::End(before.mark), Witness::Heads(before.heads.clone().unwrap())]);
+        assert_ne!(mark.mark, before.mark, "where the files stand now is witnessed, too");
+    }
+    let shelves = [(Stream::Functional, &house.functional), (Stream::Technical, &house.technical)];
+    assert_eq!(witness::acknowledge(&house.tracer, &Asker::server(), shelves).unwrap().len(), 2);
+    assert!(told().is_empty() && house.mark().unwrap().lost.is_empty());
+    assert!(house.desk(20).cycle(u64::MAX));
+    assert!(told().is_empty());
+    let last: Trace = serde_json::from_slice(&house.functional.0.lock().unwrap().kept.last().unwrap().1.text).unwrap();
+    let Action::Administered { what, fields, .. } = &last.action else { panic!("{last:?}") };
+    assert_eq!((what.as_str(), fields.len()), ("traces-acknowledged", 2));
+}
+
+/// A record of the waiting traces' table that is none.
+struct ScratchedTrace;
+
+impl Record for ScratchedTrace {
+    const TABLE: Table = Table::Trace;
+    type Key = TraceKey;
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&[0xFF, 0]);
+    }
+    fn decode(_bytes: &[u8]) -> Result<Self, DecodeError> {
+        Err(DecodeError::Malformed)
+    }
+}
+
 /// A record of the marks' table that is none.
 struct Scratched;
 
@@ -269,13 +389,32 @@ impl Record for Scratched {
     }
 }
 
+/// A trace that makes four lines.
+fn of_very_many_people() -> Trace {
+    let many = |domain: &str| (0..5_000).map(|number| format!("{}{number}@{domain}", "x".repeat(100))).collect();
+    Trace::of(Action::Accepted { sender: "a@b".into(), queued: many("nord.example"), delivered: many("aura.example") })
+}
+
+#[tokio::test]
+async fn a_crash_in_the_middle_of_a_trace_in_parts_costs_none_of_them_and_doubles_none() {
+    for shelved in 0..=4 {
+        let house = House::new();
+        house.tracer.write([of_very_many_people()]).await.unwrap();
+        let (desk, trace) = (house.desk(20), house.tracer.waiting(.., 1).unwrap().remove(0));
+        let all = lines(&desk, &trace);
+        assert_eq!(all.len(), 4);
+        house.functional.append(Day::of(trace.at), &all[..shelved]).unwrap();
+        drop(desk);
+        assert!(house.desk(20).cycle(u64::MAX));
+        let kept: Vec<Line> = house.functional.0.lock().unwrap().kept.iter().map(|(_, line)| line.clone()).collect();
+        assert_eq!((kept, house.put()), (all, 1), "{shelved} parts were written");
+    }
+}
+
 #[tokio::test]
 async fn a_trace_of_very_many_people_is_kept_in_parts_and_counted_once() {
     let house = House::new();
-    let many = |domain: &str| (0..5_000).map(|number| format!("{}{number}@{domain}", "x".repeat(100))).collect();
-    let accepted =
-        Action::Accepted { sender: "a@b".into(), queued: many("nord.example"), delivered: many("aura.example") };
-    house.tracer.write([Trace::of(accepted)]).await.unwrap();
+    house.tracer.write([of_very_many_people()]).await.unwrap();
     assert!(house.desk(20).cycle(u64::MAX));
     let shelf = house.functional.0.lock().unwrap();
     let mut named = 0;

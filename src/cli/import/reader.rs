@@ -8,6 +8,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use super::plan::{Format, Plan, Source};
 use crate::cli::files::asctime;
 use crate::cli::files::mbox::{Item, MboxReader};
+use crate::mss::text::hex;
 use crate::serve::http::line_ends::LineEnds;
 
 /// A message found in a file.
@@ -160,7 +161,7 @@ fn found(origin: String, folder: &str, bytes: &[u8], flags: Vec<String>, date: O
 
 /// SHA-256 in hexadecimal, as the administration API writes it.
 pub fn sha256_hex(bytes: &[u8]) -> String {
-    digest(&SHA256, bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(digest(&SHA256, bytes).as_ref())
 }
 
 /// When a message arrived, by its own account: the uppermost `Received:`, or else its `Date:`.

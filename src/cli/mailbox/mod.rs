@@ -86,6 +86,9 @@ struct ListArguments {
     /// Only those that their password opens alone (--password-alone), or only others (--password-alone=false)
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     password_alone: Option<bool>,
+    /// Only those that have a notification address, or only those that lack one (--notification-address=false)
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    notification_address: Option<bool>,
     /// Only those whose address, names or entity contain this text
     #[arg(long, value_name = "TEXT")]
     search: Option<String>,
@@ -182,6 +185,7 @@ async fn list(arguments: ListArguments, client: &mut Client, output: &Output) ->
         state: arguments.state,
         test: arguments.test,
         password_alone: arguments.password_alone,
+        notification_address: arguments.notification_address,
         search: arguments.search,
         ..MailboxQuery::default()
     };
@@ -207,7 +211,13 @@ async fn change_state(
 ) -> Result<(), ClientError> {
     let way = path(&["mailboxes", &arguments.address, verb]);
     let mailbox: Mailbox = client.send(Method::POST, &way, &StateRequest { reason: arguments.reason }).await?;
-    output.result(&mailbox, |mailbox| format!("{} is {}.", mailbox.address, mailbox.state));
+    output.result(&mailbox, |mailbox| {
+        let state = format!("{} is {}.", mailbox.address, mailbox.state);
+        match &mailbox.terms_owed {
+            Some(version) => format!("{state}\n{}", show::owing(version)),
+            None => state,
+        }
+    });
     Ok(())
 }
 

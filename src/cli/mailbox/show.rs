@@ -1,6 +1,7 @@
 //! How mailboxes are shown to people.
 
 use crate::cli::output::{pairs, size, table, tick};
+use crate::mss::lifecycle::DAYS_TO_ACCEPT;
 use crate::serve::http::types::{Absence, AccessGrant, Forward, Mailbox};
 
 /// A table of mailboxes.
@@ -35,6 +36,7 @@ pub(super) fn details(mailbox: &Mailbox) -> String {
         ("stage", mailbox.stage.clone()),
         ("closing on", text(&mailbox.closing_on)),
         ("terms accepted", text(&mailbox.terms_version)),
+        ("terms owed", text(&mailbox.terms_owed)),
         ("state since", text(&mailbox.state_changed_at)),
         ("reason", text(&mailbox.state_reason)),
         ("test", tick(mailbox.test)),
@@ -65,6 +67,14 @@ pub(super) fn details(mailbox: &Mailbox) -> String {
         ("last login", text(&mailbox.last_login_at)),
         ("comment", text(&mailbox.comment)),
     ])
+}
+
+/// How long a mailbox goes on that was opened again without the terms that its holder owes.
+pub(super) fn owing(version: &str) -> String {
+    format!(
+        "The terms of use {version} are still to be accepted: the next run tells its holder again, who has {DAYS_TO_ACCEPT} days \
+         from then; after that it is suspended as before."
+    )
 }
 
 fn used(mailbox: &Mailbox) -> String {

@@ -75,7 +75,8 @@ journée. Il affiche ce qu’il a vérifié ; rien d’autre ne l’est, pas mê
 fn row(number: usize, step: &ProofStep) -> String {
     let trace = &step.trace;
     let (what, whom, result) = told(trace);
-    let cells = [number.to_string(), time(&trace.at), what, by(trace), whom, result];
+    let part = trace.part.map(|part| format!(" (partie {} sur {})", part.number, part.of)).unwrap_or_default();
+    let cells = [number.to_string(), time(&trace.at), what + &part, by(trace), whom, result];
     let cells: String = cells.iter().map(|cell| format!("<td>{}</td>", escaped(cell))).collect();
     format!("<tr>{cells}</tr>\n")
 }

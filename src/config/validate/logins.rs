@@ -22,6 +22,8 @@ pub(super) fn portal(config: &Config, found: &mut Found<'_, '_>) {
     for (key, value, most) in counts {
         found.check((1..=most).contains(&value), key, || format!("{value}; expected 1 to {most}"));
     }
+    let searches = portal.searches;
+    found.check(searches <= 10_000, "portal.searches", || format!("{searches}; expected 0 to 10000"));
     let durations = [
         ("portal.idle_timeout", portal.idle_timeout, SECOND, DAY),
         // MSSanté §6: as Pro Santé Connect's own session.
@@ -122,7 +124,7 @@ fn psc_bounds(config: &Config, found: &mut Found<'_, '_>) {
         ("psc.clock_skew", psc.clock_skew, Duration::ZERO, 5 * MINUTE),
         ("psc.connect_timeout", psc.connect_timeout, SECOND, MINUTE),
         ("psc.timeout", psc.timeout, SECOND, MINUTE),
-        ("psc.deadline", psc.deadline, psc.timeout.max(SECOND), 5 * MINUTE),
+        ("psc.deadline", psc.deadline, SECOND, 5 * MINUTE),
         ("psc.breaker_pause", psc.breaker_pause, SECOND, 10 * MINUTE),
         // What is remembered is not asked again: how late a withdrawn token is noticed.
         ("psc.cache", psc.cache, Duration::ZERO, 10 * MINUTE),
@@ -136,6 +138,12 @@ fn psc_bounds(config: &Config, found: &mut Found<'_, '_>) {
             format!("{value}; expected {least} to {most}")
         });
     }
+    // A login that ends before its last try cannot tell that Pro Santé Connect is away.
+    let all_tries = psc.timeout.saturating_mul(psc.retries.saturating_add(1));
+    found.check(psc.deadline > all_tries, "psc.deadline", || {
+        let [deadline, tries] = [psc.deadline, all_tries].map(human::show_duration);
+        format!("{deadline}; expected more than {tries}, which psc.timeout gives to one try and psc.retries more")
+    });
     let counts = [
         ("psc.retries", u64::from(psc.retries), 0, 5),
         ("psc.at_once", psc.at_once as u64, 1, 10_000),

@@ -256,6 +256,7 @@ fn limits(config: &Config, found: &mut Found<'_, '_>) {
         ("store.cache", store.cache, 1 << 20, 1 << 40),
         ("store.segment", store.segment, 1 << 20, 1 << 30),
         ("store.checkpoint_bytes", store.checkpoint_bytes, 1 << 20, 16 << 30),
+        ("store.compaction.rate", store.compaction.rate, 1 << 20, 16 << 30),
         ("accounts.quota", accounts.quota, limits.message, 1 << 50),
         ("accounts.password_memory", accounts.password_memory, 8 << 20, 1 << 30),
         ("trust.max_size", config.trust.max_size, 1 << 20, 1 << 30),
@@ -282,6 +283,8 @@ fn limits(config: &Config, found: &mut Found<'_, '_>) {
         ("submission.max_login_failures", u64::from(config.submission.max_login_failures), 1, 100),
         ("submission.max_transactions", u64::from(config.submission.max_transactions), 1, 1_000_000),
         ("submission.max_connections", config.submission.max_connections as u64, 1, 1_000_000),
+        // Below a tenth the log would be written over and over for what it gives.
+        ("store.compaction.dead_percent", u64::from(store.compaction.dead_percent), 10, 95),
         ("accounts.max_folders", u64::from(accounts.max_folders), 20, 100_000),
         ("accounts.password_passes", u64::from(accounts.password_passes), 1, 1000),
         ("accounts.password_lanes", u64::from(accounts.password_lanes), 1, 64),
@@ -304,6 +307,8 @@ fn durations(config: &Config, found: &mut Found<'_, '_>) {
     let all = [
         ("server.drain", config.server.drain, Duration::ZERO, DAY / 24),
         ("store.checkpoint", config.store.checkpoint, SECOND, DAY),
+        ("store.compaction.every", config.store.compaction.every, SECOND, DAY),
+        ("store.compaction.settle", config.store.compaction.settle, Duration::ZERO, 30 * DAY),
         ("tls.crl_refresh", config.tls.crl_refresh, SECOND, 7 * DAY),
         ("tls.crl_grace", config.tls.crl_grace, Duration::ZERO, 30 * DAY),
         ("tls.handshake_timeout", config.tls.handshake_timeout, SECOND, DAY / 24),

@@ -16,6 +16,10 @@ pub(super) fn queue(config: &Config, found: &mut Found<'_, '_>) {
         let [notice, lifetime] = [queue.delay_notice, queue.lifetime].map(human::show_duration);
         format!("{notice}; expected 1s or more, and less than queue.lifetime ({lifetime})")
     });
+    let turns = Duration::from_secs(3_600)..=Duration::from_secs(30 * 86_400);
+    found.check(turns.contains(&queue.turn_key_every), "queue.turn_key_every", || {
+        format!("{}; expected 1h to 30d", human::show_duration(queue.turn_key_every))
+    });
     let counts = [
         ("queue.at_once", queue.at_once, 1, 100_000),
         ("queue.largest_window", queue.largest_window, 1, 10_000),

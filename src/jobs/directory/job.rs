@@ -30,6 +30,12 @@ const AWAY_AFTER: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_secs(30);
 const LONGEST_PAUSE: Duration = Duration::from_secs(900);
 
+/// The longest that it is left alone because it asks for that.
+const LONGEST_WANTED: Duration = Duration::from_secs(86_400);
+
+/// How often something is looked for that the directory says it has done, until it is a task: it may show it a moment later.
+const LOOKS: u32 = 3;
+
 /// How long the job waits after the bell before it looks: the commit is there by then, and changes that come together go
 /// together.
 const GATHER: Duration = Duration::from_millis(500);
@@ -141,12 +147,13 @@ impl DirectoryJob {
         let mut pause = FIRST_PAUSE;
         let mut swept: Option<Instant> = None;
         let mut figures = Figures::default();
+        let mut is_known = false;
         loop {
             if swept.is_none_or(|swept| swept.elapsed() >= SWEEP) {
                 swept = Some(Instant::now());
                 self.sweep(registry).await;
             }
-            let round = self.round(registry).await.unwrap_or_else(|error| {
+            let round = self.round(registry, &mut is_known).await.unwrap_or_else(|error| {
                 tracing::warn!(%error, "what the directory has to know cannot be read; it is tried again");
                 Round::Through(None)
             });
@@ -158,10 +165,12 @@ impl DirectoryJob {
                     self.wait_for_work(registry, next_due).await;
                 }
                 Round::Away(wanted, reason, words) => {
-                    let wait = wanted.unwrap_or(pause).min(LONGEST_PAUSE);
+                    // RFC 9110 §10.2.3: not before it says.
+                    let wanted = wanted.map(|wanted| wanted.min(LONGEST_WANTED));
+                    let wait = wanted.map_or_else(|| jittered(pause), |wanted| jittered(wanted).max(wanted));
                     pause = (pause * 2).min(LONGEST_PAUSE);
                     tracing::warn!(seconds = wait.as_secs(), reason, "the directory is away");
-                    self.rest(jittered(wait), |until| Activity::Away { until, words }).await;
+                    self.rest(wait, |until| Activity::Away { until, words }).await;
                 }
                 Round::Refused(words) => self.halt(words).await,
             }
@@ -182,7 +191,7 @@ impl DirectoryJob {
                         event = "directory.withheld",
                         withheld,
                         "the directory shows mailboxes that the rules in force do not publish: they stay there; \
-                        `caducee directory verify --mend` takes them away, if that is meant"
+                        `caducee directory verify --mend --confirm` takes them away, if that is meant"
                     );
                 }
             }
@@ -227,13 +236,15 @@ impl DirectoryJob {
         *self.shared.activity.lock().unwrap_or_else(PoisonError::into_inner) = activity;
     }
 
-    /// Goes through the outbox once.
-    async fn round(&self, registry: &Registry) -> Result<Round, AccountError> {
-        let (mut after, mut course) = (None, Course::default());
+    /// Goes through the outbox once. `is_known`: whether the directory has done something for us since our key was last refused.
+    async fn round(&self, registry: &Registry, is_known: &mut bool) -> Result<Round, AccountError> {
+        let (mut after, mut course) = (None, Course { is_known: *is_known, ..Course::default() });
         loop {
             let page = registry.publications_due(unix_now(), after, PAGE)?;
             course.next_due_at(page.next_due);
-            if let Some(ended) = self.work(registry, &page.due, &mut course).await? {
+            let worked = self.work(registry, &page.due, &mut course).await;
+            *is_known = course.is_known;
+            if let Some(ended) = worked? {
                 return Ok(ended);
             }
             match page.next {
@@ -253,7 +264,8 @@ impl DirectoryJob {
         };
         for (due, progress) in due.iter().zip(progress) {
             if progress.is_decided(due) {
-                let next_due = self.conclude(registry, due, progress.outcome.unwrap_or(Ok(None))).await?;
+                let outcome = course.understand(progress.outcome.unwrap_or(Ok(None)), due.tries);
+                let next_due = self.conclude(registry, due, outcome).await?;
                 course.next_due_at(next_due);
             }
         }
@@ -322,10 +334,6 @@ impl DirectoryJob {
                 tracing::warn!(event = "directory.task", %account, status, "the directory refuses a mailbox");
                 registry.publication_refused(due, status, &words).await?;
             }
-            Err(error @ DirectoryError::NotShown) => {
-                tracing::warn!(event = "directory.task", %account, "{error}");
-                registry.publication_refused(due, 200, &error.to_string()).await?;
-            }
             // Nothing of this mailbox: it goes on when the key is good.
             Err(error) if error.is_of_our_key() => {}
             Err(error) => {
@@ -348,6 +356,8 @@ impl DirectoryJob {
 /// What a round has come to so far.
 #[derive(Debug, Default)]
 struct Course {
+    /// The directory has answered somebody of this key, since it last refused it: what it forbids is that one place.
+    is_known: bool,
     /// Resources in a row that could not be worked on.
     failures: u32,
     /// When the next mailbox will be due, Unix seconds.
@@ -359,8 +369,26 @@ impl Course {
         self.next_due = [self.next_due, due].into_iter().flatten().min();
     }
 
+    /// What an outcome means after all that was answered, and after so many tries: that a place is forbidden to whom the
+    /// directory knows is for good, and so is what it does not show at the last look.
+    fn understand(&self, outcome: Outcome, tries: u32) -> Outcome {
+        outcome.map_err(|error| match error {
+            DirectoryError::Credentials { status: status @ 403, words } if self.is_known => {
+                DirectoryError::Refused { status, words }
+            }
+            DirectoryError::NotShown if tries + 1 >= LOOKS => {
+                DirectoryError::Refused { status: 200, words: DirectoryError::NotShown.to_string() }
+            }
+            error => error,
+        })
+    }
+
     /// Whether the directory as a whole is away, or refuses us.
     fn judge(&mut self, outcomes: &[Outcome]) -> Option<Round> {
+        let is_answer = |outcome: &Outcome| {
+            matches!(outcome, Ok(_) | Err(DirectoryError::Refused { .. } | DirectoryError::NotShown))
+        };
+        self.is_known |= outcomes.iter().any(is_answer);
         let trouble = outcomes
             .iter()
             .filter_map(|outcome| outcome.as_ref().err())
@@ -372,8 +400,16 @@ impl Course {
         self.failures += 1;
         let words = trouble.to_string();
         match trouble {
-            DirectoryError::Credentials { .. } if trouble.is_of_our_key() => Some(Round::Refused(words)),
-            // One place that is closed to us is no word on our key; several in a row are.
+            DirectoryError::Credentials { .. } if trouble.is_of_our_key() => {
+                self.is_known = false;
+                Some(Round::Refused(words))
+            }
+            // Places that are closed to whom the directory knows are no word on the key. Several in a row, before it has
+            // answered anything, are.
+            DirectoryError::Credentials { .. } if self.is_known => {
+                self.failures = 0;
+                None
+            }
             DirectoryError::Credentials { .. } => (self.failures >= AWAY_AFTER).then_some(Round::Refused(words)),
             // RFC 9110 §10.2.3: it says itself for how long.
             DirectoryError::Busy { retry_after: Some(wait), .. } => {
@@ -434,15 +470,41 @@ mod tests {
         [Err(DirectoryError::Credentials { status, words: String::new() })]
     }
 
+    fn understood(course: &Course, outcome: Outcome, tries: u32) -> &'static str {
+        course.understand(outcome, tries).err().map_or("ok", |error| error.name())
+    }
+
     #[test]
-    fn a_place_that_is_closed_to_us_stops_nobody_behind_it_and_a_key_that_is_refused_stops_all() {
+    fn places_that_are_closed_to_whom_the_directory_knows_are_tasks_and_stop_nobody() {
         let mut course = Course::default();
+        assert!(course.judge(&[Ok(None)]).is_none());
         for _ in 0..5 {
             assert!(course.judge(&refused(403)).is_none());
-            assert!(course.judge(&[Ok(None)]).is_none());
         }
+        let [forbidden] = refused(403);
+        assert_eq!(understood(&course, forbidden.clone(), 0), "refused");
+        assert!(matches!(course.judge(&refused(401)), Some(Round::Refused(_))));
+        assert_eq!(understood(&course, forbidden, 0), "credentials", "it may be the key after all");
+    }
+
+    #[test]
+    fn a_key_that_is_refused_stops_all_and_so_does_a_directory_that_forbids_whatever_is_asked() {
+        assert!(matches!(Course::default().judge(&refused(401)), Some(Round::Refused(_))));
+        let mut course = Course::default();
         assert!(course.judge(&refused(403)).is_none() && course.judge(&refused(403)).is_none());
         assert!(matches!(course.judge(&refused(403)), Some(Round::Refused(_))), "all that was asked is closed");
-        assert!(matches!(Course::default().judge(&refused(401)), Some(Round::Refused(_))));
+        let [forbidden] = refused(403);
+        assert_eq!(
+            understood(&course, forbidden, 9),
+            "credentials",
+            "nothing of these mailboxes: they are tried again"
+        );
+    }
+
+    #[test]
+    fn what_is_not_shown_at_once_is_looked_for_again_before_it_is_a_task() {
+        let course = Course::default();
+        let looks = (0..LOOKS).map(|tries| understood(&course, Err(DirectoryError::NotShown), tries));
+        assert_eq!(looks.collect::<Vec<_>>(), ["not-shown", "not-shown", "refused"]);
     }
 }

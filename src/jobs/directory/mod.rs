@@ -18,8 +18,9 @@
 //!
 //! 1. Nothing is written that was not read before: a try that was cut short is found done, or done again, never twice.
 //! 2. A mailbox is done when the directory shows what it should, not when a request went well.
-//! 3. 400, 404, 412 and their like are a task for the administrator, in the directory's own words. 401 and 403 stop everything,
-//!    with an alarm: our key is refused. The rest is tried again, less and less often; when the directory is away, nothing is.
+//! 3. 400, 404, 412 and their like are a task for the administrator, in the directory's own words; so is 403 of a directory that
+//!    has answered this key before. 401, and 403 to all that is asked, stop everything, with an alarm: our key is refused. The
+//!    rest is tried again, less and less often; when the directory is away, nothing is.
 //! 4. A dead directory delays nobody's mail: all of this runs beside, and its requests have bounds of time, size and number.
 //! 5. Our own contacts only are touched: those whose address is the mailbox's.
 

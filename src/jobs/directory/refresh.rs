@@ -2,7 +2,8 @@
 //!
 //! It is asked for once a day (`directory.extraction_refresh`), and only taken if it is another one than before. What comes is read
 //! as a whole before anything changes; what was good is kept on disk, so that a start without the network has it. What was bad
-//! changes nothing but the alarm: yesterday's directory is better than none.
+//! changes nothing but the alarm: yesterday's directory is better than none. It is not got again while its server can say that it
+//! is the same, nor, of one that cannot, before the next day: what is wrong with it is wrong for everybody at once.
 
 use std::future::Future;
 use std::io::Cursor;
@@ -44,6 +45,14 @@ pub enum CopyError {
     /// It is of no use.
     #[error(transparent)]
     Extraction(#[from] ExtractionError),
+    /// It is still the one that was refused.
+    #[error("it is still the one that was refused: {words}")]
+    Still {
+        /// Why: the name of the first refusal.
+        reason: &'static str,
+        /// And its words.
+        words: String,
+    },
     /// It lacks most of what is known.
     #[error("it has {new} mailboxes, and the one before has {old}: taken for a mistake")]
     Shrunk {
@@ -63,9 +72,15 @@ impl CopyError {
         match self {
             Self::Fetch(error) => error.name(),
             Self::Extraction(error) => error.name(),
+            Self::Still { reason, .. } => reason,
             Self::Shrunk { .. } => "shrunk",
             Self::Interrupted => "interrupted",
         }
+    }
+
+    /// Whether it is the content that is of no use: getting it once more gives the same.
+    fn is_of_content(&self) -> bool {
+        matches!(self, Self::Extraction(_) | Self::Shrunk { .. } | Self::Still { .. })
     }
 }
 
@@ -94,6 +109,16 @@ pub struct CopyStatus {
 struct State {
     status: CopyStatus,
     validators: Validators,
+    refused: Option<Refused>,
+}
+
+/// A content that was of no use.
+#[derive(Clone, Debug)]
+struct Refused {
+    /// By them its server tells us cheaply that it is still the same.
+    validators: Validators,
+    reason: &'static str,
+    words: String,
 }
 
 /// The copy, for who looks into it. Cheap to clone.
@@ -163,11 +188,30 @@ impl CopyHandle {
 
     async fn attempt(&self) -> Result<&'static str, CopyError> {
         let settings = &self.shared.settings;
-        let known = self.state().validators.clone();
-        let (content, validators) = match settings.fetcher.fetch(&settings.source, &known).await? {
-            Fetched::Unchanged => return Ok("unchanged"),
-            Fetched::New { content, validators } => (content, validators),
+        let refused = self.state().refused.clone().filter(Refused::is_recognised);
+        let known = refused.as_ref().map_or_else(|| self.state().validators.clone(), |it| it.validators.clone());
+        let (content, validators) = match (settings.fetcher.fetch(&settings.source, &known).await?, refused) {
+            (Fetched::Unchanged, Some(Refused { reason, words, .. })) => {
+                return Err(CopyError::Still { reason, words });
+            }
+            (Fetched::Unchanged, None) => return Ok("unchanged"),
+            (Fetched::New { content, validators }, _) => (content, validators),
         };
+        let taken = self.take(content).await;
+        let mut state = self.state();
+        state.refused = taken.as_ref().err().filter(|error| error.is_of_content()).map(|error| Refused {
+            validators: validators.clone(),
+            reason: error.name(),
+            words: error.to_string(),
+        });
+        taken?;
+        state.validators = validators;
+        Ok("taken")
+    }
+
+    /// Reads a content as a whole, and puts it in the place of the copy.
+    async fn take(&self, content: Vec<u8>) -> Result<(), CopyError> {
+        let settings = &self.shared.settings;
         let (old, cache) = (self.copy().map_or(0, |copy| copy.len()), settings.cache.clone());
         let reading = move || {
             let (copy, reading) = gather(&content)?;
@@ -182,8 +226,7 @@ impl CopyHandle {
         };
         let (copy, reading) = tokio::task::spawn_blocking(reading).await.map_err(|_| CopyError::Interrupted)??;
         self.put(copy, &reading, unix_now());
-        self.state().validators = validators;
-        Ok("taken")
+        Ok(())
     }
 
     fn put(&self, copy: Copy, reading: &Reading, taken_at: i64) {
@@ -221,8 +264,13 @@ impl CopyHandle {
     /// How long until the source is asked.
     fn wait(&self) -> Duration {
         let refresh = self.shared.settings.refresh;
-        let status = self.status();
+        let (status, refused) = {
+            let state = self.state();
+            (state.status.clone(), state.refused.clone())
+        };
         match (status.fresh_at, status.problem) {
+            // Everybody would get it again and again, whole.
+            (_, Some(_)) if refused.is_some_and(|refused| !refused.is_recognised()) => jittered(refresh),
             (_, Some(_)) => jittered(RETRY.min(refresh)),
             (None, None) => Duration::ZERO,
             (Some(at), None) => {
@@ -230,6 +278,13 @@ impl CopyHandle {
                 jittered(refresh).saturating_sub(age)
             }
         }
+    }
+}
+
+impl Refused {
+    /// Whether its server can say that it is still the same, without giving it once more.
+    fn is_recognised(&self) -> bool {
+        self.validators != Validators::default()
     }
 }
 
@@ -280,4 +335,74 @@ fn gather(content: &[u8]) -> Result<(Copy, Reading), ExtractionError> {
     let mut builder = CopyBuilder::default();
     let reading = extraction::read(Cursor::new(content), &mut |line| builder.add(line))?;
     Ok((builder.finish(), reading))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{BufRead, BufReader, Write};
+    use std::net::TcpListener;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use rustls::RootCertStore;
+
+    fn copy_of(source: &str) -> CopyHandle {
+        let settings = CopySettings {
+            source: Source::parse(source).unwrap(),
+            fetcher: Fetcher::new(RootCertStore::empty(), Duration::from_secs(9), 1 << 20).unwrap(),
+            refresh: Duration::from_secs(86_400),
+            max_size: 1 << 20,
+            cache: CachedFile::new(&std::env::temp_dir(), "caducee-copy-that-is-never-written"),
+        };
+        CopyJob::new(settings, Metrics::default()).handle()
+    }
+
+    /// Serves what is no extraction, and says of each request whether it was given whole.
+    fn serve(given: Arc<AtomicU32>) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let lines = BufReader::new(stream.try_clone().unwrap()).lines().map(Result::unwrap);
+                let head: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
+                let is_known = head.iter().any(|line| line.eq_ignore_ascii_case("if-none-match: \"1\""));
+                let answer = if is_known {
+                    "HTTP/1.1 304 Not Modified\r\nETag: \"1\"\r\nConnection: close\r\n\r\n"
+                } else {
+                    given.fetch_add(1, Ordering::Relaxed);
+                    "HTTP/1.1 200 OK\r\nETag: \"1\"\r\nContent-Length: 8\r\nConnection: close\r\n\r\nnonsense"
+                };
+                stream.write_all(answer.as_bytes()).unwrap();
+            }
+        });
+        format!("http://{address}/extraction.zip")
+    }
+
+    #[tokio::test]
+    async fn what_was_refused_is_not_given_whole_again_while_it_is_still_the_same() {
+        let given = Arc::new(AtomicU32::new(0));
+        let copy = copy_of(&serve(Arc::clone(&given)));
+        let first = copy.refresh().await.unwrap_err();
+        for _ in 0..3 {
+            let again = copy.refresh().await.unwrap_err();
+            assert!(matches!(again, CopyError::Still { .. }), "{again}");
+            assert_eq!(again.name(), first.name(), "the alarm stays what it was");
+            assert!(copy.status().problem.is_some());
+        }
+        assert_eq!(given.load(Ordering::Relaxed), 1);
+        assert!(copy.wait() <= RETRY * 2, "asking costs next to nothing");
+    }
+
+    #[tokio::test]
+    async fn a_refused_content_that_cannot_be_told_from_another_is_got_again_at_the_next_day_only() {
+        let file = std::env::temp_dir().join(format!("caducee-no-extraction-{}", std::process::id()));
+        std::fs::write(&file, "nonsense").unwrap();
+        let copy = copy_of(file.to_str().unwrap());
+        copy.refresh().await.unwrap_err();
+        assert!(copy.wait() > Duration::from_secs(70_000), "{:?}", copy.wait());
+        std::fs::remove_file(&file).unwrap();
+        copy.refresh().await.unwrap_err();
+        assert!(copy.wait() <= RETRY * 2, "a source that is away is asked again soon");
+    }
 }

@@ -74,6 +74,9 @@ pub enum LookupError {
     /// The directory cannot be read.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
+    /// The server is stopping.
+    #[error("it was interrupted")]
+    Interrupted,
 }
 
 /// Looks mailboxes up. Cheap to clone.
@@ -87,6 +90,11 @@ impl Lookup {
     /// In what there is of the two.
     pub fn new(copy: Option<CopyHandle>, client: Option<FhirClient>) -> Self {
         Self { copy, fhir: client.map(|client| Arc::new(FhirLookup { client, kept: Mutex::default() })) }
+    }
+
+    /// Whether there is anything to look in, or will be.
+    pub fn is_there(&self) -> bool {
+        self.copy.is_some() || self.fhir.is_some()
     }
 
     /// The local copy, where it is configured.
@@ -108,7 +116,10 @@ impl Lookup {
         let copy = self.copy.as_ref().and_then(|handle| Some((handle.copy()?, handle.status().taken_at)));
         match (from, copy, &self.fhir) {
             (None | Some(Source::Local), Some((copy, taken_at)), _) => {
-                let (total, entries) = copy.find(query, skipped, most);
+                // Milliseconds, in which no other connection of this thread were answered.
+                let query = query.clone();
+                let finding = tokio::task::spawn_blocking(move || copy.find(&query, skipped, most));
+                let (total, entries) = finding.await.map_err(|_| LookupError::Interrupted)?;
                 Ok(Hits { from: Source::Local, taken_at, total, is_cut: false, entries })
             }
             (Some(Source::Local), None, _) => Err(LookupError::NoCopy),
@@ -141,7 +152,19 @@ struct Answer {
 struct Question {
     resource: &'static str,
     parameters: Vec<(&'static str, String)>,
+    /// What the directory cannot be asked of such a resource, but is asked of what comes along with it.
+    names: Vec<String>,
+    numbers: Vec<String>,
 }
+
+/// The types of resources that have mailboxes.
+const PROFESSIONAL: &str = "Practitioner";
+const ACTIVITY: &str = "PractitionerRole";
+const STRUCTURE: &str = "Organization";
+
+/// What comes along with an activity, and with a professional (FHIR R4 §3.1.1.5.4): one has the name, the other may have the mailbox.
+const WITH_PROFESSIONALS: (&str, &str) = ("_include", "PractitionerRole:practitioner");
+const WITH_ACTIVITIES: (&str, &str) = ("_revinclude", "PractitionerRole:practitioner");
 
 impl FhirLookup {
     async fn search(&self, query: &Query) -> Result<Arc<Answer>, LookupError> {
@@ -168,7 +191,7 @@ impl FhirLookup {
             question.parameters.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let mut page = self.client.first_page(question.resource, &parameters).await?;
         for number in 1.. {
-            answer.entries.extend(page.resources.iter().flat_map(entries).filter(|entry| has_address(entry, query)));
+            answer.entries.extend(question.found(&page.resources, query));
             match page.next.take() {
                 None => break,
                 Some(_) if number == MOST_PAGES => {
@@ -198,13 +221,37 @@ impl FhirLookup {
 
 impl Question {
     fn of(resource: &'static str) -> Self {
-        Self { resource, parameters: Vec::new() }
+        Self { resource, parameters: Vec::new(), names: Vec::new(), numbers: Vec::new() }
     }
 
     /// Each of these words too: a parameter that is repeated has to be met each time (FHIR R4 §3.1.1.4.17).
     fn with(mut self, parameter: &'static str, words: &[&str]) -> Self {
         self.parameters.extend(words.iter().map(|word| (parameter, (*word).to_owned())));
         self
+    }
+
+    fn along(mut self, (parameter, resources): (&'static str, &'static str)) -> Self {
+        self.parameters.push((parameter, resources.to_owned()));
+        self
+    }
+
+    /// Of a person with these names and numbers; known once the answer is there.
+    fn of_person(mut self, names: &[&str], numbers: &[&str]) -> Self {
+        let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        (self.names, self.numbers) = (owned(names), owned(numbers));
+        self
+    }
+
+    /// The mailboxes of a page's resources, with what came along.
+    fn found(&self, resources: &[Value], query: &Query) -> impl Iterator<Item = Entry> {
+        let shown = resources.iter().flat_map(|resource| entries(resource, resources));
+        shown.filter(|entry| has_address(entry, query) && self.is_of_person(entry))
+    }
+
+    fn is_of_person(&self, entry: &Entry) -> bool {
+        let name = folded(&[entry.last_name.as_str(), &entry.first_name].join(" "));
+        let (national, own) = (entry.national_id.as_str(), entry.national_id.get(1..).unwrap_or_default());
+        self.names.iter().all(|word| name.contains(word)) && self.numbers.iter().all(|n| n == national || n == own)
     }
 }
 
@@ -230,21 +277,30 @@ fn questions(query: &Query) -> Result<Vec<Question>, LookupError> {
     };
     let mut questions = Vec::new();
     if !is_structure {
-        questions.push(asked("Practitioner").with("name:contains", &names).with("identifier", &numbers));
+        let question = asked(PROFESSIONAL).with("name:contains", &names).with("identifier", &numbers);
+        // A mailbox may stand on one of the professional's activities, which have no name to be asked by.
+        let along = addresses.is_empty().then_some(WITH_ACTIVITIES);
+        questions.push(along.into_iter().fold(question, Question::along));
     }
     if !is_person {
-        questions.push(asked("Organization").with("name:contains", &structures).with("address-city", &towns));
+        questions.push(asked(STRUCTURE).with("name:contains", &structures).with("address-city", &towns));
     }
-    // An activity has a number of its own and no name.
-    if !is_person && !is_structure && any_names.is_empty() {
-        questions.push(asked("PractitionerRole"));
+    // By its address, or by a number of its own, an activity is asked for itself; whose it is comes along.
+    let has_number = any_names.is_empty() && !is_person && !any_numbers.is_empty();
+    if !is_structure && (!addresses.is_empty() || has_number) {
+        let activity = Question::of(ACTIVITY).with("mailbox-mss:contains", &addresses);
+        let activity = match addresses.is_empty() {
+            true => activity.with("identifier", &any_numbers),
+            false => activity.of_person(&[names, any_names].concat(), &[numbers, any_numbers].concat()),
+        };
+        questions.push(activity.along(WITH_PROFESSIONALS));
     }
     Ok(questions)
 }
 
 /// A resource's mailboxes. Who is on the red list is not shown to others.
-fn entries(resource: &Value) -> Vec<Entry> {
-    let holder = holder(resource);
+fn entries(resource: &Value, page: &[Value]) -> Vec<Entry> {
+    let holder = holder(resource, page);
     let contacts = resource["telecom"].as_array().into_iter().flatten();
     let shown = contacts.filter_map(listed).filter(|listed| !listed.red_list);
     shown
@@ -259,39 +315,60 @@ fn entries(resource: &Value) -> Vec<Entry> {
         .collect()
 }
 
-/// Whose contacts a resource's are.
-fn holder(resource: &Value) -> Entry {
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let identifier = |ends: &str| {
-        let mut all = resource["identifier"].as_array().into_iter().flatten();
-        let found = all.find(|one| one["system"].as_str().is_some_and(|system| system.ends_with(ends)));
-        found.map(|one| text(&one["value"])).unwrap_or_default()
-    };
+/// The name that a professional goes by in an activity, where it is another one.
+const NAME_OF_ACTIVITY: &str =
+    "https://interop.esante.gouv.fr/ig/fhir/annuaire/StructureDefinition/as-ext-practitionerrole-name";
+
+/// Whose contacts a resource's are; an activity's are those of the professional, who stands on the same page.
+fn holder(resource: &Value, page: &[Value]) -> Entry {
     match resource["resourceType"].as_str() {
-        Some("Practitioner") => {
-            let name = &resource["name"][0];
-            Entry {
-                national_id: identifier("1.2.250.1.71.4.2.1"),
-                title: text(if name["suffix"][0].is_string() { &name["suffix"][0] } else { &name["prefix"][0] }),
-                last_name: text(&name["family"]),
-                first_name: text(&name["given"][0]),
-                ..Entry::default()
-            }
+        Some(PROFESSIONAL) => professional(resource, &resource["name"][0]),
+        Some(ACTIVITY) => {
+            let reference = resource["practitioner"]["reference"].as_str().unwrap_or_default();
+            let id = reference.rsplit_once("Practitioner/").map(|(_, id)| id);
+            let is_its = |one: &&Value| one["resourceType"] == PROFESSIONAL && id.is_some_and(|id| one["id"] == id);
+            let person = page.iter().find(is_its).unwrap_or(&Value::Null);
+            let mut extensions = resource["extension"].as_array().into_iter().flatten();
+            let named = extensions.find(|extension| extension["url"] == NAME_OF_ACTIVITY);
+            professional(person, named.map_or(&person["name"][0], |extension| &extension["valueHumanName"]))
         }
-        Some("Organization") => {
-            let address = &resource["address"][0];
-            let lines = address["line"].as_array().into_iter().flatten().filter_map(Value::as_str);
-            Entry {
-                structure_id: identifier("1.2.250.1.71.4.2.2"),
-                structure: text(&resource["name"]),
-                street: lines.collect::<Vec<_>>().join(", "),
-                postcode: text(&address["postalCode"]),
-                town: text(&address["city"]),
-                ..Entry::default()
-            }
-        }
+        Some(STRUCTURE) => structure(resource),
         _ => Entry::default(),
     }
+}
+
+fn professional(person: &Value, name: &Value) -> Entry {
+    Entry {
+        national_id: identifier(person, "1.2.250.1.71.4.2.1"),
+        title: text(if name["suffix"][0].is_string() { &name["suffix"][0] } else { &name["prefix"][0] }),
+        last_name: text(&name["family"]),
+        first_name: text(&name["given"][0]),
+        ..Entry::default()
+    }
+}
+
+fn structure(resource: &Value) -> Entry {
+    let address = &resource["address"][0];
+    let lines = address["line"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    Entry {
+        structure_id: identifier(resource, "1.2.250.1.71.4.2.2"),
+        structure: text(&resource["name"]),
+        street: lines.collect::<Vec<_>>().join(", "),
+        postcode: text(&address["postalCode"]),
+        town: text(&address["city"]),
+        ..Entry::default()
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+/// The identifier whose system ends so.
+fn identifier(resource: &Value, ends: &str) -> String {
+    let mut all = resource["identifier"].as_array().into_iter().flatten();
+    let found = all.find(|one| one["system"].as_str().is_some_and(|system| system.ends_with(ends)));
+    found.map(|one| text(&one["value"])).unwrap_or_default()
 }
 
 /// A resource is found by one of its mailboxes; the others are not what was looked for.
@@ -320,16 +397,16 @@ mod tests {
             (
                 with(None, "Éloïse Martin"),
                 vec![
-                    "Practitioner?name:contains=eloise&name:contains=martin",
+                    "Practitioner?name:contains=eloise&name:contains=martin&_revinclude=PractitionerRole:practitioner",
                     "Organization?name:contains=eloise&name:contains=martin",
                 ],
             ),
             (
                 with(None, "810003456789"),
                 vec![
-                    "Practitioner?identifier=810003456789",
+                    "Practitioner?identifier=810003456789&_revinclude=PractitionerRole:practitioner",
                     "Organization?identifier=810003456789",
-                    "PractitionerRole?identifier=810003456789",
+                    "PractitionerRole?identifier=810003456789&_include=PractitionerRole:practitioner",
                 ],
             ),
             (
@@ -337,11 +414,22 @@ mod tests {
                 vec![
                     "Practitioner?mailbox-mss:contains=martin&mailbox-mss:contains=aura",
                     "Organization?mailbox-mss:contains=martin&mailbox-mss:contains=aura",
-                    "PractitionerRole?mailbox-mss:contains=martin&mailbox-mss:contains=aura",
+                    "PractitionerRole?mailbox-mss:contains=martin&mailbox-mss:contains=aura&\
+                     _include=PractitionerRole:practitioner",
+                ],
+            ),
+            (
+                with(Some(Field::Address), "aura").with(Some(Field::Name), "martin"),
+                vec![
+                    "Practitioner?mailbox-mss:contains=aura&name:contains=martin",
+                    "PractitionerRole?mailbox-mss:contains=aura&_include=PractitionerRole:practitioner",
                 ],
             ),
             (with(Some(Field::Town), "Lyon"), vec!["Organization?address-city=lyon"]),
-            (with(Some(Field::Number), "10003456789"), vec!["Practitioner?identifier=10003456789"]),
+            (
+                with(Some(Field::Number), "10003456789"),
+                vec!["Practitioner?identifier=10003456789&_revinclude=PractitionerRole:practitioner"],
+            ),
         ] {
             assert_eq!(shown(&query), asked);
         }
@@ -373,11 +461,50 @@ mod tests {
                 { "system": "email", "value": "lea@courriel.example" },
             ],
         });
-        let found = entries(&resource);
+        let found = entries(&resource, &[]);
         assert_eq!(found.iter().map(|entry| entry.address.as_str()).collect::<Vec<_>>(), ["lea.martin@aura.example"]);
         let Entry { national_id, title, last_name, first_name, .. } = &found[0];
         assert_eq!([national_id, title, last_name, first_name], ["810003456789", "DR", "MARTIN", "Léa"]);
         let address = |text| Query::default().with(Some(Field::Address), text);
         assert!(has_address(&found[0], &address("martin@aura")) && !has_address(&found[0], &address("cachee@aura")));
+    }
+
+    #[test]
+    fn an_activitys_mailbox_is_its_professionals() {
+        let contact = |address: &str| {
+            let metadata =
+                "https://interop.esante.gouv.fr/ig/fhir/annuaire/StructureDefinition/as-ext-mailbox-mss-metadata";
+            json!([{ "system": "email", "value": address, "extension": [{ "url": metadata, "extension": [] }] }])
+        };
+        let page = [
+            json!({
+                "resourceType": "Practitioner", "id": "003-1", "name": [{ "family": "MARTIN", "given": ["Léa"] }],
+                "identifier": [{ "system": "urn:oid:1.2.250.1.71.4.2.1", "value": "810003456789" }],
+            }),
+            json!({
+                "resourceType": "PractitionerRole", "id": "005-1", "telecom": contact("lea@aura.example"),
+                "practitioner": { "reference": "https://annuaire.example/fhir/v2/Practitioner/003-1" },
+            }),
+            json!({
+                "resourceType": "PractitionerRole", "id": "005-2", "telecom": contact("lea.petit@aura.example"),
+                "practitioner": { "reference": "Practitioner/003-1" },
+                "extension": [{ "url": NAME_OF_ACTIVITY, "valueHumanName": { "family": "PETIT", "given": ["Léa"] } }],
+            }),
+            json!({
+                "resourceType": "PractitionerRole", "id": "005-3", "telecom": contact("autre@aura.example"),
+                "practitioner": { "reference": "Practitioner/003-2" },
+            }),
+        ];
+        let found = |field, word: &str| {
+            let query = Query::default().with(Some(Field::Address), "aura.example").with(Some(field), word);
+            let questions = questions(&query).unwrap();
+            let activities = questions.iter().find(|question| question.resource == ACTIVITY).unwrap();
+            activities.found(&page, &query).map(|entry| entry.address).collect::<Vec<_>>()
+        };
+        assert_eq!(found(Field::Name, "Martin"), ["lea@aura.example"]);
+        assert_eq!(found(Field::Name, "petit"), ["lea.petit@aura.example"]);
+        assert_eq!(found(Field::Number, "10003456789"), ["lea@aura.example", "lea.petit@aura.example"]);
+        assert_eq!(found(Field::Number, "810003456788"), [""; 0]);
+        assert_eq!(found(Field::Address, "autre"), ["autre@aura.example"], "whose it is is not known");
     }
 }

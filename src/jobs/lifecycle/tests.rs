@@ -8,7 +8,10 @@ use crate::accounts::{
 use crate::mail::{MailError, MailLimits, MailRoom, now};
 use crate::mss::lifecycle::Stage;
 use crate::mss::{Address, Domain, Kind, MailboxState};
-use crate::store::{self, AccessGrant, AccessRight, Batch, Holder, JournalEntry, JournalKey, MasterKey, Store};
+use crate::store::{
+    self, AccessGrant, AccessRight, Batch, DecodeError, Holder, JournalEntry, JournalKey, MasterKey, Record, Store,
+    Table, Terms, TermsKey,
+};
 
 const DAY: i64 = 86_400;
 const PERSON: &str = "899700000001";
@@ -50,7 +53,7 @@ impl Scene {
 
     /// The job of so many days after the start.
     async fn on_day(&self, day: i64) -> Ran {
-        self.job.run(self.start + day * DAY + 3_600, None).await.unwrap()
+        self.job.run(self.start + day * DAY + 3_600, Confirmed::default()).await.unwrap()
     }
 
     /// The job of each of these days; what was taken, by day.
@@ -206,6 +209,31 @@ async fn the_operator_calls_a_closing_off_by_reopening() {
 }
 
 #[tokio::test]
+async fn the_reason_that_the_operator_gives_is_written_down_and_no_older_one_in_its_place() {
+    let scene = Scene::new().await;
+    let lea = scene.mailbox("lea").await;
+    scene.registry.suspend(lea.id, "contrôle").await.unwrap();
+    let again = scene.registry.suspend(lea.id, "plainte").await.unwrap();
+    assert_eq!(again.data.state_reason.as_deref(), Some("plainte"), "of what is suspended already, too");
+    scene.registry.reopen(lea.id, "clos").await.unwrap();
+    scene.on_day(304).await;
+    scene.registry.reopen(lea.id, "elle a téléphoné").await.unwrap();
+    let query = JournalQuery { account: Some(lea.id), ..JournalQuery::default() };
+    let lines = scene.registry.journal(&query, 100).unwrap();
+    let lines: Vec<_> = lines.iter().map(|(_, line)| (line.step.as_str(), line.reason.as_deref())).collect();
+    assert_eq!(
+        lines,
+        [
+            ("opened", None),
+            ("suspended", Some("contrôle")),
+            ("reopened", Some("clos")),
+            ("closing-announced", None),
+            ("closing-called-off", Some("elle a téléphoné")),
+        ]
+    );
+}
+
+#[tokio::test]
 async fn who_cannot_be_told_is_counted_and_not_closed() {
     let scene = Scene::new().await;
     let mute = NewMailbox { notification_address: None, ..Scene::wanted("muet") };
@@ -217,6 +245,23 @@ async fn who_cannot_be_told_is_counted_and_not_closed() {
     assert_eq!(scene.read(&mute).stage(), Stage::Open);
     let plan = scene.job.plan(day_of(scene.start + 400 * DAY), 7).unwrap();
     assert_eq!(plan.stuck.len(), 1);
+}
+
+#[tokio::test]
+async fn nothing_is_announced_while_the_relay_is_away_and_what_was_given_up_is_announced_once_it_is_back() {
+    let mut scene = Scene::new().await;
+    let lea = scene.mailbox("lea").await;
+    scene.on_day(304).await;
+    let announced = scene.inbox.next().await;
+    scene.registry.note_relay(true);
+    scene.registry.settle_notice(&announced, &Outcome::GivenUp).await.unwrap();
+    for day in 306..320 {
+        let ran = scene.on_day(day).await;
+        assert_eq!((ran.stuck, ran.taken.len()), (1, 0), "day {day}");
+    }
+    assert_eq!(scene.journal_of(&lea), ["opened", "closing-announced", "closing-called-off"]);
+    scene.registry.note_relay(false);
+    assert_eq!(scene.days(320..=320).await, [(320, "closing-announced")]);
 }
 
 #[tokio::test]
@@ -290,11 +335,83 @@ async fn many_closings_at_once_wait_for_the_administrator_and_one_does_not() {
     let ran = scene.on_day(390).await;
     assert_eq!((ran.unconfirmed, ran.taken.len()), (3, 0));
     let at = scene.start + 391 * DAY;
-    let few = scene.job.run(at, Some(2)).await.unwrap();
+    let few = scene.job.run(at, Confirmed { closings: 2, ..Confirmed::default() }).await.unwrap();
     assert_eq!((few.unconfirmed, few.taken.len()), (3, 0), "three are due, not two");
-    let ran = scene.job.run(at, Some(3)).await.unwrap();
+    let ran = scene.job.run(at, Confirmed { closings: 3, ..Confirmed::default() }).await.unwrap();
     assert_eq!((ran.unconfirmed, ran.taken.get("closed")), (0, Some(&3)));
     assert_eq!((scene.job.unconfirmed(3), scene.job.unconfirmed(1_000)), (1, 10));
+}
+
+#[tokio::test]
+async fn many_oblivions_at_once_wait_for_the_administrator_and_hold_up_nothing_else() {
+    let scene = Scene::new().await;
+    let mut all = Vec::new();
+    for name in ["a", "b", "c"] {
+        all.push(scene.mailbox(name).await);
+        scene.registry.close(all.last().unwrap().id, "").await.unwrap();
+    }
+    let lea = scene.mailbox("lea").await;
+    let ran = scene.on_day(365).await;
+    assert_eq!((ran.unconfirmed_oblivions, ran.unconfirmed), (3, 0));
+    assert_eq!(ran.taken.into_iter().collect::<Vec<_>>(), [("closing-announced", 1)]);
+    let is_known = |account: &&Account| scene.read(account).data.holder.last_name.is_some();
+    assert_eq!(all.iter().filter(is_known).count(), 3);
+    let at = scene.start + 366 * DAY;
+    let few = scene.job.run(at, Confirmed { oblivions: 2, ..Confirmed::default() }).await.unwrap();
+    assert_eq!((few.unconfirmed_oblivions, few.taken.len()), (3, 0), "three are due, not two");
+    let closings = scene.job.run(at, Confirmed { closings: 3, ..Confirmed::default() }).await.unwrap();
+    assert_eq!(closings.unconfirmed_oblivions, 3, "who confirms closings confirms no oblivion");
+    let ran = scene.job.run(at, Confirmed { oblivions: 3, ..Confirmed::default() }).await.unwrap();
+    assert_eq!((ran.unconfirmed_oblivions, ran.taken.get("forgotten")), (0, Some(&3)));
+    assert_eq!(all.iter().filter(is_known).count(), 0);
+    assert_eq!(scene.read(&lea).stage(), Stage::Closing);
+}
+
+#[tokio::test]
+async fn a_clock_that_is_far_ahead_of_the_last_run_takes_no_step_until_an_administrator_says_that_it_is_right() {
+    let mut scene = Scene::new().await;
+    let lea = scene.mailbox("lea").await;
+    let closed = scene.mailbox("anne").await;
+    scene.registry.close(closed.id, "").await.unwrap();
+    scene.notices().await;
+    let at = scene.start + 366 * DAY;
+    let old = JournalEntry { step: "requested".into(), ..JournalEntry::default() };
+    let mut batch = Batch::new();
+    batch.insert(&JournalKey { at: 1, account: lea.id }, &old);
+    scene.registry.room().store().commit(batch).await.unwrap();
+    scene.registry.believe_clock(now() - 41 * DAY).await.unwrap();
+    for _ in 0..2 {
+        let ran = scene.job.run(at, Confirmed { closings: 9, suspensions: 9, oblivions: 9, clock: false }).await;
+        assert!(matches!(ran, Err(AccountError::ClockAhead(41))), "{ran:?}");
+    }
+    assert!(scene.notices().await.is_empty());
+    assert_eq!(scene.journal_of(&lea), ["requested", "opened"], "nor does an old line go");
+    assert_eq!([&lea, &closed].map(|account| scene.read(account).stage()), [Stage::Open, Stage::Closed]);
+    let ran = scene.job.run(at, Confirmed { clock: true, ..Confirmed::default() }).await.unwrap();
+    assert_eq!((ran.taken.get("forgotten"), ran.forgotten_lines), (Some(&1), 1));
+    assert!(scene.job.run(at, Confirmed::default()).await.is_ok(), "from then on it is believed");
+}
+
+#[tokio::test]
+async fn a_run_of_a_day_that_is_over_tells_nobody_a_day_that_has_passed_and_shortens_no_delay() {
+    let mut scene = Scene::new().await;
+    let lea = scene.mailbox("lea").await;
+    let read = scene.registry.room().store().get::<store::Account>(&lea.id).unwrap().unwrap();
+    let silent = scene.start - 500 * DAY;
+    let mut batch = Batch::new();
+    let record = store::Account { created_at: silent, state_changed_at: silent, ..read.record };
+    batch.update(&lea.id, read.version, &record);
+    scene.registry.room().store().commit(batch).await.unwrap();
+    for day in [-100, -30, -1] {
+        scene.on_day(day).await;
+        let closing = scene.read(&lea).data.closing.expect("it was announced");
+        assert_eq!((closing.announced_at, closing.reminded_at), (scene.start, None), "day {day}");
+    }
+    let notice = scene.inbox.next().await.notice;
+    let Notice::ClosingAnnounced { on } = notice else { panic!("{notice:?}") };
+    assert!(on > scene.start + (61 + 13) * DAY);
+    assert!(scene.notices().await.is_empty(), "told once");
+    assert_eq!(scene.days(1..=61).await, [(61, "closing-reminded")]);
 }
 
 #[tokio::test]
@@ -343,6 +460,102 @@ async fn a_mailbox_opens_with_the_acceptance_of_the_terms_and_is_suspended_for_n
 }
 
 #[tokio::test]
+async fn many_suspensions_for_terms_at_once_wait_for_the_administrator_and_hold_up_nothing_else() {
+    let scene = Scene::new().await;
+    let mut all = Vec::new();
+    for name in ["a", "b", "c"] {
+        all.push(scene.mailbox(name).await);
+    }
+    scene.terms("1", 10).await;
+    assert_eq!(scene.on_day(0).await.taken.get("terms-told"), Some(&3));
+    let ran = scene.on_day(11).await;
+    assert_eq!((ran.unconfirmed_suspensions, ran.unconfirmed, ran.taken.len()), (3, 0, 0));
+    // One has accepted meanwhile: two are due, and their closings are announced in time all the same.
+    scene.registry.accept_terms(all[0].id, "1").await.unwrap();
+    let ran = scene.on_day(304).await;
+    assert_eq!((ran.unconfirmed_suspensions, ran.taken.get("closing-announced")), (2, Some(&3)));
+    let at = scene.start + 305 * DAY;
+    let few = scene.job.run(at, Confirmed { suspensions: 1, ..Confirmed::default() }).await.unwrap();
+    assert_eq!((few.unconfirmed_suspensions, few.taken.len()), (2, 0), "two are due, not one");
+    let ran = scene.job.run(at, Confirmed { suspensions: 2, ..Confirmed::default() }).await.unwrap();
+    assert_eq!((ran.unconfirmed_suspensions, ran.taken.get("suspended-for-terms")), (0, Some(&2)));
+    assert!(all.iter().map(|account| scene.read(account)).filter(Account::awaits_terms).count() == 2);
+}
+
+#[tokio::test]
+async fn who_cannot_be_told_of_terms_or_was_not_is_not_suspended_for_them() {
+    let mut scene = Scene::new().await;
+    let mute = NewMailbox { notification_address: None, ..Scene::wanted("muet") };
+    let mute = scene.registry.create(mute).await.unwrap();
+    let lea = scene.mailbox("lea").await;
+    scene.terms("1", 10).await;
+    scene.on_day(0).await;
+    let notice = scene.inbox.next().await;
+    let Notice::TermsChanged { until, .. } = notice.notice else { panic!("{:?}", notice.notice) };
+    assert_eq!(until, Some(scene.start + 10 * DAY));
+    // It was given up: she is told again, and has a week from then.
+    scene.registry.settle_notice(&notice, &Outcome::GivenUp).await.unwrap();
+    assert_eq!(scene.days(11..=11).await, [(11, "terms-told")]);
+    let again = scene.inbox.next().await;
+    let Notice::TermsChanged { until, .. } = again.notice else { panic!("{:?}", again.notice) };
+    assert_eq!(until, Some(scene.start + 18 * DAY));
+    // It bounced: she is not suspended, nor told, until the address is another.
+    scene.registry.settle_notice(&again, &Outcome::Bounced("550 5.1.1".into())).await.unwrap();
+    assert!(scene.days(12..=100).await.is_empty());
+    assert_eq!(scene.on_day(100).await.stuck, 2);
+    let elsewhere = Some(Some("lea@ailleurs.example".to_owned()));
+    let change = AccountChange { notification_address: elsewhere, ..AccountChange::default() };
+    scene.registry.set(lea.id, &change).await.unwrap();
+    assert_eq!(scene.days(101..=109).await, [(101, "terms-told"), (109, "suspended-for-terms")]);
+    assert_eq!([&mute, &lea].map(|account| scene.read(account).stage()), [Stage::Open, Stage::Suspended]);
+}
+
+#[tokio::test]
+async fn a_mailbox_that_the_operator_opens_again_is_not_suspended_by_the_next_run() {
+    let scene = Scene::new().await;
+    let lea = scene.mailbox("lea").await;
+    scene.terms("1", 10).await;
+    assert_eq!(scene.days(0..=11).await, [(0, "terms-told"), (11, "suspended-for-terms")]);
+    let back = scene.registry.reopen(lea.id, "elle est en congé").await.unwrap();
+    assert_eq!((back.stage(), back.data.terms_told.as_deref()), (Stage::Open, None));
+    assert_eq!(scene.days(12..=20).await, [(12, "terms-told"), (20, "suspended-for-terms")]);
+}
+
+/// What damage leaves of a version of the terms.
+struct Scratched;
+
+impl Record for Scratched {
+    const TABLE: Table = Table::Terms;
+    type Key = TermsKey;
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&[0xFF, 0]);
+    }
+    fn decode(_bytes: &[u8]) -> Result<Self, DecodeError> {
+        Err(DecodeError::Malformed)
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_version_of_the_terms_costs_itself_alone() {
+    let scene = Scene::new().await;
+    for version in ["1", "2"] {
+        scene.terms(version, 30).await;
+    }
+    let mut batch = Batch::new();
+    let key = TermsKey { number: 1, piece: 0 };
+    batch.put(&key, &Scratched);
+    scene.registry.room().store().commit(batch).await.unwrap();
+    assert!(scene.registry.room().store().get::<Terms>(&key).is_err());
+    assert_eq!(scene.registry.terms_in_force().unwrap().unwrap().head.version, "2");
+    let lea = scene.mailbox("lea").await;
+    assert_eq!(lea.stage(), Stage::Requested);
+    assert_eq!(scene.registry.accept_terms(lea.id, "2").await.unwrap().stage(), Stage::Open);
+    scene.terms("3", 30).await;
+    let names: Vec<_> = scene.registry.terms_versions().unwrap().into_iter().map(|terms| terms.head.version).collect();
+    assert_eq!(names, ["2", "3"], "no number is given twice");
+}
+
+#[tokio::test]
 async fn test_mailboxes_and_software_are_not_asked_for_terms() {
     let scene = Scene::new().await;
     let before = scene.mailbox("avant").await;
@@ -387,6 +600,18 @@ async fn a_text_of_terms_comes_back_whole_and_a_version_is_added_once() {
     assert!(matches!(scene.registry.add_terms(&new).await, Err(AccountError::TermsExist(_))));
     let earlier = NewTerms { version: "2025".into(), from: scene.start - DAY, ..new };
     assert!(matches!(scene.registry.add_terms(&earlier).await, Err(AccountError::BadTerms(_))));
+}
+
+#[tokio::test]
+async fn a_text_of_terms_that_does_not_read_whole_is_given_to_nobody() {
+    let scene = Scene::new().await;
+    let text = "Article 1er : été.\n".repeat(900);
+    let new = NewTerms { version: "2026-01".into(), text, from: scene.start, accept_by: scene.start };
+    let added = scene.registry.add_terms(&new).await.unwrap();
+    let key = store::TermsKey { number: added.number, piece: 2 };
+    store::scratch::damage::<store::Terms>(scene.registry.room().store(), &key);
+    let read = scene.registry.terms_text("2026-01");
+    assert!(matches!(read, Err(AccountError::TermsDamaged(_))), "{read:?}");
 }
 
 #[tokio::test]

@@ -94,7 +94,7 @@ mod tests {
 
     fn outgoing(notice: Notice) -> OutgoingNotice {
         OutgoingNotice {
-            key: NoticeKey { lane: NoticeLane::Ordinary, at: 7 },
+            key: NoticeKey { lane: NoticeLane::Access, at: 7 },
             id: "0123456789abcdef".into(),
             account: AccountId(7),
             mailbox: Address::parse("anne@aura.mssante.example").unwrap(),
@@ -120,8 +120,8 @@ mod tests {
         assert_eq!(read.header_raw("Auto-Submitted").map(str::trim), Some("auto-generated"));
         assert_eq!(read.date().unwrap().to_timestamp(), 1_795_633_200);
         let body = read.body_text(0).unwrap();
-        let wanted =
-            "« Téléphone d'Anne » n'ouvre plus la boîte aux lettres anne@aura.mssante.example par l'administrateur.";
+        let wanted = "L'accès de l'appareil « Téléphone d'Anne » à la boîte aux lettres anne@aura.mssante.example a été \
+                      révoqué par l'administrateur.";
         assert!(body.contains(wanted), "{body}");
         assert!(body.contains("assistance@operateur.example"));
         assert!(!body.contains("http"), "no link");

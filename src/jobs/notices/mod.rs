@@ -1,22 +1,25 @@
 //! Notices to holders' unsecured addresses, carried to a relay of ordinary mail (MSSanté §5).
 //!
 //! ```text
-//! accounts: a change's commit ─▶ WaitingNotice ─▶ inbox, codes first ─▶ text, in French ─▶ SMTP session with the relay
-//! mail's marks ─▶ tend ─────────────┘                  ▲                                        │
-//!                                                      └── again, less and less often ◀─────────┤ refused for now, or away
-//!                              deleted from the queue, in the commit of its trace ◀─────────────┘ sent, refused, of no use
+//! accounts: a change's commit ─▶ WaitingNotice ─▶ inbox, by lanes ─▶ text, in French ─▶ turn ─▶ SMTP session with the relay
+//! mail's marks ─▶ tend ─────────────┘                                                      ▲            │
+//!                                                                again, less and less often └───────────┤ refused for now, or away
+//!                              deleted from the queue, in the commit of its trace ◀────────────────────┘ sent, refused, of no use
 //! ```
 //!
 //! Rules: what leaves here is a [`Notice`](crate::accounts::notice::Notice) and nothing else: this room knows no mailbox and
-//! no message (the map of `lib.rs` forbids it `mail` and `store`). What waits is on disk; what is in hand is bounded. Codes have
-//! turns and room of their own, so that no digest and no announcement keeps one waiting. No line of the log holds an address or
-//! the relay's words, which may.
+//! no message (the map of `lib.rs` forbids it `mail` and `store`). What waits is on disk; what is in hand is bounded. Each lane has
+//! room of its own, and codes have turns of their own, so that no digest and no announcement keeps a code or an alarm waiting
+//! ([`turns`]). Nothing but a code is given up that was not tried. No line of the log holds an address or the relay's words,
+//! which may.
 
 mod compose;
 mod pace;
 mod relay;
 mod texts;
+mod turns;
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +32,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::jittered;
 use crate::accounts::Registry;
-use crate::accounts::notice::{Notice, NoticeInbox, Outcome, OutgoingNotice};
+use crate::accounts::notice::{Lane, Notice, NoticeInbox, Outcome, OutgoingNotice};
 use crate::config::Config;
 use crate::mss::{Address, AddressError};
 use crate::serve::tls::{TlsError, read_anchors, read_certificates};
@@ -38,6 +41,7 @@ use crate::wire::smtp::sender::Login;
 use compose::Sender;
 use pace::{Pace, Standing};
 use relay::{Relay, RelayError};
+use turns::{Turn, Turns};
 
 /// What most systems trust.
 const SYSTEM_ANCHORS: &str = "/etc/ssl/certs/ca-certificates.crt";
@@ -45,11 +49,8 @@ const SYSTEM_ANCHORS: &str = "/etc/ssl/certs/ca-certificates.crt";
 /// Sessions with the relay at a time; codes have as many of their own.
 const AT_ONCE: usize = 4;
 
-/// Notices that are in hand at a time, most of them for another try; more stay in the queue.
-const MOST_IN_HAND: usize = 2_000;
-
-/// Codes that are in hand beside them.
-const MOST_URGENT: usize = 500;
+/// Notices of a lane that are in hand at a time, most of them for another try; more stay in the queue.
+const MOST_IN_HAND: usize = 500;
 
 /// How often the mail room's marks are looked at.
 const TEND_EVERY: Duration = Duration::from_secs(5);
@@ -70,6 +71,9 @@ pub enum NoticeSetupError {
     /// The sender's address is none.
     #[error("notices.from: {0}")]
     From(#[from] AddressError),
+    /// The sender's address cannot stand in an SMTP command.
+    #[error("notices.from: not an address for SMTP")]
+    Sender,
     /// The TLS library refuses the settings.
     #[error("notices.tls: {0}")]
     Tls(#[from] rustls::Error),
@@ -81,8 +85,8 @@ pub struct NoticeJob {
     relay: Arc<Relay>,
     sender: Arc<Sender>,
     give_up: i64,
-    turns: Arc<Semaphore>,
-    urgent_turns: Arc<Semaphore>,
+    turns: Arc<Turns>,
+    urgent_turns: Arc<Turns>,
     pace: Arc<Pace>,
     standing: Arc<Standing>,
     metrics: Metrics,
@@ -99,6 +103,7 @@ impl NoticeJob {
         if !settings.is_on() {
             return Ok(None);
         }
+        let from = Address::parse(&settings.from)?;
         let relay = Relay {
             host: settings.host.clone(),
             port: settings.port,
@@ -106,18 +111,15 @@ impl NoticeJob {
             tls: Arc::new(tls(config)?),
             login: password.map(|password| Login::new(&settings.user, password)),
             name: config.server.name.clone(),
+            from: relay::mailbox(&from).map_err(|_| NoticeSetupError::Sender)?,
         };
-        let sender = Sender {
-            address: Address::parse(&settings.from)?,
-            name: settings.name.clone(),
-            contact: settings.contact.clone(),
-        };
+        let sender = Sender { address: from, name: settings.name.clone(), contact: settings.contact.clone() };
         Ok(Some(Self {
             relay: Arc::new(relay),
             sender: Arc::new(sender),
             give_up: i64::try_from(settings.give_up.as_secs()).unwrap_or(i64::MAX),
-            turns: Arc::new(Semaphore::new(AT_ONCE)),
-            urgent_turns: Arc::new(Semaphore::new(AT_ONCE)),
+            turns: Turns::new(AT_ONCE),
+            urgent_turns: Turns::new(AT_ONCE),
             pace: Arc::new(Pace::new(settings.rate)),
             standing: Arc::default(),
             metrics,
@@ -129,21 +131,23 @@ impl NoticeJob {
     pub async fn run(self, mut inbox: NoticeInbox, stop: impl Future<Output = ()>) {
         let registry = inbox.registry().clone();
         let (stopping, stopped) = watch::channel(false);
+        let rooms = Rooms::default();
         let mut under_way = JoinSet::new();
         {
             let mut stop = std::pin::pin!(stop);
             let mut tending = std::pin::pin!(self.clone().tend(registry.clone()));
             loop {
-                let count = under_way.len();
-                // Codes have room of their own.
-                let next = async { if count < MOST_IN_HAND { inbox.next().await } else { inbox.next_urgent().await } };
                 tokio::select! {
                     () = &mut stop => break,
                     () = &mut tending => break,
                     Some(_) = under_way.join_next() => {}
-                    notice = next, if count < MOST_IN_HAND + MOST_URGENT => {
+                    notice = inbox.next_with(|lane| rooms.has(lane)) => {
+                        let room = rooms.take(notice.lane());
                         let delivery = Carried { job: self.clone(), registry: registry.clone(), stopped: stopped.clone() };
-                        under_way.spawn(delivery.carry(notice));
+                        under_way.spawn(async move {
+                            delivery.carry(notice).await;
+                            drop(room);
+                        });
                     }
                 }
             }
@@ -162,6 +166,7 @@ impl NoticeJob {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
+            self.look_after_the_relay(&registry).await;
             if self.standing.rests() {
                 continue;
             }
@@ -171,39 +176,75 @@ impl NoticeJob {
         }
     }
 
+    /// Tells the registry whether holders can be reached at present. A relay that is away, and to which no notice is on its way any
+    /// more, is asked whether it is back: else nobody would find out.
+    async fn look_after_the_relay(&self, registry: &Registry) {
+        if self.standing.is_left_alone() {
+            let answer = relay::greet(&self.relay).await;
+            self.judge(answer.as_ref().err());
+        }
+        registry.note_relay(self.standing.is_away());
+    }
+
     /// Waits until a notice may be said to the relay; as long as what this gives is held, fewer others may.
-    async fn turn(&self, notice: &OutgoingNotice) -> Option<OwnedSemaphorePermit> {
+    async fn turn(&self, notice: &OutgoingNotice) -> Option<Turn> {
         let turns = if notice.is_urgent() { &self.urgent_turns } else { &self.turns };
-        let turn = Arc::clone(turns).acquire_owned().await;
+        let turn = turns.turn(notice.rank()).await;
         self.pace.turn(notice.is_urgent()).await;
-        // They are never closed.
-        turn.ok()
+        turn
     }
 
     /// One try.
     async fn send(&self, notice: &OutgoingNotice, message: &[u8]) -> Result<(), RelayError> {
-        let outcome = relay::send(&self.relay, &self.sender.address, &notice.to, message).await;
-        match &outcome {
-            Err(error) if error.is_the_relays() => {
+        let outcome = relay::send(&self.relay, &notice.to, message).await;
+        self.judge(outcome.as_ref().err());
+        outcome
+    }
+
+    /// Notes whether the relay is in trouble.
+    fn judge(&self, error: Option<&RelayError>) {
+        match error {
+            Some(error) if error.is_the_relays() => {
                 if self.standing.failed() {
                     tracing::error!(event = "notices.stuck", reason = %error, "the relay takes no notices: they wait");
                 }
             }
             _ => self.standing.answered(),
         }
-        outcome
     }
 
-    /// Unix seconds from which a notice is of no use.
-    fn of_use_until(&self, notice: &OutgoingNotice) -> i64 {
+    /// Whether a notice is given up: a code when it lets nobody in any more; another when it is old, and was tried. However long
+    /// it stood behind others, that alone is no reason.
+    fn gives_up(&self, notice: &OutgoingNotice, was_tried: bool) -> bool {
+        let now = super::unix_now();
         match notice.notice {
-            Notice::Code { until, .. } => until,
-            _ => notice.at.saturating_add(self.give_up),
+            Notice::Code { until, .. } => now >= until,
+            _ => was_tried && now >= notice.at.saturating_add(self.give_up),
         }
     }
 
     fn count(&self, notice: &OutgoingNotice, result: &'static str) {
         self.metrics.notices.get_or_create(&NoticeLabel { notice: notice.notice.name(), result }).inc();
+    }
+}
+
+/// Room for what is in hand, by lanes.
+struct Rooms(BTreeMap<Lane, Arc<Semaphore>>);
+
+impl Default for Rooms {
+    fn default() -> Self {
+        Self(Lane::ALL.into_iter().map(|lane| (lane, Arc::new(Semaphore::new(MOST_IN_HAND)))).collect())
+    }
+}
+
+impl Rooms {
+    fn has(&self, lane: Lane) -> bool {
+        self.0.get(&lane).is_some_and(|room| room.available_permits() > 0)
+    }
+
+    /// A place in a lane's room, for as long as what this gives is held.
+    fn take(&self, lane: Lane) -> Option<OwnedSemaphorePermit> {
+        self.0.get(&lane).and_then(|room| Arc::clone(room).try_acquire_owned().ok())
     }
 }
 
@@ -219,9 +260,8 @@ impl Carried {
     async fn carry(mut self, notice: OutgoingNotice) {
         let message = compose::message(&self.job.sender, &notice);
         let (account, name) = (notice.account, notice.notice.name());
-        let of_use_until = self.job.of_use_until(&notice);
-        let mut wait = FIRST_RETRY;
-        while super::unix_now() < of_use_until {
+        let (mut wait, mut was_tried) = (FIRST_RETRY, false);
+        while !self.job.gives_up(&notice, was_tried) {
             let turn = tokio::select! {
                 biased;
                 _ = self.stopped.wait_for(|stopped| *stopped) => return,
@@ -229,6 +269,7 @@ impl Carried {
             };
             let sent = self.job.send(&notice, &message).await;
             drop(turn);
+            was_tried = true;
             let Err(error) = sent else { return self.settle(&notice, &Outcome::Sent).await };
             tracing::info!(%account, notice = name, reason = %error, "notice not sent");
             if let Some(outcome) = error.outcome() {

@@ -11,6 +11,9 @@ const ALARM_AFTER: Duration = Duration::from_secs(900);
 /// While the relay is in trouble, what need not be told now is not made a notice of: for so long after its last failure.
 const REST: Duration = Duration::from_secs(300);
 
+/// A relay in trouble that no notice was given for so long is asked whether it is there again.
+const LEFT_ALONE: Duration = Duration::from_secs(1_200);
+
 /// Notices at an even pace (`notices.rate`).
 #[derive(Debug)]
 pub(super) struct Pace {
@@ -64,6 +67,17 @@ impl Standing {
         now - first >= ALARM_AFTER && !std::mem::replace(&mut trouble.alarmed, true)
     }
 
+    /// Whether it was in trouble when it was last asked for anything, however long ago.
+    pub(super) fn is_away(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).last.is_some()
+    }
+
+    /// Whether it is away, and nothing has been asked of it since for so long that it may be back.
+    pub(super) fn is_left_alone(&self) -> bool {
+        let trouble = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        trouble.last.is_some_and(|last| last.elapsed() >= LEFT_ALONE)
+    }
+
     /// Whether it was in trouble a moment ago.
     pub(super) fn rests(&self) -> bool {
         let trouble = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -95,9 +109,12 @@ mod tests {
         assert!(!standing.rests() && !standing.failed() && standing.rests());
         tokio::time::advance(ALARM_AFTER).await;
         assert!(!standing.rests(), "it is tried again");
+        assert!(standing.is_away() && !standing.is_left_alone(), "by a notice that waits");
+        tokio::time::advance(LEFT_ALONE - ALARM_AFTER).await;
+        assert!(standing.is_left_alone(), "or, where none is left, without one");
         assert!(standing.failed());
         assert!(!standing.failed(), "once");
         standing.answered();
-        assert!(!standing.rests() && !standing.failed());
+        assert!(!standing.rests() && !standing.is_away() && !standing.failed());
     }
 }

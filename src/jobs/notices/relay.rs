@@ -19,8 +19,17 @@ use crate::wire::smtp::path::{ForwardPath, Mailbox, ReversePath};
 use crate::wire::smtp::reply::Reply;
 use crate::wire::smtp::sender::{self, Failure, Login, Patience, Security, Sender, Step, Transaction, Unfit};
 
-/// How long the relay may take to be reached, and to take a piece of what is said.
-const REACH: Duration = Duration::from_secs(30);
+/// How long one of the relay's addresses may take to answer: one that lies in a black hole must not cost those behind it.
+const REACH: Duration = Duration::from_secs(10);
+
+/// Addresses of the relay that are tried.
+const MOST_ADDRESSES: usize = 4;
+
+/// How long the relay may take to take a piece of what is said.
+const PIECE: Duration = Duration::from_secs(30);
+
+/// How long all of it may take, up to the answer to the message: who drips an octet a minute holds no turn for good.
+const SESSION: Duration = Duration::from_secs(300);
 
 /// How long it may take for a TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(15);
@@ -43,6 +52,8 @@ pub(super) struct Relay {
     pub(super) security: NoticeTls,
     pub(super) tls: Arc<ClientConfig>,
     pub(super) login: Option<Login>,
+    /// Who notices come from.
+    pub(super) from: Mailbox,
     /// Our own name, in EHLO.
     pub(super) name: String,
 }
@@ -77,8 +88,8 @@ pub(super) enum RelayError {
     /// The session failed.
     #[error("{0}")]
     Failed(&'static str),
-    /// The notification address cannot stand in an SMTP command.
-    #[error("the notification address is not one for SMTP")]
+    /// An address cannot stand in an SMTP command.
+    #[error("the address is not one for SMTP")]
     BadAddress,
 }
 
@@ -154,23 +165,41 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Wire for T {}
 ///
 /// # Errors
 /// Why it did not leave.
-pub(super) async fn send(relay: &Relay, from: &Address, to: &Address, message: &[u8]) -> Result<(), RelayError> {
+pub(super) async fn send(relay: &Relay, to: &Address, message: &[u8]) -> Result<(), RelayError> {
     let transaction = Transaction {
-        from: ReversePath::Mailbox(mailbox(from)?),
+        from: ReversePath::Mailbox(relay.from.clone()),
         params: MailParams::default(),
         to: vec![(ForwardPath::Mailbox(mailbox(to)?), RcptParams::default())],
         size: message.len() as u64,
     };
-    let (mut stream, mut engine) = open(relay).await?;
-    engine.begin(&transaction)?;
-    let outcome = transmit(&mut *stream, &mut engine, message).await;
+    let session = async {
+        let (mut stream, mut engine) = open(relay).await?;
+        engine.begin(&transaction)?;
+        let outcome = transmit(&mut *stream, &mut engine, message).await;
+        Ok((stream, engine, outcome))
+    };
+    let session = timeout(SESSION, session).await.unwrap_or(Err(RelayError::Silent));
+    let (mut stream, mut engine, outcome) = session?;
     engine.quit();
     // Politeness: what became of the message is known.
     drop(timeout(COURTESY, follow(&mut *stream, &mut engine)).await);
     outcome
 }
 
-fn mailbox(address: &Address) -> Result<Mailbox, RelayError> {
+/// Opens a session and ends it: whether the relay is there again.
+///
+/// # Errors
+/// Why it is not.
+pub(super) async fn greet(relay: &Relay) -> Result<(), RelayError> {
+    let opening = timeout(SESSION, open(relay)).await.unwrap_or(Err(RelayError::Silent));
+    let (mut stream, mut engine) = opening?;
+    engine.quit();
+    drop(timeout(COURTESY, follow(&mut *stream, &mut engine)).await);
+    Ok(())
+}
+
+/// An address as SMTP writes it.
+pub(super) fn mailbox(address: &Address) -> Result<Mailbox, RelayError> {
     Mailbox::parse(&address.to_string()).map_err(|_| RelayError::BadAddress)
 }
 
@@ -186,8 +215,7 @@ async fn open(relay: &Relay) -> Result<(Box<dyn Wire>, Sender), RelayError> {
     if let Some(login) = &relay.login {
         engine = engine.with_login(login.clone());
     }
-    let connecting = TcpStream::connect((relay.host.as_str(), relay.port));
-    let plain = timeout(REACH, connecting).await.map_err(|_| RelayError::Silent)?.map_err(RelayError::Connect)?;
+    let plain = reach(relay).await?;
     // It costs a round trip at most.
     let _ = plain.set_nodelay(true);
     if security == Security::Implicit {
@@ -210,6 +238,21 @@ async fn open(relay: &Relay) -> Result<(Box<dyn Wire>, Sender), RelayError> {
         }
         _ => Err(out_of_step()),
     }
+}
+
+/// A connection with the first of the relay's addresses that takes one.
+async fn reach(relay: &Relay) -> Result<TcpStream, RelayError> {
+    let looking = tokio::net::lookup_host((relay.host.as_str(), relay.port));
+    let addresses = timeout(REACH, looking).await.map_err(|_| RelayError::Silent)?.map_err(RelayError::Connect)?;
+    let mut failed = RelayError::Connect(io::ErrorKind::AddrNotAvailable.into());
+    for address in addresses.take(MOST_ADDRESSES) {
+        match timeout(REACH, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => failed = RelayError::Connect(error),
+            Err(_) => failed = RelayError::Silent,
+        }
+    }
+    Err(failed)
 }
 
 /// The engine opens a session in one order only.
@@ -254,7 +297,7 @@ async fn follow(stream: &mut dyn Wire, engine: &mut Sender) -> Result<Step, Rela
                     stream.write_all(&bytes).await?;
                     stream.flush().await
                 };
-                timeout(REACH, writing).await.map_err(|_| RelayError::Silent)?.map_err(RelayError::Broken)?;
+                timeout(PIECE, writing).await.map_err(|_| RelayError::Silent)?.map_err(RelayError::Broken)?;
             }
             Some(Step::Fail(failure)) => return Err(RelayError::of_failure(&failure)),
             Some(step) => return Ok(step),

@@ -78,6 +78,19 @@ fn config(relay: SocketAddr, tls: NoticeTls) -> Config {
 
 /// A registry with one mailbox, and the job that carries its notices.
 async fn scene(config: &Config) -> (Registry, crate::accounts::Account, Metrics) {
+    let (registry, account) = mailbox().await;
+    let metrics = carry(config, registry.take_notices().unwrap());
+    (registry, account, metrics)
+}
+
+fn carry(config: &Config, inbox: NoticeInbox) -> Metrics {
+    let metrics = Metrics::default();
+    let job = NoticeJob::new(config, None, metrics.clone()).unwrap().unwrap();
+    tokio::spawn(job.run(inbox, std::future::pending()));
+    metrics
+}
+
+async fn mailbox() -> (Registry, crate::accounts::Account) {
     let room = MailRoom::new(Store::in_memory(), MasterKey::generate(), MailLimits::default()).unwrap();
     let registry = Registry::new(room, AccountOptions::default());
     registry.add_domain(&Domain::parse("aura.mssante.example").unwrap(), "").await.unwrap();
@@ -87,10 +100,7 @@ async fn scene(config: &Config) -> (Registry, crate::accounts::Account, Metrics)
     let notification_address = Some("anne@fai.example".into());
     let new = NewMailbox { notification_address, ..NewMailbox::new(address, Kind::Per, holder) };
     let account = registry.create(new).await.unwrap();
-    let metrics = Metrics::default();
-    let job = NoticeJob::new(config, None, metrics.clone()).unwrap().unwrap();
-    tokio::spawn(job.run(registry.take_notices().unwrap(), std::future::pending()));
-    (registry, account, metrics)
+    (registry, account)
 }
 
 fn body_of(message: &str) -> String {
@@ -149,9 +159,94 @@ async fn where_tls_is_required_nothing_is_said_in_the_clear() {
     let config = config(address, NoticeTls::Required);
     let job = NoticeJob::new(&config, None, Metrics::default()).unwrap().unwrap();
     let to = Address::parse("anne@fai.example").unwrap();
-    let error = relay::send(&job.relay, &job.sender.address, &to, b"Subject: x\r\n\r\n").await.unwrap_err();
+    let error = relay::send(&job.relay, &to, b"Subject: x\r\n\r\n").await.unwrap_err();
     assert!(error.to_string().contains("STARTTLS"), "{error}");
     assert!(taken.try_recv().is_err());
+}
+
+/// M10: an announcement to 100,000 holders waits; what matters more is written behind it.
+#[tokio::test]
+async fn alarms_and_closings_do_not_wait_for_an_announcement_to_100_000_holders() {
+    const ANNOUNCED: usize = 100_000;
+    let (address, mut taken) = relay(vec![]).await;
+    let mut config = config(address, NoticeTls::None);
+    config.notices.rate = 60_000;
+    let (registry, account) = mailbox().await;
+    let inbox = registry.take_notices().unwrap();
+    for _ in 0..ANNOUNCED {
+        assert!(registry.tell(&account, Notice::Maintenance { text: "Arrêt dimanche.".into() }).await);
+    }
+    carry(&config, inbox);
+    let sent = async |taken: &mut mpsc::Receiver<String>| body_of(&taken.recv().await.unwrap());
+    assert!(sent(&mut taken).await.contains("Arrêt dimanche"), "the announcement is under way");
+    for _ in 0..20 {
+        assert!(registry.tell(&account, Notice::ClosingAnnounced { on: 1_800_000_000 }).await);
+        assert!(registry.tell(&account, Notice::PasswordChanged { by: By::Administrator }).await);
+    }
+    // How many were sent in all when the last of each sort was.
+    let (mut alarms, mut closings) = (Vec::new(), Vec::new());
+    for count in 1..2_000 {
+        let body = sent(&mut taken).await;
+        if body.contains("mot de passe") {
+            alarms.push(count);
+        } else if body.contains("sera fermée") {
+            closings.push(count);
+        }
+        if alarms.len() + closings.len() == 40 {
+            break;
+        }
+    }
+    assert_eq!((alarms.len(), closings.len()), (20, 20));
+    let (alarm, closing) = (alarms[19], closings[19]);
+    assert!(alarm < closing, "who may open the mailbox goes before what becomes of it: {alarm} {closing}");
+    // A moment until they are looked for, at a thousand a second, and then three of four turns are theirs.
+    assert!(closing < 1_200, "{closing}");
+    assert!(registry.waiting_notices().unwrap().notices > ANNOUNCED - 2_000, "the announcement waits");
+}
+
+#[tokio::test]
+async fn what_has_waited_too_long_is_tried_once_before_it_is_given_up() {
+    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let mut config = config(nobody, NoticeTls::None);
+    // Whatever is written is too old at once.
+    config.notices.give_up = Duration::ZERO;
+    let (registry, account, metrics) = scene(&config).await;
+    let count = |notice, result| metrics.notices.get_or_create(&NoticeLabel { notice, result }).get();
+    assert!(registry.tell(&account, Notice::FactorsReset).await);
+    while count("factors-reset", "deferred") == 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(count("factors-reset", "given-up"), 0);
+    let (address, mut taken) = relay(vec![]).await;
+    config.notices.port = address.port();
+    let (registry, account, _) = scene(&config).await;
+    assert!(registry.tell(&account, Notice::FactorsReset).await);
+    assert!(taken.recv().await.unwrap().contains("Subject:"), "it was sent");
+    while registry.waiting_notices().unwrap().notices > 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_relay_that_drips_its_words_holds_a_session_for_five_minutes_and_no_longer() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let config = config(listener.local_addr().unwrap(), NoticeTls::None);
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.write_all(b"220-").await.unwrap();
+        loop {
+            tokio::time::sleep(Duration::from_secs(20)).await;
+            if stream.write_all(b"x").await.is_err() {
+                break;
+            }
+        }
+    });
+    let job = NoticeJob::new(&config, None, Metrics::default()).unwrap().unwrap();
+    let begin = tokio::time::Instant::now();
+    let to = Address::parse("anne@fai.example").unwrap();
+    let error = relay::send(&job.relay, &to, b"Subject: x\r\n\r\n").await.unwrap_err();
+    assert!(matches!(error, relay::RelayError::Silent), "{error}");
+    assert_eq!(begin.elapsed().as_secs(), 300);
 }
 
 /// A relay with TLS from the first byte, or behind STARTTLS; and its certificate, which is its own authority.
@@ -208,7 +303,7 @@ async fn over_tls_with_a_login_a_notice_leaves_and_an_unknown_certificate_gets_n
         config.notices.anchors = vec![anchor.clone()];
         let send = async |config: &Config, password: &str| {
             let job = NoticeJob::new(config, Some(password), Metrics::default()).unwrap().unwrap();
-            relay::send(&job.relay, &job.sender.address, &to, b"Subject: x\r\n\r\ny\r\n").await
+            relay::send(&job.relay, &to, b"Subject: x\r\n\r\ny\r\n").await
         };
         send(&config, "sésame").await.unwrap();
         assert_eq!(taken.recv().await.unwrap(), "Subject: x\r\n\r\ny\r\n", "{tls:?}");
@@ -238,4 +333,28 @@ fn a_code_of_the_relay_is_told_without_its_words() {
     let error = relay::RelayError::of_recipient(&reply);
     assert_eq!(error.to_string(), "the relay refuses the address for good: 550 5.1.1");
     assert_eq!(error.outcome(), Some(Outcome::Bounced("550 5.1.1".into())));
+}
+
+#[tokio::test]
+async fn a_relay_that_is_away_reaches_nobody_until_it_answers_again_though_no_notice_is_left_to_try() {
+    let (registry, _) = mailbox().await;
+    let _inbox = registry.take_notices().unwrap();
+    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let job = |address| NoticeJob::new(&config(address, NoticeTls::None), None, Metrics::default()).unwrap().unwrap();
+    let away = job(nobody);
+    away.look_after_the_relay(&registry).await;
+    assert!(registry.reaches_holders(), "nothing was asked of it yet");
+    assert!(matches!(relay::greet(&away.relay).await, Err(RelayError::Connect(_))));
+    away.standing.failed();
+    away.look_after_the_relay(&registry).await;
+    assert!(!registry.reaches_holders() && registry.carries_notices());
+    // The same, at an address where somebody answers by now.
+    let (address, _taken) = relay(vec![]).await;
+    let back = job(address);
+    back.standing.failed();
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(1_200)).await;
+    tokio::time::resume();
+    back.look_after_the_relay(&registry).await;
+    assert!(registry.reaches_holders());
 }

@@ -3,7 +3,9 @@
 //! Rules: no link (a notice must not teach people to click on links), no content, no name of a person; the mailbox is named
 //! by its address, a device by its name.
 
+use crate::accounts::day_of;
 use crate::accounts::notice::{By, Notice};
+use crate::mss::text::french_day;
 
 /// A notice's words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +41,10 @@ pub(super) fn text(notice: &Notice, mailbox: &str) -> Text {
         ),
         Notice::DeviceRevoked { device, by } => (
             "Appareil révoqué",
-            format!("L'appareil « {device} » n'ouvre plus la boîte aux lettres {mailbox}{}.", by_whom(*by)),
+            format!(
+                "L'accès de l'appareil « {device} » à la boîte aux lettres {mailbox} a été révoqué{}.",
+                by_whom(*by)
+            ),
         ),
         Notice::AuthenticatorAdded => (
             "Application d'authentification activée",
@@ -79,6 +84,10 @@ pub(super) fn text(notice: &Notice, mailbox: &str) -> Text {
         Notice::PasswordChanged { by } => (
             "Mot de passe modifié",
             format!("Le mot de passe de la boîte aux lettres {mailbox} a été modifié{}.", by_whom(*by)),
+        ),
+        Notice::PasswordRemoved { by } => (
+            "Mot de passe supprimé",
+            format!("Le mot de passe de la boîte aux lettres {mailbox} a été supprimé{}.", by_whom(*by)),
         ),
         Notice::TermsChanged { version, until } => return terms_text(version, *until, mailbox),
         Notice::ClosingAnnounced { on } => return closing_text("Fermeture de votre boîte aux lettres", *on, mailbox),
@@ -232,28 +241,9 @@ fn codes_left(left: usize) -> String {
     }
 }
 
-const MONTHS: [&str; 12] = [
-    "janvier",
-    "février",
-    "mars",
-    "avril",
-    "mai",
-    "juin",
-    "juillet",
-    "août",
-    "septembre",
-    "octobre",
-    "novembre",
-    "décembre",
-];
-
 /// `3 mars 2027`, in Universal Time.
 fn day(unix: i64) -> String {
-    let Ok(at) = jiff::Timestamp::from_second(unix) else { return "une date lointaine".into() };
-    let date = at.to_zoned(jiff::tz::TimeZone::UTC).date();
-    let month = MONTHS.get(usize::from(date.month().unsigned_abs()).saturating_sub(1)).copied().unwrap_or_default();
-    let day = if date.day() == 1 { "1er".to_owned() } else { date.day().to_string() };
-    format!("{day} {month} {}", date.year())
+    french_day(day_of(unix))
 }
 
 /// `14 h 05 (UTC)`: holders overseas have other clocks than we.

@@ -286,7 +286,7 @@ impl Notice {
         let mut passing = room.receive_passing();
         passing.write(written.header.as_bytes()).await?;
         passing.write(written.body.as_bytes()).await?;
-        let PassingMessage { body, travels, .. } = passing.finish().await?;
+        let PassingMessage { body, travels } = passing.finish().await?;
         self.note_accepted(room, own, whole(Some(&written.message_id), &travels), false, &mut batch);
         let params = RcptParams { notify: Some(Notify::Never), original: None };
         let outbound = Outbound {

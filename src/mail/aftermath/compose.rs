@@ -8,6 +8,7 @@ use base64::prelude::BASE64_STANDARD;
 
 use crate::mail::trace_fields;
 use crate::mss::Domain;
+use crate::mss::text::hex;
 
 /// Octets of a line of base64 (RFC 2045 §6.8), and of one with encoded words.
 const LINE: usize = 76;
@@ -56,7 +57,7 @@ impl Header {
 pub(super) fn unique() -> String {
     let mut bytes = [0; 12];
     rand::fill(&mut bytes).expect("the operating system's random generator answers");
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&bytes)
 }
 
 /// A new Message-ID in a domain of ours. RFC 5322 §3.6.4.

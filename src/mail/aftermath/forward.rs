@@ -100,7 +100,7 @@ pub(super) async fn enqueue(
     passing.write(shell.before.as_bytes()).await?;
     let has_eight_bits = copy(arrival, &mut passing).await?;
     passing.write(shell.after.as_bytes()).await?;
-    let PassingMessage { body, travels, .. } = passing.finish().await?;
+    let PassingMessage { body, travels } = passing.finish().await?;
     let outbound = outbound(arrival, errand, &shell, has_eight_bits);
     room.queue().reserve().await?;
     let mut batch = Batch::new();
@@ -297,7 +297,7 @@ mod tests {
         queued.announce();
         let rows = room.store().scan::<QueueMessage>(QueueId(0).., 10).unwrap();
         let [(_, record)] = rows.as_slice() else { panic!("{rows:?}") };
-        let key = room.transit().open_body_key(record.body, &record.sealed_body_key).unwrap();
+        let key = room.queue().body_key(record).unwrap();
         let bytes = room.store().read_body(&record.body, &key, 0..u64::MAX).await.unwrap();
         assert_eq!((record.skip, record.size), (0, bytes.len() as u64));
         assert!(bytes[..record.header as usize].ends_with(b"\r\n\r\n"));

@@ -12,7 +12,7 @@ use super::parting::{Failure, Fate, Parting};
 use super::schedule::Deadline;
 use super::sealed::Recipient;
 use super::types::Words;
-use super::{AGAIN, Inner, Queue, QueueError, Tries, sleep};
+use super::{AGAIN, GRACE, Inner, Queue, QueueError, Tries, UNTRACED, sleep};
 use crate::mail::report::{Action, Report, Reported};
 use crate::store::Batch;
 
@@ -30,14 +30,29 @@ enum Met {
 }
 
 impl Queue {
-    /// Tells senders of delays and gives up what is too old, until the queue is stopped.
+    /// Tells senders of delays, gives up what is too old, and sees to the queue's keys, until the queue is stopped. While traces
+    /// cannot be kept, no sender is told untraced, and what cannot be tried is not given up. As after a start, everything is
+    /// tried again first.
     pub async fn tend(&self) {
+        tokio::join!(self.meet_deadlines(), self.tend_keys());
+    }
+
+    async fn meet_deadlines(&self) {
         let mut under_way = JoinSet::new();
+        let mut was_stuck = false;
         loop {
             let mut changed = std::pin::pin!(self.inner.changed.notified());
             changed.as_mut().enable();
             if self.is_stopped() {
                 break;
+            }
+            if self.inner.traces.is_stuck() {
+                was_stuck = true;
+                let _untraced = tokio::time::timeout(UNTRACED, changed).await;
+                continue;
+            }
+            if std::mem::take(&mut was_stuck) {
+                self.schedule().forbear(now() + GRACE);
             }
             while under_way.len() < AT_ONCE {
                 let due = self.schedule().tick(now());
@@ -111,7 +126,7 @@ impl Inner {
         let recipients: Vec<_> = loaded.recipients.iter().map(reported).collect();
         let mut owed = Vec::new();
         if loaded.message.is_reported() && !recipients.is_empty() {
-            owed.push(Report { original: loaded.message.original(self)?, recipients });
+            owed.push(Report { original: loaded.message.original()?, recipients });
         }
         self.commit(batch, owed).await?;
         Ok(told)

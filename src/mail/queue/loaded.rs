@@ -6,6 +6,7 @@ use crate::store::{
     Versioned,
 };
 
+use super::keys::TransitKey;
 use super::lease::Lease;
 use super::sealed::{self, Recipient};
 use super::types::{Attempt, AttemptRecipient, Envelope, Kind};
@@ -20,6 +21,8 @@ pub(super) struct LoadedMessage {
     pub(super) id: QueueId,
     pub(super) record: Versioned<QueueMessage>,
     pub(super) envelope: Envelope,
+    /// What seals all that is sealed of it.
+    pub(super) key: TransitKey,
 }
 
 /// A consignment, opened, with its message.
@@ -33,23 +36,28 @@ pub(super) struct Loaded {
 impl Inner {
     pub(super) fn load_message(&self, id: QueueId) -> Result<Option<LoadedMessage>, QueueError> {
         let Some(record) = self.store.get::<QueueMessage>(&id)? else { return Ok(None) };
-        let envelope = sealed::open_envelope(&self.transit, id, &record.sealed)?;
-        Ok(Some(LoadedMessage { id, record, envelope }))
+        let key = self.keys.of(&record)?;
+        let envelope = sealed::open_envelope(&key, id, &record.sealed)?;
+        Ok(Some(LoadedMessage { id, record, envelope, key }))
     }
 
     /// Reads a consignment; `None`: it is gone.
     pub(super) fn load(&self, key: ConsignmentKey) -> Result<Option<Loaded>, QueueError> {
         let Some(consignment) = self.store.get::<Consignment>(&key)? else { return Ok(None) };
         let Some(message) = self.load_message(key.message)? else { return Err(QueueError::Malformed) };
-        let recipients = self.load_recipients(key)?;
+        let recipients = self.load_recipients(key, &message.key)?;
         Ok(Some(Loaded { key, message, consignment, recipients }))
     }
 
     /// A damaged recipient costs itself.
-    pub(super) fn load_recipients(&self, key: ConsignmentKey) -> Result<Vec<(u32, Recipient)>, StoreError> {
+    pub(super) fn load_recipients(
+        &self,
+        key: ConsignmentKey,
+        sealing: &TransitKey,
+    ) -> Result<Vec<(u32, Recipient)>, StoreError> {
         let rows = self.store.scan::<QueueRecipient>(QueueRecipientKey::of(key), RECIPIENTS)?;
         let opened = rows.into_iter().filter_map(|(at, row)| {
-            let opened = sealed::open_recipient(&self.transit, at, &row.sealed);
+            let opened = sealed::open_recipient(sealing, at, &row.sealed);
             if let Err(error) = &opened {
                 tracing::error!(message = %key.message, number = at.number, %error, "a queued recipient cannot be read");
             }
@@ -65,14 +73,14 @@ impl LoadedMessage {
         is_reported(&self.envelope)
     }
 
-    fn body_key(&self, queue: &Inner) -> Result<BodyKey, QueueError> {
-        Ok(queue.transit.open_body_key(self.record.body, &self.record.sealed_body_key)?)
+    fn body_key(&self) -> Result<BodyKey, QueueError> {
+        Ok(self.key.open_body_key(self.record.body, &self.record.sealed_body_key)?)
     }
 
     /// What a report about it is made from.
-    pub(super) fn original(&self, queue: &Inner) -> Result<Original, QueueError> {
+    pub(super) fn original(&self) -> Result<Original, QueueError> {
         let QueueMessage { body, skip, size, header, accepted_at, .. } = self.record.record;
-        let body_key = self.body_key(queue)?;
+        let body_key = self.body_key()?;
         Ok(Original { envelope: self.envelope.clone(), accepted_at, body, body_key, skip, size, header })
     }
 }
@@ -84,9 +92,9 @@ pub(super) fn is_reported(envelope: &Envelope) -> bool {
 
 impl Loaded {
     /// The next try at it.
-    pub(super) fn attempt(self, queue: &Inner, lease: Lease) -> Result<Attempt, QueueError> {
+    pub(super) fn attempt(self, lease: Lease) -> Result<Attempt, QueueError> {
         let domain = Domain::parse(&self.consignment.domain).map_err(|_| QueueError::Malformed)?;
-        let body_key = self.message.body_key(queue)?;
+        let body_key = self.message.body_key()?;
         let QueueMessage { body, skip, size, .. } = self.message.record.record;
         let recipient = |(number, Recipient { address, params, .. })| AttemptRecipient { number, address, params };
         Ok(Attempt {

@@ -31,9 +31,12 @@
 //! 3. What decides when is tried where is [`schedule`], pure: entries, outcomes and time in, attempts out.
 //! 4. Nothing of it is lost at a limit: a destination without room waits, it is never dropped.
 //! 5. What is done to a message's records is done under its lock, from reading to telling the schedule.
+//! 6. All that is sealed of a message is sealed under the key that its record names; that key turns, and an older one goes
+//!    when nothing needs it ([`keys`]).
 
 mod deadlines;
 mod error;
+mod keys;
 mod lease;
 mod loaded;
 mod open;
@@ -55,10 +58,11 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::audit::{Asker, Tracer};
-use crate::store::{Batch, CommitError, Consignment, ConsignmentKey, MailboxKey, QueueId, Store};
+use crate::store::{Batch, CommitError, Consignment, ConsignmentKey, QueueId, Store};
 use crate::telemetry::{Metrics, ResultLabel};
 
 pub use error::QueueError;
+pub(super) use keys::TransitKeys;
 pub use lease::Lease;
 pub(super) use open::{Opened, own_key};
 pub use operate::{Handled, Listed, ListedConsignment, ListedRecipient, OnlyCopies, Page, Selection, StateFilter};
@@ -83,6 +87,10 @@ const LONGEST_SLEEP: i64 = 60;
 /// How often it is looked whether traces can be written again.
 const UNTRACED: Duration = Duration::from_secs(1);
 
+/// Seconds that a message has at least, however old it is, where the operator wants it tried, and after a stop or a time in which
+/// nothing could be tried: it is tried once more before it is given up.
+const GRACE: i64 = 600;
+
 /// Seconds before what the store could not do now is tried again.
 const AGAIN: i64 = 60;
 
@@ -97,7 +105,7 @@ pub struct Queue {
 #[derive(Debug)]
 struct Inner {
     store: Store,
-    transit: MailboxKey,
+    keys: TransitKeys,
     traces: Tracer,
     options: QueueOptions,
     /// Where reports are filed; the room owns the queue.
@@ -163,10 +171,10 @@ impl Inner {
 
 impl Queue {
     pub(super) fn new(opened: Opened, traces: Tracer, room: WeakRoom) -> Self {
-        let Opened { store, transit, options, schedule } = opened;
+        let Opened { store, keys, options, schedule } = opened;
         let inner = Inner {
             store,
-            transit,
+            keys,
             traces,
             options,
             room,
@@ -237,7 +245,7 @@ impl Queue {
                 tokio::spawn(Arc::clone(&self.inner).put_back_as_recorded(key, lease));
                 return None;
             }
-            Ok(Some(loaded)) => loaded.attempt(&self.inner, lease.clone()).map(Some),
+            Ok(Some(loaded)) => loaded.attempt(lease.clone()).map(Some),
             Ok(None) => Ok(None),
             Err(error) => Err(error),
         };

@@ -1,4 +1,4 @@
-//! The start: the transit key, and everything that was on its way.
+//! The start: keys of the operator's own, and everything that was on its way.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -11,6 +11,8 @@ use crate::store::{
 };
 
 use super::super::{MailError, now};
+use super::GRACE;
+use super::keys::TransitKeys;
 use super::schedule::Schedule;
 use super::sealed;
 use super::stage::entry;
@@ -19,13 +21,10 @@ use super::types::QueueOptions;
 /// Records read at a time.
 const PAGE: usize = 4_096;
 
-/// Seconds that a message has at least after a start: after a long stop it is tried once more before it is given up.
-const GRACE: i64 = 600;
-
 /// A queue that was read from its store.
 pub(in crate::mail) struct Opened {
     pub(super) store: Store,
-    pub(super) transit: MailboxKey,
+    pub(super) keys: TransitKeys,
     pub(super) options: QueueOptions,
     pub(super) schedule: Schedule,
 }
@@ -53,11 +52,7 @@ const NO_ACCOUNT: AccountId = AccountId(0);
 
 impl Opened {
     /// Reads what is on its way. A damaged record costs itself, and is logged; waits for the disk where one can be made again.
-    pub(in crate::mail) fn read(
-        store: &Store,
-        transit: &MailboxKey,
-        options: &QueueOptions,
-    ) -> Result<Self, StoreError> {
+    pub(in crate::mail) fn read(store: &Store, keys: TransitKeys, options: &QueueOptions) -> Result<Self, StoreError> {
         let mut seed = [0; 8];
         rand::fill(&mut seed).expect("the operating system's random generator answers");
         let mut schedule = Schedule::new(options.clone(), u64::from_be_bytes(seed));
@@ -70,7 +65,7 @@ impl Opened {
                 begin(&mut schedule, *key, consignment);
             }
         }
-        let mut opened = Self { store: store.clone(), transit: transit.clone(), options: options.clone(), schedule };
+        let mut opened = Self { store: store.clone(), keys, options: options.clone(), schedule };
         // Reading every message costs a start with a long queue most of its memory.
         if store.has_met_damage() {
             opened.consign_again()?;
@@ -117,8 +112,9 @@ impl Opened {
         message: &QueueMessage,
     ) -> Result<BTreeMap<ConsignmentKey, Consignment>, StoreError> {
         let mut lost = BTreeMap::new();
+        let Ok(key) = self.keys.of(message) else { return Ok(lost) };
         for (at, row) in self.store.scan::<QueueRecipient>(QueueRecipientKey::of_message(id), usize::MAX)? {
-            let Ok(recipient) = sealed::open_recipient(&self.transit, at, &row.sealed) else { continue };
+            let Ok(recipient) = sealed::open_recipient(&key, at, &row.sealed) else { continue };
             let QueueMessage { accepted_at, expires_at, delay_at, not_before, .. } = *message;
             lost.entry(at.consignment).or_insert_with(|| Consignment {
                 domain: recipient.address.domain().as_str().to_owned(),

@@ -15,7 +15,7 @@ use super::parting::{Failure, Fate, Parting, handled};
 use super::schedule::Standing;
 use super::sealed::Recipient;
 use super::types::{Kind, Words};
-use super::{Inner, Queue, QueueError, Tries};
+use super::{GRACE, Inner, Queue, QueueError, Tries};
 
 /// Messages read at a time.
 const PAGE: usize = 500;
@@ -23,8 +23,6 @@ const PAGE: usize = 500;
 const CONSIGNMENTS: usize = 10_000;
 /// Consignments changed at once: they share syncs. As many as messages have locks.
 const AT_ONCE: usize = super::LOCKS;
-/// Seconds that what was released or retried has at least, however old it is.
-const GRACE: i64 = 600;
 
 /// What a consignment waits for, as a filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -310,7 +308,7 @@ impl Inner {
             if selection.state.is_some_and(|state| !standing.is_some_and(|standing| state.is(standing))) {
                 continue;
             }
-            let mut recipients = self.load_recipients(key)?;
+            let mut recipients = self.load_recipients(key, &message.key)?;
             recipients.retain(|(_, recipient)| is_meant(recipient, selection.recipient.as_ref()));
             let about_all = self.schedule().last_words(key).cloned();
             for (_, recipient) in &mut recipients {
@@ -457,7 +455,7 @@ fn is_meant(recipient: &Recipient, wanted: Option<&Address>) -> bool {
 }
 
 fn listed(message: LoadedMessage, consignments: Vec<ListedConsignment>) -> Listed {
-    let LoadedMessage { id, record, envelope } = message;
+    let LoadedMessage { id, record, envelope, .. } = message;
     Listed {
         id,
         kind: envelope.kind,

@@ -100,7 +100,7 @@ impl<'a> Parting<'a> {
                 }
                 let last = words.or_else(|| recipient.last.clone());
                 let waiting = Recipient { last, tried_at: Some(self.now), ..recipient.clone() };
-                let sealed = sealed::seal_recipient(&self.queue.transit, key, &waiting);
+                let sealed = sealed::seal_recipient(&self.loaded.message.key, key, &waiting);
                 self.batch.put(&key, &QueueRecipient { sealed });
             }
             Fate::Cancelled => drop(self.batch.delete::<QueueRecipient>(&key)),
@@ -127,7 +127,7 @@ impl<'a> Parting<'a> {
         }
         let mut owed = Vec::new();
         if !self.reported.is_empty() {
-            owed.push(Report { original: message.original(self.queue)?, recipients: self.reported });
+            owed.push(Report { original: message.original()?, recipients: self.reported });
         }
         Ok(Parted { batch: self.batch, owed, left: self.left, results: self.results })
     }

@@ -9,6 +9,7 @@ use crate::store::{
 };
 
 use super::super::{ReceivedMessage, now};
+use super::keys::TransitKey;
 use super::loaded::is_reported;
 use super::schedule::Entry;
 use super::sealed::{self, Recipient};
@@ -30,6 +31,8 @@ pub struct Enqueued {
     queue: Queue,
     id: QueueId,
     consignments: Vec<(ConsignmentKey, Consignment)>,
+    /// Held until the store shows the message: a key that somebody holds is not destroyed.
+    _key: TransitKey,
 }
 
 impl Queue {
@@ -87,7 +90,8 @@ impl Queue {
             return Err(QueueError::NoRecipient);
         }
         let id = self.numbers().next().map(QueueId).ok_or(QueueError::NoNumber)?;
-        let record = self.message_record(id, &outbound, body);
+        let sealing = self.inner.keys.newest();
+        let record = self.message_record(id, &sealing, &outbound, body);
         batch.put(&id, &record);
         let QueueMessage { accepted_at, delay_at, .. } = record;
         let due_at = accepted_at.max(record.not_before);
@@ -100,13 +104,13 @@ impl Queue {
             let consignment =
                 Consignment { domain, due_at, accepted_at, expires_at, delay_at, attempts, held, delay_told };
             batch.put(&key, &consignment);
-            self.put_recipients(key, recipients, batch);
+            put_recipients(&sealing, key, recipients, batch);
             consignments.push((key, consignment));
         }
-        Ok(Enqueued { queue: self.clone(), id, consignments })
+        Ok(Enqueued { queue: self.clone(), id, consignments, _key: sealing })
     }
 
-    fn message_record(&self, id: QueueId, outbound: &Outbound, body: &StagedBody) -> QueueMessage {
+    fn message_record(&self, id: QueueId, key: &TransitKey, outbound: &Outbound, body: &StagedBody) -> QueueMessage {
         let envelope = Envelope {
             kind: outbound.kind,
             sender: outbound.sender.clone(),
@@ -123,8 +127,9 @@ impl Queue {
         let domains = outbound.recipients.iter().map(|recipient| recipient.address.domain());
         let lifetime = domains.map(|domain| self.schedule().lifetime(domain.as_str())).max().unwrap_or(0);
         QueueMessage {
+            transit_key: key.moment,
             body: body.id,
-            sealed_body_key: self.inner.transit.seal_body_key(body.id, &body.key),
+            sealed_body_key: key.seal_body_key(body.id, &body.key),
             skip: outbound.skip,
             size: body.size.saturating_sub(u64::from(outbound.skip)),
             header: outbound.header,
@@ -132,18 +137,23 @@ impl Queue {
             not_before,
             expires_at: begins + lifetime,
             delay_at,
-            sealed: sealed::seal_envelope(&self.inner.transit, id, &envelope),
+            sealed: sealed::seal_envelope(key, id, &envelope),
         }
     }
+}
 
-    fn put_recipients(&self, consignment: ConsignmentKey, recipients: Vec<OutboundRecipient>, batch: &mut Batch) {
-        for (recipient, number) in recipients.into_iter().zip(0..) {
-            let key = QueueRecipientKey { consignment, number };
-            let OutboundRecipient { address, params } = recipient;
-            let opened = Recipient { address, params, last: None, tried_at: None };
-            let sealed = sealed::seal_recipient(&self.inner.transit, key, &opened);
-            batch.put(&key, &QueueRecipient { sealed });
-        }
+fn put_recipients(
+    sealing: &TransitKey,
+    consignment: ConsignmentKey,
+    recipients: Vec<OutboundRecipient>,
+    batch: &mut Batch,
+) {
+    for (recipient, number) in recipients.into_iter().zip(0..) {
+        let key = QueueRecipientKey { consignment, number };
+        let OutboundRecipient { address, params } = recipient;
+        let opened = Recipient { address, params, last: None, tried_at: None };
+        let sealed = sealed::seal_recipient(sealing, key, &opened);
+        batch.put(&key, &QueueRecipient { sealed });
     }
 }
 

@@ -81,6 +81,40 @@ async fn what_is_held_when_its_turn_comes_waits_for_its_release() {
 }
 
 #[tokio::test]
+async fn while_traces_cannot_be_kept_nobody_is_told_and_nothing_given_up_and_then_it_is_tried_first() {
+    let (room, key) = room().await;
+    let queue = room.queue().clone();
+    let accepted = room.store().get::<Consignment>(&key).unwrap().unwrap();
+    let old = Consignment { expires_at: now() - 9, delay_told: true, ..accepted.record.clone() };
+    let mut batch = Batch::new();
+    batch.update(&key, accepted.version, &old);
+    room.store().commit(batch).await.unwrap();
+    {
+        let mut schedule = queue.schedule();
+        schedule.remove(key, now());
+        schedule.add(stage::entry(key, &old), now());
+    }
+    room.traces().set_stuck(true);
+    let tending = tokio::spawn({
+        let queue = queue.clone();
+        async move { queue.tend().await }
+    });
+    let waiting = tokio::spawn({
+        let queue = queue.clone();
+        async move { queue.next().await }
+    });
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    assert!(!waiting.is_finished(), "no try");
+    assert!(room.store().get::<Consignment>(&key).unwrap().is_some(), "and no end");
+    room.traces().set_stuck(false);
+    let attempt = tokio::time::timeout(Duration::from_secs(5), waiting).await.unwrap().unwrap();
+    assert_eq!(attempt.unwrap().domain.as_str(), "x.example");
+    queue.stop();
+    tending.await.unwrap();
+    assert!(room.store().get::<Consignment>(&key).unwrap().is_some());
+}
+
+#[tokio::test]
 async fn what_is_ordered_is_traced_with_who_ordered_it() {
     let (room, _) = room().await;
     let actor = Actor { by: Some(By::Administrator), login: Some("uid 17".into()), ..Actor::default() };

@@ -200,6 +200,8 @@ pub struct QueueOptions {
     pub lifetime: i64,
     /// Its sender is told of the delay after so many seconds.
     pub delay_notice: i64,
+    /// Seconds after which what is queued is sealed under another key.
+    pub turn_key_every: i64,
     /// Tries under way at once, over all destinations.
     pub at_once: usize,
     /// Tries at once to a destination that is not known yet.
@@ -230,6 +232,7 @@ impl Default for QueueOptions {
             longest_retry: 4 * 3600,
             lifetime: 48 * 3600,
             delay_notice: 4 * 3600,
+            turn_key_every: 86_400,
             at_once: 500,
             first_window: 2,
             largest_window: 20,

@@ -121,9 +121,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
     }
 
     /// Ends the message; its answer comes by [`Line::follow`]. All of its octets go before: what the peer says until then
-    /// is not yet that answer.
+    /// is not yet that answer. Behind the last octet of a chunk it is: BDAT has no end of its own to be sent (RFC 3030 §2).
     pub(super) async fn end_message(&mut self, sender: &mut Sender) -> Result<(), Broken> {
-        self.flush_message(sender).await?;
+        if !(self.said.is_empty() && sender.is_by_chunks()) {
+            self.flush_message(sender).await?;
+        }
         sender.body_end();
         self.gather(sender)
     }
@@ -239,36 +241,57 @@ mod tests {
     use super::*;
     use crate::wire::smtp::params::{MailParams, RcptParams};
     use crate::wire::smtp::path::{ForwardPath, Mailbox, ReversePath};
-    use crate::wire::smtp::sender::{Security, Transaction};
+    use crate::wire::smtp::sender::{Outcome, Security, Transaction};
 
-    /// Says each of these after a line has come, and reads no more then.
-    async fn peer(stream: tokio::io::DuplexStream, answers: [&str; 4]) {
+    /// Says each of these after a line has come; then reads so much of the message, and takes it.
+    async fn peer(stream: tokio::io::DuplexStream, answers: [&str; 4], reads: usize) {
         let mut stream = BufReader::new(stream);
         for answer in answers {
             stream.write_all(answer.as_bytes()).await.unwrap();
             stream.read_line(&mut String::new()).await.unwrap();
         }
+        stream.read_exact(&mut vec![0; reads]).await.unwrap();
         stream.write_all(b"250 2.0.0 kept\r\n").await.unwrap();
         std::future::pending::<()>().await;
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn an_answer_that_comes_before_the_last_octet_has_gone_is_not_that_of_the_message() {
-        // Less than the message, which is less than what is gathered before it is written.
-        let (ours, theirs) = duplex(1000);
-        let answers = ["220 hi\r\n", "250-them\r\n250 CHUNKING\r\n", "250 ok\r\n", "250 ok\r\n"];
-        tokio::spawn(peer(theirs, answers));
+    /// A line on which a message of this size may be sent by BDAT.
+    async fn line_with_chunks(ours: tokio::io::DuplexStream, size: u64) -> (Line<tokio::io::DuplexStream>, Sender) {
         let mut line = Line::new(ours, Duration::from_secs(180));
         let mut sender = Sender::new("us.example", Security::Implicit);
         assert_eq!(line.follow(&mut sender).await.unwrap(), Step::Ready);
         let to = ForwardPath::Mailbox(Mailbox::parse("b@y.example").unwrap());
         let to = vec![(to, RcptParams::default())];
-        let transaction = Transaction { from: ReversePath::Null, params: MailParams::default(), to, size: 20_000 };
+        let transaction = Transaction { from: ReversePath::Null, params: MailParams::default(), to, size };
         sender.begin(&transaction).unwrap();
         assert!(matches!(line.follow(&mut sender).await.unwrap(), Step::Recipient(0, _)));
         assert_eq!(line.follow(&mut sender).await.unwrap(), Step::Body);
+        (line, sender)
+    }
+
+    const ANSWERS: [&str; 4] = ["220 hi\r\n", "250-them\r\n250 CHUNKING\r\n", "250 ok\r\n", "250 ok\r\n"];
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_comes_before_the_last_octet_has_gone_is_not_that_of_the_message() {
+        // Less than the message, which is less than what is gathered before it is written.
+        let (ours, theirs) = duplex(1000);
+        tokio::spawn(peer(theirs, ANSWERS, 0));
+        let (mut line, mut sender) = line_with_chunks(ours, 20_000).await;
         line.send_piece(&mut sender, &[b'x'; 20_000]).await.unwrap();
         let ended = line.end_message(&mut sender).await;
         assert!(matches!(&ended, Err(Broken::Failed(Failure::Ended(reply))) if reply.code == 250), "{ended:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_comes_right_behind_the_last_octet_is_that_of_the_message() {
+        let (ours, theirs) = duplex(SAID);
+        tokio::spawn(peer(theirs, ANSWERS, SAID));
+        let (mut line, mut sender) = line_with_chunks(ours, SAID as u64).await;
+        line.send_piece(&mut sender, &[b'x'; SAID]).await.unwrap();
+        // Long enough for it to be there.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        line.end_message(&mut sender).await.unwrap();
+        let ended = line.follow(&mut sender).await;
+        assert!(matches!(&ended, Ok(Step::Done(Outcome::Answered(reply))) if reply.code == 250), "{ended:?}");
     }
 }

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::mail::queue::Kind;
+use crate::mss::text::french_day;
 
 use super::lines::harmless;
 use super::texts::{self, Language, explain};
@@ -99,20 +100,6 @@ impl Letter<'_> {
 /// An instant in Paris, as people write it there or in English. The rule of the clocks is the Union's (directive 2000/84);
 /// no time zone database is needed.
 fn moment(at: i64, language: Language) -> String {
-    const FRENCH_MONTHS: [&str; 12] = [
-        "janvier",
-        "février",
-        "mars",
-        "avril",
-        "mai",
-        "juin",
-        "juillet",
-        "août",
-        "septembre",
-        "octobre",
-        "novembre",
-        "décembre",
-    ];
     const ENGLISH_MONTHS: [&str; 12] = [
         "January",
         "February",
@@ -129,14 +116,13 @@ fn moment(at: i64, language: Language) -> String {
     ];
     let paris = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap_or(TimeZone::UTC);
     let at = Timestamp::from_second(at).unwrap_or_default().to_zoned(paris);
-    let month = usize::from(at.month().unsigned_abs()).saturating_sub(1).min(11);
-    let (day, year, hour, minute) = (at.day(), at.year(), at.hour(), at.minute());
+    let (hour, minute) = (at.hour(), at.minute());
     match language {
-        Language::French => {
-            let day = if day == 1 { "1er".to_owned() } else { day.to_string() };
-            format!("{day} {} {year} à {hour} h {minute:02} (heure de Paris)", FRENCH_MONTHS[month])
+        Language::French => format!("{} à {hour} h {minute:02} (heure de Paris)", french_day(at.date())),
+        Language::English => {
+            let month = ENGLISH_MONTHS[usize::from(at.month().unsigned_abs()).saturating_sub(1).min(11)];
+            format!("{} {month} {} at {hour:02}:{minute:02} (Paris time)", at.day(), at.year())
         }
-        Language::English => format!("{day} {} {year} at {hour:02}:{minute:02} (Paris time)", ENGLISH_MONTHS[month]),
     }
 }
 

@@ -17,6 +17,7 @@ use crate::mail::trail::{self, inside, named, step};
 use crate::mail::work::{NewRow, Work};
 use crate::mail::{Incoming, MailError, MailRoom, Mailbox, ReceivedMessage, trace_fields};
 use crate::mss::Address;
+use crate::mss::text::hex;
 use crate::store::{AccountId, Batch, CommitError, Committed, StoreError};
 use crate::wire::smtp::params::RcptParams;
 
@@ -301,7 +302,7 @@ fn pieces(range: Range<u64>) -> impl Iterator<Item = Range<u64>> {
 fn token() -> String {
     let mut bytes = [0; 16];
     rand::fill(&mut bytes).expect("the operating system's random generator answers");
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&bytes)
 }
 
 /// Reports for own mailboxes on their way into the batch.

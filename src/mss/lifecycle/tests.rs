@@ -131,10 +131,52 @@ fn new_terms_are_told_and_suspend_past_their_date_until_they_are_accepted() {
             (date(2026, 8, 1), Step::SuspendedForTerms),
         ]
     );
+    let sparing = Course { spares_debtors: true, ..course };
+    let steps: Vec<_> =
+        life.foresee(&sparing, date(2026, 5, 1), 250).into_iter().map(|(_, step)| step.name()).collect();
+    assert_eq!(
+        steps,
+        ["terms-told", "closing-announced", "closing-reminded"],
+        "what is spared stands in no other's way"
+    );
     let owing = step(&life, Step::SuspendedForTerms, date(2026, 8, 1));
     assert_eq!((owing.stage(), owing.standing), (Stage::Suspended, Standing::OwesTerms));
     let back = owing.after(&Event::TermsAccepted { version: "2".into() }, date(2026, 9, 1)).unwrap();
     assert_eq!((back.stage(), back.alive), (Stage::Open, date(2026, 9, 1)));
+}
+
+#[test]
+fn who_was_not_told_of_terms_is_not_suspended_for_them_and_who_was_told_late_has_a_week() {
+    let course = Course { terms: vec![version("1", BORN, BORN)], ..Course::default() };
+    let life = Life { can_be_told: true, ..asked().after(&Event::Reopened, BORN).unwrap() };
+    let mute = Life { can_be_told: false, ..life.clone() };
+    assert!(mute.foresee(&course, BORN, 300).is_empty());
+    assert!(mute.is_stuck(&course, date(2026, 1, 6)) && !mute.is_stuck(&course, BORN));
+    let late = date(2026, 3, 1);
+    let foreseen = life.foresee(&course, late, 9);
+    let until = Some(date(2026, 3, 8));
+    assert_eq!(
+        foreseen,
+        [(late, Step::TermsTold { version: "1".into(), until }), (date(2026, 3, 9), Step::SuspendedForTerms)]
+    );
+    // Nor once they cannot be told any more.
+    let told = step(&life, foreseen[0].1.clone(), late);
+    assert!(Life { can_be_told: false, ..told }.foresee(&course, late, 100).is_empty());
+}
+
+#[test]
+fn a_mailbox_that_the_operator_opens_again_is_told_of_the_terms_anew_and_goes_on_for_a_week() {
+    let course = Course { terms: vec![version("1", BORN, BORN)], ..Course::default() };
+    let life = asked().after(&Event::Reopened, BORN).unwrap();
+    let told = step(&life, Step::TermsTold { version: "1".into(), until: None }, BORN);
+    let owing = step(&told, Step::SuspendedForTerms, date(2026, 1, 13));
+    let opened = owing.after(&Event::Reopened, date(2026, 5, 4)).unwrap();
+    assert_eq!(opened.stage(), Stage::Open);
+    let steps: Vec<_> = opened.foresee(&course, date(2026, 5, 4), 30);
+    let steps: Vec<_> = steps.iter().map(|(day, step)| (*day, step.name())).collect();
+    assert_eq!(steps, [(date(2026, 5, 4), "terms-told"), (date(2026, 5, 12), "suspended-for-terms")]);
+    // What is open stays as it is: nobody is told twice for that.
+    assert_eq!(told.after(&Event::Reopened, BORN).unwrap().terms, told.terms);
 }
 
 #[test]
@@ -186,7 +228,7 @@ fn courses() -> impl Strategy<Value = Course> {
             .map(|(n, (from, grace))| version(&(n + 1).to_string(), later(BORN, from), later(BORN, from + grace)))
             .collect()
     });
-    (delays, terms).prop_map(|(delays, terms)| Course { delays, terms })
+    (delays, terms).prop_map(|(delays, terms)| Course { delays, terms, ..Course::default() })
 }
 
 fn working_days_between(from: Date, to: Date) -> usize {
@@ -200,6 +242,7 @@ struct Seen {
     announced: Option<Date>,
     reminded: Option<Date>,
     closed: Option<Date>,
+    terms: Option<Date>,
 }
 
 impl Seen {
@@ -218,11 +261,17 @@ impl Seen {
         }
         for told in told {
             match told {
-                Told::ClosingAnnounced { .. } => *self = Seen { announced: Some(day), ..Seen::default() },
+                Told::ClosingAnnounced { .. } => {
+                    *self = Seen { announced: Some(day), terms: self.terms, ..Seen::default() };
+                }
                 Told::ClosingReminded { .. } => self.reminded = Some(day),
                 Told::Closed => self.closed = Some(day),
-                Told::Terms { .. } => {}
+                Told::Terms { .. } => self.terms = Some(day),
             }
+        }
+        if before.standing == Standing::Open && after.standing == Standing::OwesTerms {
+            prop_assert!(by_clock);
+            prop_assert!(later(self.terms.unwrap(), DAYS_TO_ACCEPT) < day, "told of the terms a week before");
         }
         let is_new = |standing: fn(&Standing) -> bool| !standing(&before.standing) && standing(&after.standing);
         if is_new(|standing| matches!(standing, Standing::Closed(_))) {

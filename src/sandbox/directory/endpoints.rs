@@ -3,7 +3,7 @@
 use super::API_KEY;
 use super::extraction;
 use super::knobs::Knobs;
-use super::model::{Model, Unpatched};
+use super::model::{Model, Unpatched, reference};
 use super::patch;
 use crate::sandbox::web::{Shown, broken_off, digest};
 use axum::Router;
@@ -27,6 +27,8 @@ const KEY: &str = "esante-api-key";
 const FHIR_JSON: &str = "application/fhir+json";
 /// The types that have mailboxes.
 const TYPES: [&str; 3] = ["Practitioner", "PractitionerRole", "Organization"];
+/// What may come along with what is found: professionals with their activities, activities with their professionals.
+const ALONG: &str = "PractitionerRole:practitioner";
 /// Resources on a page where the request does not say, and the most.
 const PAGE: usize = 50;
 /// Largest body, in bytes.
@@ -122,8 +124,13 @@ async fn search(Held(state): Shared, Path(kind): Path<String>, uri: Uri) -> Resp
     if !TYPES.contains(&kind.as_str()) {
         return outcome(StatusCode::NOT_FOUND, "there is no such resource type");
     }
-    let (wanted, paging): (Vec<_>, Vec<_>) =
+    let (asked, paging): (Vec<_>, Vec<_>) =
         query(&uri).into_iter().partition(|(name, _)| !matches!(name.as_str(), "_count" | "_offset" | "_elements"));
+    let (along, wanted): (Vec<_>, Vec<_>) =
+        asked.iter().cloned().partition(|(name, _)| matches!(name.as_str(), "_include" | "_revinclude"));
+    if let Some((name, value)) = along.iter().find(|(_, value)| value != ALONG) {
+        return outcome(StatusCode::BAD_REQUEST, &format!("nothing comes along by {name}={value}"));
+    }
     let number = |name: &str| paging.iter().find(|(key, _)| key == name).and_then(|(_, value)| value.parse().ok());
     let (count, offset) = (number("_count").unwrap_or(PAGE).clamp(1, PAGE), number("_offset").unwrap_or(0usize));
     let found = match state.model().search(&kind, &wanted) {
@@ -133,18 +140,21 @@ async fn search(Held(state): Shared, Path(kind): Path<String>, uri: Uri) -> Resp
     let base = &state.base;
     let link = |offset: usize| {
         let mut query = form_urlencoded::Serializer::new(String::new());
-        query.extend_pairs(&wanted).append_pair("_count", &count.to_string());
+        query.extend_pairs(&asked).append_pair("_count", &count.to_string());
         format!("{base}/{kind}?{}", query.append_pair("_offset", &offset.to_string()).finish())
     };
     let mut links = vec![json!({ "relation": "self", "url": link(offset) })];
     if offset + count < found.len() {
         links.push(json!({ "relation": "next", "url": link(offset + count) }));
     }
-    let entry = |resource: &Value| {
-        let id = resource["id"].as_str().unwrap_or_default();
-        json!({ "fullUrl": format!("{base}/{kind}/{id}"), "resource": resource, "search": { "mode": "match" } })
+    let entry = |resource: &Value, mode: &str| {
+        let url = format!("{base}/{}", reference(resource));
+        json!({ "fullUrl": url, "resource": resource, "search": { "mode": mode } })
     };
-    let entries: Vec<Value> = found.iter().skip(offset).take(count).map(entry).collect();
+    let page: Vec<Value> = found.iter().skip(offset).take(count).cloned().collect();
+    let along = if along.is_empty() { Vec::new() } else { state.model().along(&page) };
+    let matches = page.iter().map(|resource| entry(resource, "match"));
+    let entries: Vec<Value> = matches.chain(along.iter().map(|resource| entry(resource, "include"))).collect();
     let bundle = json!({
         "resourceType": "Bundle", "type": "searchset", "total": found.len(), "link": links, "entry": entries,
     });

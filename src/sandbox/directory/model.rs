@@ -109,6 +109,14 @@ impl Model {
         Ok(found)
     }
 
+    /// The professionals of these activities, and the activities of these professionals, but for those that are there.
+    pub(super) fn along(&self, page: &[Value]) -> Vec<Value> {
+        let belong = |one: &Value, other: &Value| one["practitioner"]["reference"] == reference(other).as_str();
+        let is_there = |one: &&Value| page.iter().any(|found| reference(found) == reference(one));
+        let comes = |one: &&Value| page.iter().any(|found| belong(one, found) || belong(found, one));
+        self.resources.iter().filter(|one| !is_there(one) && comes(one)).cloned().collect()
+    }
+
     /// Patches a resource, keeps it, and gives it back.
     ///
     /// # Errors
@@ -137,7 +145,7 @@ impl Model {
 }
 
 /// `Practitioner/…`
-fn reference(resource: &Value) -> String {
+pub(super) fn reference(resource: &Value) -> String {
     let text = |name: &str| resource[name].as_str().unwrap_or_default();
     format!("{}/{}", text("resourceType"), text("id"))
 }

@@ -17,7 +17,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::UnixStream;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 use super::given_out::GivenOut;
@@ -70,7 +70,12 @@ pub async fn serve(socket: AdminSocket, allowed: Allowed, router: Router, limits
         match Caller::of(&stream) {
             Ok(caller) if allowed.permits(&caller) => {
                 let Ok(slot) = slots.clone().acquire_owned().await else { break };
-                let router = router.clone().layer(axum::Extension(caller)).layer(axum::Extension(GivenOut::default()));
+                let slot = Arc::new(slot);
+                let router = router
+                    .clone()
+                    .layer(axum::Extension(caller))
+                    .layer(axum::Extension(GivenOut::default()))
+                    .layer(axum::Extension(Arc::clone(&slot)));
                 let stop = stop.clone();
                 connections.spawn(async move {
                     converse(stream, router, limits, stop).await;
@@ -95,7 +100,12 @@ pub async fn serve(socket: AdminSocket, allowed: Allowed, router: Router, limits
         }
     }
     drop(socket);
-    let drained = tokio::time::timeout(limits.drain, async { while connections.join_next().await.is_some() {} });
+    let all_slots = u32::try_from(limits.connections.max(1)).unwrap_or(u32::MAX);
+    let drained = tokio::time::timeout(limits.drain, async {
+        while connections.join_next().await.is_some() {}
+        // Requests go on whose connections have ended.
+        let _all = slots.acquire_many(all_slots).await;
+    });
     if drained.await.is_err() {
         tracing::warn!("administration requests still running at the end of the drain time were cut off");
         connections.shutdown().await;
@@ -158,7 +168,7 @@ async fn with_reference(mut request: Request<Body>, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().map_or("-", MatchedPath::as_str).to_owned();
     let uid = request.extensions().get::<Caller>().map(|caller| caller.uid);
 
-    let mut response = next.run(request).await;
+    let mut response = to_its_end(request, next).await;
     if let Some(problem) = response.extensions_mut().remove::<Arc<Problem>>() {
         problem.log(&reference);
         response = response_of(&problem.body(&reference));
@@ -168,6 +178,23 @@ async fn with_reference(mut request: Request<Body>, next: Next) -> Response {
     }
     tracing::debug!(%reference, %method, route, uid, status = response.status().as_u16(), "administration request");
     response.into_response()
+}
+
+/// Runs a request that changes something to its end, whoever goes away meanwhile: of an announcement, an erasure, a run of the
+/// mailboxes' lives that is cut in two, half is done, and nobody is told nor finds a trace of it. It keeps its connection's slot.
+async fn to_its_end(request: Request, next: Next) -> Response {
+    if request.method().is_safe() {
+        return next.run(request).await;
+    }
+    let slot = request.extensions().get::<Arc<OwnedSemaphorePermit>>().cloned();
+    let running = tokio::spawn(async move {
+        let response = next.run(request).await;
+        drop(slot);
+        response
+    });
+    running.await.unwrap_or_else(|problem| {
+        Problem::new(Rule::Internal, "The server failed; its log says how.").because(problem).into_response()
+    })
 }
 
 /// A reference that no other request of this process has.

@@ -19,6 +19,7 @@ use super::types::{Certificate, Certificates, NewCertificate, PasswordAnswer, Pa
 use crate::accounts::By;
 use crate::accounts::{AccountError, CertificateBinding, Registry, generated_password};
 use crate::mss::dn::DistinguishedName;
+use crate::mss::text::hex;
 use crate::store::{AccountId, Credential, CredentialKey, CredentialKind};
 
 /// The longest label.
@@ -46,11 +47,8 @@ pub(super) async fn remove_password(
 ) -> Result<StatusCode, Problem> {
     let account = administration.account(&address)?;
     let registry = &administration.registry;
-    for (key, credential) in registry.credentials(account.id).map_err(of_account)? {
-        if matches!(credential.kind, CredentialKind::Password { .. }) {
-            registry.remove_credential(key).await.map_err(of_account)?;
-            tracing::info!(account = %account.id, "password removed");
-        }
+    if registry.remove_password(account.id, By::Administrator).await.map_err(of_account)? {
+        tracing::info!(account = %account.id, "password removed");
     }
     Ok(StatusCode::NO_CONTENT)
 }
@@ -167,7 +165,7 @@ fn of_pem(pem: &str, by_subject: bool) -> Result<CertificateBinding, Problem> {
         return Ok(CertificateBinding::Subject(subject));
     }
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &certificate);
-    Ok(CertificateBinding::Fingerprint(super::filing::hex(digest.as_ref())))
+    Ok(CertificateBinding::Fingerprint(hex(digest.as_ref())))
 }
 
 /// A credential as the API shows it; none of a password.

@@ -12,7 +12,7 @@ use super::peer::Allowed;
 use super::socket::{AdminSocket, SocketError};
 use super::trust::{self, TrustAdministration};
 use super::types::Reloaded;
-use super::{Administration, Process, complete, router};
+use super::{Administration, Keeping, Process, complete, router};
 use crate::config::Config;
 use crate::serve::Shared;
 use crate::serve::health::Readiness;
@@ -45,11 +45,11 @@ impl AdminDoor {
         let administration = Arc::new(Administration::new(registry, space, process, shared.traces.clone()));
         let limits = ConnectionLimits { drain: shared.config.load().server.drain, ..ConnectionLimits::default() };
         let counters = IndicatorAdministration { indicators: shared.indicators.clone(), traces: shared.traces.clone() };
-        let router = router(administration)
+        let router = router(Arc::clone(&administration))
             .merge(trust::router(TrustAdministration::of(&shared)))
             .merge(indicators::router(counters))
             .merge(directory::router(DirectoryAdministration::of(&shared)));
-        let router = complete(router);
+        let router = complete(router, administration);
         connection::serve(self.socket, self.allowed, router, limits, shared.shutdown.clone()).await;
         drop(token);
     }
@@ -70,6 +70,10 @@ impl Process for Running {
     fn trouble(&self) -> Option<String> {
         let readiness = Readiness::of(&self.0);
         (!readiness.ready).then(|| readiness.reasons.join("; "))
+    }
+
+    fn keeping(&self) -> Keeping {
+        Keeping::of(&self.0.config.load())
     }
 
     fn reload(&self) -> Pin<Box<dyn Future<Output = Result<Reloaded, String>> + Send + '_>> {

@@ -48,10 +48,12 @@ pub(super) fn of_account(error: AccountError) -> Problem {
         AccountError::NoTerms => told(Rule::NoSuchTerms),
         AccountError::TermsExist(_) => told(Rule::TermsExist).at("version"),
         AccountError::BadTerms(_) => told(Rule::BadField),
+        AccountError::TermsDamaged(_) => told(Rule::TermsDamaged),
+        AccountError::ClockAhead(_) => told(Rule::ConfirmationNeeded).at("confirm_clock"),
         AccountError::Rule(breach) => told(rule_of(breach)).at(field_of(breach)),
         AccountError::Busy => told(Rule::Busy),
         // An address that was stored must be one: a damaged record.
-        AccountError::Address(_) => internal(&error),
+        AccountError::Address(_) | AccountError::MayBeMissing => internal(&error),
         AccountError::Mail(inner) => of_mail(inner.clone()),
         AccountError::Store(StoreError::Full) | AccountError::Commit(CommitError::Full) => disk_full(&error),
         AccountError::Store(StoreError::Stopped) | AccountError::Commit(CommitError::Unknown) => unknown(&error),
@@ -83,7 +85,7 @@ pub(super) fn of_queue(error: QueueError) -> Problem {
 
 fn rule_of(breach: &RuleBreach) -> Rule {
     match breach {
-        RuleBreach::Missing { .. } => Rule::HolderIncomplete,
+        RuleBreach::Missing { .. } | RuleBreach::NoNotificationAddress(_) => Rule::HolderIncomplete,
         RuleBreach::NotForKind { .. }
         | RuleBreach::BadId { .. }
         | RuleBreach::BadText(_)
@@ -103,7 +105,7 @@ fn field_of(breach: &RuleBreach) -> &'static str {
         RuleBreach::BadId { field, .. } => field,
         RuleBreach::BadText("comment") => "comment",
         RuleBreach::BadText(_) => "holder",
-        RuleBreach::BadNotificationAddress => "notification_address",
+        RuleBreach::NoNotificationAddress(_) | RuleBreach::BadNotificationAddress => "notification_address",
         RuleBreach::BadLocalPart => "address",
         RuleBreach::BadForward(_) => "forward.to",
         RuleBreach::BadAbsence(_) => "absence",

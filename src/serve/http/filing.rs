@@ -19,6 +19,7 @@ use crate::audit::Asker;
 use crate::mail::{
     Appended, FolderName, INBOX, Incoming, MailError, MailRoom, Mailbox, MessageFlags, NewMessage, ReceivedMessage,
 };
+use crate::mss::text::hex;
 
 /// Messages that are filed in one commit …
 const GROUP_MESSAGES: usize = 200;
@@ -133,11 +134,6 @@ impl Receipt {
     fn filed(self, appended: &Appended) -> Filed {
         Filed { uid_validity: appended.uid_validity, uid: appended.uid, size: self.size, sha256: self.sha256 }
     }
-}
-
-/// Hexadecimal, lower case.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn too_large(limit: u64) -> Problem {

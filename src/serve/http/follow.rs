@@ -1,14 +1,11 @@
 //! A message's way, by its Message-ID.
 
-use std::sync::Arc;
-
-use axum::extract::State;
-
+use super::acting::Acting;
+use super::blocking;
 use super::extract::Query;
 use super::problem::Problem;
-use super::traces::{message_id, nothing_of_message, of_traces};
+use super::traces::{Look, message_id, nothing_of_message, of_traces};
 use super::types::{FollowQuery, Followed, ShownTrace};
-use super::{Administration, blocking};
 use crate::audit::{Found, TraceQuery};
 
 /// Most steps of one message that are shown: far above what one with a thousand recipients leaves.
@@ -16,7 +13,7 @@ const MOST: usize = 20_000;
 
 /// `GET /v1/follow`.
 pub(super) async fn follow(
-    State(administration): State<Arc<Administration>>,
+    Acting(administration): Acting,
     Query(query): Query<FollowQuery>,
 ) -> Result<axum::Json<Followed>, Problem> {
     let message_id = message_id(&query.message_id)?;
@@ -25,6 +22,8 @@ pub(super) async fn follow(
     if traces.is_empty() {
         return Err(nothing_of_message(&unreadable));
     }
+    let about = Some(message_id.clone());
+    administration.note_look(Look { what: "message-followed", about, ..Look::default() }).await?;
     let events = traces.into_iter().map(ShownTrace::from).collect();
     Ok(axum::Json(Followed { message_id, events, more, unreadable }))
 }

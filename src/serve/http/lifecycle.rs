@@ -15,8 +15,8 @@ use super::types::{
     Journal, JournalLine, JournalLines, LifecyclePlan, LifecycleRan, LifecycleRun, PlanQuery, PlannedStep,
 };
 use super::{Administration, blocking};
-use crate::accounts::{JournalQuery, day_of, midnight};
-use crate::jobs::lifecycle::{LifecycleJob, Plan, Planned};
+use crate::accounts::{AccountError, JournalQuery, day_of, midnight};
+use crate::jobs::lifecycle::{Confirmed, LifecycleJob, Plan, Planned};
 use crate::mail::now;
 use crate::store::{AccountId, JournalKey};
 
@@ -55,6 +55,10 @@ async fn plan(
         as_of: from.to_string(),
         days,
         mailboxes: plan.mailboxes,
+        clock_ahead: match administration.registry.check_clock(now()) {
+            Err(AccountError::ClockAhead(days)) => Some(days),
+            checked => checked.map(|()| None).map_err(of_account)?,
+        },
         closings_without_confirmation: job.unconfirmed(plan.mailboxes),
         steps: plan.steps.iter().map(shown).collect(),
         cannot_be_told: plan.stuck.iter().map(|living| living.address.to_string()).collect(),
@@ -78,17 +82,32 @@ async fn run(
     let request = request.unwrap_or_default();
     let at = moment(request.as_of.as_deref(), "as_of")?;
     let job = administration.lifecycle();
-    let is_ahead = day_of(at) > day_of(now());
-    if is_ahead || request.confirm_closings.is_some() {
+    let today = day_of(now());
+    if day_of(at) < today {
+        return Err(Problem::field("as_of", "That day is over: nobody is told of a closing by a day that has passed."));
+    }
+    let is_ahead = day_of(at) > today;
+    if is_ahead || request.confirms_steps() {
         let planning = job.clone();
         let due = blocking(move || planning.plan(day_of(at), 1).map_err(of_account)).await?;
         check_confirmed(&due, &request, is_ahead)?;
     }
-    let ran = job.run(at, request.confirm_closings).await.map_err(of_account)?;
+    let confirmed = Confirmed {
+        closings: request.confirm_closings.unwrap_or_default(),
+        suspensions: request.confirm_suspensions.unwrap_or_default(),
+        oblivions: request.confirm_oblivions.unwrap_or_default(),
+        clock: request.confirm_clock,
+    };
+    if confirmed.clock {
+        administration.registry.note_deed("clock-confirmed", None).await.map_err(of_account)?;
+    }
+    let ran = job.run(at, confirmed).await.map_err(of_account)?;
     tracing::info!(?ran, "the life cycle was run by the administrator");
     Ok(axum::Json(LifecycleRan {
         taken: ran.taken.into_iter().map(|(step, count)| (step.to_owned(), count)).collect(),
         unconfirmed: ran.unconfirmed,
+        unconfirmed_suspensions: ran.unconfirmed_suspensions,
+        unconfirmed_oblivions: ran.unconfirmed_oblivions,
         cannot_be_told: ran.stuck,
         failed: ran.failed,
         forgotten_lines: ran.forgotten_lines,
@@ -98,11 +117,17 @@ async fn run(
 /// What the request confirms is all that is due; of a day that has not come (`is_ahead`), every step has to be confirmed: what
 /// it brings is real, and a wrong year would close, forget and suspend all.
 fn check_confirmed(due: &Plan, request: &LifecycleRun, is_ahead: bool) -> Result<(), Problem> {
-    let (closings, steps) = (due.closings(), due.steps.len() as u64);
-    if let Some(confirmed) = request.confirm_closings.filter(|confirmed| closings > *confirmed) {
-        let text = format!("{closings} mailboxes are to be closed, not {confirmed}: look at the plan again.");
-        return Err(Problem::new(Rule::ConfirmationNeeded, text).at("confirm_closings"));
+    for (due, confirmed, done, field) in [
+        (due.closings(), request.confirm_closings, "closed", "confirm_closings"),
+        (due.suspensions(), request.confirm_suspensions, "suspended", "confirm_suspensions"),
+        (due.oblivions(), request.confirm_oblivions, "forgotten", "confirm_oblivions"),
+    ] {
+        if let Some(confirmed) = confirmed.filter(|confirmed| due > *confirmed) {
+            let text = format!("{due} mailboxes are to be {done}, not {confirmed}: look at the plan again.");
+            return Err(Problem::new(Rule::ConfirmationNeeded, text).at(field));
+        }
     }
+    let steps = due.steps.len() as u64;
     if is_ahead && steps > request.confirm_steps.unwrap_or_default() {
         let text = format!("That day has not come: {steps} steps would be taken before their time. Look at its plan.");
         return Err(Problem::new(Rule::ConfirmationNeeded, text).at("confirm_steps"));
@@ -198,6 +223,12 @@ mod tests {
         assert!(!check(Some(0), None, false) && !check(Some(0), Some(3), true));
         assert!(!check(None, None, true) && !check(Some(1), None, true) && !check(None, Some(2), true));
         assert!(check(None, Some(3), true) && check(Some(1), Some(3), true));
+        let suspend = |suspensions| LifecycleRun { confirm_suspensions: Some(suspensions), ..LifecycleRun::default() };
+        assert!(
+            check_confirmed(&due, &suspend(1), false).is_ok() && check_confirmed(&due, &suspend(0), false).is_err()
+        );
+        let forget = |oblivions| LifecycleRun { confirm_oblivions: Some(oblivions), ..LifecycleRun::default() };
+        assert!(check_confirmed(&due, &forget(1), false).is_ok() && check_confirmed(&due, &forget(0), false).is_err());
         assert!(check_confirmed(&Plan::default(), &LifecycleRun::default(), true).is_ok(), "nothing is due");
     }
 }

@@ -80,6 +80,7 @@ fn filter(query: &MailboxQuery) -> Result<ListFilter, Problem> {
         stage,
         test: query.test,
         password_alone: query.password_alone,
+        notification_address: query.notification_address,
         text: query.search.clone(),
     })
 }

@@ -58,7 +58,7 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{delete, get, post, put};
 
 pub use self::door::AdminDoor;
-pub use self::process::Process;
+pub use self::process::{Keeping, Process};
 
 use self::errors::{of_account, of_mail};
 use self::problem::{Problem, Rule};
@@ -105,6 +105,7 @@ impl Administration {
 /// The API's endpoints. More can be merged in, under the same prefix.
 pub fn router(administration: Arc<Administration>) -> Router {
     let messages = get(reading::messages).post(filing::file_one);
+    let traced = || from_fn_with_state(Arc::clone(&administration), traces::nothing_untraced);
     Router::new()
         .route("/v1/status", get(process::status))
         .route("/v1/reload", post(process::reload))
@@ -128,21 +129,21 @@ pub fn router(administration: Arc<Administration>) -> Router {
         .route("/v1/mailboxes/{address}/folders", get(reading::folders))
         .route("/v1/mailboxes/{address}/messages", messages)
         .route("/v1/mailboxes/{address}/messages/batch", post(filing::file_run))
-        .route("/v1/mailboxes/{address}/messages/{uid}", get(reading::message))
+        .route("/v1/mailboxes/{address}/messages/{uid}", get(reading::message).route_layer(traced()))
         .merge(queue::router())
         .merge(devices::router())
         .merge(traces::router())
-        .merge(person::router())
+        .merge(person::router().route_layer(traced()))
         .merge(lifecycle::router())
         .merge(terms::router())
-        .layer(from_fn_with_state(Arc::clone(&administration), traces::only_what_is_traced))
         .with_state(administration)
 }
 
-/// Adds what holds for all endpoints: the answers for paths and methods that are not there. Every body is bounded where
-/// it is read, so axum's own bound is off.
-pub fn complete(router: Router) -> Router {
+/// Adds what holds for all endpoints, merged ones too: nothing is changed while it could not be traced; the answers for paths and
+/// methods that are not there. Every body is bounded where it is read, so axum's own bound is off.
+pub fn complete(router: Router, administration: Arc<Administration>) -> Router {
     router
+        .layer(from_fn_with_state(administration, traces::only_what_is_traced))
         .fallback(async || Problem::new(Rule::NoSuchEndpoint, "There is no such path; see docs/admin-api.md."))
         .method_not_allowed_fallback(async || Problem::new(Rule::MethodNotAllowed, "This path takes other methods."))
         .layer(DefaultBodyLimit::disable())

@@ -13,7 +13,7 @@ use super::types::{Announcement, AnnouncementAnswer, Bounce, BounceAnswer, Notic
 use super::{Administration, blocking, domains};
 use crate::accounts::notice::checked_text;
 use crate::accounts::{Account, ListFilter};
-use crate::mss::{Address, MailboxState};
+use crate::mss::Address;
 
 /// Addresses that are listed at most.
 const MOST_REFUSED: usize = 1_000;
@@ -28,11 +28,13 @@ pub(super) async fn status(
     let registry = administration.registry.clone();
     blocking(move || {
         let waiting = registry.waiting_notices().map_err(of_account)?;
-        let (mut refused, mut without_address) = (Vec::new(), 0);
+        let (mut refused, mut more_refused, mut without_address) = (Vec::new(), 0, 0);
         domains::count(&registry, &ListFilter::default(), |account| {
-            let is_silent = account.data.notification_address.is_none() && account.state != MailboxState::Closed;
-            without_address += u64::from(is_silent);
-            refused.extend(refusal(account).filter(|_| refused.len() < MOST_REFUSED));
+            without_address += u64::from(account.lacks_notification_address());
+            match refusal(account) {
+                Some(refusal) if refused.len() < MOST_REFUSED => refused.push(refusal),
+                refusal => more_refused += u64::from(refusal.is_some()),
+            }
         })?;
         Ok(axum::Json(NoticeStatus {
             carried: registry.carries_notices(),
@@ -40,6 +42,7 @@ pub(super) async fn status(
             oldest: waiting.oldest.map(date),
             without_address,
             refused,
+            more_refused,
         }))
     })
     .await

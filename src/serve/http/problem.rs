@@ -73,6 +73,8 @@ pub enum Rule {
     NoSuchTerms,
     /// A version of the terms of use is called so already.
     TermsExist,
+    /// The text of a version does not read whole.
+    TermsDamaged,
     /// More mailboxes would be closed than are without a confirmation.
     ConfirmationNeeded,
     /// Nobody carries notices (`[notices]`).
@@ -152,6 +154,7 @@ impl Rule {
         Self::NoSuchFactor,
         Self::NoSuchTerms,
         Self::TermsExist,
+        Self::TermsDamaged,
         Self::ConfirmationNeeded,
         Self::NoNotices,
         Self::NoSuchFolder,
@@ -214,6 +217,9 @@ impl Rule {
             Self::NoSuchFactor => ("no-such-factor", S::NOT_FOUND, "No second factor"),
             Self::NoSuchTerms => ("no-such-terms", S::NOT_FOUND, "No such terms of use"),
             Self::TermsExist => ("terms-exist", S::CONFLICT, "These terms of use are there already"),
+            Self::TermsDamaged => {
+                ("terms-damaged", S::INTERNAL_SERVER_ERROR, "The text of these terms of use is damaged")
+            }
             Self::ConfirmationNeeded => ("confirmation-needed", S::CONFLICT, "So much needs a confirmation"),
             Self::NoNotices => ("no-notices", S::CONFLICT, "Nobody carries notices"),
             Self::NoSuchFolder => ("no-such-folder", S::NOT_FOUND, "No such folder"),

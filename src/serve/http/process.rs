@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::State;
 
@@ -13,6 +14,7 @@ use super::problem::{Problem, Rule};
 use super::types::{Reloaded, Status};
 use super::{Administration, blocking, domains};
 use crate::accounts::ListFilter;
+use crate::config::Config;
 
 /// What the API asks of the process around it. The running server implements it; tests have their own.
 pub trait Process: Send + Sync + 'static {
@@ -25,8 +27,37 @@ pub trait Process: Send + Sync + 'static {
     /// Why the server takes no mail at present, if it does not.
     fn trouble(&self) -> Option<String>;
 
+    /// How long what is held about people is kept, as far as accounts do not know it.
+    fn keeping(&self) -> Keeping;
+
     /// Reads everything that can be read again; the error is for the caller.
     fn reload(&self) -> Pin<Box<dyn Future<Output = Result<Reloaded, String>> + Send + '_>>;
+}
+
+/// How long what is held about people is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keeping {
+    /// Functional traces.
+    pub functional_traces: Duration,
+    /// They are kept so long from the closing of the mailboxes that there were.
+    pub from_closing: bool,
+    /// Months after which nobody is known by the indicators.
+    pub anonymous_after: u32,
+    /// The longest that a session lasts.
+    pub session: Duration,
+}
+
+impl Keeping {
+    /// As a configuration says.
+    pub fn of(config: &Config) -> Self {
+        let sessions = [config.imap.session_timeout, config.submission.session_timeout, config.portal.session_timeout];
+        Self {
+            functional_traces: config.traces.functional_keep,
+            from_closing: config.traces.from_closing,
+            anonymous_after: config.indicators.anonymous_after,
+            session: sessions.into_iter().max().unwrap_or_default(),
+        }
+    }
 }
 
 /// `GET /v1/status`.

@@ -12,12 +12,13 @@ use super::Administration;
 use super::acting::Acting;
 use super::errors::of_mail;
 use super::extract::{Path, Query};
-use super::filing::{folder_name, hex};
+use super::filing::folder_name;
 use super::given_out::GivenOut;
 use super::message_flags;
 use super::problem::{Problem, Rule};
 use super::types::{Folder, Folders, MESSAGE_TYPE, Message, MessageQuery, Messages};
 use crate::mail::{BodyReader, MailError, MessageFacts};
+use crate::mss::text::hex;
 use crate::store::SpecialUse;
 
 /// Messages on a page where the request does not say.

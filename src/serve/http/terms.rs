@@ -19,9 +19,7 @@ use super::types::{AllTerms, Mailbox, NewTermsOfUse, TermsAcceptance, TermsOfUse
 use super::{Administration, blocking};
 use crate::accounts::{self, NewTerms, day_of, midnight};
 use crate::mail::now;
-
-/// Days that holders have at least to accept a version, from the day on which it is added or first asked for.
-const LEAST_DAYS: i64 = 7;
+use crate::mss::lifecycle::DAYS_TO_ACCEPT;
 
 const SECONDS_A_DAY: i64 = 86_400;
 
@@ -67,9 +65,9 @@ async fn add(Acting(administration): Acting, Json(new): Json<NewTermsOfUse>) -> 
 
 /// Who does not accept in time is suspended: a day that is over, or nearly, would suspend everybody before they are told.
 fn check_days(from: i64, accept_by: i64, now: i64) -> Result<(), Problem> {
-    let first = midnight(day_of(from.max(now))).saturating_add(LEAST_DAYS * SECONDS_A_DAY);
+    let first = midnight(day_of(from.max(now))).saturating_add(DAYS_TO_ACCEPT * SECONDS_A_DAY);
     if accept_by < first {
-        let text = format!("Holders need {LEAST_DAYS} days at least: expected {} or later.", day_of(first));
+        let text = format!("Holders need {DAYS_TO_ACCEPT} days at least: expected {} or later.", day_of(first));
         return Err(Problem::field("accept_by", text));
     }
     Ok(())

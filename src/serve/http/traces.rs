@@ -10,15 +10,17 @@ use axum::response::Response;
 use axum::routing::{get, post};
 
 use super::acting::Acting;
+use super::errors::of_account;
 use super::extract::{Json, Query};
 use super::problem::{Problem, Rule};
 use super::types::{
     AcknowledgedTraces, FoundTraces, Proof, ProofQuery, ShownTrace, TraceDays, TraceHead, TraceHeads, TraceSearch,
-    VerifiedStream, VerifiedTraces, hex, instant,
+    VerifiedStream, VerifiedTraces, instant,
 };
 use super::{Administration, blocking};
-use crate::audit::{Found, TraceQuery, Traces, TracesError};
+use crate::audit::{Action, Found, Stream, TraceQuery, Traces, TracesError};
 use crate::mail::trail;
+use crate::mss::text::hex;
 use crate::store::traces::{Day, public_key_pem};
 
 /// The longest Message-ID: a line's (RFC 5322 §2.1.1).
@@ -45,7 +47,8 @@ pub(super) fn router() -> Router<Arc<Administration>> {
         .route("/v1/traces/proof", get(proof))
 }
 
-/// Lets nothing be changed while it could not be traced (MSSanté §11). What helps an operator out of it goes through.
+/// Lets nothing be changed while it could not be traced (MSSanté §11). What helps an operator out of it goes through: traces can be
+/// looked at, and that this was done waits with the others.
 pub(super) async fn only_what_is_traced(
     State(administration): State<Arc<Administration>>,
     request: Request,
@@ -53,25 +56,78 @@ pub(super) async fn only_what_is_traced(
 ) -> Result<Response, Problem> {
     let path = request.uri().path();
     let is_free = request.method().is_safe() || path.starts_with("/v1/traces/") || path == "/v1/reload";
-    if !is_free && administration.mail.traces().is_stuck() {
+    if is_free { Ok(next.run(request).await) } else { nothing_untraced(State(administration), request, next).await }
+}
+
+/// Lets nothing happen while it could not be traced, for what is traced though it changes nothing: a mailbox's content, or a
+/// person's data, given out.
+pub(super) async fn nothing_untraced(
+    State(administration): State<Arc<Administration>>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    if administration.mail.traces().is_stuck() {
         return Err(Problem::new(Rule::Unavailable, "Traces cannot be written, and nothing happens untraced."));
     }
     Ok(next.run(request).await)
 }
 
-/// `GET /v1/traces`.
+/// A look at others' traces, as it is traced itself.
+#[derive(Default)]
+pub(super) struct Look {
+    /// What was done.
+    pub(super) what: &'static str,
+    /// Whose mailbox was asked for.
+    pub(super) mailbox: Option<String>,
+    /// What was asked by.
+    pub(super) fields: Vec<String>,
+    /// Whom, or which message.
+    pub(super) about: Option<String>,
+}
+
+impl Administration {
+    /// Writes down who looked at whose traces, before they see them.
+    pub(super) async fn note_look(&self, look: Look) -> Result<(), Problem> {
+        let Look { what, mailbox, fields, about } = look;
+        let action = Action::Administered { what: what.to_owned(), fields, about };
+        let written = self.mail.traces().write([self.registry.asker().trace(mailbox.as_deref(), action)]).await;
+        written.map(drop).map_err(|error| of_account(error.into()))
+    }
+}
+
+/// `GET /v1/traces`. What jobs did is nobody's; of who sees anything else a trace is left.
 async fn search(
-    State(administration): State<Arc<Administration>>,
+    Acting(administration): Acting,
     Query(query): Query<TraceSearch>,
 ) -> Result<axum::Json<FoundTraces>, Problem> {
     let limit = query.limit.unwrap_or(USUAL);
     if !(1..=MOST).contains(&limit) {
         return Err(Problem::field("?limit", format!("Expected 1 to {MOST}.")));
     }
+    let look = look_of(&query);
     let (traces, wanted) = (administration.traces.clone(), wanted(query)?);
     let Found { traces, more, unreadable } =
         blocking(move || traces.search(&wanted, limit as usize).map_err(of_traces)).await?;
+    if traces.iter().any(|trace| trace.stream() == Stream::Functional) {
+        administration.note_look(look).await?;
+    }
     Ok(axum::Json(FoundTraces { traces: traces.into_iter().map(ShownTrace::from).collect(), more, unreadable }))
+}
+
+fn look_of(query: &TraceSearch) -> Look {
+    let TraceSearch { mailbox, person, message_id, peer, action, from, to, limit: _, oldest_first: _ } = query;
+    let given = [
+        ("mailbox", mailbox),
+        ("person", person),
+        ("message-id", message_id),
+        ("peer", peer),
+        ("action", action),
+        ("from", from),
+        ("to", to),
+    ];
+    let fields = given.iter().filter(|(_, value)| value.is_some()).map(|(name, _)| (*name).to_owned()).collect();
+    let about = person.as_ref().or(message_id.as_ref()).or(peer.as_ref()).cloned();
+    Look { what: "traces-searched", mailbox: mailbox.clone(), fields, about }
 }
 
 fn wanted(query: TraceSearch) -> Result<TraceQuery, Problem> {
@@ -167,10 +223,7 @@ async fn heads(State(administration): State<Arc<Administration>>) -> Result<axum
 }
 
 /// `GET /v1/traces/proof`.
-async fn proof(
-    State(administration): State<Arc<Administration>>,
-    Query(query): Query<ProofQuery>,
-) -> Result<axum::Json<Proof>, Problem> {
+async fn proof(Acting(administration): Acting, Query(query): Query<ProofQuery>) -> Result<axum::Json<Proof>, Problem> {
     let message_id = message_id(&query.message_id)?;
     let mut tries = 0;
     let proved = loop {
@@ -186,6 +239,8 @@ async fn proof(
     if proved.steps.is_empty() {
         return Err(nothing_of_message(&proved.gaps));
     }
+    let about = Some(message_id.clone());
+    administration.note_look(Look { what: "evidence-made", about, ..Look::default() }).await?;
     let now = u64::try_from(jiff::Timestamp::now().as_microsecond()).unwrap_or_default();
     Ok(axum::Json(Proof::of(&administration.process.name(), &instant(now), &message_id, proved)))
 }

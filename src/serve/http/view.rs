@@ -26,6 +26,7 @@ pub(super) fn mailbox(registry: &Registry, room: &MailRoom, account: Account) ->
     let passwords = count(|kind| matches!(kind, CredentialKind::Password { .. }));
     let devices = count(|kind| matches!(kind, CredentialKind::Device { .. }));
     let stage = account.stage().name().to_owned();
+    let terms_owed = registry.terms_owed(&account).map_err(of_account)?.map(|terms| terms.head.version);
     let data = account.data;
     let address_of = |id| {
         let account = registry.by_id(id).map_err(of_account)?;
@@ -42,6 +43,7 @@ pub(super) fn mailbox(registry: &Registry, room: &MailRoom, account: Account) ->
         terms_version: data.terms_version,
         terms_accepted_at: data.terms_accepted_at.map(date),
         terms_accepted_by: data.terms_accepted_by,
+        terms_owed,
         test: data.test,
         restricted: data.restricted,
         holder: shown_holder(data.holder),

@@ -83,8 +83,7 @@ impl Session {
         let (required, can_be_given) = match &who {
             _ if is_holder => (Rights::all(), false),
             _ if place.is_whole_mailbox() => (Rights::NONE, true),
-            Grantee::Person(person) => (account.granted(Some(person), None, super::append::now()), false),
-            Grantee::Mailbox(id) => (account.granted(None, Some(*id), super::append::now()), false),
+            who => (account.granted_to(who, super::append::now()), false),
         };
         let out = &mut self.channel.out;
         out.extend_from_slice(b"* LISTRIGHTS ");
@@ -121,6 +120,10 @@ impl Session {
         let account = place.mailbox.account();
         if who == Grantee::Mailbox(account) {
             return Err(Reply::no(Some(Code::Cannot), "The mailbox's holder has every right").into());
+        }
+        if is_in_vain(change, self.account_of(&place)?.granted_to(&who, super::append::now())) {
+            let text = "Nothing of this can be given alone: LISTRIGHTS tells which rights go together, and lr goes before them";
+            return Err(Reply::no(Some(Code::Cannot), text).into());
         }
         let registry = self.services.registry.acting_for(Arc::clone(self.user()?.asker()));
         registry.change_grant(account, &who, |held| rights(change.apply(letters(held)))).await?;
@@ -207,9 +210,37 @@ fn rights(given: Letters) -> Rights {
     Right::ALL.into_iter().filter(is_given).collect()
 }
 
+/// Whether of the letters that are asked for not one is given. RFC 4314 §2 has a part of tied rights passed over, so that
+/// `lrs` gives what `lr` does; but where nothing is left an OK would be a lie.
+fn is_in_vain(change: RightsChange, held: Rights) -> bool {
+    let (RightsChange::Replace(asked) | RightsChange::Add(asked)) = change else { return false };
+    let given = letters(rights(change.apply(letters(held))));
+    asked != Letters::default() && asked.without(given) == asked
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_would_give_nothing_of_what_is_asked_for_is_in_vain() {
+        let letters = |text: &str| Letters::parse(text).unwrap();
+        let read: Rights = [Right::Read].into_iter().collect();
+        let both: Rights = [Right::Read, Right::Write].into_iter().collect();
+        for (change, held, in_vain) in [
+            (RightsChange::Add(letters("w")), read, true),
+            (RightsChange::Add(letters("w")), both, false),
+            (RightsChange::Add(letters("swikxte")), read, false),
+            (RightsChange::Add(letters("swikxte")), Rights::NONE, true),
+            (RightsChange::Add(letters("")), read, false),
+            (RightsChange::Replace(letters("lrs")), Rights::NONE, false),
+            (RightsChange::Replace(letters("w")), both, true),
+            (RightsChange::Replace(letters("")), both, false),
+            (RightsChange::Remove(letters("w")), both, false),
+        ] {
+            assert_eq!(is_in_vain(change, held), in_vain, "{change:?} of {held}");
+        }
+    }
 
     #[test]
     fn rights_are_given_whole_or_not_at_all() {

@@ -105,7 +105,9 @@ impl Session {
             return Err(Reply::no(Some(Code::Cannot), "This mechanism is not offered").into());
         };
         let is_offered = self.offered().contains(&mechanism);
-        if mechanism == Mechanism::External && !is_offered && self.newcomer.chain.is_empty() {
+        // Only where a certificate would have helped.
+        let lacks_certificate = self.services.front.has(LoginWay::Certificate) && self.newcomer.chain.is_empty();
+        if mechanism == Mechanism::External && !is_offered && lacks_certificate {
             return self.told(Err(Denied::from(&Refused::Certificate(CertificateProblem::Missing))));
         }
         if !is_offered {

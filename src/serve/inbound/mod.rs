@@ -35,6 +35,7 @@ use std::sync::Arc;
 
 use super::smtp::{DoorBounds, Driver, Link};
 use super::{Connection, Shared};
+use crate::telemetry::Door;
 use crate::wire::smtp::receiver::{Limits, Role, Settings};
 
 /// Serves one connection to its end.
@@ -47,7 +48,7 @@ pub async fn serve(shared: Arc<Shared>, connection: Connection) {
         limits: engine_limits(&shared),
         role: Role::Operators,
     };
-    let session = session::Session::new(Link { shared, id, address: peer.ip() });
+    let session = session::Session::new(Link { shared, id, address: peer.ip(), door: Door::Smtp.name() });
     let ended = Driver::new(session, settings).run(stream).await;
     tracing::info!(event = "unlink", "connection ended: {ended}");
     drop(permit);

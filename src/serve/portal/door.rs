@@ -10,6 +10,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 
 use super::Portal;
+use super::patience::Patient;
 use crate::serve::front::Front;
 use crate::serve::{Connection, Shared};
 use crate::telemetry::Door;
@@ -26,12 +27,12 @@ pub async fn serve(portal: Arc<Portal>, shared: Arc<Shared>, connection: Connect
     let Connection { stream, peer, permit, .. } = connection;
     let Ok(stream) = shared.accept_client(Door::Portal, &Front::portal(), stream).await else { return };
     let router = portal.router.clone().layer(Extension(Peer(peer.ip().to_canonical())));
-    let head = shared.config.load().portal.request_timeout;
+    let longest = shared.config.load().portal.request_timeout;
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(head)
+        .header_read_timeout(longest)
         .max_buf_size(HEAD)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        .serve_connection(TokioIo::new(Patient::new(stream, longest)), TowerToHyperService::new(router));
     let mut connection = pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

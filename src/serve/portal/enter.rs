@@ -89,8 +89,9 @@ pub(super) struct Done {
 
 /// Asks for the code.
 pub(super) async fn ask_code(State(desk): State<Arc<Desk>>, owing: Owing, Query(done): Query<Done>) -> Answer {
-    let said = (done.fait == "envoye").then_some(texts::CODE_SENT);
-    desk.code_page(&owing, StatusCode::OK, said, None)
+    let lifetime = desk.shared.config.load().codes.lifetime;
+    let said = (done.fait == "envoye").then(|| texts::code_sent(lifetime));
+    desk.code_page(&owing, StatusCode::OK, said.as_deref(), None)
 }
 
 impl Desk {
@@ -193,8 +194,9 @@ pub(super) async fn from_psc(State(desk): State<Arc<Desk>>, visitor: Visitor, Qu
         return Err(no_such_trip());
     }
     if !back.error.is_empty() {
-        desk.note_refused(visitor.peer, PSC, None, "", "refused-there");
-        return Err(Refusal::new(StatusCode::FORBIDDEN, texts::PSC_REFUSED_TITLE, texts::PSC_REFUSED));
+        let (reason, refusal) = turned_back(&back.error);
+        desk.note_refused(visitor.peer, PSC, None, "", reason);
+        return Err(refusal);
     }
     let person = desk.psc_person(&cookie, &back.code, visitor.peer).await?;
     let (name, national_id) = (name_of(&person), person.national_id);
@@ -210,6 +212,20 @@ pub(super) async fn from_psc(State(desk): State<Arc<Desk>>, visitor: Visitor, Qu
         _ => Stage::Choosing(Arc::new(Newcomer { national_id, name, mailboxes })),
     };
     Ok(desk.step(Some(&cookie), stage, "/"))
+}
+
+/// Why Pro Santé Connect sends somebody back without a code (RFC 6749 §4.1.2.1), for the trace and for the page: it cannot, or
+/// it will not. The log has its word, if it is one of the RFC's; others' text is not repeated.
+fn turned_back(error: &str) -> (&'static str, Refusal) {
+    const CANNOT: [&str; 2] = ["server_error", "temporarily_unavailable"];
+    const WILL_NOT: [&str; 5] =
+        ["access_denied", "invalid_request", "invalid_scope", "unauthorized_client", "unsupported_response_type"];
+    if let Some(word) = CANNOT.into_iter().find(|word| *word == error) {
+        return ("away-there", Refusal::unavailable(texts::PSC_AWAY, word));
+    }
+    let mut refusal = Refusal::new(StatusCode::FORBIDDEN, texts::PSC_REFUSED_TITLE, texts::PSC_REFUSED);
+    refusal.because = WILL_NOT.into_iter().find(|word| *word == error).map(str::to_owned);
+    ("refused-there", refusal)
 }
 
 fn no_such_trip() -> Refusal {
@@ -266,4 +282,27 @@ pub(super) async fn leave(
     let by_psc = way == Some(Way::Psc);
     let psc = if by_psc { desk.psc_end().await } else { None };
     Cookie::take_away(desk.page(StatusCode::OK, texts::GOODBYE_TITLE, entering::goodbye(psc.as_deref())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_provider_that_cannot_is_told_from_one_that_will_not() {
+        for (error, reason, status, because) in [
+            ("server_error", "away-there", 503, Some("server_error")),
+            ("temporarily_unavailable", "away-there", 503, Some("temporarily_unavailable")),
+            ("access_denied", "refused-there", 403, Some("access_denied")),
+            ("unauthorized_client", "refused-there", 403, Some("unauthorized_client")),
+            ("<b>anything</b>", "refused-there", 403, None),
+        ] {
+            let (told, refusal) = turned_back(error);
+            assert_eq!(
+                (told, refusal.status.as_u16(), refusal.because.as_deref()),
+                (reason, status, because),
+                "{error}"
+            );
+        }
+    }
 }

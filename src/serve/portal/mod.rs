@@ -20,13 +20,16 @@ mod enter;
 mod factors;
 mod form;
 mod frame;
+mod lookup;
 mod notices;
 mod pages;
 mod password;
+mod patience;
 mod people;
 mod psc;
 mod qr;
 mod refusal;
+mod searches;
 mod sessions;
 mod terms;
 mod texts;
@@ -42,10 +45,12 @@ use axum::http::header;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use tokio::sync::Semaphore;
 
 pub use self::door::serve;
 
 use self::refusal::Refusal;
+use self::searches::Searches;
 use self::sessions::Sessions;
 use self::visit::Seal;
 use crate::serve::Shared;
@@ -60,8 +65,13 @@ pub struct Portal {
 impl Portal {
     /// The page of a server that starts now. Sessions do not outlive it.
     pub fn new(shared: &Arc<Shared>) -> Self {
-        let desk = Desk { shared: Arc::clone(shared), seal: Seal::new(), sessions: Sessions::default() };
-        let desk = Arc::new(desk);
+        let desk = Arc::new(Desk {
+            shared: Arc::clone(shared),
+            seal: Seal::new(),
+            sessions: Sessions::default(),
+            searches: Searches::default(),
+            looking: Semaphore::new(lookup::AT_ONCE),
+        });
         Self { router: router(&desk), desk }
     }
 
@@ -71,13 +81,17 @@ impl Portal {
         loop {
             tokio::select! {
                 () = self.desk.shared.shutdown.begun() => return,
-                _ = each.tick() => self.desk.sessions.sweep(self.desk.limits(), Instant::now()),
+                _ = each.tick() => {
+                    let now = Instant::now();
+                    self.desk.sessions.sweep(self.desk.limits(), now);
+                    self.desk.searches.sweep(now);
+                }
             }
         }
     }
 }
 
-/// Time between two sweeps of the sessions.
+/// Time between two sweeps of the sessions, and of what is counted.
 const SWEEP: Duration = Duration::from_secs(30);
 
 /// What the handlers work with.
@@ -85,7 +99,13 @@ struct Desk {
     shared: Arc<Shared>,
     seal: Seal,
     sessions: Sessions,
+    searches: Searches,
+    /// Searches under way.
+    looking: Semaphore,
 }
+
+/// Where Pro Santé Connect sends people back to.
+const BACK_FROM_PSC: &str = "/psc/retour";
 
 fn router(desk: &Arc<Desk>) -> Router {
     Router::new()
@@ -94,7 +114,7 @@ fn router(desk: &Arc<Desk>) -> Router {
         .route("/code", get(enter::ask_code).post(enter::code))
         .route("/code/courriel", post(enter::send_code))
         .route("/psc", get(enter::to_psc))
-        .route("/psc/retour", get(enter::from_psc))
+        .route(BACK_FROM_PSC, get(enter::from_psc))
         .route("/conditions", get(terms::show).post(terms::accept))
         .route("/conditions/plus-tard", post(terms::put_off))
         .route("/boites", get(enter::mailboxes).post(enter::choose))
@@ -110,6 +130,7 @@ fn router(desk: &Arc<Desk>) -> Router {
         .route("/codes/secours", post(factors::recovery))
         .route("/mot-de-passe", get(password::ask).post(password::set))
         .route("/avis", get(notices::ask).post(notices::choose))
+        .route("/annuaire", get(lookup::ask).post(lookup::search))
         .route("/aide", get(workstations::guide))
         .route("/style.css", get(async || ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], STYLE).into_response()))
         .with_state(Arc::clone(desk))
@@ -124,7 +145,9 @@ fn router(desk: &Arc<Desk>) -> Router {
 /// Lets nobody in and nothing be changed while it could not be traced (MSSanté §11).
 async fn only_what_is_traced(State(desk): State<Arc<Desk>>, request: Request, next: Next) -> Result<Response, Refusal> {
     let is_stuck = desk.shared.mail.traces().is_stuck();
-    if is_stuck && !request.method().is_safe() {
+    // Who comes back from Pro Santé Connect is let in, though by a GET.
+    let does_something = !request.method().is_safe() || request.uri().path() == BACK_FROM_PSC;
+    if is_stuck && does_something {
         return Err(Refusal::unavailable(texts::LATER, "traces cannot be written"));
     }
     Ok(next.run(request).await)

@@ -51,7 +51,7 @@ impl Desk {
 
     /// Where Pro Santé Connect sends browsers back to: registered there, never taken from a request.
     fn way_back(&self) -> String {
-        format!("{}/psc/retour", self.shared.config.load().portal.url)
+        format!("{}{}", self.shared.config.load().portal.url, super::BACK_FROM_PSC)
     }
 }
 

@@ -55,10 +55,12 @@ pub(super) struct Limits {
     pub(super) idle: Duration,
     /// In all.
     pub(super) longest: Duration,
+    /// While a code is owed: not shorter than a code by e-mail is good for.
+    pub(super) halfway: Duration,
 }
 
-/// How long a code may be owed: as long as a code by e-mail is good for.
-const HALFWAY: Duration = Duration::from_secs(10 * 60);
+/// How long a code may be owed at least: an authenticator has to be found first.
+pub(super) const LEAST_HALFWAY: Duration = Duration::from_secs(10 * 60);
 
 /// How long a workstation's file may be fetched.
 const PARCEL: Duration = Duration::from_secs(10 * 60);
@@ -140,7 +142,7 @@ impl Session {
     }
 
     fn is_over(&self, limits: Limits, now: Instant) -> bool {
-        let longest = if self.owes_code() { HALFWAY } else { limits.longest };
+        let longest = if self.owes_code() { limits.halfway } else { limits.longest };
         now.saturating_duration_since(self.used) >= limits.idle || now.saturating_duration_since(self.opened) >= longest
     }
 }
@@ -151,7 +153,12 @@ mod tests {
     use crate::accounts::FirstFactor;
     use crate::store::{AccountId, CredentialKey};
 
-    const LIMITS: Limits = Limits { most: 3, idle: Duration::from_secs(1800), longest: Duration::from_secs(4 * 3600) };
+    const LIMITS: Limits = Limits {
+        most: 3,
+        idle: Duration::from_secs(1800),
+        longest: Duration::from_secs(4 * 3600),
+        halfway: LEAST_HALFWAY,
+    };
 
     fn key(n: u8) -> SessionKey {
         [n; 32]
@@ -196,6 +203,11 @@ mod tests {
         assert!(sessions.open(key(1), halfway(1), LIMITS, start));
         assert!(sessions.find(&key(1), LIMITS, start + Duration::from_secs(599)).is_some());
         assert!(sessions.find(&key(1), LIMITS, start + Duration::from_secs(600)).is_none());
+        // Where a code is good for longer, so is the session that it is for.
+        let longer = Limits { halfway: Duration::from_secs(1200), ..LIMITS };
+        assert!(sessions.open(key(2), halfway(1), longer, start));
+        assert!(sessions.find(&key(2), longer, start + Duration::from_secs(1199)).is_some());
+        assert!(sessions.find(&key(2), longer, start + Duration::from_secs(1200)).is_none());
     }
 
     #[test]

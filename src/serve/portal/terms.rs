@@ -18,8 +18,9 @@ use super::refusal::Refusal;
 use super::sessions::Stage;
 use super::visit::{Cookie, Debt};
 use super::{Desk, texts};
-use crate::accounts::{AccountError, LoginError, Means, TermsOfUse};
+use crate::accounts::{AccountError, LoginError, Means};
 use crate::audit::{Actor, Asker, By, Origin};
+use crate::mail::now;
 use crate::mss::Address;
 use crate::store::{AccountId, CredentialKey};
 use crate::telemetry::Door;
@@ -104,14 +105,16 @@ impl Desk {
 
     fn terms_page(&self, debt: &Debt, status: StatusCode) -> Answer {
         let registry = &self.shared.registry;
-        let Some(TermsOfUse { head, .. }) = registry.terms_in_force()? else {
+        let Some(terms) = registry.terms_in_force()? else {
             return Err(Refusal::stale_form("no terms to accept"));
         };
-        let (_, text) = registry.terms_text(&head.version)?;
+        let version = &terms.head.version;
+        let (_, text) = registry.terms_text(version)?;
         let Debtor { entrant, may_put_off } = &*debt.debtor;
-        let until = may_put_off.then_some(head.accept_by);
+        let account = registry.by_id(entrant.account)?.filter(|_| *may_put_off);
+        let until = account.map(|account| texts::terms_until(registry.terms_due_by(&account, &terms), now()));
         let token = self.form_token(&debt.cookie);
-        let body = page::ask(&token, &entrant.address.to_string(), &head.version, &text, until);
+        let body = page::ask(&token, &entrant.address.to_string(), version, &text, until.as_deref());
         let whole = pages::whole(&self.house(), None, texts::TERMS_TITLE, &body);
         Ok((status, Html(whole.into_string())).into_response())
     }

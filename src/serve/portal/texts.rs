@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use crate::accounts::day_of;
+use crate::mss::text::french_day;
+
 // ---- every page ----
 
 pub(super) const SKIP: &str = "Aller au contenu";
@@ -10,6 +13,7 @@ pub(super) const NAV_DEVICES: &str = "Postes";
 pub(super) const NAV_FACTORS: &str = "Codes à usage unique";
 pub(super) const NAV_PASSWORD: &str = "Mot de passe";
 pub(super) const NAV_NOTICES: &str = "Avis";
+pub(super) const NAV_LOOKUP: &str = "Annuaire";
 pub(super) const NAV_GUIDE: &str = "Réglages et aide";
 pub(super) const NAV_MAILBOXES: &str = "Changer de boîte";
 pub(super) const LEAVE: &str = "Se déconnecter";
@@ -65,7 +69,6 @@ pub(super) const CODE_TITLE: &str = "Code à usage unique";
 pub(super) const CODE: &str = "Code";
 pub(super) const CODE_FROM_APP: &str = "Ouvrez l’application de codes de votre téléphone et recopiez le code affiché, ou \
                                         utilisez l’un de vos codes de secours.";
-pub(super) const CODE_SENT: &str = "Un code vient d’être envoyé. Il est valable dix minutes et ne sert qu’une fois.";
 pub(super) const SEND_CODE: &str = "Recevoir un code par courriel";
 pub(super) const CODE_RECOVERY: &str = "À défaut, utilisez l’un de vos codes de secours.";
 pub(super) const CODE_NONE: &str = "Aucun code n’est encore en place pour cette boîte aux lettres. Connectez-vous avec Pro Santé \
@@ -112,7 +115,15 @@ pub(super) fn terms_intro(address: &str, version: &str) -> String {
     format!("Conditions d’utilisation de la boîte aux lettres {address}, version {version}.")
 }
 
-pub(super) fn terms_until(until: i64) -> String {
+/// `now`: the day may be over, and the mailbox not suspended yet.
+pub(super) fn terms_until(until: i64, now: i64) -> String {
+    if day_of(until) < day_of(now) {
+        return format!(
+            "La date d’acceptation, le {}, est passée : acceptez-les maintenant, la boîte aux lettres peut être suspendue à tout \
+             moment.",
+            day(until)
+        );
+    }
     format!("Acceptez-les avant la fin du {} : passé cette date, la boîte aux lettres sera suspendue.", day(until))
 }
 
@@ -142,6 +153,7 @@ pub(super) const NAME_FIELD: &str = "Nom du poste";
 pub(super) const NAME_HINT: &str = "Par exemple : ordinateur du cabinet, téléphone.";
 pub(super) const OLD_FORM: &str =
     "Appareil ancien (macOS avant 15, iOS avant 16, Windows 8) qui refuse le fichier habituel";
+pub(super) const OLD_FORM_SHORT: &str = "Fichier pour appareil ancien";
 pub(super) const CSR_SUMMARY: &str = "Le poste a déjà sa clé : fournir une demande de certificat";
 pub(super) const CSR_FIELD: &str = "Demande de certificat (PKCS#10, PEM)";
 pub(super) const CSR_HINT: &str = "La clé privée reste alors sur le poste ; vous recevrez un certificat.";
@@ -235,6 +247,55 @@ pub(super) const NOTICES_CHOSEN: &str = "Votre choix est enregistré.";
 
 pub(super) fn notices_to(address: &str) -> String {
     format!("Ils sont envoyés à {address}. Pour changer cette adresse, adressez-vous à l’assistance.")
+}
+
+// ---- the national directory ----
+
+pub(super) const LOOKUP_TITLE: &str = "Annuaire national";
+pub(super) const LOOKUP_TEXT: &str = "Trouvez l’adresse sécurisée d’un professionnel ou d’une structure. Le début d’un mot suffit ; ni \
+                                      les accents ni les majuscules ne comptent. Les boîtes en liste rouge n’y figurent pas. Votre \
+                                      opérateur garde la trace de vos recherches, mais non de ce que vous cherchez.";
+pub(super) const LOOKUP_NAME: &str = "Nom et prénom";
+pub(super) const LOOKUP_PROFESSION: &str = "Profession ou spécialité";
+pub(super) const LOOKUP_STRUCTURE: &str = "Structure ou service";
+pub(super) const LOOKUP_TOWN: &str = "Ville ou code postal";
+pub(super) const LOOKUP_SEARCH: &str = "Chercher";
+pub(super) const LOOKUP_EMPTY: &str = "Donnez au moins un mot : un nom, une profession, une structure ou une ville.";
+pub(super) const LOOKUP_NOT_THERE: &str = "Cette recherche n’est pas possible ici : cherchez soit un professionnel par son nom, soit une \
+                                           structure par son nom ou sa ville, sans profession.";
+pub(super) const LOOKUP_AWAY: &str = "L’annuaire national ne peut pas être consulté. Réessayez dans quelques instants.";
+pub(super) const LOOKUP_FOUND: &str = "Boîtes aux lettres trouvées";
+pub(super) const LOOKUP_WHO: &str = "Qui";
+pub(super) const LOOKUP_ADDRESS: &str = "Adresse MSSanté";
+pub(super) const LOOKUP_ZERO_PAPER: &str = "Accepte le zéro papier";
+pub(super) const LOOKUP_PAGES: &str = "Pages de résultats";
+pub(super) const LOOKUP_BEFORE: &str = "Page précédente";
+pub(super) const LOOKUP_AFTER: &str = "Page suivante";
+pub(super) const LOOKUP_SAY_MORE: &str =
+    "C’est la dernière page affichée. Si vous ne trouvez pas, ajoutez un mot à votre recherche.";
+
+pub(super) fn found(total: usize, is_cut: bool) -> String {
+    match (total, is_cut) {
+        (0, _) => "Aucune boîte aux lettres ne correspond.".to_owned(),
+        (1, false) => "Une boîte aux lettres correspond.".to_owned(),
+        (total, false) => format!("{total} boîtes aux lettres correspondent."),
+        (total, true) => format!("{total} boîtes aux lettres ou plus correspondent."),
+    }
+}
+
+pub(super) fn known_from(taken_at: Option<i64>) -> String {
+    match taken_at {
+        Some(taken_at) => format!("D’après l’annuaire du {}.", day(taken_at)),
+        None => "D’après l’annuaire à cet instant.".to_owned(),
+    }
+}
+
+pub(super) fn page_of(page: usize, last: usize) -> String {
+    format!("Page {page} sur {last}")
+}
+
+pub(super) fn too_many_searches(wait: Duration) -> String {
+    format!("Vous avez fait beaucoup de recherches en peu de temps. Réessayez dans {}.", time(wait))
 }
 
 // ---- guide ----
@@ -353,6 +414,11 @@ pub(super) fn revoke_label(name: &str) -> String {
     format!("Révoquer le poste {name}")
 }
 
+/// That a code is on its way, and for how long it is good.
+pub(super) fn code_sent(lifetime: Duration) -> String {
+    format!("Un code vient d’être envoyé. Il est valable {} et ne sert qu’une fois.", time(lifetime))
+}
+
 /// A duration for people: seconds below two minutes, minutes above, both rounded up.
 fn time(wait: Duration) -> String {
     let seconds = wait.as_millis().div_ceil(1000).max(1);
@@ -365,25 +431,7 @@ fn time(wait: Duration) -> String {
 
 /// A day, from Unix seconds: `25 novembre 2026` (UTC, which is the day in France but for an hour or two).
 pub(super) fn day(seconds: i64) -> String {
-    const MONTHS: [&str; 12] = [
-        "janvier",
-        "février",
-        "mars",
-        "avril",
-        "mai",
-        "juin",
-        "juillet",
-        "août",
-        "septembre",
-        "octobre",
-        "novembre",
-        "décembre",
-    ];
-    let Ok(time) = jiff::Timestamp::from_second(seconds) else { return "–".to_owned() };
-    let date = time.to_zoned(jiff::tz::TimeZone::UTC).date();
-    let month = MONTHS[usize::from(date.month().unsigned_abs()) - 1];
-    let day = if date.day() == 1 { "1er".to_owned() } else { date.day().to_string() };
-    format!("{day} {month} {}", date.year())
+    french_day(day_of(seconds))
 }
 
 #[cfg(test)]
@@ -393,9 +441,17 @@ mod tests {
     #[test]
     fn days_and_times_are_written_as_people_do() {
         assert_eq!(day(1_795_600_000), "25 novembre 2026");
-        assert_eq!(day(0), "1er janvier 1970");
+        assert!(code_sent(Duration::from_secs(600)).contains("valable 10 minutes et"));
         for (seconds, text) in [(0, "une seconde"), (59, "59 secondes"), (120, "2 minutes"), (121, "3 minutes")] {
             assert_eq!(time(Duration::from_secs(seconds)), text);
         }
+    }
+
+    #[test]
+    fn nobody_is_asked_to_do_something_by_a_day_that_is_over() {
+        let until = 1_795_600_000;
+        assert!(terms_until(until, until + 3_600).starts_with("Acceptez-les avant la fin du 25 novembre 2026"));
+        let over = terms_until(until, until + 86_400);
+        assert!(over.contains("le 25 novembre 2026, est passée") && !over.contains("avant"), "{over}");
     }
 }

@@ -19,7 +19,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use super::door::Peer;
 use super::people::{Halfway, Newcomer, Seat};
 use super::refusal::Refusal;
-use super::sessions::{Limits, Session, Stage};
+use super::sessions::{LEAST_HALFWAY, Limits, Session, Stage};
 use super::terms::Debtor;
 use super::{Desk, texts};
 
@@ -134,7 +134,12 @@ impl Desk {
     pub(super) fn limits(&self) -> Limits {
         let config = self.shared.config.load();
         let portal = &config.portal;
-        Limits { most: portal.max_sessions, idle: portal.idle_timeout, longest: portal.session_timeout }
+        Limits {
+            most: portal.max_sessions,
+            idle: portal.idle_timeout,
+            longest: portal.session_timeout,
+            halfway: config.codes.lifetime.max(LEAST_HALFWAY),
+        }
     }
 
     /// Begins the next step of a login: a session under a new cookie; the one before is gone. Answers with a redirection, or

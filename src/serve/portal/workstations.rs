@@ -29,6 +29,7 @@ impl Desk {
             token: self.form_token(&holder.cookie),
             may_change: holder.seat.newcomer.is_some(),
             may_manage: holder.seat.minds_secrets(),
+            may_search: self.searches_a_minute().is_some(),
         };
         (status, Html(pages::whole(&self.house(), Some(&inside), title, body).into_string())).into_response()
     }

@@ -1,6 +1,7 @@
 //! Whether the DNS says what `[published]` asks for.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use super::{Data, Record};
 use crate::serve::outbound::dns::{LookupError, SystemResolver};
@@ -59,11 +60,11 @@ pub async fn check(resolver: &SystemResolver, wanted: &[Record]) -> Vec<Finding>
             Some(Data::Mx { .. }) => mx(resolver, name).await,
             Some(Data::Srv { .. }) => srv(resolver, name).await,
             Some(Data::Cname(host)) => same_host(resolver, name, host).await,
-            None => continue,
+            Some(Data::Address(_)) | None => continue,
         };
         findings.push(judge(name, data, found));
     }
-    let hosts: BTreeSet<&str> = wanted.iter().map(|record| host_of(&record.data)).collect();
+    let hosts: BTreeSet<&str> = wanted.iter().filter_map(|record| host_of(&record.data)).collect();
     for host in hosts {
         match resolver.addresses_of(host).await {
             Ok(found) if !found.is_empty() => {}
@@ -78,9 +79,10 @@ fn no_address(host: &str, problem: &LookupError) -> Finding {
     Finding::NoAddress { host: host.to_owned(), why: problem.to_string() }
 }
 
-fn host_of(data: &Data) -> &str {
+fn host_of(data: &Data) -> Option<&str> {
     match data {
-        Data::Mx { host, .. } | Data::Srv { target: host, .. } | Data::Cname(host) => host,
+        Data::Mx { host, .. } | Data::Srv { target: host, .. } | Data::Cname(host) => Some(host),
+        Data::Address(_) => None,
     }
 }
 
@@ -119,13 +121,22 @@ async fn srv(resolver: &SystemResolver, name: &str) -> Result<Vec<Data>, LookupE
 
 /// An alias may be written as CNAME or as addresses: what counts is that it leads to the same machine.
 async fn same_host(resolver: &SystemResolver, name: &str, host: &str) -> Result<Vec<Data>, LookupError> {
-    let here: BTreeSet<_> = resolver.addresses_of(name).await?.into_iter().collect();
-    let there: BTreeSet<_> = resolver.addresses_of(host).await.unwrap_or_default().into_iter().collect();
-    if !here.is_empty() && here.is_subset(&there) {
-        return Ok(vec![Data::Cname(host.to_owned())]);
+    let here = resolver.addresses_of(name).await?;
+    let there = match resolver.addresses_of(host).await {
+        Ok(found) => found,
+        // Nothing leads to a host that is nowhere; that it is nowhere is a finding of its own.
+        Err(LookupError::NoSuchName | LookupError::NoRecord) => Vec::new(),
+        Err(unknown) => return Err(unknown),
+    };
+    Ok(leads(host, &here, &there))
+}
+
+/// What a name with these addresses comes to, beside the host's.
+fn leads(host: &str, here: &[IpAddr], there: &[IpAddr]) -> Vec<Data> {
+    if !here.is_empty() && here.iter().all(|address| there.contains(address)) {
+        return vec![Data::Cname(host.to_owned())];
     }
-    let texts: Vec<String> = here.iter().map(ToString::to_string).collect();
-    Ok(vec![Data::Cname(texts.join(" "))])
+    here.iter().copied().map(Data::Address).collect()
 }
 
 #[cfg(test)]
@@ -153,5 +164,24 @@ mod tests {
         let failed = judge("a.example", &one, Err(LookupError::Failed("SERVFAIL".into())));
         assert_eq!(failed, Finding::Unanswered { name: "a.example".into(), why: "SERVFAIL".into() });
         assert!(matches!(judge("a.example", &one, Err(LookupError::NoSuchName)), Finding::Wrong { .. }));
+    }
+
+    #[test]
+    fn an_alias_is_right_where_it_leads_and_its_addresses_are_told_where_it_does_not() {
+        let address = |text: &str| text.parse::<IpAddr>().unwrap();
+        let (own, other) = (address("192.0.2.1"), address("2001:db8::1"));
+        let alias = Data::Cname("portail.op.example".into());
+        let wanted = BTreeSet::from([&alias]);
+        let found = |here: &[IpAddr], there: &[IpAddr]| {
+            judge("autoconfig.a.example", &wanted, Ok(leads("portail.op.example", here, there)))
+        };
+        assert!(found(&[own], &[other, own]).is_right());
+        let Finding::Wrong { missing, surplus, .. } = found(&[own, other], &[own]) else {
+            panic!("it leads elsewhere")
+        };
+        assert_eq!(missing, ["CNAME portail.op.example."]);
+        assert_eq!(surplus, ["A 192.0.2.1", "AAAA 2001:db8::1"]);
+        let Finding::Wrong { surplus, .. } = found(&[], &[own]) else { panic!("it leads nowhere") };
+        assert_eq!(surplus, [""; 0]);
     }
 }

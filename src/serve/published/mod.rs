@@ -10,6 +10,7 @@ pub mod plain;
 pub use lookup::{Finding, check};
 
 use std::fmt;
+use std::net::IpAddr;
 
 use crate::config::Config;
 use crate::config::fronts::{Published, Reachable};
@@ -41,6 +42,8 @@ pub enum Data {
     },
     /// Another name of a host.
     Cname(String),
+    /// An address, found where another name of a host should be.
+    Address(IpAddr),
 }
 
 /// A record that should be there.
@@ -58,6 +61,8 @@ impl fmt::Display for Data {
             Data::Mx { preference, host } => write!(f, "MX {preference} {host}."),
             Data::Srv { priority, weight, port, target } => write!(f, "SRV {priority} {weight} {port} {target}."),
             Data::Cname(host) => write!(f, "CNAME {host}."),
+            Data::Address(IpAddr::V4(address)) => write!(f, "A {address}"),
+            Data::Address(IpAddr::V6(address)) => write!(f, "AAAA {address}"),
         }
     }
 }

@@ -24,6 +24,8 @@ pub(in crate::serve) struct Link {
     pub(in crate::serve) id: ConnectionId,
     /// Where it comes from.
     pub(in crate::serve) address: IpAddr,
+    /// Which door it came to, as traces name it.
+    pub(in crate::serve) door: &'static str,
 }
 
 /// Answering.

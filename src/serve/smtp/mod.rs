@@ -29,7 +29,7 @@ pub(super) use header::senders;
 pub(super) use link::{Link, accepted, delivery_failed};
 pub(super) use mss::mss_fields;
 pub(super) use refusal::Refused;
-pub(super) use traced::{Named, RefusedMail};
+pub(super) use traced::{Named, RefusedMail, write_many};
 
 /// Commands without effect that a connection may say between two messages: far above what a real peer says.
 const IDLE_COMMANDS: u32 = 100;

@@ -1,7 +1,10 @@
-//! What is traced of mail that is refused: by which rule, for each recipient.
+//! What is traced of mail that is refused: by which rule, for each recipient; of what comes without end, how much it was.
+
+use std::collections::BTreeMap;
 
 use super::{Link, Refused};
-use crate::audit::{Action, Asker, MessageFacts, Trace};
+use crate::accounts::Subscriber;
+use crate::audit::{self, Action, Asker, Beyond, MessageFacts, Origin, Trace, Tracer};
 use crate::mss::Address;
 use crate::wire::smtp::path::{ForwardPath, ReversePath};
 use crate::wire::smtp::receiver::Question;
@@ -72,9 +75,34 @@ fn cut(text: String) -> String {
     if text.len() <= LONGEST { text } else { text.chars().take(LONGEST / 4).collect() }
 }
 
+/// What an address had beyond its own traces, as a trace.
+fn trace_of_many(beyond: &Beyond<Subscriber>) -> Trace {
+    let peer = beyond.peer.map(|peer| peer.to_string());
+    let origin = Origin { door: beyond.door.to_owned(), peer, ..Origin::default() };
+    let rules: BTreeMap<String, u32> = beyond.counts.iter().map(|(rule, count)| ((*rule).to_owned(), *count)).collect();
+    Trace { at: beyond.began, origin, ..Trace::of(Action::ManyRefused { rules }) }
+}
+
+/// Writes down how much mail was refused in a minute beyond what has a trace of its own. What cannot be written is in the log.
+pub(in crate::serve) fn write_many(
+    traces: &Tracer,
+    beyond: &[Beyond<Subscriber>],
+) -> impl Future<Output = ()> + Send + 'static {
+    let writing = (!beyond.is_empty()).then(|| traces.write_past(beyond.iter().map(trace_of_many)));
+    let lost = |error: &dyn std::fmt::Display| tracing::error!(%error, "how much mail was refused is not written down");
+    async move {
+        match writing {
+            Some(Ok(written)) => drop(written.await.inspect_err(|error| lost(error))),
+            Some(Err(error)) => lost(&error),
+            None => {}
+        }
+    }
+}
+
 impl Link {
-    /// Writes down that mail was refused, a trace for each recipient. On its way when this returns; no answer waits for it.
-    /// Trouble of our own is no rule that refused something: it is in the log, and a disk that is full need not be told more.
+    /// Writes down that mail was refused, a trace for each recipient as far as a minute may have so many, and the count of the
+    /// rest. On its way when this returns; no answer waits for it. Trouble of our own is no rule that refused something: it is
+    /// in the log, and a disk that is full need not be told more.
     pub(in crate::serve) fn trace_refused(
         &self,
         asker: &Asker,
@@ -85,12 +113,21 @@ impl Link {
         if refused.is_ours() {
             return;
         }
-        let one = |recipient: Option<&String>| self.trace_of(asker, refused, mail, recipient, reference);
-        let traces: Vec<Trace> = match mail.recipients.as_slice() {
-            [] => vec![one(None)],
-            recipients => recipients.iter().map(|recipient| one(Some(recipient))).collect(),
+        let recipients: Vec<Option<&String>> = match mail.recipients.as_slice() {
+            [] => vec![None],
+            recipients => recipients.iter().map(Some).collect(),
         };
-        drop(self.shared.mail.traces().write(traces));
+        let count = u32::try_from(recipients.len()).unwrap_or(u32::MAX);
+        let peer = Subscriber::of(self.address);
+        let (own, over) = self.shared.refused_mail.count(peer, self.door, refused.rule, count, audit::now());
+        let one = |recipient: Option<&String>| self.trace_of(asker, refused, mail, recipient, reference);
+        if own > 0 {
+            let traces: Vec<Trace> = recipients.into_iter().take(own as usize).map(one).collect();
+            drop(self.shared.mail.traces().write(traces));
+        }
+        if !over.is_empty() {
+            tokio::spawn(write_many(self.shared.mail.traces(), &over));
+        }
     }
 
     fn trace_of(

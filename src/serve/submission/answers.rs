@@ -347,7 +347,6 @@ impl Session {
             Taking::Passing(passing) => {
                 let message = passing.finish().await.map_err(failed)?;
                 self.trace_accepted(&envelope, &message.travels, &mut also);
-                self.link_told(&envelope, message.told.as_deref(), &mut also);
                 let outbound = outbound(envelope).ok_or_else(Refused::store_unavailable)?;
                 let queued = mail::pass_on(room, message, outbound, also).await;
                 queued.map_err(|error| delivery_failed(&error, &[], 1))

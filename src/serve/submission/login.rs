@@ -12,7 +12,7 @@ use crate::wire::sasl::Credentials;
 use crate::wire::smtp::receiver::Answer;
 
 /// The door's name on the list of sessions.
-const DOOR: &str = "submission";
+pub(super) const DOOR: &str = "submission";
 
 impl Session {
     /// Lets the client in, or not. A refusal keeps the connection (MSSanté §6); too many end it.

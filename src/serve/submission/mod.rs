@@ -55,7 +55,7 @@ pub async fn serve(shared: Arc<Shared>, connection: Connection) {
             future_release: future_release(&shared),
         }),
     };
-    let session = session::Session::new(Link { shared, id, address: peer.ip() }, door, front);
+    let session = session::Session::new(Link { shared, id, address: peer.ip(), door: login::DOOR }, door, front);
     let driver = Driver::new(session, settings);
     let ended = match door {
         Door::Submissions => driver.run_within_tls(stream).await,

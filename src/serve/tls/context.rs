@@ -38,8 +38,7 @@ struct Parts {
 #[derive(Debug)]
 struct Set {
     inbound: Arc<ServerConfig>,
-    /// By what a front wants of its clients: never, ask, require.
-    mailbox: [Arc<ServerConfig>; 3],
+    mailbox: ByWish,
     outbound: Arc<ClientConfig>,
     operators: Arc<PeerVerifier>,
     mailbox_clients: PeerVerifier,
@@ -47,6 +46,14 @@ struct Set {
     devices: Option<DeviceVerifier>,
     policies: Vec<String>,
     crl_grace: Duration,
+}
+
+/// The mailbox doors' contexts, by what a front wants of its clients.
+#[derive(Debug)]
+struct ByWish {
+    never: Arc<ServerConfig>,
+    ask: Arc<ServerConfig>,
+    require: Arc<ServerConfig>,
 }
 
 /// The CRLs that the two sides are verified with.
@@ -143,7 +150,12 @@ impl Contexts {
     /// For the mailbox doors: a client certificate is not asked for, may be shown or must be, as the front has it; it is judged
     /// at login by [`Contexts::verify_client`].
     pub fn mailbox(&self, wanted: ClientCertificates) -> Arc<ServerConfig> {
-        Arc::clone(&self.set.load().mailbox[wanted as usize])
+        let set = self.set.load();
+        Arc::clone(match wanted {
+            ClientCertificates::Never => &set.mailbox.never,
+            ClientCertificates::Ask => &set.mailbox.ask,
+            ClientCertificates::Require => &set.mailbox.require,
+        })
     }
 
     /// For our own connections to other operators: shows our certificate, verifies theirs but for its name.
@@ -207,7 +219,7 @@ impl Set {
                 material.resumption,
                 server(&provider, Arc::<PeerVerifier>::clone(&peers), &operators.identity)?,
             )),
-            mailbox: [Arc::new(never), asking(false)?, asking(true)?],
+            mailbox: ByWish { never: Arc::new(never), ask: asking(false)?, require: asking(true)? },
             outbound: Arc::new(client(&provider, servers, &operators.identity)?),
             operators: peers,
             mailbox_clients,

@@ -3,6 +3,7 @@
 use super::CertificateProblem;
 pub use crate::accounts::Authority;
 use crate::mss::dn::DistinguishedName;
+use crate::mss::text::hex;
 use aws_lc_rs::digest;
 use rustls::pki_types::CertificateDer;
 use x509_parser::prelude::{FromDer, X509Certificate};
@@ -56,13 +57,4 @@ impl PeerIdentity {
 /// SHA-256 of a certificate's DER, in lower-case hexadecimal: how credentials name a certificate.
 pub fn fingerprint(der: &[u8]) -> String {
     hex(digest::digest(&digest::SHA256, der).as_ref())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

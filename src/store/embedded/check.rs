@@ -1,10 +1,11 @@
-//! `store check`, offline: reads every frame of the log, holds bodies and index against it, counts folders again.
+//! `store check`, offline: reads every frame of the log, holds bodies and index against it, counts folders again, holds the
+//! key files against each other and against the accounts.
 //!
 //! Nothing is mended here. A torn tail is cut, and commits that the index has not are replayed, by the next start; damage
 //! is named, and a copy of it is set aside.
 
 use std::collections::hash_map::DefaultHasher;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{Hash, Hasher};
 use std::ops::Bound;
 use std::os::unix::fs::FileExt;
@@ -16,12 +17,15 @@ use serde::Serialize;
 use super::frame::{BODY_PREFIX, FRAME_HEADER, Header, read_body_prefix};
 use super::home::Home;
 use super::index::{Index, Position};
+use super::keys::Accounts;
 use super::replay::{Damage, indexed_commit, set_aside, synced_after, walk_error};
 use super::segment::{self, Bodies, Piece, SEGMENT_FORMAT, SEGMENT_HEADER, SegmentHead, Segments, Walk};
 use super::{INSPECTION_CACHE, checkpoint};
 use crate::store::error::{OpenError, StoreError};
+use crate::store::keyring::{self, KeyOwner, KeysFound};
 use crate::store::schema::{
-    Body, BodyId, Folder, FolderId, FolderKey, Key, Message, MessageKey, Place, Record, Table, Uid, flags, probe,
+    AccountId, Body, BodyId, Folder, FolderId, FolderKey, Key, Message, MessageKey, Place, Record, Table, Uid, flags,
+    probe,
 };
 
 /// Rows of the index read in one step.
@@ -36,7 +40,9 @@ pub struct CheckReport {
     pub segments: u64,
     /// Bytes read.
     pub bytes: u64,
-    /// Commits in the log.
+    /// Segments that a compaction has emptied, of these.
+    pub emptied: u64,
+    /// Commits in the log, those that were moved included.
     pub commits: u64,
     /// Chunks of bodies in the log, living or not.
     pub chunks: u64,
@@ -58,6 +64,10 @@ pub struct CheckReport {
     pub bad_records: Vec<BadRecord>,
     /// Folders whose counters are not what their messages say.
     pub miscounted: Vec<Miscounted>,
+    /// The key files, held against each other.
+    pub keys: KeysFound,
+    /// Mailboxes that are not closed and have no key in them: nothing in these can be read.
+    pub keyless: Vec<AccountId>,
     /// Findings beyond the first thousand of each kind.
     pub not_listed: u64,
 }
@@ -108,6 +118,8 @@ impl CheckReport {
             && self.unreadable.is_empty()
             && self.bad_records.is_empty()
             && self.miscounted.is_empty()
+            && self.keys.is_sound()
+            && self.keyless.is_empty()
     }
 
     fn list<T>(&mut self, pick: impl FnOnce(&mut Self) -> &mut Vec<T>, finding: T) {
@@ -135,13 +147,17 @@ pub fn check(path: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<CheckRep
         Err(_) => Position::default(),
     };
     checker.read_log(applied, progress)?;
+    let owners = checker.check_key_files()?;
     let noted = checkpoint::read(&home.checkpoint()).unwrap_or_default();
     match index {
         Ok(_) if applied.sequence < noted.sequence => {
             checker.report.index_unusable =
                 Some("it lacks commits that were in it when it was last made durable".into());
         }
-        Ok(index) => checker.check_index(&index, applied).map_err(|error| checker.index_error(&error))?,
+        Ok(index) => {
+            checker.check_index(&index, applied).map_err(|error| checker.index_error(&error))?;
+            checker.check_keys_of_accounts(&index, &owners).map_err(|error| checker.index_error(&error))?;
+        }
         Err(reason) => checker.report.index_unusable = Some(reason),
     }
     Ok(checker.report)
@@ -149,7 +165,7 @@ pub fn check(path: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<CheckRep
 
 /// What the log says of a key last.
 struct Logged {
-    sequence: u64,
+    version: u64,
     deleted: bool,
     /// The index has it.
     met: bool,
@@ -191,7 +207,7 @@ impl Checker<'_> {
         let file = self.segments.file(number).map_err(OpenError::io("open", &path))?;
         let salt = self.home.salt;
         match segment::read_head(&file, number, &salt).map_err(OpenError::io("read", &path))? {
-            SegmentHead::Whole => {}
+            SegmentHead::Whole { emptied, .. } => self.report.emptied += u64::from(emptied),
             SegmentHead::Damaged => self.damage(number, 0, SEGMENT_HEADER, "the segment's header is damaged"),
             SegmentHead::Newer(found) => return Err(OpenError::Format { path, found, known: SEGMENT_FORMAT }),
         }
@@ -230,7 +246,7 @@ impl Checker<'_> {
             return;
         }
         for (key, value) in commit.ops {
-            let logged = Logged { sequence: commit.sequence, deleted: value.is_none(), met: false };
+            let logged = Logged { version: commit.version, deleted: value.is_none(), met: false };
             self.log.insert(hash(&key), logged);
         }
     }
@@ -278,6 +294,25 @@ impl Checker<'_> {
         Ok(())
     }
 
+    /// Whose keys there are. In a store of an older format mailboxes' keys are in the records, and no ring is looked at.
+    fn check_key_files(&mut self) -> Result<HashSet<KeyOwner>, OpenError> {
+        if !self.home.has_ring() {
+            return Ok(HashSet::new());
+        }
+        let (found, owners) = keyring::inspect(&self.home.path, &self.home.salt)?;
+        self.report.keys = found;
+        Ok(owners)
+    }
+
+    fn check_keys_of_accounts(&mut self, index: &Index, owners: &HashSet<KeyOwner>) -> Result<(), StoreError> {
+        let accounts = Accounts::read(|range| index.scan(range, PAGE, false))?;
+        let keyless = if self.home.has_ring() { accounts.not_among(owners) } else { Vec::new() };
+        for account in keyless {
+            self.report.list(|report| &mut report.keyless, account);
+        }
+        Ok(())
+    }
+
     fn check_record(&mut self, table: Table, key: &[u8], value: &[u8], version: u64, applied: Position) {
         if probe(table, value).is_err() {
             self.bad_record(table, key, "it does not decode");
@@ -290,7 +325,7 @@ impl Checker<'_> {
                 logged.met = true;
                 if logged.deleted {
                     self.bad_record(table, key, "the log says that it was deleted");
-                } else if logged.sequence != version {
+                } else if logged.version != version {
                     self.bad_record(table, key, "the log has another version of it");
                 }
             }

@@ -2,12 +2,22 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// Creates or replaces a file so that after a power cut either the old or the new content is there, whole.
 pub(in crate::store) fn write(path: &Path, content: &[u8]) -> io::Result<()> {
+    write_with(OpenOptions::new().mode(0o666), path, content)
+}
+
+/// As [`write`], a file that only its owner reads.
+pub(in crate::store) fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
+    write_with(OpenOptions::new().mode(0o600), path, content)
+}
+
+fn write_with(options: &mut OpenOptions, path: &Path, content: &[u8]) -> io::Result<()> {
     let temporary = path.with_extension("new");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(&temporary)?;
+    let mut file = options.write(true).create(true).truncate(true).open(&temporary)?;
     file.write_all(content)?;
     file.sync_all()?;
     drop(file);

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! store.json   format, identity, check value of the master key
+//! keys-1, -2   the ring of keys, twice: what is no longer there cannot be read again
 //! lock         held while a process has the store open
 //! checkpoint   up to where in the log the index is durable
 //! log/         segments: the truth
@@ -24,7 +25,13 @@ use crate::store::error::OpenError;
 use crate::store::seal::MasterKey;
 
 /// The format of a store's directory that this code writes, and the newest that it reads.
-pub const STORE_FORMAT: u32 = 1;
+///
+/// 1: mailboxes' keys stood in accounts' records. 2: they live in the ring of keys.
+pub const STORE_FORMAT: u32 = 2;
+
+/// A store begins with this format, as the oldest one did, and is raised by the same step ([`Home::raise_format`]): a crash in
+/// its making leaves nothing that the next start does not go on with.
+const FIRST_FORMAT: u32 = 1;
 
 /// `store.json`. Fields may be added; a change that an older version must not overlook raises `format`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -42,6 +49,8 @@ struct Identity {
 pub(super) struct Home {
     pub(super) path: PathBuf,
     pub(super) salt: Salt,
+    /// The format that was found.
+    pub(super) format: u32,
     _lock: File,
 }
 
@@ -82,7 +91,8 @@ impl Home {
             refuse_foreign(path)?;
             create_identity(&json, master)?;
         }
-        let home = Home { salt: check_identity(path, &json, Some(master))?, path: path.to_owned(), _lock: lock };
+        let (format, salt) = check_identity(path, &json, Some(master))?;
+        let home = Home { path: path.to_owned(), salt, format, _lock: lock };
         for directory in [home.log(), home.index()] {
             durable::create_directory(&directory).map_err(OpenError::io("create", &directory))?;
         }
@@ -96,7 +106,25 @@ impl Home {
             return Err(OpenError::Missing(path.to_owned()));
         }
         let lock = lock(path)?;
-        Ok(Home { salt: check_identity(path, &json, None)?, path: path.to_owned(), _lock: lock })
+        let (format, salt) = check_identity(path, &json, None)?;
+        Ok(Home { path: path.to_owned(), salt, format, _lock: lock })
+    }
+
+    /// Whether the ring has all keys: from then on its files may not be missing.
+    pub(super) fn has_ring(&self) -> bool {
+        self.format == STORE_FORMAT
+    }
+
+    /// From here on an older version refuses the store: it would take mailboxes whose keys it does not see for closed ones.
+    pub(super) fn raise_format(&self) -> Result<(), OpenError> {
+        if self.has_ring() {
+            return Ok(());
+        }
+        let json = self.path.join("store.json");
+        let text = fs::read(&json).map_err(OpenError::io("read", &json))?;
+        let read = serde_json::from_slice::<Identity>(&text);
+        let identity = read.map_err(|_| OpenError::NotAStore(self.path.clone()))?;
+        write_identity(&json, &Identity { format: STORE_FORMAT, ..identity })
     }
 }
 
@@ -133,17 +161,21 @@ fn create_identity(json: &Path, master: &MasterKey) -> Result<(), OpenError> {
     let mut id = [0; 16];
     rand::fill(&mut id).map_err(|_| OpenError::io("make an identity for", json)(io::Error::other("no randomness")))?;
     let identity = Identity {
-        format: STORE_FORMAT,
+        format: FIRST_FORMAT,
         id: STANDARD.encode(id),
         key_check: STANDARD.encode(master.check_value(&id)),
         created_by: concat!("caducee ", env!("CARGO_PKG_VERSION")).to_owned(),
     };
-    let mut text = serde_json::to_vec_pretty(&identity).expect("plain data with text keys");
+    write_identity(json, &identity)
+}
+
+fn write_identity(json: &Path, identity: &Identity) -> Result<(), OpenError> {
+    let mut text = serde_json::to_vec_pretty(identity).expect("plain data with text keys");
     text.push(b'\n');
     durable::write(json, &text).map_err(OpenError::io("write", json))
 }
 
-fn check_identity(path: &Path, json: &Path, master: Option<&MasterKey>) -> Result<Salt, OpenError> {
+fn check_identity(path: &Path, json: &Path, master: Option<&MasterKey>) -> Result<(u32, Salt), OpenError> {
     #[derive(Deserialize)]
     struct Format {
         format: u32,
@@ -152,7 +184,7 @@ fn check_identity(path: &Path, json: &Path, master: Option<&MasterKey>) -> Resul
     let not_a_store = || OpenError::NotAStore(path.to_owned());
     // The format is read first and alone: a newer store's other fields need not be ours.
     let format = serde_json::from_slice::<Format>(&text).map_err(|_| not_a_store())?.format;
-    if format != STORE_FORMAT {
+    if !(FIRST_FORMAT..=STORE_FORMAT).contains(&format) {
         return Err(OpenError::Format { path: json.to_owned(), found: format, known: STORE_FORMAT });
     }
     let identity: Identity = serde_json::from_slice(&text).map_err(|_| not_a_store())?;
@@ -162,5 +194,5 @@ fn check_identity(path: &Path, json: &Path, master: Option<&MasterKey>) -> Resul
     {
         return Err(OpenError::WrongMasterKey(path.to_owned()));
     }
-    Ok(salt)
+    Ok((format, salt))
 }

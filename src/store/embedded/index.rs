@@ -51,10 +51,13 @@ pub(super) struct LoggedValue {
     pub(super) offset: u32,
 }
 
-/// A commit on its way into the index.
+/// A commit, or a moved one, on its way into the index.
 #[derive(Debug)]
 pub(super) struct IndexedCommit {
+    /// Its place in the order of all commits.
     pub(super) sequence: u64,
+    /// The version of its records: its own sequence; of a moved commit that of the one that was moved.
+    pub(super) version: u64,
     /// Keys with their new values; `None` deletes.
     pub(super) ops: Vec<(Vec<u8>, Option<LoggedValue>)>,
 }
@@ -129,8 +132,24 @@ impl Index {
 
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<Raw>, StoreError> {
         match self.db.get(key).map_err(index_error)? {
-            Some(value) => self.read_value(key, &value).map(Some),
+            Some(value) => self.read_current(key, value),
             None => Ok(None),
+        }
+    }
+
+    /// Reads a value that was found. One that lies in the log may have been moved since, and its segment emptied: what has
+    /// changed meanwhile is read again, what was deleted is none; only what still stands and does not read is damaged.
+    fn read_current(&self, key: &[u8], mut value: IVec) -> Result<Option<Raw>, StoreError> {
+        loop {
+            let error = match self.read_value(key, &value) {
+                Err(error @ StoreError::Record { .. }) => error,
+                read => return read.map(Some),
+            };
+            match self.db.get(key).map_err(index_error)? {
+                None => return Ok(None),
+                Some(now) if now == value => return Err(error),
+                Some(now) => value = now,
+            }
         }
     }
 
@@ -161,8 +180,8 @@ impl Index {
                 break;
             }
             let (key, value) = row.map_err(index_error)?;
-            match self.read_value(&key, &value) {
-                Ok(raw) => out.push((key.to_vec(), raw)),
+            match self.read_current(&key, value) {
+                Ok(raw) => out.extend(raw.map(|raw| (key.to_vec(), raw))),
                 // One damaged record costs one record, not the list.
                 Err(StoreError::Record { table, .. }) => {
                     self.left_out.store(true, Ordering::Relaxed);
@@ -219,7 +238,7 @@ impl Index {
         let mut bodies = BTreeMap::<&[u8], Option<&[u8]>>::new();
         for commit in commits {
             for (key, value) in &commit.ops {
-                if replay == Replay::Yes && self.version(key)?.is_some_and(|version| version > commit.sequence) {
+                if replay == Replay::Yes && self.version(key)?.is_some_and(|version| version > commit.version) {
                     continue;
                 }
                 if key.first() == Some(&(Table::Body as u8)) {
@@ -228,7 +247,7 @@ impl Index {
                     bodies.insert(key, new);
                 }
                 match value {
-                    Some(value) => batch.insert(key.as_slice(), encode_value(commit.sequence, value)),
+                    Some(value) => batch.insert(key.as_slice(), encode_value(commit.version, value)),
                     None => batch.remove(key.as_slice()),
                 }
             }
@@ -340,4 +359,51 @@ fn decode_position(bytes: &[u8]) -> Option<Position> {
         offset: u32::from_be_bytes(*offset),
         sequence: u64::from_be_bytes(sequence.try_into().ok()?),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &[u8] = &[Table::Domain as u8, b'd'];
+
+    fn commit(sequence: u64, version: u64, value: Option<LoggedValue>) -> IndexedCommit {
+        IndexedCommit { sequence, version, ops: vec![(KEY.to_vec(), value)] }
+    }
+
+    fn apply(index: &Index, commit: IndexedCommit) {
+        let until = Position { segment: 9, offset: 0, sequence: commit.sequence };
+        index.apply(&[commit], until, Replay::No).unwrap();
+    }
+
+    #[test]
+    fn a_value_whose_place_went_after_it_was_found_is_looked_up_again() {
+        let directory = std::env::temp_dir().join(format!("caducee-index-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&directory);
+        let log = directory.join("log");
+        fs::create_dir_all(&log).unwrap();
+        let segments = Arc::new(Segments::new(log.clone()));
+        let index = Index::open(&directory.join("index"), 1 << 20, segments.clone()).unwrap();
+        let value = |segment, byte| LoggedValue { bytes: vec![byte; INLINE_MAX + 1], segment, offset: 64 };
+        let write = |segment: u32, bytes: &[u8]| {
+            fs::write(segments.path(segment), [&[0; 64], bytes].concat()).unwrap();
+            segments.forget(segment);
+        };
+
+        write(1, &[7; INLINE_MAX + 1]);
+        apply(&index, commit(1, 1, Some(value(1, 7))));
+        let found = index.db.get(KEY).unwrap().unwrap();
+        write(1, &[]);
+        let damaged = index.read_current(KEY, found.clone());
+        assert!(matches!(damaged, Err(StoreError::Record { .. })), "nobody has moved it: {damaged:?}");
+
+        write(2, &[7; INLINE_MAX + 1]);
+        apply(&index, commit(2, 1, Some(value(2, 7))));
+        let moved = index.read_current(KEY, found.clone()).unwrap().unwrap();
+        assert_eq!((moved.version, moved.value), (1, vec![7; INLINE_MAX + 1]), "it keeps its version");
+
+        apply(&index, commit(3, 3, None));
+        assert_eq!(index.read_current(KEY, found).unwrap(), None, "it was deleted");
+        let _ = fs::remove_dir_all(&directory);
+    }
 }

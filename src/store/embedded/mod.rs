@@ -1,7 +1,8 @@
 //! The embedded engine: one log for bodies and records, sled behind it as its index.
 //!
 //! **The log is the truth.** It is a row of segment files of checksummed, self-describing frames ([`frame`]): chunks of bodies
-//! and commits. Nothing in it is ever changed. sled holds, for every key, the newest record (or, for one over 3 KiB, where in
+//! and commits. No frame in it is ever changed; a segment that is mostly dead is emptied once what lives in it has been
+//! appended again ([`compact`]). sled holds, for every key, the newest record (or, for one over 3 KiB, where in
 //! the log it lies); it can be made again from the log at any time, and is, when it is lost.
 //!
 //! # The way of a commit
@@ -28,35 +29,44 @@
 //!   damage and is stepped over (and copied to `aside/`), and one that is not is torn and is cut.
 //! - **Replay is idempotent.** A commit holds values, never differences; each key has the sequence of its last commit and takes
 //!   only newer ones. So a start replays from the checkpoint without asking what sled has of it already.
+//! - **What must be destroyed one day is not in the log** but in the ring of keys beside it ([`crate::store::Keyring`]).
+//! - **The last change of a key in the log's order is its newest**, also when it was moved. So the whole log, with whatever
+//!   segments a compaction has left of it, is the rebuild.
 //! - **sled is never trusted to be durable, nor to be whole.** It holds up to where it has the log, in the same atomic step as
 //!   the records; if that is less than the checkpoint says, or if it does not open, it is moved away and rebuilt.
 //!
 //! # Files
 //!
-//! `home.rs` has the directory, `segment.rs` the segment files and the walk over them, `frame.rs` the frames, `index.rs` the
-//! values in sled. Every format has a number; a newer one is refused by name, never guessed at.
+//! `keys.rs` brings the ring of keys and the records together at a start, `home.rs` has the directory, `segment.rs` the segment
+//! files and the walk over them, `frame.rs` the frames, `index.rs` the values in sled. Every format has a number; a newer one
+//! is refused by name, never guessed at. `compact.rs` says why nothing is lost when space is given back; `survey.rs` finds what
+//! lives, `moving.rs` is the writer's part, `anchors.rs` knows where bodies lie that are still coming in.
 //!
 //! # Room for what comes
 //!
-//! All segments are kept, so the whole log is the rebuild. A snapshot of the records will be one more place to replay from, as
-//! the checkpoint is. For compaction the index counts the living bytes of each segment (`store stat`); moving a living chunk is a
-//! body record with new places, moving a large record the same record once more. Frame kinds from 3 on are free.
+//! A snapshot of the records will be one more place to replay from, as the checkpoint is. Frame kinds from 4 on are free.
 
+mod anchors;
 mod check;
 mod checkpoint;
+mod chunk;
+mod compact;
 pub(in crate::store) mod durable;
 pub mod frame;
 mod home;
 mod index;
+mod keys;
+mod mover;
+mod moving;
 mod replay;
 mod segment;
 mod shared;
 mod stat;
+mod survey;
 mod syncer;
 mod writer;
 
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Sender};
@@ -67,13 +77,13 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
 use super::batch::Batch;
-use super::body::{CHUNK, Chunk};
-use super::engine::{AppendReply, CommitReply, Engine, Haste, Raw, RawRange};
+use super::body::Chunk;
+use super::engine::{Anchor, AppendReply, CommitReply, Engine, Haste, Raw, RawRange};
 use super::error::{CommitError, OpenError, StoreError};
+use super::keyring::Keyring;
 use super::schema::{BodyId, Key, Meta, MetaKey, Place, Record, Table, raw_key};
-use super::seal::{MasterKey, TAG_LEN};
+use super::seal::MasterKey;
 use crate::telemetry::Metrics;
-use frame::{BODY_PREFIX, FRAME_HEADER, Header, Kind};
 use home::Home;
 use index::Position;
 use segment::Segments;
@@ -81,7 +91,9 @@ use shared::Shared;
 use writer::{Request, Space, Writer};
 
 pub use check::{BadRecord, CheckReport, Miscounted, UnreadableBody, check};
+pub use compact::{Compacted, Compaction};
 pub use home::STORE_FORMAT;
+pub use keys::KeysOpening;
 pub use replay::{Damage, Opening};
 pub use segment::{Examined, SEGMENT_HEADER, examine};
 pub use stat::{SegmentStat, StoreStat, Upgrade, stat, upgrade};
@@ -135,7 +147,10 @@ pub(super) struct Embedded {
     requests: Mutex<Option<Sender<Request>>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     next_body: AtomicU64,
+    /// Held while the log is compacted.
+    compaction: Mutex<compact::Memory>,
     home: Home,
+    keys: Keyring,
     /// Damage was met at this start or at an earlier one.
     damaged: bool,
 }
@@ -144,9 +159,20 @@ impl Embedded {
     /// Opens a store, or makes one; replays the log. Blocks.
     pub(super) fn open(path: &Path, master: &MasterKey, options: &Options) -> Result<(Self, Opening), OpenError> {
         options.check()?;
-        let home = Home::open_or_create(path, master)?;
+        Self::open_home(Home::open_or_create(path, master)?, options)
+    }
+
+    /// Opens a store that is there, without its master key, to look after the log.
+    pub(super) fn open_for_upkeep(path: &Path, options: &Options) -> Result<(Self, Opening), OpenError> {
+        options.check()?;
+        Self::open_home(Home::open_existing(path)?, options)
+    }
+
+    fn open_home(home: Home, options: &Options) -> Result<(Self, Opening), OpenError> {
+        let (keys, keys_found) = Keyring::open(&home.path, &home.salt, !home.has_ring())?;
         let segments = Arc::new(Segments::new(home.log()));
-        let (index, tail, opening) = replay::open_index(&home, options.cache, &segments)?;
+        let (index, tail, mut opening) = replay::open_index(&home, options.cache, &segments)?;
+        opening.keys = KeysOpening::of(keys_found, &home);
         let (file, position) = open_tail(&home, &tail)?;
         let next_body =
             first_body(&index).map_err(|error| OpenError::Index { path: home.index(), reason: error.to_string() })?;
@@ -164,11 +190,18 @@ impl Embedded {
             requests: Mutex::new(Some(requests)),
             threads: Mutex::new(threads),
             next_body: AtomicU64::new(next_body << START_SHIFT | 1),
+            compaction: Mutex::default(),
             damaged: opening.rebuilt || !opening.damaged.is_empty() || home.shows_damage(),
             home,
+            keys,
         };
         engine.note_start(next_body)?;
         Ok((engine, opening))
+    }
+
+    /// Brings ring and records together, as the last step of an opening; says in `opening` what there was to do.
+    pub(super) fn settle_keys(&self, store: &super::Store, opening: &mut Opening) -> Result<(), OpenError> {
+        keys::settle(store, &self.home, &mut opening.keys)
     }
 
     /// Makes the number of this start durable, so that no later start gives a body's number again.
@@ -286,36 +319,28 @@ impl Engine for Embedded {
     }
 
     fn chunk(&self, body: BodyId, index: u32, place: Place) -> Result<Vec<u8>, StoreError> {
-        let damaged = |reason| StoreError::DamagedChunk { body, index, place, reason };
-        let unreadable = |error: io::Error| match error.kind() {
-            io::ErrorKind::NotFound => damaged("its segment is missing"),
-            io::ErrorKind::UnexpectedEof => damaged("the segment ends before it"),
-            _ => StoreError::io("read a segment")(error),
-        };
-        let file = self.shared.segments.file(place.segment).map_err(unreadable)?;
-        let mut head = [0; FRAME_HEADER + BODY_PREFIX];
-        file.read_exact_at(&mut head, u64::from(place.offset)).map_err(unreadable)?;
-        let (header, prefix) = head.split_first_chunk::<FRAME_HEADER>().expect("the head is longer than a header");
-        let header = Header::decode(header, &self.shared.salt).map_err(|_| damaged("no frame begins there"))?;
-        let length = (header.length as usize).saturating_sub(BODY_PREFIX);
-        let ours = frame::read_body_prefix(prefix).is_some_and(|(id, number, _)| id == body && number == index);
-        if header.kind != Kind::Body || !ours || !(TAG_LEN..=CHUNK + TAG_LEN).contains(&length) {
-            return Err(damaged("another frame lies there"));
-        }
-        let mut sealed = vec![0; length];
-        file.read_exact_at(&mut sealed, u64::from(place.offset) + head.len() as u64).map_err(unreadable)?;
-        if crc32c::crc32c_append(crc32c::crc32c(prefix), &sealed) != header.payload_crc {
-            return Err(damaged("its checksum is wrong"));
-        }
-        Ok(sealed)
+        Ok(chunk::read(&self.shared.segments, &self.shared.salt, (body, index), place, 0)?.bytes)
     }
 
     fn next_body(&self) -> BodyId {
         BodyId(self.next_body.fetch_add(1, Ordering::Relaxed))
     }
 
+    fn anchor(&self) -> Anchor {
+        self.shared.anchors.hold()
+    }
+
+    fn compact(&self, goal: &Compaction) -> Result<Compacted, StoreError> {
+        let mut memory = self.compaction.lock().unwrap_or_else(PoisonError::into_inner);
+        compact::Pass::new(self, goal, &mut memory).run()
+    }
+
     fn abandoned(&self, _places: &[Place]) {
         // Living bytes are counted, not dead ones: frames that nobody names are simply not among them.
+    }
+
+    fn keys(&self) -> &Keyring {
+        &self.keys
     }
 
     fn free_space(&self) -> io::Result<u64> {
@@ -331,6 +356,7 @@ impl Engine for Embedded {
     }
 
     fn close(&self) {
+        self.shared.close();
         self.send(Request::Close);
         self.requests.lock().unwrap_or_else(PoisonError::into_inner).take();
         let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);

@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::frame::{FRAME_HEADER, Header, LoggedOp, Salt, read_commit};
+use super::frame::{FRAME_HEADER, Header, LoggedOp, Salt, read_records};
 use super::home::Home;
 use super::index::{Index, IndexedCommit, LoggedValue, Position, Replay};
 use super::segment::{self, Bodies, Piece, SEGMENT_FORMAT, SEGMENT_HEADER, SegmentHead, Segments, Walk, WalkError};
-use super::{checkpoint, durable, frame};
+use super::{KeysOpening, checkpoint, durable, frame};
 use crate::store::error::OpenError;
 
 /// Commits that go into the index in one step of a replay.
@@ -44,6 +44,8 @@ pub struct Opening {
     pub damaged: Vec<Damage>,
     /// The index was missing or unusable and was rebuilt from the log.
     pub rebuilt: bool,
+    /// What there was to do about keys.
+    pub keys: KeysOpening,
 }
 
 /// Where the log ends and goes on.
@@ -69,7 +71,15 @@ pub(super) fn open_index(
     let (index, applied) = open_or_replace(home, cache, segments, noted, &numbers, &mut opening)?;
     // What the index has applied was on disk before; what lies before the checkpoint is durable in the index.
     let from = if opening.rebuilt { Position::default() } else { noted };
-    let mut replay = Replayer { home, segments, index: &index, pending: Vec::new(), end: applied.max(from), opening };
+    let mut replay = Replayer {
+        home,
+        segments,
+        index: &index,
+        pending: Vec::new(),
+        end: applied.max(from),
+        applied: applied.sequence,
+        opening,
+    };
     let tail = replay.run(&numbers, from, applied)?;
     let opening = replay.opening;
     Ok((index, tail, opening))
@@ -129,6 +139,8 @@ struct Replayer<'a> {
     index: &'a Index,
     pending: Vec<IndexedCommit>,
     end: Position,
+    /// The last commit that the index said it held.
+    applied: u64,
     opening: Opening,
 }
 
@@ -178,10 +190,16 @@ impl Replayer<'_> {
         if number > self.end.segment {
             self.end = Position { segment: number, offset: start, ..self.end };
         }
+        // Commits that a compaction has left nothing of leave their number in the headers behind them.
+        if let SegmentHead::Whole { sequence, .. } =
+            segment::read_head(&file, number, &salt).map_err(OpenError::io("read", &path))?
+        {
+            self.end.sequence = self.end.sequence.max(sequence);
+        }
         loop {
             match walk.step().map_err(|error| walk_error(&path, error))? {
                 None => return Ok(true),
-                Some(Piece::Body { offset, header }) => self.advance(number, offset, &header),
+                Some(Piece::Body { offset, header, .. }) => self.advance(number, offset, &header),
                 Some(Piece::Commit { offset, header, payload }) => self.commit(number, offset, &header, &payload)?,
                 Some(Piece::Damaged { from, to, resumed }) => {
                     let synced = from < known || (resumed && synced_after(&file, &salt, to, from));
@@ -219,7 +237,9 @@ impl Replayer<'_> {
     }
 
     fn apply(&mut self, all: bool) -> Result<(), OpenError> {
-        if self.pending.is_empty() || (self.pending.len() < STEP && !all) {
+        let due =
+            if all { !self.pending.is_empty() || self.end.sequence > self.applied } else { self.pending.len() >= STEP };
+        if !due {
             return Ok(());
         }
         let path = self.home.index();
@@ -263,8 +283,9 @@ pub(super) fn walk_error(path: &Path, error: WalkError) -> OpenError {
     }
 }
 
-/// A commit as the index takes it.
+/// A commit, or a moved one, as the index takes it.
 pub(super) fn indexed_commit(segment: u32, offset: u32, header: &Header, payload: &[u8]) -> Option<IndexedCommit> {
+    let (version, ops) = read_records(header, payload)?;
     let base = offset + FRAME_HEADER as u32;
     let op = |op: LoggedOp<'_>| match op {
         LoggedOp::Put { key, value, at } => {
@@ -272,7 +293,7 @@ pub(super) fn indexed_commit(segment: u32, offset: u32, header: &Header, payload
         }
         LoggedOp::Delete { key } => (key.to_vec(), None),
     };
-    Some(IndexedCommit { sequence: header.sequence, ops: read_commit(payload)?.into_iter().map(op).collect() })
+    Some(IndexedCommit { sequence: header.sequence, version, ops: ops.into_iter().map(op).collect() })
 }
 
 /// Whether a frame after `to` was written when `offset` was already on disk: then what lies at `offset` is not torn, it is

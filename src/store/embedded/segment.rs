@@ -1,7 +1,20 @@
 //! Segments: the log's files, and the walk over their frames.
 //!
 //! A segment is a header of 64 bytes and frames after it, without gaps. Only the last segment is written; a new one is
-//! begun when all of the old one is on disk, so a torn tail can only be at the end of the last.
+//! begun when all of the old one is on disk, so a torn tail can only be at the end of the last. A compaction puts a header
+//! alone in an older segment's place, so that the numbers have no gap, and removes the lowest of these after a while.
+//!
+//! ```text
+//! header (64 bytes, little-endian)
+//!   0  magic        "caducee\n"
+//!   8  format       1
+//!  12  number
+//!  16  salt         of the store, 16 bytes
+//!  32  sequence     of the last commit before the segment
+//!  40  emptied      1: a compaction has moved what counted
+//!  41  reserved     0
+//!  60  crc          CRC32C of the 60 bytes before
+//! ```
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
@@ -13,8 +26,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use memchr::memmem;
 
 use super::durable;
-use super::frame::{BODY_PREFIX, FRAME_HEADER, Header, Kind, MAGIC, NoHeader, Salt, read_commit};
+use super::frame::{BODY_PREFIX, FRAME_HEADER, Header, Kind, MAGIC, NoHeader, Salt, read_body_prefix, read_records};
 use crate::store::error::OpenError;
+use crate::store::schema::BodyId;
 
 /// Length of a segment's header in bytes: the offset of its first frame.
 pub const SEGMENT_HEADER: u32 = 64;
@@ -33,8 +47,13 @@ pub(super) fn file_name(number: u32) -> String {
 /// Creates a segment durably and opens it for appending at [`SEGMENT_HEADER`].
 pub(super) fn create(directory: &Path, number: u32, salt: &Salt, sequence: u64) -> io::Result<File> {
     let path = directory.join(file_name(number));
-    durable::write(&path, &encode_header(number, salt, sequence))?;
+    durable::write(&path, &encode_header(number, salt, sequence, false))?;
     open_for_append(&path)
+}
+
+/// Puts a header alone in a segment's place, durably. Who has the file open goes on reading it.
+pub(super) fn empty(path: &Path, number: u32, salt: &Salt, sequence: u64) -> io::Result<()> {
+    durable::write(path, &encode_header(number, salt, sequence, true))
 }
 
 /// Opens a segment for appending; the position is its end.
@@ -42,13 +61,14 @@ pub(super) fn open_for_append(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).append(true).open(path)
 }
 
-fn encode_header(number: u32, salt: &Salt, sequence: u64) -> [u8; SEGMENT_HEADER as usize] {
+fn encode_header(number: u32, salt: &Salt, sequence: u64, emptied: bool) -> [u8; SEGMENT_HEADER as usize] {
     let mut bytes = [0; SEGMENT_HEADER as usize];
     bytes[..8].copy_from_slice(&SEGMENT_MAGIC);
     bytes[8..12].copy_from_slice(&SEGMENT_FORMAT.to_le_bytes());
     bytes[12..16].copy_from_slice(&number.to_le_bytes());
     bytes[16..32].copy_from_slice(salt);
     bytes[32..40].copy_from_slice(&sequence.to_le_bytes());
+    bytes[40] = u8::from(emptied);
     let crc = crc32c::crc32c(&bytes[..60]);
     bytes[60..].copy_from_slice(&crc.to_le_bytes());
     bytes
@@ -58,7 +78,12 @@ fn encode_header(number: u32, salt: &Salt, sequence: u64) -> [u8; SEGMENT_HEADER
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SegmentHead {
     /// A header of ours.
-    Whole,
+    Whole {
+        /// The last commit before the segment.
+        sequence: u64,
+        /// A compaction has moved what counted.
+        emptied: bool,
+    },
     /// No header of this store: damaged, cut or foreign. Frames are looked for all the same.
     Damaged,
     /// A whole header of a newer format.
@@ -78,7 +103,11 @@ pub(super) fn read_head(file: &File, number: u32, salt: &Salt) -> io::Result<Seg
     if word(8) > SEGMENT_FORMAT {
         return Ok(SegmentHead::Newer(word(8)));
     }
-    Ok(if word(12) == number && bytes[16..32] == *salt { SegmentHead::Whole } else { SegmentHead::Damaged })
+    if word(12) != number || bytes[16..32] != *salt {
+        return Ok(SegmentHead::Damaged);
+    }
+    let sequence = u64::from(word(32)) | u64::from(word(36)) << 32;
+    Ok(SegmentHead::Whole { sequence, emptied: bytes[40] == 1 })
 }
 
 /// The numbers of all segments in a directory, rising.
@@ -177,14 +206,24 @@ impl Segments {
         open.files.insert(number, (now, file.clone()));
         Ok(file)
     }
+
+    /// Closes a segment whose file was replaced or taken away: who asks for it from now on gets what is there now.
+    pub(super) fn forget(&self, number: u32) {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).files.remove(&number);
+    }
+
+    /// The length of a segment's file.
+    pub(super) fn length(&self, number: u32) -> io::Result<u64> {
+        Ok(std::fs::metadata(self.path(number))?.len())
+    }
 }
 
 /// One step of a walk.
 #[derive(Debug)]
 pub(super) enum Piece {
-    /// A body's chunk.
-    Body { offset: u32, header: Header },
-    /// A commit with its payload, checksum verified.
+    /// A chunk of a body: which of which. Where bodies are skipped, these two are not held against the checksum.
+    Body { offset: u32, header: Header, body: BodyId, index: u32 },
+    /// A commit or a moved commit with its payload, checksum verified.
     Commit { offset: u32, header: Header, payload: Vec<u8> },
     /// Bytes that are no whole frame. `resumed`: a whole frame follows at `to`; else `to` is the segment's end.
     Damaged { from: u32, to: u32, resumed: bool },
@@ -267,9 +306,11 @@ impl<'a, S: Source> Walk<'a, S> {
             return Ok(None);
         }
         let piece = match header.kind {
-            Kind::Commit => Piece::Commit { offset, header, payload: payload.to_vec() },
-            Kind::Body if payload.len() < BODY_PREFIX => return Ok(None),
-            Kind::Body => Piece::Body { offset, header },
+            Kind::Commit | Kind::Moved => Piece::Commit { offset, header, payload: payload.to_vec() },
+            Kind::Body => match read_body_prefix(payload) {
+                Some((body, index, _)) => Piece::Body { offset, header, body, index },
+                None => return Ok(None),
+            },
         };
         Ok(Some((header, piece)))
     }
@@ -333,7 +374,7 @@ pub struct Examined {
     pub to: u32,
     /// A whole frame's header; `None`: damage.
     pub header: Option<Header>,
-    /// Operations of a commit that reads; 0 for all else.
+    /// Operations of a commit or moved commit that reads; 0 for all else.
     pub operations: usize,
 }
 
@@ -346,9 +387,10 @@ pub fn examine(segment: &[u8], salt: &Salt) -> Option<Vec<Examined>> {
     while let Some(piece) = walk.step().ok()? {
         pieces.push(match piece {
             Piece::Damaged { from, to, .. } => Examined { from, to, header: None, operations: 0 },
-            Piece::Body { offset, header } => Examined::frame(offset, header, 0),
+            Piece::Body { offset, header, .. } => Examined::frame(offset, header, 0),
             Piece::Commit { offset, header, payload } => {
-                Examined::frame(offset, header, read_commit(&payload).map_or(0, |operations| operations.len()))
+                let operations = read_records(&header, &payload).map_or(0, |(_, operations)| operations.len());
+                Examined::frame(offset, header, operations)
             }
         });
     }

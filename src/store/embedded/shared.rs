@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::Options;
+use super::anchors::Anchors;
 use super::frame::Salt;
 use super::index::{Index, Position};
 use super::segment::Segments;
@@ -31,10 +32,15 @@ pub(super) struct Shared {
     pub(super) synced: AtomicU32,
     pub(super) progress: Progress,
     pub(super) applied: Applied,
+    /// Where staged bodies lie.
+    pub(super) anchors: Arc<Anchors>,
+    /// Held while a checkpoint is made: one at a time.
+    pub(super) checkpointing: Mutex<()>,
     in_flight: Mutex<HashMap<Vec<u8>, InFlight>>,
     /// Where synced bytes are counted, once somebody wants to know.
     pub(super) metrics: OnceLock<Metrics>,
     stopped: AtomicBool,
+    closing: AtomicBool,
     stopped_signal: watch::Sender<bool>,
 }
 
@@ -67,15 +73,28 @@ impl Shared {
             synced: AtomicU32::new(applied.offset),
             progress: Progress::default(),
             applied: Applied::new(applied),
+            anchors: Anchors::new(applied.segment),
+            checkpointing: Mutex::default(),
             in_flight: Mutex::default(),
             metrics: OnceLock::new(),
             stopped: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
             stopped_signal: watch::Sender::new(false),
         }
     }
 
     pub(super) fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::Acquire)
+    }
+
+    /// The store is being closed: what takes long ends.
+    pub(super) fn close(&self) {
+        self.closing.store(true, Ordering::Release);
+    }
+
+    /// Stopped, or being closed.
+    pub(super) fn is_ending(&self) -> bool {
+        self.closing.load(Ordering::Acquire) || self.is_stopped()
     }
 
     pub(super) fn stopped_signal(&self) -> watch::Receiver<bool> {

@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::home::{Home, STORE_FORMAT};
+use super::home::Home;
 use super::index::{Index, Position};
-use super::segment::{self, Segments};
-use super::{INSPECTION_CACHE, checkpoint, free_space};
+use super::segment::{self, SegmentHead, Segments};
+use super::{INSPECTION_CACHE, checkpoint, free_space, keys};
 use crate::store::error::OpenError;
+use crate::store::keyring;
 use crate::store::schema::Table;
 
 /// What a store holds.
@@ -27,6 +28,8 @@ pub struct StoreStat {
     pub living_bytes: u64,
     /// Bytes of the index.
     pub index_bytes: u64,
+    /// Keys in the ring: mailboxes', and the queue's.
+    pub keys: u64,
     /// Records by table.
     pub records: BTreeMap<&'static str, u64>,
     /// The last commit that the index holds.
@@ -46,6 +49,8 @@ pub struct SegmentStat {
     pub bytes: u64,
     /// Bytes of frames of bodies in it that a message shows. The rest: records, and bodies that nobody shows any more.
     pub living_bytes: u64,
+    /// A compaction has emptied it.
+    pub emptied: bool,
 }
 
 /// Tells what a store holds that no process has open. Quick: reads the index, not the log.
@@ -58,12 +63,17 @@ pub fn stat(path: &Path) -> Result<StoreStat, OpenError> {
     let index_error = |reason: String| OpenError::Index { path: home.index(), reason };
     let index = Index::open(&home.index(), INSPECTION_CACHE, files.clone()).map_err(index_error)?;
     let living = index.living_bytes();
+    let is_emptied = |number| {
+        let head = files.file(number).and_then(|file| segment::read_head(&file, number, &home.salt));
+        matches!(head, Ok(SegmentHead::Whole { emptied: true, .. }))
+    };
     let segments: Vec<_> = segment::list(&home.log())?
         .into_iter()
         .map(|number| SegmentStat {
             number,
-            bytes: fs::metadata(files.path(number)).map_or(0, |metadata| metadata.len()),
+            bytes: files.length(number).unwrap_or(0),
             living_bytes: living.get(&number).copied().unwrap_or(0),
+            emptied: is_emptied(number),
         })
         .collect();
     let mut records = BTreeMap::new();
@@ -74,7 +84,8 @@ pub fn stat(path: &Path) -> Result<StoreStat, OpenError> {
     }
     let applied: Position = index.applied().map_err(|error| index_error(error.to_string()))?;
     Ok(StoreStat {
-        format: STORE_FORMAT,
+        format: home.format,
+        keys: keyring::inspect(&home.path, &home.salt)?.0.living,
         log_bytes: segments.iter().map(|segment| segment.bytes).sum(),
         living_bytes: segments.iter().map(|segment| segment.living_bytes).sum(),
         segments,
@@ -106,12 +117,11 @@ pub struct Upgrade {
     pub to: u32,
 }
 
-/// Brings a store that no process has open to today's format. There has been one format so far, so there is nothing to do;
-/// a newer one is refused and left as it is.
+/// Brings a store that no process has open to today's format, as a start does by itself: from 1 to 2, mailboxes' keys move out
+/// of the log. A newer one is refused and left as it is.
 ///
 /// # Errors
-/// [`OpenError`]: in use, no store, a newer format.
+/// [`OpenError`]: in use, no store, a newer format, an unusable index, no room for the keys.
 pub fn upgrade(path: &Path) -> Result<Upgrade, OpenError> {
-    Home::open_existing(path)?;
-    Ok(Upgrade { from: STORE_FORMAT, to: STORE_FORMAT })
+    keys::upgrade(&Home::open_existing(path)?)
 }

@@ -1,8 +1,8 @@
 //! The syncer: one `sync_data` for all groups written so far, then the index, then the answers. And the checkpointer.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::checkpoint;
@@ -75,8 +75,11 @@ fn sync_and_apply(shared: &Arc<Shared>, groups: Vec<Written>, bytes: u64) {
     }
     let mut commits = Vec::new();
     let mut replies = Vec::new();
-    for WrittenCommit { indexed, reply, .. } in groups.into_iter().flat_map(|group| group.commits) {
+    // What holds the chunks of adopted bodies lives until the index names them.
+    let mut held = Vec::new();
+    for WrittenCommit { indexed, reply, anchors, .. } in groups.into_iter().flat_map(|group| group.commits) {
         replies.push(reply);
+        held.extend(anchors);
         commits.push(indexed);
     }
     if !commits.is_empty()
@@ -84,19 +87,22 @@ fn sync_and_apply(shared: &Arc<Shared>, groups: Vec<Written>, bytes: u64) {
     {
         // On disk, but not to be seen before the next start has replayed it.
         shared.stop(&format!("the index could not be brought up to date: {error}"));
-        return replies.into_iter().for_each(|reply| drop(reply.send(Err(CommitError::Unknown))));
+        return replies.into_iter().flatten().for_each(|reply| drop(reply.send(Err(CommitError::Unknown))));
     }
     for commit in &commits {
         shared.leave_in_flight(commit.sequence, commit.ops.iter().map(|(key, _)| key.as_slice()));
     }
     shared.applied.advance(end, bytes, shared.options.checkpoint_bytes);
+    drop(held);
     for (commit, reply) in commits.iter().zip(replies) {
-        let _ = reply.send(Ok(commit.sequence));
+        if let Some(reply) = reply {
+            let _ = reply.send(Ok(commit.sequence));
+        }
     }
 }
 
 fn fail(group: Written) {
-    for WrittenCommit { reply, .. } in group.commits {
+    for reply in group.commits.into_iter().filter_map(|commit| commit.reply) {
         let _ = reply.send(Err(CommitError::Unknown));
     }
 }
@@ -122,6 +128,7 @@ pub(super) fn run_checkpoints(shared: &Arc<Shared>) {
 
 /// Makes the index durable and notes up to where.
 pub(super) fn checkpoint_now(shared: &Shared) -> Result<(), StoreError> {
+    let _alone = shared.checkpointing.lock().unwrap_or_else(PoisonError::into_inner);
     // Read before the flush: what is applied meanwhile is replayed once more, which changes nothing.
     let position = shared.applied.position();
     shared.index.flush().map_err(StoreError::io("make the index durable"))?;

@@ -15,13 +15,14 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::frame::{FRAME_HEADER, Header, Kind, commit_frame};
 use super::index::{IndexedCommit, Position};
+use super::moving::Moving;
 use super::replay::indexed_commit;
 use super::segment::{self, SEGMENT_HEADER};
 use super::shared::{InFlight, Shared};
 use crate::store::MAX_COMMIT;
 use crate::store::batch::{Batch, Op};
 use crate::store::body::Chunk;
-use crate::store::engine::{Found, Haste, check_expectations, resolve_references};
+use crate::store::engine::{Anchor, Found, Haste, check_expectations, resolve_references};
 use crate::store::error::{CommitError, StoreError};
 use crate::store::schema::{Body, Place, Record, Table, raw_key};
 
@@ -32,10 +33,30 @@ const GROUP_FRAMES: usize = 960;
 /// How often the free space is asked for.
 const SPACE_EVERY: Duration = Duration::from_millis(50);
 
+/// Tells how a commit went: its sequence.
+pub(super) type CommitAnswer = oneshot::Sender<Result<u64, CommitError>>;
+
 /// What the writer is asked to do.
 pub(super) enum Request {
-    Append { chunk: Chunk, permit: OwnedSemaphorePermit, reply: oneshot::Sender<Result<Place, StoreError>> },
-    Commit { batch: Batch, haste: Haste, reply: oneshot::Sender<Result<u64, CommitError>> },
+    Append {
+        chunk: Chunk,
+        permit: OwnedSemaphorePermit,
+        reply: oneshot::Sender<Result<Place, StoreError>>,
+    },
+    Commit {
+        batch: Batch,
+        haste: Haste,
+        reply: CommitAnswer,
+    },
+    /// Append what lives of an old segment once more, as far as it still lives then.
+    Move {
+        items: Vec<Moving>,
+        reply: CommitAnswer,
+    },
+    /// Close the segment that is written, unless nothing is in it.
+    BeginSegment {
+        reply: oneshot::Sender<()>,
+    },
     Close,
 }
 
@@ -53,7 +74,10 @@ pub(super) struct Written {
 pub(super) struct WrittenCommit {
     pub(super) indexed: IndexedCommit,
     pub(super) haste: Haste,
-    pub(super) reply: oneshot::Sender<Result<u64, CommitError>>,
+    /// `None`: whoever waits waits for one behind it.
+    pub(super) reply: Option<CommitAnswer>,
+    /// What holds the chunks of the bodies that it adopts.
+    pub(super) anchors: Vec<Anchor>,
 }
 
 pub(super) struct Writer {
@@ -67,10 +91,10 @@ pub(super) struct Writer {
 
 /// A group being put together.
 #[derive(Default)]
-struct Group {
+pub(super) struct Group {
     frames: Vec<Vec<u8>>,
     bytes: usize,
-    commits: Vec<WrittenCommit>,
+    pub(super) commits: Vec<WrittenCommit>,
     appended: Vec<(Place, oneshot::Sender<Result<Place, StoreError>>)>,
     permits: Vec<OwnedSemaphorePermit>,
 }
@@ -110,17 +134,27 @@ impl Writer {
                 group.permits.push(permit);
             }
             Request::Commit { batch, haste, reply } => match self.prepare(batch, group) {
-                Ok(indexed) => group.commits.push(WrittenCommit { indexed, haste, reply }),
+                Ok((indexed, anchors)) => {
+                    group.commits.push(WrittenCommit { indexed, haste, reply: Some(reply), anchors });
+                }
                 Err(error) => {
                     let _ = reply.send(Err(error));
                 }
             },
+            Request::Move { items, reply } => self.take_move(items, reply, group),
+            Request::BeginSegment { reply } => {
+                self.write(std::mem::take(group));
+                if self.position.offset > SEGMENT_HEADER && !self.shared.is_stopped() {
+                    self.begin_segment();
+                }
+                let _ = reply.send(());
+            }
             Request::Close => return false,
         }
         true
     }
 
-    fn admit(&mut self, need: Need) -> Result<(), CommitError> {
+    pub(super) fn admit(&mut self, need: Need) -> Result<(), CommitError> {
         if self.shared.is_stopped() {
             return Err(CommitError::Unknown);
         }
@@ -128,7 +162,7 @@ impl Writer {
     }
 
     /// Checks a batch and lays its frames into the group.
-    fn prepare(&mut self, batch: Batch, group: &mut Group) -> Result<IndexedCommit, CommitError> {
+    fn prepare(&mut self, batch: Batch, group: &mut Group) -> Result<(IndexedCommit, Vec<Anchor>), CommitError> {
         self.admit(if batch.adopted.is_empty() { Need::Upkeep } else { Need::Mail })?;
         let size = batch.size();
         if size > MAX_COMMIT {
@@ -138,30 +172,37 @@ impl Writer {
         let references = resolve_references(&batch.references, |key| self.look_up(key))?;
         let mut ops = batch.ops;
         ops.extend(references);
+        let mut anchors = Vec::with_capacity(batch.adopted.len());
         for (staged, references) in batch.adopted {
             let (id, size) = (staged.id, staged.size);
-            let (mut places, tail) = staged.take();
+            let (mut places, tail, anchor) = staged.take();
+            anchors.push(anchor);
             places.push(self.push_chunk(tail, group));
             let mut value = Vec::new();
             Body { size, references, places }.encode(&mut value);
             ops.push(Op::Put { key: raw_key::<Body>(&id), value });
         }
-        self.position.sequence += 1;
-        Ok(self.push_commit(&ops, group))
+        Ok((self.push_commit(&ops, group), anchors))
     }
 
-    fn push_commit(&mut self, ops: &[Op], group: &mut Group) -> IndexedCommit {
-        let mut frame = commit_frame(ops);
+    pub(super) fn push_commit(&mut self, ops: &[Op], group: &mut Group) -> IndexedCommit {
+        let indexed = self.push_records(commit_frame(ops), Kind::Commit, group);
+        self.shared.enter_in_flight(indexed.sequence, ops);
+        indexed
+    }
+
+    /// Gives a frame of records the next sequence, and lays it into the group.
+    pub(super) fn push_records(&mut self, mut frame: Vec<u8>, kind: Kind, group: &mut Group) -> IndexedCommit {
+        self.position.sequence += 1;
         let payload_crc = crc32c::crc32c(&frame[FRAME_HEADER..]);
-        let (place, header) = self.seal_header(&mut frame, Kind::Commit, payload_crc);
+        let (place, header) = self.seal_header(&mut frame, kind, payload_crc);
         let indexed = indexed_commit(place.segment, place.offset, &header, &frame[FRAME_HEADER..])
             .expect("a commit just encoded decodes");
-        self.shared.enter_in_flight(header.sequence, ops);
         group.push(frame);
         indexed
     }
 
-    fn push_chunk(&mut self, chunk: Chunk, group: &mut Group) -> Place {
+    pub(super) fn push_chunk(&mut self, chunk: Chunk, group: &mut Group) -> Place {
         let Chunk { mut frame, payload_crc, .. } = chunk;
         let (place, _) = self.seal_header(&mut frame, Kind::Body, payload_crc);
         group.push(frame);
@@ -184,7 +225,7 @@ impl Writer {
     }
 
     /// The newest version of a key, on disk or on its way there.
-    fn look_up(&self, key: &[u8]) -> Result<Found, StoreError> {
+    pub(super) fn look_up(&self, key: &[u8]) -> Result<Found, StoreError> {
         match self.shared.in_flight(key) {
             Some(InFlight { deleted: true, .. }) => Ok(None),
             Some(InFlight { sequence, body, .. }) => Ok(Some((sequence, body.unwrap_or_default()))),
@@ -262,6 +303,7 @@ impl Writer {
                 self.file = Arc::new(file);
                 self.position = Position { segment: number, offset: SEGMENT_HEADER, ..self.position };
                 self.shared.synced.store(SEGMENT_HEADER, Ordering::Release);
+                self.shared.anchors.begin(number);
             }
             // The old segment can still grow: nothing is lost yet, and the next group tries again.
             Err(error) if self.position.offset < self.shared.options.segment.saturating_mul(2) => {
@@ -279,7 +321,7 @@ impl Group {
     }
 
     fn fail(self, commit: impl Fn() -> CommitError, append: impl Fn() -> StoreError) {
-        for WrittenCommit { reply, .. } in self.commits {
+        for reply in self.commits.into_iter().filter_map(|commit| commit.reply) {
             let _ = reply.send(Err(commit()));
         }
         for (_, reply) in self.appended {
@@ -305,15 +347,17 @@ fn write_all(mut file: &File, frames: &[Vec<u8>]) -> io::Result<()> {
 
 /// What a request needs the disk for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Need {
+pub(super) enum Need {
     /// Mail that comes in: refused first.
     Mail,
+    /// What is moved to make room: it needs some itself, and must leave enough for what people do to make room.
+    Moving,
     /// Flags, deletions, accounts: they are what makes room, and small.
     Upkeep,
 }
 
 /// Keeps an eye on free space, so that the log stops before the index has no room: mail is refused below the reserve,
-/// everything below a quarter of it.
+/// moving below half of it, everything below a quarter.
 pub(super) struct Space {
     directory: std::path::PathBuf,
     reserve: u64,
@@ -332,7 +376,11 @@ impl Space {
             self.free = super::free_space(&self.directory).unwrap_or(u64::MAX);
             self.asked = Some(Instant::now());
         }
-        let floor = if need == Need::Mail { self.reserve } else { self.reserve / 4 };
+        let floor = match need {
+            Need::Mail => self.reserve,
+            Need::Moving => self.reserve / 2,
+            Need::Upkeep => self.reserve / 4,
+        };
         if self.free < floor { Err(CommitError::Full) } else { Ok(()) }
     }
 

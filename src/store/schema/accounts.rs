@@ -4,7 +4,7 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{AccountId, CredentialKey, DecodeError, Record, Table};
+use super::{AccountId, CredentialKey, DecodeError, Key, Record, Table};
 use crate::store::seal::SealedKey;
 
 const LAYOUT_JSON: u8 = 1;
@@ -19,6 +19,25 @@ pub(super) fn decode_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Decode
         Some((&LAYOUT_JSON, json)) => serde_json::from_slice(json).map_err(|_| DecodeError::Malformed),
         Some((&layout, _)) => Err(DecodeError::UnknownLayout(layout)),
         None => Err(DecodeError::Malformed),
+    }
+}
+
+/// A record that is kept as JSON: what it needs besides is where, and by which key.
+pub trait JsonRecord: Serialize + DeserializeOwned {
+    /// The table that holds it.
+    const TABLE: Table;
+    /// The type of its key.
+    type Key: Key;
+}
+
+impl<T: JsonRecord> Record for T {
+    const TABLE: Table = <T as JsonRecord>::TABLE;
+    type Key = <T as JsonRecord>::Key;
+    fn encode(&self, out: &mut Vec<u8>) {
+        encode_json(self, out);
+    }
+    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        decode_json(bytes)
     }
 }
 
@@ -267,14 +286,14 @@ pub struct Account {
     pub terms_accepted_by: Option<String>,
     /// The version that the holder was told of last.
     pub terms_told: Option<String>,
+    /// On which day, Unix seconds.
+    pub terms_told_at: Option<i64>,
     /// What it is suspended for; `None` where the operator did it.
     pub suspended_for: Option<SuspendedFor>,
     /// Its closing, where one was announced.
     pub closing: Option<AnnouncedClosing>,
     /// Unix seconds from which nothing is known any more of who held it.
     pub forgotten_at: Option<i64>,
-    /// The mailbox's key under the master key; `None` once the mailbox is closed: nobody reads its content any more.
-    pub sealed_key: Option<SealedKey>,
     /// Unix seconds.
     pub created_at: i64,
     /// Unix seconds of the last change of this record.
@@ -299,6 +318,23 @@ pub struct Account {
     pub new_mail_notices: Option<NewMailPace>,
     /// That the notification address was refused; nothing once it has taken a notice again.
     pub notice_bounce: Option<NoticeBounce>,
+}
+
+/// What an account's record says of the mailbox's key. Versions before there was a ring of keys wrote the key into it; newer
+/// ones write none.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(in crate::store) struct KeyInRecord {
+    /// A closed mailbox has no key.
+    pub(in crate::store) state: AccountState,
+    /// The key under the master key.
+    pub(in crate::store) sealed_key: Option<SealedKey>,
+}
+
+impl KeyInRecord {
+    pub(in crate::store) fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        decode_json(bytes)
+    }
 }
 
 /// What an address leads to. An address is never given to someone else: a closed account leaves a tombstone.
@@ -373,46 +409,22 @@ pub struct Credential {
     pub expires_at: Option<i64>,
 }
 
-impl Record for Domain {
+impl JsonRecord for Domain {
     const TABLE: Table = Table::Domain;
     type Key = String;
-    fn encode(&self, out: &mut Vec<u8>) {
-        encode_json(self, out);
-    }
-    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        decode_json(bytes)
-    }
 }
 
-impl Record for Account {
+impl JsonRecord for Account {
     const TABLE: Table = Table::Account;
     type Key = AccountId;
-    fn encode(&self, out: &mut Vec<u8>) {
-        encode_json(self, out);
-    }
-    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        decode_json(bytes)
-    }
 }
 
-impl Record for AddressEntry {
+impl JsonRecord for AddressEntry {
     const TABLE: Table = Table::AddressIndex;
     type Key = String;
-    fn encode(&self, out: &mut Vec<u8>) {
-        encode_json(self, out);
-    }
-    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        decode_json(bytes)
-    }
 }
 
-impl Record for Credential {
+impl JsonRecord for Credential {
     const TABLE: Table = Table::Credential;
     type Key = CredentialKey;
-    fn encode(&self, out: &mut Vec<u8>) {
-        encode_json(self, out);
-    }
-    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        decode_json(bytes)
-    }
 }

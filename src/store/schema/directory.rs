@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::accounts::{decode_json, encode_json};
-use super::{AccountId, AccountKind, DecodeError, DirectoryEntryKey, Record, Table};
+use super::accounts::JsonRecord;
+use super::{AccountId, AccountKind, DirectoryEntryKey, Table};
 
 /// Something changed that the directory has to know: the mailbox is looked at, and what it says is made to be so there.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -89,31 +89,20 @@ impl std::fmt::Display for DirectoryPlace {
     }
 }
 
-impl Record for DirectoryEntry {
+impl JsonRecord for DirectoryEntry {
     const TABLE: Table = Table::DirectoryEntry;
     type Key = DirectoryEntryKey;
-    fn encode(&self, out: &mut Vec<u8>) {
-        encode_json(self, out);
-    }
-    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        decode_json(bytes)
-    }
 }
 
-impl Record for DirectoryState {
+impl JsonRecord for DirectoryState {
     const TABLE: Table = Table::DirectoryState;
     type Key = AccountId;
-    fn encode(&self, out: &mut Vec<u8>) {
-        encode_json(self, out);
-    }
-    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        decode_json(bytes)
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::schema::{DecodeError, Record};
 
     #[test]
     fn records_come_back_as_they_were() {

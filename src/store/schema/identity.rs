@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::accounts::{decode_json, encode_json};
-use super::{AccountId, AuthorityId, DecodeError, Record, Table};
+use super::accounts::JsonRecord;
+use super::{AccountId, AuthorityId, Table};
 use crate::store::seal::SealedKey;
 
 /// A certification authority of the operator's own that signs enrolled devices' certificates. The newest one signs; those
@@ -71,26 +71,14 @@ pub struct MailedCode {
     pub tries: u32,
 }
 
-impl Record for DeviceAuthority {
+impl JsonRecord for DeviceAuthority {
     const TABLE: Table = Table::DeviceAuthority;
     type Key = AuthorityId;
-    fn encode(&self, out: &mut Vec<u8>) {
-        encode_json(self, out);
-    }
-    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        decode_json(bytes)
-    }
 }
 
-impl Record for SecondFactor {
+impl JsonRecord for SecondFactor {
     const TABLE: Table = Table::SecondFactor;
     type Key = AccountId;
-    fn encode(&self, out: &mut Vec<u8>) {
-        encode_json(self, out);
-    }
-    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        decode_json(bytes)
-    }
 }
 
 /// Bytes as base64 text.
@@ -112,6 +100,7 @@ mod base64_bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::schema::{DecodeError, Record};
 
     #[test]
     fn records_come_back_as_they_were_and_refuse_another_layout() {

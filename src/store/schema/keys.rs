@@ -69,6 +69,8 @@ pub enum MetaKey {
     Starts = 4,
     /// The next number in the queue.
     NextQueued = 5,
+    /// No counter: Unix seconds of the last moment at which the clock was believed, where what goes by it cannot be taken back.
+    Clock = 6,
 }
 
 /// Key of [`super::Folder`]: all folders of an account lie together.
@@ -313,6 +315,7 @@ impl Key for MetaKey {
             [3] => Some(MetaKey::NextUidValidity),
             [4] => Some(MetaKey::Starts),
             [5] => Some(MetaKey::NextQueued),
+            [6] => Some(MetaKey::Clock),
             _ => None,
         }
     }

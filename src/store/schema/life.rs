@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::accounts::{decode_json, encode_json};
-use super::{AccountId, DecodeError, Key, Record, Table};
+use super::accounts::JsonRecord;
+use super::{AccountId, Key, Table};
 
 /// Key of [`JournalEntry`]: in the order of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -93,31 +93,20 @@ impl Key for TermsKey {
     }
 }
 
-impl Record for JournalEntry {
+impl JsonRecord for JournalEntry {
     const TABLE: Table = Table::Journal;
     type Key = JournalKey;
-    fn encode(&self, out: &mut Vec<u8>) {
-        encode_json(self, out);
-    }
-    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        decode_json(bytes)
-    }
 }
 
-impl Record for Terms {
+impl JsonRecord for Terms {
     const TABLE: Table = Table::Terms;
     type Key = TermsKey;
-    fn encode(&self, out: &mut Vec<u8>) {
-        encode_json(self, out);
-    }
-    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        decode_json(bytes)
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::schema::Record;
 
     #[test]
     fn keys_are_ordered_by_time_and_by_version() {

@@ -50,9 +50,10 @@ mod sent_mark;
 mod trace_mark;
 mod transit;
 
+pub(in crate::store) use accounts::KeyInRecord;
 pub use accounts::{
     Absence, AccessGrant, AccessRight, Account, AccountKind, AccountState, AddressEntry, AnnouncedClosing, Credential,
-    CredentialKind, Domain, Forward, Holder, NewMailPace, NoticeBounce, SuspendedFor,
+    CredentialKind, Domain, Forward, Holder, JsonRecord, NewMailPace, NoticeBounce, SuspendedFor,
 };
 pub use codec::DecodeError;
 pub use counters::{Counter, CounterKey};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::accounts::{decode_json, encode_json};
+use super::accounts::JsonRecord;
 use super::codec::{Reader, put_bytes};
 use super::{AccountId, DecodeError, FolderId, Key, Record, Table, Uid};
 
@@ -14,8 +14,17 @@ const LAYOUT: u8 = 1;
 pub enum NoticeLane {
     /// Somebody waits for it: codes.
     Urgent = 1,
-    /// All others.
-    Ordinary = 2,
+    /// Who may open the mailbox has changed. Older versions wrote here whatever was no code.
+    Access = 2,
+    /// What becomes of the mailbox: terms of use, its closing.
+    Life = 3,
+    /// The rest: new messages, how full the mailbox is, announcements.
+    News = 4,
+}
+
+impl NoticeLane {
+    /// Every lane, those that go first first.
+    pub const ALL: [NoticeLane; 4] = [NoticeLane::Urgent, NoticeLane::Access, NoticeLane::Life, NoticeLane::News];
 }
 
 /// Key of [`WaitingNotice`]: in each lane the oldest first.
@@ -116,11 +125,7 @@ impl Key for NoticeKey {
     }
     fn decode(bytes: &[u8]) -> Option<Self> {
         let (&lane, at) = bytes.split_first()?;
-        let lane = match lane {
-            1 => NoticeLane::Urgent,
-            2 => NoticeLane::Ordinary,
-            _ => return None,
-        };
+        let lane = NoticeLane::ALL.into_iter().find(|each| *each as u8 == lane)?;
         Some(NoticeKey { lane, at: u64::from_be_bytes(at.try_into().ok()?) })
     }
 }
@@ -155,15 +160,9 @@ impl Record for WaitingNotice {
     }
 }
 
-impl Record for NoticeState {
+impl JsonRecord for NoticeState {
     const TABLE: Table = Table::NoticeState;
     type Key = NoticeStateKey;
-    fn encode(&self, out: &mut Vec<u8>) {
-        encode_json(self, out);
-    }
-    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        decode_json(bytes)
-    }
 }
 
 #[cfg(test)]
@@ -173,15 +172,14 @@ mod tests {
     #[test]
     fn keys_and_records_come_back_as_they_were_and_urgent_ones_lie_first() {
         let mut raw = Vec::new();
-        let keys = [(NoticeLane::Urgent, u64::MAX), (NoticeLane::Ordinary, 0)];
-        for (lane, at) in keys {
+        for (lane, at) in NoticeLane::ALL.into_iter().zip([u64::MAX, 9, 7, 0]) {
             let mut bytes = Vec::new();
             NoticeKey { lane, at }.encode(&mut bytes);
             assert_eq!(NoticeKey::decode(&bytes), Some(NoticeKey { lane, at }));
             raw.push(bytes);
         }
-        assert!(raw[0] < raw[1]);
-        assert_eq!(NoticeKey::decode(&[3, 0, 0, 0, 0, 0, 0, 0, 0]), None);
+        assert!(raw.is_sorted());
+        assert_eq!(NoticeKey::decode(&[5, 0, 0, 0, 0, 0, 0, 0, 0]), None);
         for part in [NoticePart::Marks, NoticePart::Places] {
             let mut bytes = Vec::new();
             let key = NoticeStateKey { part, account: AccountId(7) };

@@ -1,7 +1,7 @@
 //! Records of mail on its way: the queue, the trail, and what is kept of a mailbox's correspondents. Compact binary.
 //!
-//! What names people or patients (addresses, replies) is sealed under the operator's transit key before it comes here:
-//! a citizen's address is a national health identity. Domains and times lie open, for the queue's order.
+//! What names people or patients (addresses, replies) is sealed under a key of the operator's before it comes here: a
+//! citizen's address is a national health identity. Domains and times lie open, for the queue's order.
 
 use super::codec::{Reader, put_bytes, put_int, put_uint};
 use super::{
@@ -11,6 +11,8 @@ use super::{
 use crate::store::seal::SealedKey;
 
 const LAYOUT: u8 = 1;
+/// Of a queued message: 1 named no key, 2 does.
+const MESSAGE_LAYOUT: u8 = 2;
 
 /// A key of the operator's own, under the master key.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -24,7 +26,10 @@ pub struct Secret {
 pub struct QueueMessage {
     /// Its bytes, shared with the mailboxes that hold it.
     pub body: BodyId,
-    /// The body's key under the transit key.
+    /// The key that seals what is sealed of it, the recipients' records too: the moment of
+    /// [`crate::store::KeyOwner::Transit`]. 0: [`SecretKey::Transit`], as in messages of versions whose key did not turn.
+    pub transit_key: u64,
+    /// The body's key under that key.
     pub sealed_body_key: SealedKey,
     /// Octets at the body's start that are ours alone and are not sent on (`Return-Path:`).
     pub skip: u32,
@@ -146,7 +151,8 @@ impl Record for QueueMessage {
     const TABLE: Table = Table::QueueMessage;
     type Key = QueueId;
     fn encode(&self, out: &mut Vec<u8>) {
-        out.push(LAYOUT);
+        out.push(MESSAGE_LAYOUT);
+        put_uint(out, self.transit_key);
         put_uint(out, self.body.0);
         put_key(out, &self.sealed_body_key);
         put_uint(out, u64::from(self.skip));
@@ -158,8 +164,14 @@ impl Record for QueueMessage {
         put_bytes(out, &self.sealed);
     }
     fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let mut reader = Reader::layout(bytes, LAYOUT)?;
+        let mut reader = Reader::new(bytes);
+        let transit_key = match reader.byte()? {
+            LAYOUT => 0,
+            MESSAGE_LAYOUT => reader.uint()?,
+            newer => return Err(DecodeError::UnknownLayout(newer)),
+        };
         let record = QueueMessage {
+            transit_key,
             body: BodyId(reader.uint()?),
             sealed_body_key: read_key(&mut reader)?,
             skip: reader.u32()?,
@@ -325,6 +337,7 @@ mod tests {
     fn records_of_mail_on_its_way_come_back_as_they_were_and_refuse_every_cut() {
         round_trip(&Secret { sealed: SealedKey(vec![1, 2, 3]) });
         round_trip(&QueueMessage {
+            transit_key: 1_764_000_000,
             body: BodyId(7),
             sealed_body_key: SealedKey(vec![9; 61]),
             skip: 54,
@@ -353,5 +366,23 @@ mod tests {
         round_trip(&Conversation::default());
         round_trip(&AbsenceAnswer { at: 1_700_000_000 });
         round_trip(&SentCopy { folder: FolderId(3), uid: 12, at: 5, by_server: true });
+    }
+
+    #[test]
+    fn a_queued_message_of_an_older_version_names_the_first_key() {
+        let mut old = vec![LAYOUT];
+        put_uint(&mut old, 7);
+        put_key(&mut old, &SealedKey(vec![9; 61]));
+        for number in [54, 25 << 20, 900] {
+            put_uint(&mut old, number);
+        }
+        for time in [1_700_000_000, 0, 1_700_172_800, 1_700_014_400] {
+            put_int(&mut old, time);
+        }
+        put_bytes(&mut old, &[5; 200]);
+        let read = QueueMessage::decode(&old).unwrap();
+        assert_eq!((read.transit_key, read.body, read.skip, read.header), (0, BodyId(7), 54, 900));
+        assert_eq!((read.accepted_at, read.delay_at, read.sealed.len()), (1_700_000_000, 1_700_014_400, 200));
+        assert_eq!(QueueMessage::decode(&[3]), Err(DecodeError::UnknownLayout(3)));
     }
 }

@@ -322,6 +322,15 @@ mod tests {
     }
 
     #[test]
+    fn an_index_that_is_not_ended_gives_the_disk_its_room_back() {
+        let directory = Directory::new();
+        let mut writer = IndexWriter::create(&directory.path().join("x.idx"), Day::from_number(3)).unwrap();
+        (0..9_000).for_each(|n| writer.push((n, n)).unwrap());
+        drop(writer);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+    }
+
+    #[test]
     fn every_changed_bit_is_damage() {
         let directory = Directory::new();
         let entries: Vec<Entry> = (0..600).map(|n| (n / 3, n * 100)).collect();

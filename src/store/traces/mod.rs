@@ -23,8 +23,8 @@
 //!
 //! Everything here blocks: call it from a thread that may. Files: `block.rs` has the blocks and the chain's arithmetic,
 //! `tree.rs` its trees, `open.rs` the blocks' reading, `writer.rs` the open day, `heads.rs` the sealed days' heads, `index.rs` and
-//! `indexer.rs` the index, `start.rs` what a start finds, `forgetting.rs` how days go, `search.rs`, `verify.rs` and `proof.rs` the
-//! reading.
+//! `indexer.rs` the index, `start.rs` what a start finds, `forgetting.rs` how days go, `search.rs`, `ordered.rs`, `verify.rs` and
+//! `proof.rs` the reading.
 
 mod block;
 mod day;
@@ -37,6 +37,7 @@ mod index;
 mod indexer;
 mod keys;
 mod open;
+mod ordered;
 mod proof;
 mod search;
 mod start;

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::MutexGuard;
 
 use serde::{Deserialize, Serialize};
@@ -68,6 +68,17 @@ pub struct Searched {
     pub damaged: Vec<Damage>,
 }
 
+/// The blocks of a day that may hold what is asked for.
+pub(super) struct Blocks {
+    pub(super) day: Day,
+    pub(super) path: PathBuf,
+    pub(super) file: File,
+    /// Up to where the file may be read.
+    pub(super) end: u64,
+    /// Where they begin.
+    pub(super) offsets: Vec<u64>,
+}
+
 /// Blocks that do not read that a search lists.
 const MOST_DAMAGED: usize = 1000;
 
@@ -115,6 +126,24 @@ impl TraceFiles {
         searched: &mut Searched,
     ) -> Result<(), TraceError> {
         let day = day.day;
+        let Some(blocks) = self.blocks(day, query, searched)? else { return Ok(()) };
+        for offset in blocks.offsets.iter().copied() {
+            let Some(block) = self.block(&blocks, offset, query, searched)? else { continue };
+            give(&block, query, limit, LinePlace { day, offset, line: 0 }, found, searched);
+            if searched.stopped {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the blocks of a day lie that may hold what is asked for, in the order that is; none where the day is not kept.
+    pub(super) fn blocks(
+        &self,
+        day: Day,
+        query: &Query,
+        searched: &mut Searched,
+    ) -> Result<Option<Blocks>, TraceError> {
         let path = self.inner.home.day(day);
         let file = open_if_there(&path)?;
         let offsets = if file.is_some() { self.inner.offsets(day, &query.all_terms)? } else { None };
@@ -124,31 +153,37 @@ impl TraceFiles {
             if is_kept {
                 searched.damage(Damage { day, from: 0, to: 0 });
             }
-            return Ok(());
+            return Ok(None);
         };
         if query.newest_first {
             offsets.reverse();
         }
-        for offset in offsets {
-            let piece = read_block(&file, offset, end).map_err(TraceError::io("read", &path))?;
-            let header = piece.as_ref().and_then(|piece| piece.header);
-            if header.is_some_and(|header| header.head.first > query.to || header.head.last < query.from) {
-                continue;
-            }
-            let Some(block) = piece.as_ref().and_then(|piece| self.inner.open_block(piece)) else {
-                let to = match piece {
-                    Some(piece) => piece.range.end,
-                    None => end_of_damage(&file, offset, end).map_err(TraceError::io("read", &path))?,
-                };
-                searched.damage(Damage { day, from: offset, to });
-                continue;
-            };
-            give(&block, query, limit, LinePlace { day, offset, line: 0 }, found, searched);
-            if searched.stopped {
-                break;
-            }
+        Ok(Some(Blocks { day, path, file, end, offsets }))
+    }
+
+    /// The lines of a block; none where none of them is of the time that is asked for, and where it is damaged, which is told.
+    pub(super) fn block(
+        &self,
+        blocks: &Blocks,
+        offset: u64,
+        query: &Query,
+        searched: &mut Searched,
+    ) -> Result<Option<OpenBlock>, TraceError> {
+        let Blocks { day, path, file, end, .. } = blocks;
+        let piece = read_block(file, offset, *end).map_err(TraceError::io("read", path))?;
+        let header = piece.as_ref().and_then(|piece| piece.header);
+        if header.is_some_and(|header| header.head.first > query.to || header.head.last < query.from) {
+            return Ok(None);
         }
-        Ok(())
+        let block = piece.as_ref().and_then(|piece| self.inner.open_block(piece));
+        if block.is_none() {
+            let to = match piece {
+                Some(piece) => piece.range.end,
+                None => end_of_damage(file, offset, *end).map_err(TraceError::io("read", path))?,
+            };
+            searched.damage(Damage { day: *day, from: offset, to });
+        }
+        Ok(block)
     }
 
     /// The last lines that were filed, at most so many; the newest last.
@@ -205,7 +240,7 @@ fn give(
     }
 }
 
-fn found_line(place: LinePlace, line: OpenLine<'_>) -> FoundLine {
+pub(super) fn found_line(place: LinePlace, line: OpenLine<'_>) -> FoundLine {
     FoundLine { place, at: line.at(), text: line.text.to_vec() }
 }
 

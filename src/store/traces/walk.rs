@@ -87,6 +87,13 @@ pub(super) fn read_block(source: &impl Source, offset: u64, end: u64) -> io::Res
     Ok(Some(Piece { range: offset..to, header: Some(header), payload: is_whole.then_some(payload) }))
 }
 
+/// The header of the block at an offset.
+pub(super) fn read_header(source: &impl Source, offset: u64) -> io::Result<Option<BlockHeader>> {
+    let mut bytes = [0; BLOCK_HEADER];
+    let is_whole = read_up_to(source, &mut bytes, offset)? == BLOCK_HEADER;
+    Ok(if is_whole { BlockHeader::decode(&bytes) } else { None })
+}
+
 /// Where a stretch ends that begins at `from` and that no block begins: at the next header, or at `end`.
 pub(super) fn end_of_damage(source: &impl Source, from: u64, end: u64) -> io::Result<u64> {
     if from >= end { Ok(from.saturating_add(1)) } else { Walk { source, at: from, end }.next_header() }
@@ -140,10 +147,7 @@ impl<'a, S: Source> Walk<'a, S> {
     }
 
     fn is_header(&self, offset: u64) -> io::Result<bool> {
-        let mut bytes = [0; BLOCK_HEADER];
-        let whole =
-            offset + BLOCK_HEADER as u64 <= self.end && read_up_to(self.source, &mut bytes, offset)? == BLOCK_HEADER;
-        Ok(whole && BlockHeader::decode(&bytes).is_some())
+        Ok(offset + BLOCK_HEADER as u64 <= self.end && read_header(self.source, offset)?.is_some())
     }
 }
 

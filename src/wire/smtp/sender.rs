@@ -549,7 +549,8 @@ impl Sender {
         self.steps.push_back(Step::Body);
     }
 
-    fn is_by_chunks(&self) -> bool {
+    /// Whether the message that is under way goes by BDAT (RFC 3030): its last octet ends it.
+    pub fn is_by_chunks(&self) -> bool {
         self.under.as_ref().is_some_and(|under| matches!(under.transfer, Transfer::Chunk))
     }
 

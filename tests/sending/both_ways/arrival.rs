@@ -115,7 +115,7 @@ fn an_address_with_accents_is_carried_with_smtputf8_and_refused_without() {
     let address = format!("anaïs.ferré@{}", way.to.domains[0]);
     let create =
         ["mailbox", "create", "--kind", "PER", "--title", "Dr", "--first-name", "Anaïs", "--last-name", "Ferré"];
-    let id = ["--national-id", "899700000031", &address];
+    let id = ["--national-id", "899700000031", "--notification-address", "anais@courriel.example", &address];
     way.back().caducee(&[&create[..], &id].concat()).expect_ok("a mailbox with accents");
     let message = way.letter("Accents").replace(&way.recipient.address, &address);
 

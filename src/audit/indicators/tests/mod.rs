@@ -4,7 +4,7 @@ mod month;
 
 use std::cell::RefCell;
 
-use super::tally::{Place, place};
+use super::tally::{Place, place, row_key};
 use super::*;
 use crate::audit::{Action, Actor, FolderKind, MessageFacts, Origin};
 use crate::mss::indicators::{Row, Sheet};
@@ -214,6 +214,8 @@ fn logins_refusals_and_movements_have_their_sheets() {
         reason: "bad-credentials".into(),
         asked: asked.map(str::to_owned),
     };
+    let rules = [("over-quota", 30), ("mailbox-closed", 7)].map(|(rule, count)| (rule.to_owned(), count));
+    let many = Action::ManyRefused { rules: rules.into() };
     let rule = Action::Refused { rule: "over-quota".into(), sender: "b@nord.example".into(), recipient: None };
     scene.write([
         at_door("imap", "pro-sante-connect", Some(ANNE), Action::LoggedIn),
@@ -223,6 +225,7 @@ fn logins_refusals_and_movements_have_their_sheets() {
         at_door("submission", "", None, Action::LoginsRefused { count: 40 }),
         at_door("imap", "password", Some(CARE), Action::Read { folder: FolderKind::Inbox, messages: 3 }),
         at_door("smtp", "", None, rule),
+        at_door("smtp", "", None, many),
         administered(CARE, "mailbox-created"),
         administered(CARE, "mailbox-changed"),
     ]);
@@ -235,7 +238,7 @@ fn logins_refusals_and_movements_have_their_sheets() {
             "aura.example|PER|submission|password|bad-credentials: 1",
         ]
     );
-    assert_eq!(scene.rows(Sheet::Refusals), ["smtp|over-quota: 1"]);
+    assert_eq!(scene.rows(Sheet::Refusals), ["smtp|mailbox-closed: 7", "smtp|over-quota: 31"]);
     assert_eq!(scene.rows(Sheet::Movements), ["chu.example|ORG|creation: 1"]);
     assert_eq!(scene.rows(Sheet::Activity), ["aura.example|PER: 1 1 0 0 0", "chu.example|ORG: 1 0 0 0 1"]);
     assert_eq!(scene.recount(), []);
@@ -437,4 +440,21 @@ fn a_damaged_account_costs_its_traces_a_row_and_no_trace() {
     );
     scratch::<AddressEntry>(&scene.store, &ANNE.to_owned());
     scene.write([accepted("smtp", "b@nord.example", &[], &[ANNE], 2048, &[])]);
+}
+
+#[test]
+fn what_an_older_version_counted_by_somebodys_number_is_shown_without_it() {
+    let mut scene = Scene::new();
+    let software = [("X-MSS-NIL", "184052A12345678")];
+    scene.write([accepted("smtp", "a@nord.example", &[], &[ANNE], 9, &software)]);
+    assert_eq!(scene.rows(Sheet::Software), ["recu|(illisible): 1"]);
+    let mut batch = Batch::new();
+    for (sheet, value) in
+        [(Sheet::Software, "184052A87654321"), (Sheet::Documents, "0612345678"), (Sheet::Documents, OTHERS)]
+    {
+        batch.put(&row_key(scene.month, sheet, &["recu", value]), &Counter { values: vec![2] });
+    }
+    scene.store.commit_blocking(batch).unwrap();
+    assert_eq!(scene.rows(Sheet::Software), ["recu|(illisible): 3"]);
+    assert_eq!(scene.rows(Sheet::Documents), ["recu|(autres): 2", "recu|(illisible): 2"]);
 }

@@ -13,8 +13,6 @@ mod find;
 mod strings;
 mod words;
 
-use std::collections::HashMap;
-
 use self::strings::{Interner, Strings};
 use self::words::{Words, WordsBuilder};
 use super::extraction::{Column, Line};
@@ -128,14 +126,14 @@ struct Mailbox {
     zero_paper: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug)]
 struct Profession {
     category: u32,
     label: u32,
     skill: u32,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug)]
 struct Structure {
     id: u32,
     name: u32,
@@ -251,92 +249,133 @@ pub struct CopyBuilder {
     professions: Numbered<Profession>,
     structures: Numbered<Structure>,
     domains: Numbered<u32>,
+    /// Room to work in.
+    whole: String,
 }
 
-/// Values, each once, by number.
+/// What a line says of a profession, and of a structure.
+const OF_PROFESSION: [Column; 3] = [Column::Category, Column::Profession, Column::Skill];
+const OF_STRUCTURE: [Column; 12] = [
+    Column::StructureId,
+    Column::Structure,
+    Column::Sign,
+    Column::Postcode,
+    Column::L2,
+    Column::L3,
+    Column::L4Number,
+    Column::L4Complement,
+    Column::L4Type,
+    Column::L4Name,
+    Column::L5,
+    Column::L6,
+];
+
+/// Values, each once, by number: made when what they are read from comes for the first time.
 #[derive(Debug)]
 struct Numbered<T> {
+    known: Interner,
     values: Vec<T>,
-    known: HashMap<T, u32>,
 }
 
 impl<T> Default for Numbered<T> {
     fn default() -> Self {
-        Self { values: Vec::new(), known: HashMap::new() }
+        Self { known: Interner::default(), values: Vec::new() }
     }
 }
 
-impl<T: Clone + Eq + std::hash::Hash> Numbered<T> {
-    fn add(&mut self, value: T) -> u32 {
-        let Self { values, known } = self;
-        *known.entry(value).or_insert_with_key(|value| {
-            values.push(value.clone());
-            u32::try_from(values.len() - 1).unwrap_or(u32::MAX)
-        })
+impl<T> Numbered<T> {
+    /// `whole` is not empty.
+    fn add(&mut self, whole: &str, value: impl FnOnce() -> T) -> u32 {
+        // The first number of an interner is 1.
+        let number = self.known.add(whole).saturating_sub(1);
+        if number as usize == self.values.len() {
+            self.values.push(value());
+        }
+        number
+    }
+
+    fn finish(self) -> Vec<T> {
+        self.values
     }
 }
 
 impl CopyBuilder {
     /// One more mailbox.
     pub fn add(&mut self, line: &Line<'_>) {
-        let Self { strings, mailboxes, professions, structures, domains } = self;
-        let Some((local, domain)) = line.get(Column::Address).rsplit_once('@') else { return };
-        let Some(kind) = Kind::ALL.into_iter().find(|kind| kind.code() == line.get(Column::Kind)) else { return };
-        let mut text = |column| strings.add(line.get(column));
-        let profession = Profession {
-            category: text(Column::Category),
-            label: text(Column::Profession),
-            skill: text(Column::Skill),
+        let Some((local, domain)) = line.get(Column::Address).rsplit_once('@').filter(|(_, name)| !name.is_empty())
+        else {
+            return;
         };
-        let [national_id, title, last_name, first_name, service] =
-            [Column::NationalId, Column::Title, Column::LastName, Column::FirstName, Column::Service].map(&mut text);
-        let [id, name, sign, postcode] =
-            [Column::StructureId, Column::Structure, Column::Sign, Column::Postcode].map(&mut text);
-        let (street, town) = (strings.add(&street(line)), strings.add(town(line)));
-        let domain_text = strings.add(domain);
+        let Some(kind) = Kind::ALL.into_iter().find(|kind| kind.code() == line.get(Column::Kind)) else { return };
+        let (profession, structure) = (self.profession(line), self.structure(line));
+        let Self { strings, mailboxes, domains, .. } = self;
+        let domain = domains.add(domain, || strings.add(domain));
+        let mut text = |column| strings.add(line.get(column));
+        let [title, last_name, first_name, service] =
+            [Column::Title, Column::LastName, Column::FirstName, Column::Service].map(&mut text);
         mailboxes.push(Mailbox {
-            local: strings.add(local),
-            domain: domains.add(domain_text),
-            domain_text,
-            national_id,
+            local: strings.push(local),
+            domain,
+            domain_text: domains.values[domain as usize],
+            national_id: strings.push(line.get(Column::NationalId)),
             title,
             last_name,
             first_name,
             service,
-            profession: professions.add(profession),
-            structure: structures.add(Structure { id, name, sign, street, postcode, town }),
+            profession,
+            structure,
             kind,
             zero_paper: is_zero_paper(line),
         });
     }
 
-    /// The copy, when all are there.
+    fn profession(&mut self, line: &Line<'_>) -> u32 {
+        let Self { strings, professions, whole, .. } = self;
+        joined(line, &OF_PROFESSION, whole);
+        professions.add(whole, || {
+            let [category, label, skill] = OF_PROFESSION.map(|column| strings.add(line.get(column)));
+            Profession { category, label, skill }
+        })
+    }
+
+    fn structure(&mut self, line: &Line<'_>) -> u32 {
+        let Self { strings, structures, whole, .. } = self;
+        joined(line, &OF_STRUCTURE, whole);
+        structures.add(whole, || {
+            let [id, name, sign, postcode] = [Column::StructureId, Column::Structure, Column::Sign, Column::Postcode]
+                .map(|c| strings.add(line.get(c)));
+            let (street, town) = (strings.add(&street(line)), strings.add(town(line)));
+            Structure { id, name, sign, street, postcode, town }
+        })
+    }
+
+    /// The copy, when all are there. Takes up to three processors for a second.
     pub fn finish(self) -> Copy {
-        let Self { strings, mut mailboxes, professions, structures, domains } = self;
-        let (professions, structures, domains) = (professions.values, structures.values, domains.values);
+        let Self { strings, mailboxes, professions, structures, domains, .. } = self;
+        let (professions, structures, domains) = (professions.finish(), structures.finish(), domains.finish());
         let strings = strings.finish();
-        sort(&mut mailboxes, &structures, &strings);
-        mailboxes.shrink_to_fit();
+        let mailboxes = sorted(mailboxes, &structures, &strings);
         let group = |count, of: fn(&Mailbox) -> u32| Groups::new(count, mailboxes.iter().map(of));
         let by_profession = group(professions.len(), |mailbox| mailbox.profession);
         let by_structure = group(structures.len(), |mailbox| mailbox.structure);
         let by_domain = group(domains.len(), |mailbox| mailbox.domain);
         let at = |id: u32| strings.at(id);
-        let names = index(&mailboxes, |one| vec![at(one.last_name), at(one.first_name)]);
-        let numbers = index(&mailboxes, |one| {
+        // The three large ones beside one another: they take about the same time.
+        let (names, numbers, locals) = std::thread::scope(|threads| {
+            let names = threads.spawn(|| index(&mailboxes, |one| [at(one.last_name), at(one.first_name)]));
             // The RPPS number is looked for with the digit of its kind before it, and without.
-            let number = at(one.national_id);
-            vec![number, number.get(1..).unwrap_or_default()]
+            let numbers = threads.spawn(|| index(&mailboxes, |one| with_and_without_kind(at(one.national_id))));
+            let locals = index(&mailboxes, |one| [at(one.local)]);
+            (ended(names), ended(numbers), locals)
         });
-        let locals = index(&mailboxes, |one| vec![at(one.local)]);
-        let services = index(&mailboxes, |one| vec![at(one.service)]);
-        let domains = index(&domains, |&domain| vec![at(domain)]);
+        let services = index(&mailboxes, |one| [at(one.service)]);
+        let domains = index(&domains, |&domain| [at(domain)]);
         let structure_words = index(&structures, |one| {
-            let id = at(one.id);
-            vec![at(one.name), at(one.sign), id, id.get(1..).unwrap_or_default()]
+            let [id, own] = with_and_without_kind(at(one.id));
+            [at(one.name), at(one.sign), id, own]
         });
-        let towns = index(&structures, |one| vec![at(one.town), at(one.postcode)]);
-        let profession_words = index(&professions, |one| vec![at(one.category), at(one.label), at(one.skill)]);
+        let towns = index(&structures, |one| [at(one.town), at(one.postcode)]);
+        let profession_words = index(&professions, |one| [at(one.category), at(one.label), at(one.skill)]);
         Copy {
             mailboxes,
             professions,
@@ -357,8 +396,28 @@ impl CopyBuilder {
     }
 }
 
+/// What a thread came to; its panic is ours.
+fn ended<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// What stands in several columns, in one text that no other columns give.
+fn joined(line: &Line<'_>, columns: &[Column], whole: &mut String) {
+    whole.clear();
+    for column in columns {
+        whole.push_str(line.get(*column));
+        // What parts the columns of the extraction stands in none of them.
+        whole.push('|');
+    }
+}
+
+/// A national number, and the same without the digit before it that tells its kind.
+fn with_and_without_kind(number: &str) -> [&str; 2] {
+    [number, number.get(1..).unwrap_or_default()]
+}
+
 /// The words of what stands in a list, by its place there.
-fn index<'s, T>(of: &[T], texts: impl Fn(&T) -> Vec<&'s str>) -> Words {
+fn index<'s, T, const N: usize>(of: &[T], texts: impl Fn(&T) -> [&'s str; N]) -> Words {
     let mut words = WordsBuilder::default();
     for (at, one) in (0..).zip(of) {
         for text in texts(one) {
@@ -368,8 +427,8 @@ fn index<'s, T>(of: &[T], texts: impl Fn(&T) -> Vec<&'s str>) -> Words {
     words.finish()
 }
 
-/// By name and first name; what has no name, by its structure's.
-fn sort(mailboxes: &mut [Mailbox], structures: &[Structure], strings: &Strings) {
+/// By name and first name; what has no name, by its structure's. Who are called the same stay in their order.
+fn sorted(mailboxes: Vec<Mailbox>, structures: &[Structure], strings: &Strings) -> Vec<Mailbox> {
     let name = |mailbox: &Mailbox| match mailbox.last_name {
         0 => structures[mailbox.structure as usize].name,
         name => name,
@@ -386,7 +445,10 @@ fn sort(mailboxes: &mut [Mailbox], structures: &[Structure], strings: &Strings) 
         last = name;
     }
     let rank = |id: u32| rank[id as usize];
-    mailboxes.sort_by_key(|mailbox| (rank(name(mailbox)), rank(mailbox.first_name), mailbox.local));
+    let keys = mailboxes.iter().map(|mailbox| (rank(name(mailbox)), rank(mailbox.first_name)));
+    let mut keyed: Vec<((u32, u32), u32)> = keys.zip(0..).collect();
+    keyed.sort_unstable();
+    keyed.into_iter().map(|(_, at)| mailboxes[at as usize]).collect()
 }
 
 /// The lines of a structure's address but the last.

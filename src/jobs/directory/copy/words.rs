@@ -46,50 +46,72 @@ impl Words {
 #[derive(Debug, Default)]
 pub(super) struct WordsBuilder {
     words: Interner,
-    /// A word's number in the upper half, and the number of what has it.
-    pairs: Vec<u64>,
+    /// A word's number, and the number of what has it; in the order of the latter.
+    pairs: Vec<(u32, u32)>,
+    /// By a word's number, what had it last: one more than that number.
+    last: Vec<u32>,
     word: String,
 }
 
 impl WordsBuilder {
-    /// What has this number has the words of a text.
+    /// What has this number has the words of a text. Numbers rise.
     pub(super) fn add(&mut self, text: &str, target: u32) {
-        let Self { words, pairs, word } = self;
-        fold::words(text, word, |word| pairs.push(u64::from(words.add(word)) << 32 | u64::from(target)));
+        let Self { words, pairs, last, word } = self;
+        fold::words(text, word, |word| {
+            let word = words.add(word);
+            let at = word as usize;
+            last.resize(last.len().max(at + 1), 0);
+            if last[at] != target + 1 {
+                last[at] = target + 1;
+                pairs.push((word, target));
+            }
+        });
     }
 
     /// The words, when all are there.
     pub(super) fn finish(self) -> Words {
-        let Self { words, mut pairs, .. } = self;
-        let known = words.finish();
-        let count = u32::try_from(known.len()).unwrap_or(u32::MAX);
-        let mut order: Vec<u32> = (0..count).collect();
-        order.sort_unstable_by_key(|&id| known.at(id));
-        let (mut rank, mut sorted) = (vec![0u32; known.len()], Strings::default());
-        for (at, &id) in (0..).zip(&order) {
+        let (known, pairs) = (self.words.finish(), self.pairs);
+        let order = in_order(&known);
+        let (mut rank, mut words) = (vec![0u32; known.len()], Strings::default());
+        for (at, &id) in (1..).zip(&order) {
             rank[id as usize] = at;
-            if id != 0 {
-                sorted.push(known.at(id));
-            }
+            words.push(known.at(id));
         }
-        sorted.shrink();
-        for pair in &mut pairs {
-            let (word, target) = (*pair >> 32, *pair & u64::from(u32::MAX));
-            *pair = u64::from(rank[usize::try_from(word).unwrap_or_default()]) << 32 | target;
+        words.shrink();
+        let rank = |word: u32| rank[word as usize] as usize;
+        // Sorted by counting: how many each word has says where they begin; they come in order as it is.
+        let mut starts = vec![0u32; known.len() + 1];
+        for (word, _) in &pairs {
+            starts[rank(*word) + 1] += 1;
         }
-        pairs.sort_unstable();
-        pairs.dedup();
-        let mut starts = Vec::with_capacity(known.len() + 1);
-        let mut targets = Vec::with_capacity(pairs.len());
-        for pair in pairs {
-            let word = usize::try_from(pair >> 32).unwrap_or_default();
-            let at = u32::try_from(targets.len()).unwrap_or(u32::MAX);
-            starts.resize(starts.len().max(word + 1), at);
-            targets.push(u32::try_from(pair & u64::from(u32::MAX)).unwrap_or_default());
+        for at in 1..starts.len() {
+            starts[at] += starts[at - 1];
         }
-        starts.resize(known.len() + 1, u32::try_from(targets.len()).unwrap_or(u32::MAX));
-        Words { words: sorted, starts, targets }
+        let (mut next, mut targets) = (starts.clone(), vec![0; pairs.len()]);
+        for (word, target) in pairs {
+            let next = &mut next[rank(word)];
+            targets[*next as usize] = target;
+            *next += 1;
+        }
+        Words { words, starts, targets }
     }
+}
+
+/// The numbers of strings, but for the empty one, in the order of the strings.
+fn in_order(known: &Strings) -> Vec<u32> {
+    let count = u32::try_from(known.len()).unwrap_or(u32::MAX);
+    // Most differ in how they begin, and then need not be fetched from memory to be compared.
+    let mut order: Vec<(u128, u32)> = (1..count).map(|id| (beginning(known.at(id)), id)).collect();
+    order.sort_unstable_by(|(a, one), (b, other)| a.cmp(b).then_with(|| known.at(*one).cmp(known.at(*other))));
+    order.into_iter().map(|(_, id)| id).collect()
+}
+
+/// The first octets of a string, as a number that compares as they do.
+fn beginning(text: &str) -> u128 {
+    let mut octets = [0; 16];
+    let length = text.len().min(octets.len());
+    octets[..length].copy_from_slice(&text.as_bytes()[..length]);
+    u128::from_be_bytes(octets)
 }
 
 #[cfg(test)]
@@ -118,5 +140,21 @@ mod tests {
         assert_eq!(found("a"), [0; 0]);
         assert_eq!(found(""), [0, 1, 2, 4]);
         assert_eq!(WordsBuilder::default().finish().beginning("a"), [0; 0]);
+    }
+
+    #[test]
+    fn words_are_in_the_order_of_their_octets_however_long_they_are() {
+        let long = |end: &str| format!("hospitalo-universitaire{end}");
+        let texts =
+            [long("b"), "a".to_owned(), long("a"), "œuvre".to_owned(), long(""), "ab".to_owned(), "é".to_owned()];
+        let mut interner = Interner::default();
+        for text in &texts {
+            interner.add(text);
+        }
+        let known = interner.finish();
+        let ordered: Vec<&str> = in_order(&known).into_iter().map(|id| known.at(id)).collect();
+        let mut wanted: Vec<&str> = texts.iter().map(String::as_str).collect();
+        wanted.sort_unstable();
+        assert_eq!(ordered, wanted);
     }
 }

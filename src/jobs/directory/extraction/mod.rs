@@ -4,7 +4,9 @@
 //! no more than [`LONGEST_LINE`]. Columns are found by the names in the header line, so that their order may change and one more do
 //! no harm. A line that makes no sense is passed over, counted and named; a file with many of them is refused as a whole.
 
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::path::Path;
 
 use zip::ZipArchive;
 use zip::result::ZipError;
@@ -30,7 +32,10 @@ const TOLERATED_ALWAYS: u64 = 10;
 /// How the text's name begins.
 const NAME: &str = "Extraction_Correspondance_MSSante";
 
-/// A column that is read, of the 31.
+/// The columns of the extraction as it is published (MSSanté §9).
+pub const PUBLISHED: usize = 31;
+
+/// A column that is read, of these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Column {
     /// `PER`, `ORG`.
@@ -218,17 +223,46 @@ impl<'a> Line<'a> {
     }
 }
 
+/// Opens an extraction that is a file on this machine.
+///
+/// # Errors
+/// [`ExtractionError::Unreadable`].
+pub fn open(path: &Path) -> Result<File, ExtractionError> {
+    // A pipe would keep us waiting for who never comes.
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("not a file").into());
+    }
+    Ok(File::open(path)?)
+}
+
 /// Reads an extraction, as it is published or unpacked, and calls `each` with every mailbox's line. What it was called with counts
 /// only when this is `Ok`. Blocks.
 ///
 /// # Errors
 /// [`ExtractionError`].
-pub fn read(mut content: impl Read + Seek, each: &mut dyn FnMut(&Line<'_>)) -> Result<Reading, ExtractionError> {
+pub fn read(content: impl Read + Seek, each: &mut dyn FnMut(&Line<'_>)) -> Result<Reading, ExtractionError> {
+    with_text(content, |text| read_text(text, each))
+}
+
+/// How many columns an extraction has ([`PUBLISHED`] as published), if all that are read are among them. No line but the first is
+/// read. Blocks.
+///
+/// # Errors
+/// [`ExtractionError`].
+pub fn columns(content: impl Read + Seek) -> Result<usize, ExtractionError> {
+    with_text(content, |text| Ok(places_in(&mut Lines::new(text, LARGEST_TEXT))?.width))
+}
+
+/// Finds the text, in its archive or unpacked.
+fn with_text<T>(
+    mut content: impl Read + Seek,
+    work: impl FnOnce(&mut dyn Read) -> Result<T, ExtractionError>,
+) -> Result<T, ExtractionError> {
     let mut magic = [0; 4];
     let is_archive = content.read_exact(&mut magic).is_ok() && magic.starts_with(b"PK");
     content.seek(SeekFrom::Start(0))?;
     if !is_archive {
-        return read_text(content, each);
+        return work(&mut content);
     }
     let mut archive = ZipArchive::new(content)?;
     if archive.len() > MOST_ENTRIES {
@@ -241,12 +275,12 @@ pub fn read(mut content: impl Read + Seek, each: &mut dyn FnMut(&Line<'_>)) -> R
     };
     let texts: Vec<&String> = names.iter().filter(is_text).collect();
     let [name] = texts.as_slice() else { return Err(ExtractionError::NoText(texts.len())) };
-    read_text(archive.by_name(name)?, each)
+    work(&mut archive.by_name(name)?)
 }
 
-fn read_text(text: impl Read, each: &mut dyn FnMut(&Line<'_>)) -> Result<Reading, ExtractionError> {
+fn read_text(text: &mut dyn Read, each: &mut dyn FnMut(&Line<'_>)) -> Result<Reading, ExtractionError> {
     let mut lines = Lines::new(text, LARGEST_TEXT);
-    let places = places(&lines.next()?.map_or_else(String::new, |(_, line)| line.unwrap_or_default().to_owned()))?;
+    let places = places_in(&mut lines)?;
     let width = places.width;
     let (mut reading, mut bounds) = (Reading::default(), Vec::with_capacity(width + 1));
     while let Some((number, line)) = lines.next()? {
@@ -309,6 +343,11 @@ const MOST_COLUMNS: usize = 64;
 struct Places {
     of: [usize; COLUMNS.len()],
     width: usize,
+}
+
+/// Where the header line says that they are.
+fn places_in<R: Read>(lines: &mut Lines<R>) -> Result<Places, ExtractionError> {
+    places(lines.next()?.map_or("", |(_, line)| line.unwrap_or_default()))
 }
 
 fn places(header: &str) -> Result<Places, ExtractionError> {

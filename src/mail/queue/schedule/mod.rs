@@ -279,6 +279,17 @@ impl Schedule {
         }
     }
 
+    /// Nothing could be tried for a while, for a reason of our own: nothing is given up before `until`.
+    pub fn forbear(&mut self, until: i64) {
+        for (key, slot) in self.entries.iter_mut().filter(|(_, slot)| slot.expires_at < until) {
+            let before = slot.deadline();
+            slot.expires_at = until;
+            if self.deadlines.remove(&(before, *key)) {
+                self.deadlines.insert((slot.deadline(), *key));
+            }
+        }
+    }
+
     /// The operator holds a consignment. One under way is held when it is put back, as its record says.
     pub fn hold(&mut self, key: ConsignmentKey, now: i64) {
         if self.is_at_rest(key) {

@@ -333,3 +333,32 @@ fn an_attempt_that_came_to_nothing_is_due_again_also_as_a_probe() {
         schedule.put_back(key(1), probe, 1, false, probe);
     }
 }
+
+#[test]
+fn after_a_time_in_which_nothing_could_be_tried_nothing_is_given_up_before_it_is_tried_again() {
+    let mut schedule = schedule();
+    let end = NOW + 2 * DAY;
+    for (message, domain) in [(1, "waits.example"), (2, "under-way.example"), (3, "held.example"), (4, "young.example")]
+    {
+        let expires_at = if message == 4 { end + DAY } else { end };
+        schedule.add(Entry { delay_at: None, held: message == 3, expires_at, ..entry(message, domain) }, NOW);
+    }
+    schedule.hold(key(1), NOW);
+    schedule.hold(key(4), NOW);
+    assert_eq!(schedule.next(NOW), Some(key(2)));
+    schedule.retry(key(1), 0, NOW);
+    schedule.retry(key(4), 0, NOW);
+    let well = end + 3_600;
+    schedule.forbear(well + 600);
+    assert_eq!(schedule.tick(well + 599), None);
+    assert_eq!(schedule.deadline_at(), Some(well + 600), "the one that waits; the young one has its own time");
+    let tried = all_next(&mut schedule, well);
+    assert!(tried.contains(&1) && tried.contains(&4), "{tried:?}");
+    for message in [1, 2] {
+        defer(&mut schedule, key(message), &Said::Reached, 1, well);
+    }
+    schedule.hold(key(2), well);
+    schedule.retry(key(3), 0, well);
+    assert_eq!(schedule.tick(well + 600), Some((key(1), Deadline::Expiry)));
+    assert_eq!(schedule.tick(well + 600), Some((key(3), Deadline::Expiry)), "held or not");
+}

@@ -43,7 +43,7 @@ async fn success_is_told_in_the_commit_that_makes_it_true() {
     assert!(staged.is_some() && room.traces().waiting(.., 9).unwrap().is_empty(), "not before the commit");
     room.store().commit(batch).await.unwrap();
     let (_, queued) = room.store().scan::<QueueMessage>(.., 1).unwrap().pop().unwrap();
-    let key = room.transit().open_body_key(queued.body, &queued.sealed_body_key).unwrap();
+    let key = room.queue().body_key(&queued).unwrap();
     let read = room.store().read_body(&queued.body, &key, 0..u64::MAX).await.unwrap();
     let report = String::from_utf8(read).unwrap();
     assert!(report.starts_with("From: \"Remise des messages\" <postmaster@aura.example>\r\nTo: <bruno@other.example>"));

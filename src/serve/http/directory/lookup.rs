@@ -1,13 +1,11 @@
 //! Looking somebody up in the national directory, and the copy of it that is held for that.
 
-use std::fs::File;
-use std::io;
 use std::path::Path;
 
 use axum::extract::State;
 
 use super::types::{DirectoryCopy, DirectoryHits, FoundMailbox, LookupQuery};
-use super::{DirectoryAdministration, LARGEST_PAGE};
+use super::{ActingOnDirectory, DirectoryAdministration, LARGEST_PAGE, of_account};
 use crate::jobs::directory::copy::{Entry, Field, Query as Words};
 use crate::jobs::directory::extraction::{self, Column, ExtractionError};
 use crate::jobs::directory::search::{Hits, LookupError, Source};
@@ -67,7 +65,7 @@ fn of_lookup(error: LookupError) -> Problem {
         LookupError::NoCopy => Problem::new(Rule::NoDirectoryCopy, text),
         LookupError::Off => Problem::new(Rule::DirectoryOff, text),
         LookupError::NotThere(_) => Problem::field("?source", text),
-        LookupError::Directory(_) => Problem::new(Rule::DirectoryUnavailable, text),
+        LookupError::Directory(_) | LookupError::Interrupted => Problem::new(Rule::DirectoryUnavailable, text),
     }
 }
 
@@ -116,9 +114,10 @@ pub(super) async fn copy(
 
 /// `POST /v1/directory/copy/refresh`.
 pub(super) async fn refresh(
-    State(directory): State<DirectoryAdministration>,
+    ActingOnDirectory(directory): ActingOnDirectory,
 ) -> Result<axum::Json<DirectoryCopy>, Problem> {
     let copy = directory.copy()?;
+    directory.registry.note_deed("directory-copy-refreshed", None).await.map_err(of_account)?;
     let refused = |error| Problem::new(Rule::ExtractionRefused, format!("The copy stays as it was: {error}."));
     copy.refresh().await.map_err(refused)?;
     Ok(axum::Json(shown_copy(copy.status())))
@@ -144,13 +143,13 @@ impl DirectoryAdministration {
 
     /// What an extraction shows of our domains: a file on this machine, or else the copy.
     pub(super) async fn extracted(&self, file: Option<String>) -> Result<Vec<Entry>, Problem> {
-        let names = self.registry.domains().map_err(super::of_account)?;
+        let names = self.registry.domains().map_err(of_account)?;
         let is_ours = move |domain: &str| names.iter().any(|ours| ours.name.eq_ignore_ascii_case(domain));
         match file {
             Some(file) => blocking(move || read_file(Path::new(&file), is_ours).map_err(of_extraction)).await,
             None => {
                 let copy = self.copy()?.copy().ok_or_else(|| of_lookup(LookupError::NoCopy))?;
-                Ok(copy.of_domains(is_ours))
+                blocking(move || Ok(copy.of_domains(is_ours))).await
             }
         }
     }
@@ -161,12 +160,8 @@ fn of_extraction(error: ExtractionError) -> Problem {
 }
 
 fn read_file(path: &Path, is_ours: impl Fn(&str) -> bool) -> Result<Vec<Entry>, ExtractionError> {
-    // A pipe would keep us waiting for who never comes.
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("not a file").into());
-    }
     let mut found = Vec::new();
-    extraction::read(File::open(path)?, &mut |line| {
+    extraction::read(extraction::open(path)?, &mut |line| {
         if line.get(Column::Address).rsplit_once('@').is_some_and(|(_, domain)| is_ours(domain)) {
             found.push(Entry::of(line));
         }

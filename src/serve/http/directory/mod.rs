@@ -5,6 +5,7 @@ pub mod types;
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{FromRequestParts, State};
@@ -23,13 +24,13 @@ use super::mailboxes::parse_address;
 use super::message_flags::date;
 use super::problem::{Problem, Rule};
 use crate::accounts::publication::{Counts, Image, Pending, Task};
-use crate::accounts::{Account, Registry};
+use crate::accounts::{Account, AccountError, Registry};
 use crate::jobs::directory::search::Lookup;
-use crate::jobs::directory::verify::{self, Difference, Extent, Found, VerifyError};
+use crate::jobs::directory::verify::{self, Difference, Extent, Found, Verified};
 use crate::jobs::directory::{Activity, DirectoryHandle};
 use crate::mss::Domain;
 use crate::serve::Shared;
-use crate::store::AccountId;
+use crate::store::{AccountId, StoreError};
 
 /// Mailboxes on a page where the request does not say, and the most.
 const PAGE: u32 = 100;
@@ -47,11 +48,15 @@ pub struct DirectoryAdministration {
 }
 
 impl DirectoryAdministration {
+    /// With what publishes, if anything does; a mailbox that waits for longer than `late` is an alarm.
+    pub fn new(registry: Registry, job: Option<DirectoryHandle>, lookup: Lookup, late: Duration) -> Self {
+        Self { job, lookup, registry, late: late.as_secs().cast_signed() }
+    }
+
     /// That of the running server.
     pub fn of(shared: &Arc<Shared>) -> Self {
-        let late = shared.config.load().directory.late.as_secs();
         let (job, lookup) = (shared.directory.clone(), shared.lookup.clone());
-        Self { job, lookup, registry: shared.registry.clone(), late: late.cast_signed() }
+        Self::new(shared.registry.clone(), job, lookup, shared.config.load().directory.late)
     }
 
     fn job(&self) -> Result<&DirectoryHandle, Problem> {
@@ -187,7 +192,8 @@ async fn publish(
     let accounts: Vec<AccountId> = match (&order.address, order.tasks) {
         (Some(address), false) => vec![directory.account(address)?.id],
         (None, true) => {
-            let tasks = registry.publication_tasks(None, usize::MAX).map_err(of_account)?;
+            let reading = registry.clone();
+            let tasks = blocking(move || reading.publication_tasks(None, usize::MAX).map_err(of_account)).await?;
             tasks.into_iter().map(|(id, _)| id).collect()
         }
         _ => return Err(Problem::field("address", "Say an address; or else tasks, alone.")),
@@ -212,7 +218,10 @@ async fn verify(
     Json(order): Json<Option<VerifyOrder>>,
 ) -> Result<axum::Json<DirectoryVerified>, Problem> {
     let job = directory.job()?;
-    let VerifyOrder { mend, extraction, copy } = order.unwrap_or_default();
+    let VerifyOrder { mend, confirm, extraction, copy } = order.unwrap_or_default();
+    if confirm.is_some() && !mend {
+        return Err(Problem::field("confirm", "Goes with mend."));
+    }
     let (extent, found) = match (extraction, copy) {
         (None, false) => (Extent::Whole, directory.found(job).await?),
         (Some(_), true) => {
@@ -223,7 +232,12 @@ async fn verify(
             (Extent::Extraction, entries.into_iter().map(Found::extracted).collect())
         }
     };
-    let verified = verify::compare(&directory.registry, found, extent, mend).await.map_err(of_verify)?;
+    let registry = directory.registry.clone();
+    let mut verified = blocking(move || verify::compare(&registry, found, extent).map_err(of_account)).await?;
+    if mend {
+        check_confirmed(&verified, confirm)?;
+        verified.mend(&directory.registry, confirm.is_some()).await.map_err(of_account)?;
+    }
     Ok(axum::Json(DirectoryVerified {
         wanted: verified.wanted,
         shown: verified.shown,
@@ -231,22 +245,22 @@ async fn verify(
     }))
 }
 
+/// What a request confirms is all that the rules in force take away.
+fn check_confirmed(verified: &Verified, confirm: Option<u64>) -> Result<(), Problem> {
+    let withheld = verified.withheld();
+    let Some(confirmed) = confirm.filter(|confirmed| withheld > *confirmed) else { return Ok(()) };
+    let text = format!("The rules in force take {withheld} mailboxes away, not {confirmed}: look at them again.");
+    Err(Problem::new(Rule::ConfirmationNeeded, text).at("confirm"))
+}
+
 impl DirectoryAdministration {
     /// What the directory itself shows of our domains.
     async fn found(&self, job: &DirectoryHandle) -> Result<Vec<Found>, Problem> {
         let names = self.registry.domains().map_err(of_account)?;
         let domains: Vec<Domain> = names.iter().filter_map(|domain| Domain::parse(&domain.name).ok()).collect();
-        verify::read(job.client(), &domains).await.map_err(|error| of_verify(error.into()))
-    }
-}
-
-/// What cannot be verified is to the peer.
-fn of_verify(error: VerifyError) -> Problem {
-    match error {
-        VerifyError::Directory(error) => {
-            Problem::new(Rule::DirectoryUnavailable, format!("The directory cannot be read: {error}."))
-        }
-        VerifyError::Accounts(error) => of_account(error),
+        let unread =
+            |error| Problem::new(Rule::DirectoryUnavailable, format!("The directory cannot be read: {error}."));
+        verify::read(job.client(), &domains).await.map_err(unread)
     }
 }
 
@@ -258,10 +272,13 @@ fn page(query: &DirectoryQuery) -> Result<(Option<AccountId>, usize), Problem> {
     Ok((query.after.map(AccountId), limit as usize))
 }
 
-/// The address of an account; its number, where its record is damaged.
+/// The address of an account; its number, where its record is damaged or gone.
 fn address_of(registry: &Registry, id: AccountId) -> Result<String, Problem> {
-    let account = registry.by_id(id).map_err(of_account)?;
-    Ok(account.map_or_else(|| id.to_string(), |account| account.data.address))
+    match registry.by_id(id) {
+        Ok(account) => Ok(account.map_or_else(|| id.to_string(), |account| account.data.address)),
+        Err(AccountError::Store(StoreError::Record { .. }) | AccountError::Address(_)) => Ok(id.to_string()),
+        Err(error) => Err(of_account(error)),
+    }
 }
 
 fn shown_pending(address: String, pending: Pending) -> PendingMailbox {
@@ -299,6 +316,7 @@ fn shown_difference(difference: Difference) -> DirectoryDifference {
         fields: difference.fields.into_iter().map(str::to_owned).collect(),
         shown_at: difference.shown_at,
         waits: difference.waits,
+        withheld: difference.withheld,
         mended: difference.mended,
     }
 }

@@ -157,8 +157,11 @@ pub struct Queued {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct VerifyOrder {
-    /// What is wrong and ours is put in the outbox.
+    /// What is wrong and ours is put in the outbox; not the mailboxes that only the rules in force take away.
     pub mend: bool,
+    /// With `mend`: so many of these too. Refused where there are more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confirm: Option<u64>,
     /// Compares with an extraction in place of the directory: a file that the server can read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub extraction: Option<String>,
@@ -192,6 +195,9 @@ pub struct DirectoryDifference {
     pub shown_at: Option<String>,
     /// Something about it waits already.
     pub waits: bool,
+    /// Only the rules in force do not publish it (`publish_from`, `test_mailboxes`): `mend` leaves it there unless `confirm`.
+    #[serde(default)]
+    pub withheld: bool,
     /// It was put in the outbox.
     pub mended: bool,
 }

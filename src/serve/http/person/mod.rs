@@ -1,6 +1,7 @@
 //! A person's data: told (GDPR article 15), and erased as far as it may be (article 17).
 
 mod page;
+mod shown;
 mod texts;
 
 use std::sync::Arc;
@@ -15,15 +16,13 @@ use super::errors::of_account;
 use super::extract::{Json, Path};
 use super::message_flags::date;
 use super::problem::{Problem, Rule};
-use super::types::{
-    Erasure, ErasureLine, ErasureOrder, Ground, Person, PersonAccess, PersonMailbox, PersonMeans, PersonSession,
-    PersonTraces,
-};
+use super::types::{Erasure, ErasureLine, ErasureOrder, Ground, Person, PersonTraces};
 use super::{Administration, blocking};
-use crate::accounts::person::{Erasable, Held, HeldGrant, HeldMailbox, HeldMeans, Stays};
-use crate::accounts::{Account, OpenSession, right_of};
+use crate::accounts::person::{Erasable, Held, HeldMeans, Stays};
 use crate::audit::{Action, Trace, TraceQuery, Traces, TracesError};
-use crate::store::{AccountId, Credential, CredentialKind, Holder};
+use crate::store::AccountId;
+use shown::{acceptance, access, addresses, elsewhere, event, mailbox, shown_session, structure};
+use texts::Times;
 
 /// The longest national id: `8` and an RPPS have 12; employers give longer ones.
 const LONGEST_ID: usize = 64;
@@ -68,9 +67,14 @@ async fn erase(
         }
         tracing::info!(event = "person.erased", erased = erasable.len(), "a person's data were erased");
     }
-    let mut kept: Vec<ErasureLine> = held.stays().iter().map(|what| stays(&held, what)).collect();
+    let times = administration.times();
+    let staying = held.stays(administration.registry.life_options().delays.kept);
+    let mut kept: Vec<ErasureLine> = staying.iter().map(|what| stays(&held, what, &times)).collect();
+    if held.is_in_the_journal() {
+        kept.push(line(texts::JOURNAL, None, &times.fill(texts::JOURNAL_WHY), None));
+    }
     if traces.count > 0 {
-        kept.push(line(texts::TRACES, None, texts::TRACES_WHY, None));
+        kept.push(line(texts::TRACES, None, &times.fill(texts::TRACES_WHY), None));
     }
     Ok(axum::Json(Erasure { person, done: really, erased, kept }))
 }
@@ -102,16 +106,28 @@ impl Administration {
         written.map(drop).map_err(|error| of_account(error.into()))
     }
 
+    /// How long things are kept here, in words.
+    fn times(&self) -> Times {
+        let life = self.registry.life_options();
+        Times::new(life.delays.kept, life.journal_keep, &self.process.keeping())
+    }
+
     async fn told(&self, person: &str) -> Result<Person, Problem> {
         let (held, traces) = self.held_about(person).await?;
         self.note_access("person-told", person).await?;
-        let ground = |[data, why, until]: [&str; 3]| Ground { data: data.into(), why: why.into(), until: until.into() };
+        let times = self.times();
+        let ground =
+            |[data, why, until]: [&str; 3]| Ground { data: data.into(), why: why.into(), until: times.fill(until) };
         Ok(Person {
             person: person.to_owned(),
             operator: self.process.name(),
             made_at: date(jiff::Timestamp::now().as_second()),
-            mailboxes: held.mailboxes.iter().map(mailbox).collect(),
-            responsible_for: held.responsible_for.iter().map(|account| account.address.to_string()).collect(),
+            mailboxes: held.mailboxes.iter().map(|held| mailbox(held, person)).collect(),
+            responsible_for: held.responsible_for.iter().map(structure).collect(),
+            accepted: held.accepted.iter().map(acceptance).collect(),
+            forwarding: addresses(&held.forwarding),
+            directory: addresses(&held.directory),
+            acts: held.acts.iter().map(|line| event(line, person)).collect(),
             access: held.grants.iter().map(access).collect(),
             means: held.means.iter().map(elsewhere).collect(),
             sessions: held.sessions.iter().map(|session| shown_session(session)).collect(),
@@ -136,93 +152,6 @@ fn traces_of(traces: &Traces, person: &str) -> Result<PersonTraces, TracesError>
     })
 }
 
-// ---- what is held ----
-
-fn mailbox(held: &HeldMailbox) -> PersonMailbox {
-    let (account, data) = (&held.account, &held.account.data);
-    let changed = Some(data.state_changed_at).filter(|at| *at > 0);
-    PersonMailbox {
-        address: account.address.to_string(),
-        kind: account.kind.to_string(),
-        state: account.state.to_string(),
-        created_at: date(data.created_at),
-        state_since: changed.map(date),
-        holder: holder(&data.holder),
-        notification_address: data.notification_address.clone(),
-        terms_version: data.terms_version.clone(),
-        terms_accepted_at: data.terms_accepted_at.map(date),
-        last_login_at: data.last_login_at.map(date),
-        forward_to: data.forward.iter().flat_map(|forward| forward.to.clone()).collect(),
-        absence: data.absence.as_ref().map(|absence| absence.text.clone()),
-        comment: data.comment.clone(),
-        second_factor: held.has_factor,
-        messages: held.usage.as_ref().map_or(0, |usage| usage.messages),
-        bytes: held.usage.as_ref().map_or(0, |usage| usage.bytes),
-        means: held.means.iter().map(|(_, credential)| means(account, credential)).collect(),
-        shared_with: data.access_list.iter().map(|grant| grant.name.clone()).filter(|name| !name.is_empty()).collect(),
-    }
-}
-
-fn holder(holder: &Holder) -> Vec<(String, String)> {
-    let fields = [
-        ("Civilité", &holder.title),
-        ("Prénom", &holder.first_name),
-        ("Nom", &holder.last_name),
-        ("Numéro national", &holder.national_id),
-        ("Numéro de structure", &holder.structure_id),
-        ("Structure", &holder.entity),
-        ("Service", &holder.service),
-        ("Libellé", &holder.label),
-        ("Profession", &holder.profession),
-        ("Spécialité", &holder.speciality),
-        ("Numéro d’activité", &holder.activity_id),
-        ("Responsable", &holder.responsible),
-    ];
-    fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.clone()?))).collect()
-}
-
-fn access(held: &HeldGrant) -> PersonAccess {
-    let grant = &held.grant;
-    PersonAccess {
-        mailbox: held.account.address.to_string(),
-        name: grant.name.clone(),
-        rights: grant.rights.iter().map(|right| right_of(*right).name().to_owned()).collect(),
-        since: date(grant.since),
-        until: grant.until.map(date),
-    }
-}
-
-fn elsewhere(held: &HeldMeans) -> PersonMeans {
-    means(&held.account, &held.credential)
-}
-
-fn means(account: &Account, credential: &Credential) -> PersonMeans {
-    let kind = match credential.kind {
-        CredentialKind::Password { .. } => "mot de passe",
-        CredentialKind::Device { .. } => "poste enrôlé",
-        CredentialKind::CertificateFingerprint { .. }
-        | CredentialKind::CertificateSubject { .. }
-        | CredentialKind::CertificateStructure { .. } => "certificat",
-    };
-    PersonMeans {
-        mailbox: account.address.to_string(),
-        kind: kind.to_owned(),
-        label: credential.label.clone(),
-        created_at: date(credential.created_at),
-        last_used_at: credential.last_used_at.map(date),
-        expires_at: credential.expires_at.map(date),
-    }
-}
-
-fn shown_session(session: &OpenSession) -> PersonSession {
-    PersonSession {
-        mailbox: session.login.address.to_string(),
-        door: session.door.to_owned(),
-        peer: session.peer.to_string(),
-        began_at: date(session.began_at),
-    }
-}
-
 // ---- what goes and what stays ----
 
 fn goes(held: &Held, what: &Erasable) -> ErasureLine {
@@ -237,12 +166,12 @@ fn goes(held: &Held, what: &Erasable) -> ErasureLine {
     }
 }
 
-fn stays(held: &Held, what: &Stays) -> ErasureLine {
+fn stays(held: &Held, what: &Stays, times: &Times) -> ErasureLine {
     match what {
         Stays::Living(account) => line(texts::LIVING, address(held, *account), texts::LIVING_WHY, None),
         Stays::Identification(account, until) => {
             let until = Some(date(*until));
-            line(texts::IDENTIFICATION, address(held, *account), texts::IDENTIFICATION_WHY, until)
+            line(texts::IDENTIFICATION, address(held, *account), &times.fill(texts::IDENTIFICATION_WHY), until)
         }
         Stays::Responsible(account) => line(texts::RESPONSIBLE, address(held, *account), texts::RESPONSIBLE_WHY, None),
     }
@@ -257,34 +186,7 @@ fn address(held: &Held, id: AccountId) -> Option<String> {
     let mailboxes = held.mailboxes.iter().map(|held| &held.account);
     let grants = held.grants.iter().map(|held| &held.account);
     let means = held.means.iter().map(|held| &held.account);
-    let mut all = mailboxes.chain(&held.responsible_for).chain(grants).chain(means);
+    let structures = held.responsible_for.iter().map(|held| &held.account);
+    let mut all = mailboxes.chain(structures).chain(grants).chain(means);
     all.find(|account| account.id == id).map(|account| account.address.to_string())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn all_that_a_record_says_of_its_holder_is_told() {
-        let said = |text: &str| Some(text.to_owned());
-        // Without a default: a field that comes anew has to be thought of here.
-        let whole = Holder {
-            title: said("1"),
-            first_name: said("2"),
-            last_name: said("3"),
-            national_id: said("4"),
-            structure_id: said("5"),
-            entity: said("6"),
-            service: said("7"),
-            label: said("8"),
-            profession: said("9"),
-            speciality: said("10"),
-            responsible: said("11"),
-            activity_id: said("12"),
-        };
-        let mut told: Vec<u32> = holder(&whole).iter().map(|(_, value)| value.parse().unwrap()).collect();
-        told.sort_unstable();
-        assert_eq!(told, (1..=12).collect::<Vec<_>>());
-    }
 }

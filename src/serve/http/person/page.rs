@@ -3,7 +3,7 @@
 use maud::{DOCTYPE, Markup, html};
 
 use super::texts;
-use crate::serve::http::types::{Person, PersonMailbox, PersonMeans};
+use crate::serve::http::types::{Person, PersonEvent, PersonMailbox, PersonMeans, PersonNotice, PersonStructure};
 
 const STYLE: &str = "body{font:16px/1.45 sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#111}\
     table{border-collapse:collapse;width:100%;margin:.5rem 0 1.5rem}th,td{border:1px solid #999;padding:.35rem .5rem;\
@@ -27,7 +27,17 @@ pub(super) fn page(person: &Person) -> String {
                 h2 { "Boîtes aux lettres" }
                 (none_or(person.mailboxes.is_empty(), html! { @for mailbox in &person.mailboxes { (held(mailbox)) } }))
                 h2 { "Responsable de boîtes de structures" }
-                (none_or(person.responsible_for.is_empty(), html! { ul { @for address in &person.responsible_for { li { (address) } } } }))
+                (none_or(person.responsible_for.is_empty(), html! { @for held in &person.responsible_for { (structure(held)) } }))
+                h2 { "Conditions d'utilisation acceptées pour d'autres boîtes" }
+                (none_or(person.accepted.is_empty(), table(&["Boîte", "Version", "Le"], person.accepted.iter().map(|each| {
+                    vec![each.mailbox.clone(), optional(each.version.as_ref()), optional(each.at.as_ref())]
+                }))))
+                h2 { "Actes sur d'autres boîtes" }
+                (none_or(person.acts.is_empty(), events(&person.acts)))
+                h2 { "Boîtes d'autres personnes qui renvoient vers les siennes" }
+                (none_or(person.forwarding.is_empty(), list(&person.forwarding)))
+                h2 { "Annuaire national : autres boîtes publiées à son nom" }
+                (none_or(person.directory.is_empty(), list(&person.directory)))
                 h2 { "Accès à d'autres boîtes" }
                 (none_or(person.access.is_empty(), table(&["Boîte", "Nom inscrit", "Droits", "Depuis", "Jusqu'à"], person.access.iter().map(|access| {
                     vec![access.mailbox.clone(), access.name.clone(), access.rights.join(", "), access.since.clone(), optional(access.until.as_ref())]
@@ -76,11 +86,52 @@ fn held(mailbox: &PersonMailbox) -> Markup {
         ("Contenu".to_owned(), format!("{} messages, {} octets", mailbox.messages, mailbox.bytes)),
         ("Partagée avec".to_owned(), mailbox.shared_with.join(", ")),
     ]);
+    rows.extend(mailbox.settings.iter().cloned());
+    rows.extend([
+        ("Réseaux de connexion, vus pour la dernière fois le".to_owned(), mailbox.networks.join(", ")),
+        ("Messages en cours d'envoi".to_owned(), mailbox.on_their_way.to_string()),
+    ]);
+    rows.extend(mailbox.directory.iter().map(|(name, value)| (format!("Annuaire national : {name}"), value.clone())));
     html! {
         h3 { (mailbox.address) }
-        table { @for (name, value) in rows.iter().filter(|(_, value)| !value.is_empty()) { tr { th { (name) } td { (value) } } } }
+        (named(&rows))
         @if !mailbox.means.is_empty() { (means(&mailbox.means)) }
+        @if !mailbox.notices.is_empty() { (notices(&mailbox.notices)) }
+        @if !mailbox.journal.is_empty() { (events(&mailbox.journal)) }
     }
+}
+
+fn structure(held: &PersonStructure) -> Markup {
+    let mut rows = held.holder.clone();
+    rows.push(("Adresse de notification".to_owned(), optional(held.notification_address.as_ref())));
+    html! {
+        h3 { (held.mailbox) }
+        (named(&rows))
+        @if !held.notices.is_empty() { (notices(&held.notices)) }
+    }
+}
+
+fn named(rows: &[(String, String)]) -> Markup {
+    html! {
+        table { @for (name, value) in rows.iter().filter(|(_, value)| !value.is_empty()) { tr { th { (name) } td { (value) } } } }
+    }
+}
+
+fn list(addresses: &[String]) -> Markup {
+    html! { ul { @for address in addresses { li { (address) } } } }
+}
+
+fn notices(notices: &[PersonNotice]) -> Markup {
+    let row = |notice: &PersonNotice| vec![notice.notice.clone(), notice.to.clone(), notice.at.clone()];
+    table(&["Avis en attente", "À l'adresse", "Du"], notices.iter().map(row))
+}
+
+fn events(events: &[PersonEvent]) -> Markup {
+    let row = |event: &PersonEvent| {
+        let (detail, reason) = (optional(event.detail.as_ref()), optional(event.reason.as_ref()));
+        vec![event.at.clone(), event.mailbox.clone(), event.step.clone(), detail, event.by.clone(), reason]
+    };
+    table(&["Le", "Boîte", "Événement", "Détail", "Par", "Motif"], events.iter().map(row))
 }
 
 fn means(means: &[PersonMeans]) -> Markup {

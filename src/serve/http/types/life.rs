@@ -27,10 +27,14 @@ pub struct LifecyclePlan {
     pub mailboxes: u64,
     /// The steps, by day.
     pub steps: Vec<PlannedStep>,
-    /// Mailboxes that would be closed in time, but whose holders cannot be told.
+    /// Mailboxes that would be suspended or closed in time, but whose holders cannot be told.
     pub cannot_be_told: Vec<String>,
-    /// How many closings of one day need no confirmation.
+    /// How many closings of one day need no confirmation; as many suspensions for terms do not, and oblivions.
     pub closings_without_confirmation: u64,
+    /// The server's clock is so many days ahead of the last run, and no run is made until `confirm_clock` says that it is right;
+    /// absent: it is believed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_ahead: Option<i64>,
 }
 
 /// A step that a mailbox takes.
@@ -58,9 +62,24 @@ pub struct LifecycleRun {
     /// Close so many mailboxes, even if they are more than are closed without a confirmation. Refused where there are more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub confirm_closings: Option<u64>,
+    /// The same of suspensions for terms that were not accepted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confirm_suspensions: Option<u64>,
+    /// The same of mailboxes that are to be forgotten.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confirm_oblivions: Option<u64>,
+    /// The server's clock is right, though it is more than 40 days ahead of the last run: without this there is no run then.
+    pub confirm_clock: bool,
     /// Take so many steps before their time: a run of a day that has not come is refused where it would take more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub confirm_steps: Option<u64>,
+}
+
+impl LifecycleRun {
+    /// Whether it confirms steps of any kind.
+    pub fn confirms_steps(&self) -> bool {
+        [self.confirm_closings, self.confirm_suspensions, self.confirm_oblivions].iter().any(Option::is_some)
+    }
 }
 
 /// What a run of the job came to.
@@ -70,6 +89,12 @@ pub struct LifecycleRan {
     pub taken: BTreeMap<String, u64>,
     /// Closings that wait for a confirmation.
     pub unconfirmed: u64,
+    /// Suspensions for terms that wait for one.
+    #[serde(default)]
+    pub unconfirmed_suspensions: u64,
+    /// Mailboxes that are to be forgotten and wait for one.
+    #[serde(default)]
+    pub unconfirmed_oblivions: u64,
     /// Mailboxes whose holders cannot be told.
     pub cannot_be_told: u64,
     /// Mailboxes that could not be changed; the log says why.

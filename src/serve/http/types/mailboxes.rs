@@ -202,6 +202,9 @@ pub struct Mailbox {
     /// By whom.
     #[serde(default)]
     pub terms_accepted_by: Option<String>,
+    /// The version that its holder is to accept now.
+    #[serde(default)]
+    pub terms_owed: Option<String>,
     /// Whether it is a test mailbox.
     pub test: bool,
     /// Whether it may only exchange within the operator's own domains.
@@ -306,6 +309,9 @@ pub struct MailboxQuery {
     /// Only those that their password opens alone, or only others.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub password_alone: Option<bool>,
+    /// Only those that have a notification address, or only those that lack one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notification_address: Option<bool>,
     /// Only those whose address, names or entity contain this text, without regard to case.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub search: Option<String>,

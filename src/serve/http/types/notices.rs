@@ -17,6 +17,9 @@ pub struct NoticeStatus {
     pub without_address: u64,
     /// Mailboxes whose notification address takes nothing; 1000 at most.
     pub refused: Vec<RefusedAddress>,
+    /// How many more there are than are listed.
+    #[serde(default)]
+    pub more_refused: u64,
 }
 
 /// A mailbox whose notification address takes nothing.

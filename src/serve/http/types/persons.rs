@@ -14,7 +14,19 @@ pub struct Person {
     /// The mailboxes that are bound to them.
     pub mailboxes: Vec<PersonMailbox>,
     /// The structures' mailboxes that they answer for.
-    pub responsible_for: Vec<String>,
+    pub responsible_for: Vec<PersonStructure>,
+    /// Mailboxes of others for which they have accepted the terms of use.
+    #[serde(default)]
+    pub accepted: Vec<PersonAcceptance>,
+    /// Mailboxes whose mail is sent on to one of theirs.
+    #[serde(default)]
+    pub forwarding: Vec<String>,
+    /// Mailboxes of others whose contact in the national directory names them.
+    #[serde(default)]
+    pub directory: Vec<String>,
+    /// What they did in the lives of others' mailboxes.
+    #[serde(default)]
+    pub acts: Vec<PersonEvent>,
     /// Where access lists name them, or a mailbox of theirs.
     pub access: Vec<PersonAccess>,
     /// What they come in with to other mailboxes.
@@ -74,6 +86,82 @@ pub struct PersonMailbox {
     pub means: Vec<PersonMeans>,
     /// Who else is on its access list: names, as the holder or the operator gave them.
     pub shared_with: Vec<String>,
+    /// What else its record says: names, and their values.
+    #[serde(default)]
+    pub settings: Vec<(String, String)>,
+    /// How it stands in the national directory: names, and their values.
+    #[serde(default)]
+    pub directory: Vec<(String, String)>,
+    /// When each network that it was opened from was last seen; which networks these are nobody can tell.
+    #[serde(default)]
+    pub networks: Vec<String>,
+    /// Notices that wait for the relay.
+    #[serde(default)]
+    pub notices: Vec<PersonNotice>,
+    /// Messages of its own that are on their way to others; 1000 at most.
+    #[serde(default)]
+    pub on_their_way: u64,
+    /// What happened in its life.
+    #[serde(default)]
+    pub journal: Vec<PersonEvent>,
+}
+
+/// A structure's mailbox that they answer for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PersonStructure {
+    /// Its address.
+    pub mailbox: String,
+    /// What is known of the structure and of them: names of fields, and their values.
+    pub holder: Vec<(String, String)>,
+    /// The unsecured address for notices.
+    #[serde(default)]
+    pub notification_address: Option<String>,
+    /// Notices that wait for the relay.
+    #[serde(default)]
+    pub notices: Vec<PersonNotice>,
+}
+
+/// An acceptance of the terms of use.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PersonAcceptance {
+    /// The mailbox.
+    pub mailbox: String,
+    /// Which version.
+    #[serde(default)]
+    pub version: Option<String>,
+    /// When.
+    #[serde(default)]
+    pub at: Option<String>,
+}
+
+/// A notice that waits.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PersonNotice {
+    /// What it tells, in kebab-case.
+    pub notice: String,
+    /// Where it goes.
+    pub to: String,
+    /// When it was written.
+    pub at: String,
+}
+
+/// Something that happened in a mailbox's life.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PersonEvent {
+    /// The mailbox.
+    pub mailbox: String,
+    /// When.
+    pub at: String,
+    /// What, in kebab-case.
+    pub step: String,
+    /// A version or a day that belongs to it.
+    #[serde(default)]
+    pub detail: Option<String>,
+    /// By whom.
+    pub by: String,
+    /// Why, as the operator wrote it.
+    #[serde(default)]
+    pub reason: Option<String>,
 }
 
 /// An entry of an access list.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ShownTrace;
 use crate::audit::Proved;
+use crate::mss::text::hex;
 use crate::store::traces::{BlockFormat, DayEnd, Hash, NoDayEnd, ProofParts, public_key_pem};
 
 /// The form of a [`Proof`] that this version writes.
@@ -169,9 +170,4 @@ impl ProofDayEnd {
 
 fn hex_list(hashes: &[Hash]) -> Vec<String> {
     hashes.iter().map(|hash| hex(hash)).collect()
-}
-
-/// Lower-case hexadecimal.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

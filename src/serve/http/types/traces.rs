@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::audit::{Action, Actor, MessageFacts, Origin, Trace};
+use crate::audit::{Action, Actor, MessageFacts, Origin, Part, Trace};
 
 /// A trace, as people and programs read it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +24,9 @@ pub struct ShownTrace {
     /// The transaction's reference, to search the log for.
     #[serde(default)]
     pub reference: String,
+    /// Which part this is, where one line does not hold all the people that the trace names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<Part>,
     /// What happened: `action` is its name.
     #[serde(flatten)]
     pub what: Action,
@@ -31,8 +34,8 @@ pub struct ShownTrace {
 
 impl From<Trace> for ShownTrace {
     fn from(trace: Trace) -> Self {
-        let Trace { at, actor, mailbox, origin, message, reference, action } = trace;
-        Self { at: instant(at), actor, mailbox, origin, message, reference, what: action }
+        let Trace { at, actor, mailbox, origin, message, reference, part, action } = trace;
+        Self { at: instant(at), actor, mailbox, origin, message, reference, part, what: action }
     }
 }
 

@@ -4,6 +4,7 @@
 pub(super) mod entering;
 pub(super) mod factors;
 pub(super) mod guide;
+pub(super) mod lookup;
 pub(super) mod notices;
 pub(super) mod password;
 pub(super) mod terms;
@@ -29,6 +30,8 @@ pub(super) struct Inside {
     pub(super) may_change: bool,
     /// What opens the mailbox is theirs to mind.
     pub(super) may_manage: bool,
+    /// The national directory can be searched.
+    pub(super) may_search: bool,
 }
 
 /// A whole page.
@@ -72,6 +75,7 @@ fn navigation(inside: &Inside) -> Markup {
                     li { a href="/mot-de-passe" { (texts::NAV_PASSWORD) } }
                     li { a href="/avis" { (texts::NAV_NOTICES) } }
                 }
+                @if inside.may_search { li { a href="/annuaire" { (texts::NAV_LOOKUP) } } }
                 li { a href="/aide" { (texts::NAV_GUIDE) } }
                 @if inside.may_change { li { a href="/boites" { (texts::NAV_MAILBOXES) } } }
                 li { (form("/deconnexion", &inside.token, &html! { button type="submit" class="plain" { (texts::LEAVE) } })) }

@@ -5,8 +5,8 @@ use maud::{Markup, html};
 use super::super::texts;
 use super::form;
 
-/// Asks for their acceptance. `until`: until when they can be put off, Unix seconds; none: they cannot.
-pub(in super::super) fn ask(token: &str, address: &str, version: &str, text: &str, until: Option<i64>) -> Markup {
+/// Asks for their acceptance. `until`: until when they can be put off, in words; none: they cannot.
+pub(in super::super) fn ask(token: &str, address: &str, version: &str, text: &str, until: Option<&str>) -> Markup {
     let fields = html! {
         input type="hidden" name="version" value=(version);
         p class="tick" {
@@ -17,7 +17,7 @@ pub(in super::super) fn ask(token: &str, address: &str, version: &str, text: &st
     };
     html! {
         p { (texts::terms_intro(address, version)) }
-        p { (until.map_or_else(|| texts::TERMS_WAIT.to_owned(), texts::terms_until)) }
+        p { (until.unwrap_or(texts::TERMS_WAIT)) }
         section aria-label=(texts::TERMS_TITLE) {
             @for paragraph in paragraphs(text) { p { (paragraph) } }
         }
@@ -57,6 +57,6 @@ mod tests {
         assert_eq!(paragraphs(text), ["Article 1", "Vous <b>acceptez</b> ces conditions.", "Fin."]);
         let page = ask("jeton", "zoe@x.example", "2026-01", text, None).into_string();
         assert!(page.contains("&lt;b&gt;") && !page.contains("plus-tard"), "{page}");
-        assert!(ask("jeton", "zoe@x.example", "2026-01", text, Some(0)).into_string().contains("plus-tard"));
+        assert!(ask("jeton", "zoe@x.example", "2026-01", text, Some("Plus tard.")).into_string().contains("plus-tard"));
     }
 }

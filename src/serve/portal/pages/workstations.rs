@@ -39,8 +39,14 @@ fn row(device: &Device, token: &str, is_own: bool) -> Markup {
         DeviceState::Replaced => texts::STATE_REPLACED,
         DeviceState::Expired => texts::STATE_EXPIRED,
     };
-    let renewal =
-        html! { button type="submit" class="second" aria-label=(texts::renew_label(&device.name)) { (texts::RENEW) } };
+    let old_form = format!("ancien-{}", device.number);
+    let renewal = html! {
+        button type="submit" class="second" aria-label=(texts::renew_label(&device.name)) { (texts::RENEW) }
+        span class="tick" {
+            input id=(old_form) name="ancien" type="checkbox" value="oui" title=(texts::OLD_FORM);
+            label for=(old_form) { (texts::OLD_FORM_SHORT) }
+        }
+    };
     html! {
         tr {
             th scope="row" { (device.name) }

@@ -28,8 +28,16 @@ fn an_open_day_with_a_damaged_middle_is_taken_up_and_goes_on() {
         let (files, opening) = stream.open();
         assert!(!opening.damaged.is_empty());
         assert_eq!(opening.torn, None);
+        // What is asked for may have stood there.
+        let asked = Query { all_terms: vec![1002], ..Query::default() };
+        let gaps = || files.search(&asked, 9, &mut |_| true).unwrap().damaged;
+        let told = gaps();
+        assert_eq!(told, opening.damaged);
         append(&files, day(0), 10..12);
         append(&files, day(1), 0..1);
+        assert_eq!(gaps(), told, "from the index");
+        fs::remove_file(stream.path().join(format!("{}.idx", day(0)))).unwrap();
+        assert_eq!(gaps(), told, "from an index that was made again");
         let all = || (0..12).filter(|number| !lost.contains(number)).map(|number| format!("{} {number}", day(0)));
         let expected: Vec<_> = all().chain(expected(day(1), 0..1)).collect();
         assert_eq!(all_texts(&files), expected);
@@ -102,4 +110,50 @@ fn a_day_that_lost_its_end_and_its_head_is_sealed_late_and_shows() {
     assert_eq!(opening.sealed_late, [day(1)]);
     assert_eq!(kinds(&files), [ProblemKind::ChainBroken], "the next day followed another seal");
     assert_eq!(all_texts(&files).len(), 10);
+}
+
+#[test]
+fn a_search_goes_on_where_no_index_can_be_written_and_leaves_nothing_on_the_disk() {
+    let stream = Stream::new();
+    let files = stream.open_well();
+    append(&files, day(0), 0..30);
+    let block = examine(&fs::read(stream.file(day(0))).unwrap())[2];
+    let left = |end: &str| {
+        let names = fs::read_dir(stream.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        names.filter(|name| name.to_string_lossy().ends_with(end)).count()
+    };
+    assert!(left(".run") > 0);
+    // Something stands in its way, as a full disk would: at the day's end, and when a search makes it again.
+    let in_the_way = stream.path().join(format!("{}.new", day(0)));
+    fs::create_dir(&in_the_way).unwrap();
+    files.turn(day(1)).unwrap();
+    assert_eq!((left(".run"), left(".idx")), (0, 0));
+    let query = Query { all_terms: vec![1, 1007], ..Query::default() };
+    assert_eq!(texts(&files, &query), expected(day(0), 7..8));
+    assert_eq!(files.last_lines(2).unwrap().len(), 2);
+    scratch(&stream.file(day(0)), block.from + 200..block.from + 210);
+    let searched = files.search(&query, 9, &mut |_| true).unwrap();
+    assert_eq!((searched.lines, searched.damaged.len()), (1, 1), "what does not read may be it, too");
+    assert_eq!(left(".run"), 0);
+    fs::remove_dir(in_the_way).unwrap();
+    assert_eq!(texts(&files, &query), expected(day(0), 7..8));
+    assert_eq!(left(".idx"), 1);
+}
+
+#[test]
+fn heads_that_are_lost_leave_no_runs_and_an_index_of_each_day() {
+    let stream = Stream::new();
+    let files = stream.open_well();
+    (0..3).for_each(|number| append(&files, day(number), 0..30));
+    drop(files);
+    for name in ["heads".to_owned(), format!("{}.idx", day(0))] {
+        fs::remove_file(stream.path().join(name)).unwrap();
+    }
+    let (files, _) = stream.open();
+    let names = fs::read_dir(stream.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    let names: Vec<_> = names.map(|name| name.to_string_lossy().into_owned()).collect();
+    let runs = names.iter().filter(|name| name.ends_with(".run"));
+    assert!(runs.clone().all(|name| name.starts_with(&day(2).to_string())), "{names:?}");
+    assert_eq!(names.iter().filter(|name| name.ends_with(".idx")).count(), 2);
+    assert_eq!(problems(&files), [""; 0]);
 }

@@ -76,6 +76,9 @@ fn directories_of_others_are_refused_by_name() {
     drop(files);
     let other = TraceKeys::derive(&MailboxKey::generate());
     assert!(matches!(open(&other), Err(TraceError::WrongKey(_))));
+    let newer = Heads { genesis: [1; 32], days: Vec::new() }.encode(&stream.keys, TRACES_FORMAT + 1);
+    fs::write(stream.path().join("heads"), newer).unwrap();
+    assert!(matches!(open(&stream.keys), Err(TraceError::Format { found: 3, known: 2, .. })));
     let foreign = Directory::new();
     fs::write(foreign.path().join("letters"), "").unwrap();
     let opened = TraceFiles::open(foreign.path(), &stream.keys, &stream.options);
@@ -118,6 +121,29 @@ fn forgotten_days_are_gone_and_their_heads_still_hold_the_chain_together() {
 }
 
 #[test]
+fn a_day_that_bears_the_name_of_a_year_to_come_is_forgotten_when_its_lines_are_old_enough() {
+    let stream = Stream::new();
+    let files = stream.open_well();
+    let far = day(3650);
+    append(&files, far, 0..1);
+    // From then on the days bear names behind that one.
+    for number in 1..6 {
+        append(&files, day(number), 0..2);
+        files.turn(day(number + 1)).unwrap();
+    }
+    assert_eq!(files.days().len(), 5);
+    assert_eq!(files.forget(day(4)).unwrap(), [far.next(), far.next().next()], "those of the second and third day");
+    let left = [expected(far, 0..1), expected(day(1), 0..2), expected(day(4), 0..2), expected(day(5), 0..2)].concat();
+    assert_eq!(all_texts(&files), left, "the first holds a line of the year to come");
+    assert!(problems(&files).is_empty());
+    drop(files);
+    let files = stream.open_well();
+    assert_eq!(all_texts(&files), left);
+    assert_eq!(files.forget(far.next()).unwrap().len(), 3);
+    assert!(files.verify(every_day()).unwrap().is_good());
+}
+
+#[test]
 fn a_forgetting_that_a_crash_cut_short_is_ended_at_the_next_start() {
     let stream = Stream::new();
     let files = stream.open_well();
@@ -129,6 +155,34 @@ fn a_forgetting_that_a_crash_cut_short_is_ended_at_the_next_start() {
     let files = stream.open_well();
     assert!(!stream.file(day(0)).exists());
     assert!(files.verify(every_day()).unwrap().is_good());
+}
+
+#[test]
+fn what_one_forgetting_could_not_remove_the_next_one_does_and_until_then_it_shows() {
+    let stream = Stream::new();
+    let files = stream.open_well();
+    (0..4).for_each(|number| append(&files, day(number), 0..3));
+    let [first, second] = [0, 1].map(|number| fs::read(stream.file(day(number))).unwrap());
+    // No file, and it goes before the others: what is behind it goes all the same.
+    let in_the_way = stream.path().join(format!("{}.idx", day(0)));
+    fs::remove_file(&in_the_way).unwrap();
+    fs::create_dir(&in_the_way).unwrap();
+    assert!(files.forget(day(2)).is_err());
+    assert!(!stream.file(day(0)).exists() && !stream.file(day(1)).exists());
+    fs::remove_dir(in_the_way).unwrap();
+    fs::write(stream.file(day(0)), &first).unwrap();
+    assert_eq!(problems(&files), [format!("{}: the day was forgotten, and there is a file of it", day(0))]);
+    assert_eq!(files.forget(day(2)).unwrap(), []);
+    assert!(!stream.file(day(0)).exists());
+    assert_eq!(problems(&files), [""; 0]);
+    // Another's file is not what was forgotten.
+    fs::write(stream.file(day(0)), &second).unwrap();
+    assert_eq!(files.forget(day(2)).unwrap(), []);
+    assert_eq!(kinds(&files), [ProblemKind::StillThere]);
+    drop(files);
+    let (_files, opening) = stream.open();
+    assert_eq!(opening.strange, [day(0)]);
+    assert!(stream.file(day(0)).exists());
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod chain;
 mod damage;
 mod formats;
+mod heads;
 mod keeping;
 mod proving;
 mod searching;

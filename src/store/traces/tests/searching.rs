@@ -97,6 +97,65 @@ fn a_search_ends_when_its_caller_has_enough() {
 }
 
 #[test]
+fn the_first_lines_by_their_moments_are_found_wherever_late_ones_were_filed() {
+    let stream = Stream::new();
+    let files = stream.open_well();
+    let mut all = Vec::new();
+    let mut file = |of: Day, lines: Vec<Line>| {
+        files.append(of, &lines).unwrap();
+        all.extend(lines);
+    };
+    let line = |at: u64, number: u64| Line { at, terms: vec![1, 10 + number % 3], text: format!("{at}").into() };
+    let is_even = |at: u64| at / 1_000_000_000 % 2 == 0;
+    for number in 0..6 {
+        let today = day(100 + number);
+        // Nearly in order; then an older trail, in its own order, and some more of today.
+        let of_today = |n: u64| line(today.start() + n * 3_600_000_000 - (n % 4) * 60_000_000, n);
+        file(today, (1..12).map(of_today).collect());
+        if number % 3 == 2 {
+            let old = |n: u64| line(day(number).start() + n * 7_000_000_000, n);
+            (0..9).for_each(|n| file(day(number), vec![old(2 * n), old(2 * n + 1)]));
+        }
+        file(today, (12..20).map(of_today).collect());
+    }
+    for newest_first in [false, true] {
+        for terms in [vec![], vec![1], vec![11]] {
+            for (from, to) in [(0, u64::MAX), (day(3).start(), day(103).start()), (day(104).start(), u64::MAX)] {
+                let query = Query { from, to, all_terms: terms.clone(), newest_first };
+                let matches =
+                    |line: &&Line| (from..=to).contains(&line.at) && terms.iter().all(|term| line.terms.contains(term));
+                let mut expected: Vec<u64> = all.iter().filter(matches).map(|line| line.at).collect();
+                expected.sort_unstable();
+                if newest_first {
+                    expected.reverse();
+                }
+                for limit in [0, 1, 2, 5, 13, 60, 999] {
+                    let (found, searched) = files.first(&query, limit, &mut |line| Some(line.at)).unwrap();
+                    assert_eq!(found, expected[..limit.min(expected.len())], "{query:?}, {limit}");
+                    assert_eq!(searched.damaged, []);
+                }
+                let mut seen = 0;
+                let some = files.first(&query, 3, &mut |line| {
+                    seen += 1;
+                    is_even(line.at).then_some(line.at)
+                });
+                let even = expected.iter().copied().filter(|at| is_even(*at)).take(3);
+                assert!(some.unwrap().0.into_iter().eq(even) && seen <= all.len());
+            }
+        }
+    }
+    // What cannot be among the first is not even looked at.
+    let newest = Query { newest_first: true, ..Query::default() };
+    let mut seen = 0;
+    let mut count = |line: FoundLine| {
+        seen += 1;
+        Some(line.at)
+    };
+    files.first(&newest, 1, &mut count).unwrap();
+    assert!(seen <= 4, "{seen}");
+}
+
+#[test]
 fn searches_and_appends_go_on_beside_each_other_over_the_ends_of_days() {
     let stream = Stream::new();
     let files = stream.open_well();

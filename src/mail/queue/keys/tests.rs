@@ -1,0 +1,174 @@
+//! The queue's keys over days.
+
+use super::super::sealed;
+use super::super::types::{Kind, Outbound, OutboundRecipient};
+use super::super::{OnlyCopies, Selection};
+use super::*;
+use crate::mail::{MailLimits, MailRoom};
+use crate::mss::Address;
+use crate::store::{Batch, QueueId, QueueRecipient};
+use crate::wire::smtp::params::{MailParams, RcptParams};
+
+const DAY: i64 = 86_400;
+
+fn room() -> MailRoom {
+    MailRoom::new(Store::in_memory(), MasterKey::generate(), MailLimits::default()).unwrap()
+}
+
+fn outbound() -> Outbound {
+    let address = Address::parse("a@x.example").unwrap();
+    Outbound {
+        kind: Kind::Mail,
+        sender: None,
+        account: None,
+        params: MailParams::default(),
+        recipients: vec![OutboundRecipient { address, params: RcptParams::default() }],
+        message_id: None,
+        reference: "t-1".into(),
+        skip: 0,
+        header: 0,
+        not_before: None,
+    }
+}
+
+async fn enqueue(room: &MailRoom) {
+    let message = room.receive().finish().await.unwrap();
+    room.queue().enqueue(outbound(), message).await.unwrap();
+}
+
+/// The moments of the keys that are there.
+fn moments(room: &MailRoom) -> Vec<u64> {
+    let owners = room.store().keys().owners().into_iter();
+    let moments: Vec<_> = owners
+        .filter_map(|owner| match owner {
+            KeyOwner::Transit(moment) => Some(moment),
+            KeyOwner::Mailbox(_) => None,
+        })
+        .collect();
+    assert!(room.queue().inner.keys.living().keys().eq(&moments), "in memory as in the ring");
+    moments
+}
+
+fn only_message(room: &MailRoom) -> (QueueId, QueueMessage) {
+    let (id, message) = room.store().scan::<QueueMessage>(.., 2).unwrap().pop().unwrap();
+    (id, message.record)
+}
+
+/// Whether the one message in the queue opens, with its recipients.
+fn opens(room: &MailRoom) -> bool {
+    let page = room.queue().list(&Selection::default(), None, 9).unwrap();
+    let [listed] = page.messages.as_slice() else { return false };
+    let (_, message) = only_message(room);
+    listed.consignments[0].recipients.len() == 1 && room.queue().body_key(&message).is_ok()
+}
+
+#[tokio::test]
+async fn a_key_turns_each_day_and_goes_when_the_last_message_that_needs_it_has_gone() {
+    let room = room();
+    let start = now();
+    enqueue(&room).await;
+    let [first] = moments(&room)[..] else { panic!("one key is made at the start") };
+    assert_eq!(only_message(&room).1.transit_key, first);
+    room.queue().see_to_keys(start + DAY - 60).await.unwrap();
+    assert_eq!(moments(&room), [first], "not before its day is over");
+    room.queue().see_to_keys(start + DAY + 1).await.unwrap();
+    let second = (start + DAY + 1) as u64;
+    assert_eq!(moments(&room), [first, second]);
+    assert!(opens(&room), "it was sealed under the key of the day before");
+    room.queue().see_to_keys(start + DAY + 2 + REST).await.unwrap();
+    room.queue().see_to_keys(start + 3 * DAY).await.unwrap();
+    let third = (start + 3 * DAY) as u64;
+    assert_eq!(moments(&room), [first, second, third], "the next one is too young");
+    room.queue().see_to_keys(start + 3 * DAY + REST).await.unwrap();
+    assert_eq!(moments(&room), [first, third], "the second one sealed nothing");
+    assert!(opens(&room), "the message waits, and its key with it");
+    room.queue().cancel(Selection::default(), OnlyCopies::Destroy).await.unwrap();
+    room.queue().see_to_keys(start + 3 * DAY + REST + 1).await.unwrap();
+    assert_eq!(moments(&room), [third]);
+}
+
+#[tokio::test]
+async fn a_key_that_somebody_may_be_sealing_with_stays_however_long_that_takes() {
+    let room = room();
+    let start = now();
+    let message = room.receive().finish().await.unwrap();
+    room.queue().reserve().await.unwrap();
+    let mut batch = Batch::new();
+    let enqueued = room.queue().stage(outbound(), &message.body, &mut batch).unwrap();
+    let before = moments(&room);
+    room.queue().see_to_keys(start + DAY + 1).await.unwrap();
+    room.queue().see_to_keys(start + 2 * DAY).await.unwrap();
+    assert!(moments(&room).starts_with(&before), "no record names it yet, and one is on its way");
+    batch.adopt(message.body, 1);
+    room.store().commit(batch).await.unwrap();
+    enqueued.announce();
+    room.queue().see_to_keys(start + 3 * DAY).await.unwrap();
+    assert!(moments(&room).starts_with(&before) && opens(&room));
+}
+
+#[tokio::test]
+async fn a_key_turns_early_where_a_mailbox_was_closed() {
+    let room = room();
+    let start = now();
+    let before = moments(&room);
+    room.queue().turn_key_soon();
+    room.queue().see_to_keys(start + 60).await.unwrap();
+    assert_eq!(moments(&room), [before[0], (start + 60) as u64]);
+    room.queue().see_to_keys(start + 120).await.unwrap();
+    assert_eq!(moments(&room).len(), 2, "once");
+    assert!(!room.queue().inner.keys.has_work(start + 59 + REST));
+    assert!(room.queue().inner.keys.has_work(start + 60 + REST), "it is looked at again as soon as the old one may go");
+    room.queue().see_to_keys(start + 60 + REST).await.unwrap();
+    assert_eq!(moments(&room), [(start + 60) as u64]);
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_gives_no_moment_twice() {
+    let room = room();
+    let [first] = moments(&room)[..] else { panic!("one key") };
+    for _ in 0..3 {
+        room.queue().inner.keys.make(5).unwrap();
+    }
+    assert_eq!(moments(&room), [first, first + 1, first + 2, first + 3]);
+}
+
+#[tokio::test]
+async fn what_an_older_version_queued_opens_with_the_first_key() {
+    let room = room();
+    enqueue(&room).await;
+    let (id, newer) = only_message(&room);
+    let (at, row) = room.store().scan::<QueueRecipient>(.., 2).unwrap().pop().unwrap();
+    let key = room.queue().inner.keys.newest();
+    let envelope = sealed::open_envelope(&key, id, &newer.sealed).unwrap();
+    let recipient = sealed::open_recipient(&key, at, &row.sealed).unwrap();
+    let body_key = room.queue().body_key(&newer).unwrap();
+    let older = QueueMessage {
+        transit_key: FIRST,
+        sealed_body_key: room.transit().seal_body_key(newer.body, &body_key),
+        sealed: sealed::seal_envelope(room.transit(), id, &envelope),
+        ..newer
+    };
+    let mut batch = Batch::new();
+    batch.put(&id, &older).put(&at, &QueueRecipient { sealed: sealed::seal_recipient(room.transit(), at, &recipient) });
+    room.store().commit(batch).await.unwrap();
+    drop(key);
+    assert!(opens(&room));
+    for day in 1..4 {
+        room.queue().see_to_keys(now() + day * DAY).await.unwrap();
+    }
+    assert!(opens(&room), "the first key stays");
+}
+
+#[tokio::test]
+async fn a_message_whose_key_is_lost_is_damaged_and_costs_itself() {
+    let room = room();
+    enqueue(&room).await;
+    let (id, record) = only_message(&room);
+    let mut batch = Batch::new();
+    batch.put(&id, &QueueMessage { transit_key: 12, ..record.clone() });
+    room.store().commit(batch).await.unwrap();
+    let refused = room.queue().body_key(&only_message(&room).1).map(drop).unwrap_err();
+    assert!(matches!(refused, QueueError::Sealed(SealError::Lost)) && refused.is_damage());
+    enqueue(&room).await;
+    assert_eq!(room.queue().list(&Selection::default(), None, 9).unwrap().messages.len(), 1);
+}

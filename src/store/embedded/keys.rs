@@ -1,0 +1,198 @@
+//! The ring of keys at a start: keys come out of the records that older versions wrote them into, and go where a record says
+//! that they must.
+//!
+//! The order is what a crash at any point is harmless by: keys are in the ring, on disk, before the format is raised; it is
+//! raised before the first record loses its key; each step finds by itself what is left of it to do. What older frames of the
+//! log hold of moved keys goes with their segments.
+
+use std::collections::HashSet;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use super::home::{Home, STORE_FORMAT};
+use super::index::Index;
+use super::segment::Segments;
+use super::{INSPECTION_CACHE, Upgrade};
+use crate::store::Store;
+use crate::store::batch::Batch;
+use crate::store::engine::{Raw, RawRange};
+use crate::store::error::{OpenError, StoreError};
+use crate::store::keyring::{KeyOwner, Keyring, KeysFound};
+use crate::store::schema::{Account, AccountId, AccountState, Key, KeyInRecord, Table};
+use crate::store::seal::SealedKey;
+
+/// Accounts read at a time, and written in one commit.
+const PAGE: usize = 500;
+
+/// What a start found of the keys, and did about it: nothing, where all is well.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KeysOpening {
+    /// Slots, headers and files that were mended from the other key file.
+    pub mended: u64,
+    /// Slots that are damaged in both files.
+    pub lost: Vec<u32>,
+    /// Keys that were moved out of accounts' records.
+    pub moved: u64,
+    /// Keys of closed mailboxes that were still there.
+    pub wiped: u64,
+    /// Mailboxes that are not closed and have no key: nothing in them can be read.
+    pub keyless: Vec<AccountId>,
+}
+
+impl KeysOpening {
+    pub(super) fn of(found: KeysFound, home: &Home) -> Self {
+        let missing = if home.has_ring() { found.missing.len() as u64 } else { 0 };
+        KeysOpening { mended: found.differing + missing, lost: found.lost, ..KeysOpening::default() }
+    }
+}
+
+/// Brings ring and records together.
+pub(super) fn settle(store: &Store, home: &Home, opening: &mut KeysOpening) -> Result<(), OpenError> {
+    let index_error = |error: StoreError| OpenError::Index { path: home.index(), reason: error.to_string() };
+    let accounts = Accounts::read(|range| store.engine.scan(range, PAGE, false)).map_err(index_error)?;
+    opening.moved = accounts.move_into(store.keys(), home)?;
+    home.raise_format()?;
+    if let Err(error) = write_without_keys(store, &accounts.holding) {
+        // They are in the ring; what is left in the records goes at the next start.
+        tracing::warn!(%error, "some accounts' records still hold the keys that were moved out of them");
+    }
+    opening.wiped = wipe_closed(store.keys(), &accounts);
+    opening.keyless = accounts.without_key(store.keys());
+    tell(opening);
+    Ok(())
+}
+
+/// What accounts' records say of their keys.
+#[derive(Default)]
+pub(super) struct Accounts {
+    /// Not closed.
+    living: Vec<AccountId>,
+    /// Closed.
+    closed: Vec<AccountId>,
+    /// Records that hold a key themselves.
+    holding: Vec<(AccountId, SealedKey)>,
+}
+
+impl Accounts {
+    /// Reads all accounts by pages of a scan. A record that does not decode says nothing: no key is touched for it.
+    pub(super) fn read(scan: impl Fn(RawRange) -> Result<Vec<(Vec<u8>, Raw)>, StoreError>) -> Result<Self, StoreError> {
+        let mut accounts = Accounts::default();
+        let mut from = Bound::Included(vec![Table::Account as u8]);
+        loop {
+            let page = scan((from, Bound::Excluded(vec![Table::Account as u8 + 1])))?;
+            let Some((last, _)) = page.last() else { return Ok(accounts) };
+            from = Bound::Excluded(last.clone());
+            for (key, raw) in page {
+                if let (Some(id), Ok(record)) = (AccountId::decode(&key[1..]), KeyInRecord::decode(&raw.value)) {
+                    accounts.add(id, record);
+                }
+            }
+        }
+    }
+
+    fn add(&mut self, id: AccountId, record: KeyInRecord) {
+        let of_its_state = if record.state == AccountState::Closed { &mut self.closed } else { &mut self.living };
+        of_its_state.push(id);
+        self.holding.extend(record.sealed_key.map(|key| (id, key)));
+    }
+
+    /// Moves the keys that records hold into the ring. One that was wiped stays so: an older version of its account's record
+    /// has come back, by damage to the log or by a backup. How many were moved.
+    fn move_into(&self, keys: &Keyring, home: &Home) -> Result<u64, OpenError> {
+        let closed = |id: &AccountId| self.closed.binary_search(id).is_ok();
+        let is_known = |owner| keys.sealed(owner).is_some() || keys.is_wiped(owner);
+        let moving: Vec<_> = self
+            .holding
+            .iter()
+            .map(|(id, key)| (id, KeyOwner::Mailbox(*id), key))
+            .filter(|(id, owner, key)| !closed(id) && !is_known(*owner) && Keyring::holds(key))
+            .map(|(_, owner, key)| (owner, key.clone()))
+            .collect();
+        let moved = moving.len() as u64;
+        keys.insert_all(moving).map_err(|source| OpenError::MoveKeys { path: home.path.clone(), source })?;
+        Ok(moved)
+    }
+
+    /// Mailboxes that should have a key.
+    pub(super) fn without_key(&self, keys: &Keyring) -> Vec<AccountId> {
+        let has_none = |id: &&AccountId| keys.sealed(KeyOwner::Mailbox(**id)).is_none();
+        self.living.iter().filter(has_none).copied().collect()
+    }
+
+    /// As [`Accounts::without_key`], of a store that is looked at: whose keys there are is given.
+    pub(super) fn not_among(&self, owners: &HashSet<KeyOwner>) -> Vec<AccountId> {
+        let has = |id: &AccountId| owners.contains(&KeyOwner::Mailbox(*id));
+        self.living.iter().filter(|id| !has(id)).copied().collect()
+    }
+}
+
+/// Writes records anew that hold a key.
+fn write_without_keys(store: &Store, holding: &[(AccountId, SealedKey)]) -> Result<(), StoreError> {
+    for some in holding.chunks(PAGE) {
+        let mut batch = Batch::new();
+        for (id, _) in some {
+            if let Some(account) = store.get::<Account>(id)? {
+                batch.update(id, account.version, &account.record);
+            }
+        }
+        store.commit_blocking(batch).map_err(|error| match error {
+            crate::store::CommitError::Full => StoreError::Full,
+            _ => StoreError::Stopped,
+        })?;
+    }
+    Ok(())
+}
+
+/// Wipes the keys of mailboxes whose record stands and says that they are closed: a crash came between the two. A record that
+/// is missing says nothing. How many were wiped.
+fn wipe_closed(keys: &Keyring, accounts: &Accounts) -> u64 {
+    let owners: Vec<_> = accounts.closed.iter().map(|id| KeyOwner::Mailbox(*id)).collect();
+    let owed: Vec<_> = owners.into_iter().filter(|owner| keys.sealed(*owner).is_some()).collect();
+    match keys.wipe(&owed) {
+        Ok(()) => owed.len() as u64,
+        Err(error) => {
+            tracing::error!(event = "store.keys", %error, keys = owed.len(), "keys of closed mailboxes are not destroyed yet");
+            0
+        }
+    }
+}
+
+fn tell(opening: &KeysOpening) {
+    let KeysOpening { mended, lost, moved, wiped, keyless } = opening;
+    if *moved > 0 {
+        tracing::warn!(
+            moved,
+            format = STORE_FORMAT,
+            "the mailboxes' keys were moved out of the log; older versions refuse this store"
+        );
+    }
+    if *wiped > 0 {
+        tracing::info!(wiped, "keys of closed mailboxes were destroyed, which a stop had left");
+    }
+    if *mended > 0 {
+        tracing::warn!(event = "store.keys", mended, "a key file was mended from the other one");
+    }
+    if !lost.is_empty() {
+        tracing::error!(event = "store.keys", slots = ?lost, "keys are damaged in both key files");
+    }
+    for account in keyless {
+        tracing::error!(event = "store.keys", %account, "a mailbox has no key: bring keys-1 or keys-2 back from a backup");
+    }
+}
+
+/// Moves the keys of a store that no process has open, and raises its format; the records lose theirs at the next start.
+pub(super) fn upgrade(home: &Home) -> Result<Upgrade, OpenError> {
+    let done = Upgrade { from: home.format, to: STORE_FORMAT };
+    if home.has_ring() {
+        return Ok(done);
+    }
+    let index_error = |reason: String| OpenError::Index { path: home.index(), reason };
+    let index =
+        Index::open(&home.index(), INSPECTION_CACHE, Arc::new(Segments::new(home.log()))).map_err(index_error)?;
+    let accounts =
+        Accounts::read(|range| index.scan(range, PAGE, false)).map_err(|error| index_error(error.to_string()))?;
+    let (keys, _) = Keyring::open(&home.path, &home.salt, true)?;
+    accounts.move_into(&keys, home)?;
+    home.raise_format()?;
+    Ok(done)
+}
