@@ -62,12 +62,12 @@ pub enum AccountError {
     /// The text of a version does not read whole.
     #[error("the text of the terms of use {0} is damaged")]
     TermsDamaged(String),
-    /// The clock is so many days ahead of the last run that it was believed at.
+    /// The clock is so many days from the last run that it was believed at; negative: before it.
     #[error(
-        "the clock is {0} days ahead of the last run: nothing is closed or forgotten by it until an administrator says that it \
-         is right"
+        "the clock is {0} days from the last run: nothing is closed or forgotten by it until an administrator says that it is \
+         right"
     )]
-    ClockAhead(i64),
+    ClockAstray(i64),
     /// A mailbox that there was may be missing among those that can be read.
     #[error("damage was met: a mailbox may be missing, and what still concerns it is kept")]
     MayBeMissing,

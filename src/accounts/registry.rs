@@ -8,7 +8,7 @@ use crate::mss::lifecycle::Stage;
 use crate::mss::{Address, Domain, Kind, MailboxState};
 use crate::store::{
     self, AccountId, AccountState, AddressEntry, Batch, CommitError, Committed, Expect, FolderExistence, FolderId,
-    FolderKey, KeyOwner, MailboxKey, MetaKey, Store, SuspendedFor, Usage, Versioned,
+    FolderKey, KeyOwner, MailboxKey, MetaKey, Store, StoreError, SuspendedFor, Usage, Versioned,
 };
 
 use super::access_index::AccessIndex;
@@ -322,10 +322,7 @@ impl Registry {
         if self.life_of(&record).terms.asked && self.terms_in_force()?.is_some() {
             (record.state, record.suspended_for) = (AccountState::Suspended, Some(SuspendedFor::Request));
         }
-        let id = AccountId(self.store().allocate(MetaKey::NextAccount, 1).await?);
-        // On disk before the commit that names its mailbox; of a creation that fails, a slot stays that nobody asks for.
-        let sealed = self.room().master().seal(id, &MailboxKey::generate());
-        self.store().insert_key(KeyOwner::Mailbox(id), sealed).await?;
+        let id = self.number_with_key().await?;
         let mut numbers = Vec::with_capacity(FIRST_FOLDERS.len());
         for _ in FIRST_FOLDERS {
             numbers.push(self.room().next_folder_id().await?);
@@ -344,6 +341,21 @@ impl Registry {
             }
         }
         Err(AccountError::Busy)
+    }
+
+    /// A number for a new mailbox, and its key, on disk before the commit that names them; of a creation that fails, a slot
+    /// stays that nobody asks for.
+    async fn number_with_key(&self) -> Result<AccountId, AccountError> {
+        loop {
+            let id = AccountId(self.store().allocate(MetaKey::NextAccount, 1).await?);
+            let sealed = self.room().master().seal(id, &MailboxKey::generate());
+            match self.store().insert_key(KeyOwner::Mailbox(id), sealed).await {
+                Ok(()) => return Ok(id),
+                // In a backup the keys are younger than the log: the number was given after the log was copied.
+                Err(StoreError::KeyTaken(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 
     fn address_is_free(&self, address: &Address) -> Result<(), AccountError> {

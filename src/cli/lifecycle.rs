@@ -57,7 +57,7 @@ enum Verb {
         /// How many to forget, who were closed long ago, as `plan` shows them
         #[arg(long, value_name = "N")]
         oblivions: Option<u64>,
-        /// The server's clock is right, though it is far ahead of the last run
+        /// The server's clock is right, though it is far from the last run
         #[arg(long)]
         clock: bool,
         /// As if it were this day, as 2027-03-01
@@ -149,9 +149,9 @@ fn planned(plan: &LifecyclePlan) -> String {
                 &format!("\n{most} {steps} of one day wait for `caducee lifecycle confirm {option}{most}`: {share}.");
         }
     }
-    if let Some(days) = plan.clock_ahead {
+    if let Some(days) = plan.clock_astray {
         text += &format!(
-            "\nThe server's clock is {days} days ahead of the last run: none is made until `caducee lifecycle confirm --clock` \
+            "\nThe server's clock is {days} days from the last run: none is made until `caducee lifecycle confirm --clock` \
              says that it is right."
         );
     }

@@ -163,6 +163,9 @@ fn show_check(report: &CheckReport) -> String {
     for account in &report.keyless {
         lines.push(format!("without a key: account {account}: nothing in its mailbox can be read"));
     }
+    for account in &report.revived {
+        lines.push(format!("not closed, though its key was destroyed: account {account}: close it again"));
+    }
     if report.not_listed > 0 {
         lines.push(format!("and {} more findings", report.not_listed));
     }

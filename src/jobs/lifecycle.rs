@@ -8,7 +8,7 @@
 //!
 //! Runs once a day, and may run as often as anybody likes: what was done is in the records. A day that was missed shortens
 //! nobody's delays, and no run is one of a day that is over: whoever is told of a closing has the time to answer that the rules
-//! give. Old lines of the journal go in their time, whatever day a run is told. A clock that is far ahead of the last run is
+//! give. Old lines of the journal go in their time, whatever day a run is told. A clock that is far from the last run is
 //! believed when an administrator says so, and not before.
 
 use std::collections::BTreeMap;
@@ -63,7 +63,7 @@ pub struct Confirmed {
     pub suspensions: u64,
     /// Mailboxes that are forgotten.
     pub oblivions: u64,
-    /// The clock is right, however far ahead of the last run it is.
+    /// The clock is right, however far from the last run it is.
     pub clock: bool,
 }
 
@@ -140,7 +140,7 @@ impl LifecycleJob {
     /// confirmation, or have one.
     ///
     /// # Errors
-    /// [`AccountError::ClockAhead`], or what the registry says where nothing could be done at all; what fails of one mailbox is
+    /// [`AccountError::ClockAstray`], or what the registry says where nothing could be done at all; what fails of one mailbox is
     /// counted.
     pub async fn run(&self, at: i64, confirmed: Confirmed) -> Result<Ran, AccountError> {
         let now = super::unix_now();
@@ -215,7 +215,7 @@ impl LifecycleJob {
                     metrics.lifecycle_stuck.set(ran.stuck.cast_signed());
                     tracing::info!(event = "lifecycle.ran", ?ran, "mailboxes live on");
                 }
-                Err(error @ AccountError::ClockAhead(_)) => {
+                Err(error @ AccountError::ClockAstray(_)) => {
                     tracing::error!(event = "lifecycle.clock", %error, "no mailbox lives on until `caducee lifecycle confirm --clock`");
                 }
                 Err(error) => tracing::error!(event = "lifecycle.failed", %error, "mailboxes live on tomorrow only"),

@@ -66,7 +66,7 @@ pub use batch::{Batch, Committed, Expect, Versioned};
 pub use body::{BodySink, CHUNK, StagedBody, StagedReader};
 pub use embedded::{Compacted, Compaction, Damage, Opening, Options, check, stat, upgrade};
 pub use error::{CommitError, OpenError, StoreError};
-pub use keyring::{KEYS_FORMAT, KeyOwner, Keyring, KeysFound};
+pub use keyring::{KEYS_FORMAT, KeyFate, KeyOwner, Keyring, KeysFound};
 pub use schema::*;
 pub use seal::{BodyKey, MailboxKey, MasterKey, SealError, SealedKey};
 

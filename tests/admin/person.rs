@@ -210,7 +210,7 @@ async fn whatever_a_table_can_hold_of_a_person_is_told_or_is_said_not_to_be() {
     let key = |part| NoticeStateKey { part, account: account.id };
     let mut batch = Batch::new();
     batch.put(&account.id, &SecondFactor { recovery: vec!["a".into()], ..SecondFactor::default() });
-    batch.put(&account.id, &DirectoryState { published: Some(shown.clone()), ..DirectoryState::default() });
+    batch.put(&account.id, &DirectoryState { published: Some(shown), ..DirectoryState::default() });
     batch.put(&DirectoryEntryKey { account: account.id, number: 1 }, &DirectoryEntry { at: 1, cause: "asked".into() });
     let places = vec![KnownPlace { digest: 7, seen_at: 1_790_000_000 }];
     batch.put(&key(NoticePart::Places), &NoticeState { places, ..NoticeState::default() });

@@ -140,6 +140,17 @@ async fn a_closing_that_a_stop_cut_short_is_finished_after_the_start() {
     house.check_counters();
 }
 
+on_both_engines!(a_number_whose_key_is_younger_than_the_log_is_passed_over, async |house: House| {
+    let lea = house.account("lea").await.id;
+    // A backup's keys are copied after its log: between the two somebody got the next number.
+    let given = caducee::store::KeyOwner::Mailbox(AccountId(lea.0 + 1));
+    let key = house.room.store().keys().sealed(caducee::store::KeyOwner::Mailbox(lea)).unwrap();
+    house.room.store().keys().insert(given, &key).unwrap();
+    let max = house.account("max").await.id;
+    assert_eq!(max.0, lea.0 + 2);
+    assert!(house.room.open(max).is_ok());
+});
+
 #[tokio::test]
 async fn data_change_within_the_rules() {
     let house = House::in_memory();

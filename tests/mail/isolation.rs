@@ -103,7 +103,8 @@ async fn a_mailboxs_key_opens_for_its_own_account_only() {
     batch.put(&other, &record);
     store.commit(batch).await.unwrap();
     assert!(matches!(house.room.open(other).map(drop), Err(MailError::Sealed(_))));
-    let stranger = || MailRoom::new(store.clone(), MasterKey::generate(), MailLimits::default());
+    let foreign = MasterKey::generate();
+    let stranger = || MailRoom::new(store.clone(), foreign.clone(), MailLimits::default());
     assert!(matches!(stranger().map(drop), Err(MailError::Sealed(_))), "the key of what is on its way");
     let mut batch = Batch::new();
     batch.delete::<Secret>(&SecretKey::Transit).delete::<Secret>(&SecretKey::Traces);

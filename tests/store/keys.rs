@@ -178,8 +178,12 @@ fn an_older_record_that_comes_back_brings_no_destroyed_key_with_it() {
     drop(store);
     let (store, opening) = open(directory.path());
     assert_eq!((store.keys().owners(), store.keys().is_wiped(mailbox(1))), (vec![mailbox(2)], true));
-    assert_eq!((opening.keys.moved, opening.keys.keyless), (0, vec![AccountId(1)]), "and it is told");
+    let told = (opening.keys.moved, opening.keys.keyless, opening.keys.revived);
+    assert_eq!(told, (0, vec![], vec![AccountId(1)]), "and it is told");
     assert!(!records_hold_a_key(&store));
+    drop(store);
+    let report = check(directory.path(), &mut |_, _| ()).unwrap();
+    assert_eq!((report.is_sound(), report.keyless, report.revived), (false, vec![], vec![AccountId(1)]));
 }
 
 #[test]

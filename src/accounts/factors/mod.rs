@@ -22,6 +22,7 @@ use zeroize::Zeroizing;
 use super::notice::{By, Code, Notice, masked, notification_address};
 use super::registry::ATTEMPTS;
 use super::{Account, AccountError, Registry, secret_text};
+use crate::mail::MailError;
 use crate::store::{
     self, AccountId, Authenticator, Batch, CommitError, Expect, MailboxKey, SealError, SealedKey, SecondFactor,
     StoreError,
@@ -408,7 +409,10 @@ impl Registry {
 
     fn mailbox_key(&self, id: AccountId) -> Result<MailboxKey, FactorError> {
         let record = self.store().get::<store::Account>(&id)?.ok_or(AccountError::NoAccount)?;
-        Ok(self.room().mailbox_key(id, record.state).map_err(AccountError::from)?)
+        match self.room().mailbox_key(id, record.state) {
+            Err(MailError::Closed) => Err(AccountError::Closed.into()),
+            key => Ok(key.map_err(AccountError::from)?),
+        }
     }
 }
 

@@ -1,38 +1,36 @@
 //! Words as they are looked for: without accents, case and punctuation.
 
-use unicode_normalization::UnicodeNormalization;
-use unicode_normalization::char::is_combining_mark;
+use unicode_normalization::char::{decompose_compatible, is_combining_mark};
 
 /// Calls `each` with every word of a text, folded: `Hôpital Saint-Luc` is `hopital`, `saint`, `luc`. `word` is room to work in.
 pub(super) fn words(text: &str, word: &mut String, mut each: impl FnMut(&str)) {
     word.clear();
-    let mut end = |word: &mut String| {
-        if !word.is_empty() {
+    let mut take = |character: char| match character {
+        letter if letter.is_ascii_alphanumeric() => word.push(letter.to_ascii_lowercase()),
+        // Unicode takes these for letters of their own; who looks for somebody does not.
+        'œ' | 'Œ' => word.push_str("oe"),
+        'æ' | 'Æ' => word.push_str("ae"),
+        'ß' => word.push_str("ss"),
+        letter if !letter.is_ascii() && letter.is_alphanumeric() => word.extend(letter.to_lowercase()),
+        _ if word.is_empty() => {}
+        _ => {
             each(word);
             word.clear();
         }
     };
-    if text.is_ascii() {
-        for octet in text.bytes() {
-            if octet.is_ascii_alphanumeric() {
-                word.push(char::from(octet.to_ascii_lowercase()));
-            } else {
-                end(word);
-            }
-        }
-    } else {
-        for character in text.nfkd().filter(|&character| !is_combining_mark(character)) {
-            match character {
-                // Unicode takes these for letters of their own; who looks for somebody does not.
-                'œ' | 'Œ' => word.push_str("oe"),
-                'æ' | 'Æ' => word.push_str("ae"),
-                'ß' => word.push_str("ss"),
-                letter if letter.is_alphanumeric() => word.extend(letter.to_lowercase()),
-                _ => end(word),
-            }
+    for character in text.chars() {
+        if character.is_ascii() {
+            take(character);
+        } else {
+            // Marks go, so it does not matter in which order they come.
+            decompose_compatible(character, |part| {
+                if !is_combining_mark(part) {
+                    take(part);
+                }
+            });
         }
     }
-    end(word);
+    take(' ');
 }
 
 /// A text's words, folded, with a space between them.

@@ -35,6 +35,7 @@ mod pace;
 pub mod patch;
 mod publish;
 mod refresh;
+mod resource;
 pub mod search;
 mod setup;
 pub mod verify;

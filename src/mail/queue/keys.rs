@@ -214,9 +214,12 @@ impl Queue {
 
     /// Sees to the keys until the queue is stopped.
     pub(super) async fn tend_keys(&self) {
-        while !self.is_stopped() {
+        loop {
             let mut changed = std::pin::pin!(self.inner.changed.notified());
             changed.as_mut().enable();
+            if self.is_stopped() {
+                return;
+            }
             if self.inner.keys.has_work(now())
                 && let Err(error) = self.see_to_keys(now()).await
             {

@@ -49,7 +49,7 @@ pub(super) fn of_account(error: AccountError) -> Problem {
         AccountError::TermsExist(_) => told(Rule::TermsExist).at("version"),
         AccountError::BadTerms(_) => told(Rule::BadField),
         AccountError::TermsDamaged(_) => told(Rule::TermsDamaged),
-        AccountError::ClockAhead(_) => told(Rule::ConfirmationNeeded).at("confirm_clock"),
+        AccountError::ClockAstray(_) => told(Rule::ConfirmationNeeded).at("confirm_clock"),
         AccountError::Rule(breach) => told(rule_of(breach)).at(field_of(breach)),
         AccountError::Busy => told(Rule::Busy),
         // An address that was stored must be one: a damaged record.

@@ -55,8 +55,8 @@ async fn plan(
         as_of: from.to_string(),
         days,
         mailboxes: plan.mailboxes,
-        clock_ahead: match administration.registry.check_clock(now()) {
-            Err(AccountError::ClockAhead(days)) => Some(days),
+        clock_astray: match administration.registry.check_clock(now()) {
+            Err(AccountError::ClockAstray(days)) => Some(days),
             checked => checked.map(|()| None).map_err(of_account)?,
         },
         closings_without_confirmation: job.unconfirmed(plan.mailboxes),

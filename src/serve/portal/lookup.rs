@@ -116,9 +116,8 @@ pub(super) async fn search(State(desk): State<Arc<Desk>>, holder: Holder, Form(s
     };
     let mailbox = holder.seat.login().address.to_string();
     desk.registry_for(&holder.seat).note_deed_in(&mailbox, "directory-searched").await?;
-    let page = search.page();
-    match desk.shared.lookup.search(&query, None, (page - 1) * PAGE, PAGE).await {
-        Ok(hits) => {
+    match desk.look_up(&query, search.page()).await {
+        Ok((hits, page)) => {
             let found = desk.found(hits, page)?;
             Ok(desk.search_page(&holder, StatusCode::OK, &search, None, Some(&found)))
         }
@@ -127,6 +126,11 @@ pub(super) async fn search(State(desk): State<Arc<Desk>>, holder: Holder, Form(s
         }
         Err(error) => Err(Refusal::unavailable(texts::LOOKUP_AWAY, error)),
     }
+}
+
+/// The last page that can be turned to.
+fn last_page(total: usize) -> usize {
+    total.div_ceil(PAGE).clamp(1, MOST_PAGES)
 }
 
 fn too_often(wait: Duration) -> Refusal {
@@ -140,6 +144,17 @@ impl Desk {
     pub(super) fn searches_a_minute(&self) -> Option<u32> {
         let most = self.shared.config.load().portal.searches;
         (most > 0 && self.shared.lookup.is_there()).then_some(most)
+    }
+
+    /// A page of what is found, or the last one where there are fewer by now.
+    async fn look_up(&self, query: &Query, page: usize) -> Result<(Hits, usize), LookupError> {
+        let lookup = &self.shared.lookup;
+        let hits = lookup.search(query, None, (page - 1) * PAGE, PAGE).await?;
+        let last = last_page(hits.total);
+        if page <= last {
+            return Ok((hits, page));
+        }
+        Ok((lookup.search(query, None, (last - 1) * PAGE, PAGE).await?, last))
     }
 
     fn search_page(
@@ -163,8 +178,7 @@ impl Desk {
                 shown.push(entry);
             }
         }
-        let last_page = total.div_ceil(PAGE).clamp(1, MOST_PAGES);
-        Ok(Found { entries: shown, total, is_cut, taken_at, page, last_page })
+        Ok(Found { entries: shown, total, is_cut, taken_at, page, last_page: last_page(total) })
     }
 
     /// What is no address is nothing to write to. Of our own mailboxes we know more than a copy of last night: who is on the red
@@ -189,6 +203,7 @@ mod tests {
         {
             assert_eq!(Search { page: text.into(), ..Search::default() }.page(), page, "{text}");
         }
+        assert_eq!([0, 1, 20, 21, 9999].map(last_page), [1, 1, 1, 2, MOST_PAGES]);
         assert!(Search { nom: " -- ".into(), ..Search::default() }.query().is_empty());
     }
 }

@@ -5,7 +5,7 @@
 //! is named, and a copy of it is set aside.
 
 use std::collections::hash_map::DefaultHasher;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{Hash, Hasher};
 use std::ops::Bound;
 use std::os::unix::fs::FileExt;
@@ -22,7 +22,7 @@ use super::replay::{Damage, indexed_commit, set_aside, synced_after, walk_error}
 use super::segment::{self, Bodies, Piece, SEGMENT_FORMAT, SEGMENT_HEADER, SegmentHead, Segments, Walk};
 use super::{INSPECTION_CACHE, checkpoint};
 use crate::store::error::{OpenError, StoreError};
-use crate::store::keyring::{self, KeyOwner, KeysFound};
+use crate::store::keyring::{self, KeyFate, KeyOwner, KeysFound};
 use crate::store::schema::{
     AccountId, Body, BodyId, Folder, FolderId, FolderKey, Key, Message, MessageKey, Place, Record, Table, Uid, flags,
     probe,
@@ -66,8 +66,10 @@ pub struct CheckReport {
     pub miscounted: Vec<Miscounted>,
     /// The key files, held against each other.
     pub keys: KeysFound,
-    /// Mailboxes that are not closed and have no key in them: nothing in these can be read.
+    /// Mailboxes that are not closed and whose key is in neither: nothing in them can be read.
     pub keyless: Vec<AccountId>,
+    /// Mailboxes that are not closed by their record, though their key was destroyed: an older record has come back.
+    pub revived: Vec<AccountId>,
     /// Findings beyond the first thousand of each kind.
     pub not_listed: u64,
 }
@@ -120,6 +122,7 @@ impl CheckReport {
             && self.miscounted.is_empty()
             && self.keys.is_sound()
             && self.keyless.is_empty()
+            && self.revived.is_empty()
     }
 
     fn list<T>(&mut self, pick: impl FnOnce(&mut Self) -> &mut Vec<T>, finding: T) {
@@ -147,7 +150,7 @@ pub fn check(path: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<CheckRep
         Err(_) => Position::default(),
     };
     checker.read_log(applied, progress)?;
-    let owners = checker.check_key_files()?;
+    let fates = checker.check_key_files()?;
     let noted = checkpoint::read(&home.checkpoint()).unwrap_or_default();
     match index {
         Ok(_) if applied.sequence < noted.sequence => {
@@ -156,7 +159,7 @@ pub fn check(path: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<CheckRep
         }
         Ok(index) => {
             checker.check_index(&index, applied).map_err(|error| checker.index_error(&error))?;
-            checker.check_keys_of_accounts(&index, &owners).map_err(|error| checker.index_error(&error))?;
+            checker.check_keys_of_accounts(&index, &fates).map_err(|error| checker.index_error(&error))?;
         }
         Err(reason) => checker.report.index_unusable = Some(reason),
     }
@@ -295,21 +298,23 @@ impl Checker<'_> {
     }
 
     /// Whose keys there are. In a store of an older format mailboxes' keys are in the records, and no ring is looked at.
-    fn check_key_files(&mut self) -> Result<HashSet<KeyOwner>, OpenError> {
+    fn check_key_files(&mut self) -> Result<HashMap<KeyOwner, KeyFate>, OpenError> {
         if !self.home.has_ring() {
-            return Ok(HashSet::new());
+            return Ok(HashMap::new());
         }
-        let (found, owners) = keyring::inspect(&self.home.path, &self.home.salt)?;
+        let (found, fates) = keyring::inspect(&self.home.path, &self.home.salt)?;
         self.report.keys = found;
-        Ok(owners)
+        Ok(fates)
     }
 
-    fn check_keys_of_accounts(&mut self, index: &Index, owners: &HashSet<KeyOwner>) -> Result<(), StoreError> {
-        let accounts = Accounts::read(|range| index.scan(range, PAGE, false))?;
-        let keyless = if self.home.has_ring() { accounts.not_among(owners) } else { Vec::new() };
-        for account in keyless {
-            self.report.list(|report| &mut report.keyless, account);
+    fn check_keys_of_accounts(&mut self, index: &Index, fates: &HashMap<KeyOwner, KeyFate>) -> Result<(), StoreError> {
+        if !self.home.has_ring() {
+            return Ok(());
         }
+        let accounts = Accounts::read(|range| index.scan(range, PAGE, false))?;
+        let (lost, wiped) = accounts.unreadable(|owner| fates.get(&owner).copied());
+        lost.into_iter().for_each(|account| self.report.list(|report| &mut report.keyless, account));
+        wiped.into_iter().for_each(|account| self.report.list(|report| &mut report.revived, account));
         Ok(())
     }
 

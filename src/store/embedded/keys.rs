@@ -5,7 +5,6 @@
 //! raised before the first record loses its key; each step finds by itself what is left of it to do. What older frames of the
 //! log hold of moved keys goes with their segments.
 
-use std::collections::HashSet;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -17,7 +16,7 @@ use crate::store::Store;
 use crate::store::batch::Batch;
 use crate::store::engine::{Raw, RawRange};
 use crate::store::error::{OpenError, StoreError};
-use crate::store::keyring::{KeyOwner, Keyring, KeysFound};
+use crate::store::keyring::{KeyFate, KeyOwner, Keyring, KeysFound};
 use crate::store::schema::{Account, AccountId, AccountState, Key, KeyInRecord, Table};
 use crate::store::seal::SealedKey;
 
@@ -35,8 +34,10 @@ pub struct KeysOpening {
     pub moved: u64,
     /// Keys of closed mailboxes that were still there.
     pub wiped: u64,
-    /// Mailboxes that are not closed and have no key: nothing in them can be read.
+    /// Mailboxes that are not closed and whose key is lost: nothing in them can be read.
     pub keyless: Vec<AccountId>,
+    /// Mailboxes that are not closed by their record, though their key was destroyed: an older record has come back.
+    pub revived: Vec<AccountId>,
 }
 
 impl KeysOpening {
@@ -57,7 +58,7 @@ pub(super) fn settle(store: &Store, home: &Home, opening: &mut KeysOpening) -> R
         tracing::warn!(%error, "some accounts' records still hold the keys that were moved out of them");
     }
     opening.wiped = wipe_closed(store.keys(), &accounts);
-    opening.keyless = accounts.without_key(store.keys());
+    (opening.keyless, opening.revived) = accounts.unreadable(|owner| store.keys().fate(owner));
     tell(opening);
     Ok(())
 }
@@ -100,12 +101,11 @@ impl Accounts {
     /// has come back, by damage to the log or by a backup. How many were moved.
     fn move_into(&self, keys: &Keyring, home: &Home) -> Result<u64, OpenError> {
         let closed = |id: &AccountId| self.closed.binary_search(id).is_ok();
-        let is_known = |owner| keys.sealed(owner).is_some() || keys.is_wiped(owner);
         let moving: Vec<_> = self
             .holding
             .iter()
             .map(|(id, key)| (id, KeyOwner::Mailbox(*id), key))
-            .filter(|(id, owner, key)| !closed(id) && !is_known(*owner) && Keyring::holds(key))
+            .filter(|(id, owner, key)| !closed(id) && keys.fate(*owner).is_none() && Keyring::holds(key))
             .map(|(_, owner, key)| (owner, key.clone()))
             .collect();
         let moved = moving.len() as u64;
@@ -113,16 +113,13 @@ impl Accounts {
         Ok(moved)
     }
 
-    /// Mailboxes that should have a key.
-    pub(super) fn without_key(&self, keys: &Keyring) -> Vec<AccountId> {
-        let has_none = |id: &&AccountId| keys.sealed(KeyOwner::Mailbox(**id)).is_none();
-        self.living.iter().filter(has_none).copied().collect()
-    }
-
-    /// As [`Accounts::without_key`], of a store that is looked at: whose keys there are is given.
-    pub(super) fn not_among(&self, owners: &HashSet<KeyOwner>) -> Vec<AccountId> {
-        let has = |id: &AccountId| owners.contains(&KeyOwner::Mailbox(*id));
-        self.living.iter().filter(|id| !has(id)).copied().collect()
+    /// Mailboxes that are not closed and cannot be read: those whose key is lost, and those whose key was destroyed.
+    pub(super) fn unreadable(&self, fate: impl Fn(KeyOwner) -> Option<KeyFate>) -> (Vec<AccountId>, Vec<AccountId>) {
+        let without = self.living.iter().map(|id| (*id, fate(KeyOwner::Mailbox(*id))));
+        let without = without.filter(|(_, fate)| *fate != Some(KeyFate::Living));
+        let (lost, wiped): (Vec<_>, Vec<_>) = without.partition(|(_, fate)| fate.is_none());
+        let ids = |those: Vec<(AccountId, _)>| those.into_iter().map(|(id, _)| id).collect();
+        (ids(lost), ids(wiped))
     }
 }
 
@@ -158,7 +155,7 @@ fn wipe_closed(keys: &Keyring, accounts: &Accounts) -> u64 {
 }
 
 fn tell(opening: &KeysOpening) {
-    let KeysOpening { mended, lost, moved, wiped, keyless } = opening;
+    let KeysOpening { mended, lost, moved, wiped, keyless, revived } = opening;
     if *moved > 0 {
         tracing::warn!(
             moved,
@@ -176,7 +173,10 @@ fn tell(opening: &KeysOpening) {
         tracing::error!(event = "store.keys", slots = ?lost, "keys are damaged in both key files");
     }
     for account in keyless {
-        tracing::error!(event = "store.keys", %account, "a mailbox has no key: bring keys-1 or keys-2 back from a backup");
+        tracing::error!(event = "store.keys", %account, "a mailbox's key is lost: bring keys-1 or keys-2 back from a backup");
+    }
+    for account in revived {
+        tracing::error!(event = "store.keys", %account, "a mailbox whose key was destroyed is not closed: close it again");
     }
 }
 

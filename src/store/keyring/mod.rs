@@ -21,7 +21,7 @@
 mod copies;
 mod slot;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::path::Path;
@@ -118,14 +118,24 @@ impl KeysFound {
     }
 }
 
+/// What became of an owner's key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyFate {
+    /// It is there.
+    Living,
+    /// It was destroyed.
+    Wiped,
+}
+
 /// Reads the key files of a store, and whose keys are in them, and changes nothing.
-pub(super) fn inspect(directory: &Path, salt: &Salt) -> Result<(KeysFound, HashSet<KeyOwner>), OpenError> {
+pub(super) fn inspect(directory: &Path, salt: &Salt) -> Result<(KeysFound, HashMap<KeyOwner, KeyFate>), OpenError> {
     let merged = copies::read(directory, salt)?;
-    let owners = merged.slots.iter().flatten().filter_map(|written| match &written.slot {
-        Slot::Living { owner, .. } => Some(*owner),
-        _ => None,
+    let fates = merged.slots.iter().flatten().filter_map(|written| match &written.slot {
+        Slot::Living { owner, .. } => Some((*owner, KeyFate::Living)),
+        Slot::Wiped { owner } => Some((*owner, KeyFate::Wiped)),
+        Slot::Free => None,
     });
-    Ok((KeysFound::of(&merged), owners.collect()))
+    Ok((KeysFound::of(&merged), fates.collect()))
 }
 
 impl Keyring {
@@ -174,10 +184,17 @@ impl Keyring {
         self.held().get(&owner)?.key.clone()
     }
 
+    /// What became of an owner's key; `None`: it has none here, or it is lost.
+    #[must_use]
+    pub fn fate(&self, owner: KeyOwner) -> Option<KeyFate> {
+        let held = self.held();
+        Some(if held.get(&owner)?.key.is_some() { KeyFate::Living } else { KeyFate::Wiped })
+    }
+
     /// Whether this owner had a key that was destroyed.
     #[must_use]
     pub fn is_wiped(&self, owner: KeyOwner) -> bool {
-        self.held().get(&owner).is_some_and(|held| held.key.is_none())
+        self.fate(owner) == Some(KeyFate::Wiped)
     }
 
     /// Whose keys there are, in order.

@@ -364,7 +364,9 @@ impl CopyBuilder {
         let (names, numbers, locals) = std::thread::scope(|threads| {
             let names = threads.spawn(|| index(&mailboxes, |one| [at(one.last_name), at(one.first_name)]));
             // The RPPS number is looked for with the digit of its kind before it, and without.
-            let numbers = threads.spawn(|| index(&mailboxes, |one| with_and_without_kind(at(one.national_id))));
+            let numbers = threads.spawn(|| {
+                gathered(WordsBuilder::of_rare_words(), &mailboxes, |one| with_and_without_kind(at(one.national_id)))
+            });
             let locals = index(&mailboxes, |one| [at(one.local)]);
             (ended(names), ended(numbers), locals)
         });
@@ -418,7 +420,10 @@ fn with_and_without_kind(number: &str) -> [&str; 2] {
 
 /// The words of what stands in a list, by its place there.
 fn index<'s, T, const N: usize>(of: &[T], texts: impl Fn(&T) -> [&'s str; N]) -> Words {
-    let mut words = WordsBuilder::default();
+    gathered(WordsBuilder::default(), of, texts)
+}
+
+fn gathered<'s, T, const N: usize>(mut words: WordsBuilder, of: &[T], texts: impl Fn(&T) -> [&'s str; N]) -> Words {
     for (at, one) in (0..).zip(of) {
         for text in texts(one) {
             words.add(text, at);

@@ -45,6 +45,8 @@ impl Words {
 /// Words that are being gathered.
 #[derive(Debug, Default)]
 pub(super) struct WordsBuilder {
+    /// They are not looked for before all are there.
+    come_once: bool,
     words: Interner,
     /// A word's number, and the number of what has it; in the order of the latter.
     pairs: Vec<(u32, u32)>,
@@ -54,10 +56,18 @@ pub(super) struct WordsBuilder {
 }
 
 impl WordsBuilder {
+    /// For words of which most come once, as numbers do.
+    pub(super) fn of_rare_words() -> Self {
+        Self { come_once: true, ..Self::default() }
+    }
+
     /// What has this number has the words of a text. Numbers rise.
     pub(super) fn add(&mut self, text: &str, target: u32) {
-        let Self { words, pairs, last, word } = self;
+        let Self { come_once, words, pairs, last, word } = self;
         fold::words(text, word, |word| {
+            if *come_once {
+                return pairs.push((words.push(word), target));
+            }
             let word = words.add(word);
             let at = word as usize;
             last.resize(last.len().max(at + 1), 0);
@@ -73,14 +83,18 @@ impl WordsBuilder {
         let (known, pairs) = (self.words.finish(), self.pairs);
         let order = in_order(&known);
         let (mut rank, mut words) = (vec![0u32; known.len()], Strings::default());
-        for (at, &id) in (1..).zip(&order) {
+        let (mut at, mut last) = (0, "");
+        for id in order {
+            let word = known.at(id);
+            if word != last {
+                (at, last) = (words.push(word), word);
+            }
             rank[id as usize] = at;
-            words.push(known.at(id));
         }
         words.shrink();
         let rank = |word: u32| rank[word as usize] as usize;
         // Sorted by counting: how many each word has says where they begin; they come in order as it is.
-        let mut starts = vec![0u32; known.len() + 1];
+        let mut starts = vec![0u32; words.len() + 1];
         for (word, _) in &pairs {
             starts[rank(*word) + 1] += 1;
         }
@@ -120,7 +134,11 @@ mod tests {
 
     #[test]
     fn what_has_a_word_is_found_by_its_beginning() {
-        let mut builder = WordsBuilder::default();
+        found_by_beginning(WordsBuilder::default());
+        found_by_beginning(WordsBuilder::of_rare_words());
+    }
+
+    fn found_by_beginning(mut builder: WordsBuilder) {
         for (target, text) in (0..).zip(["Martin Jean", "MARTINEZ Éloïse", "Dumartin", "", "Jean-Martin Lemartin"]) {
             builder.add(text, target);
         }

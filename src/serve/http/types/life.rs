@@ -31,10 +31,10 @@ pub struct LifecyclePlan {
     pub cannot_be_told: Vec<String>,
     /// How many closings of one day need no confirmation; as many suspensions for terms do not, and oblivions.
     pub closings_without_confirmation: u64,
-    /// The server's clock is so many days ahead of the last run, and no run is made until `confirm_clock` says that it is right;
-    /// absent: it is believed.
+    /// The server's clock is so many days from the last run (negative: before it), and no run is made until `confirm_clock` says
+    /// that it is right; absent: it is believed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub clock_ahead: Option<i64>,
+    pub clock_astray: Option<i64>,
 }
 
 /// A step that a mailbox takes.
@@ -68,7 +68,7 @@ pub struct LifecycleRun {
     /// The same of mailboxes that are to be forgotten.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub confirm_oblivions: Option<u64>,
-    /// The server's clock is right, though it is more than 40 days ahead of the last run: without this there is no run then.
+    /// The server's clock is right, though it is more than 40 days from the last run: without this there is no run then.
     pub confirm_clock: bool,
     /// Take so many steps before their time: a run of a day that has not come is refused where it would take more.
     #[serde(skip_serializing_if = "Option::is_none")]
