@@ -1,5 +1,6 @@
 //! `caducee traces proof`: a directory that shows what became of a message, without us.
 
+use std::collections::BTreeSet;
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -38,15 +39,10 @@ impl ProofArguments {
         for gap in &proof.gaps {
             output.note(&format!("There may be further steps: {gap}"));
         }
-        for block in &proof.blocks {
-            if let Some(why) = block.no_day_end.as_deref() {
-                output.note(&format!(
-                    "{}, block {}: signed, under no day's end: {}",
-                    block.day,
-                    block.number,
-                    in_words(why)
-                ));
-            }
+        let open: BTreeSet<_> =
+            proof.blocks.iter().filter_map(|block| Some((&block.day, block.no_day_end.as_deref()?))).collect();
+        for (day, why) in open {
+            output.note(&format!("{day}: signed, under no day's end: {}", in_words(why)));
         }
         output.result(&proof, |proof| {
             format!(

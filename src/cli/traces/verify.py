@@ -5,8 +5,8 @@
 
 PUBLIC-KEY.pem is the operator's key, got from the operator or from whom it was left with: without it the proof's own is
 taken, and shows only that nothing was changed since somebody signed. HEX is the hash that ended a day, as the operator left
-it with others then: the steps that stand under it were written by the end of that day. Neither shows that no step was left
-out by whoever gives the proof. Only what is printed here was verified; who made the proof, and when, is not signed."""
+it with others: the steps that stand under it had been written by then. Neither shows that no step was left out by whoever
+gives the proof. Only what is printed here was verified; who made the proof, and when, is not signed."""
 import base64, datetime, hashlib, json, os, subprocess, sys, tempfile
 
 
