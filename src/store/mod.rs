@@ -187,11 +187,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] when the index fails.
-    pub fn keys_of<R: Record>(
-        &self,
-        range: impl RangeBounds<R::Key>,
-        limit: usize,
-    ) -> Result<Vec<R::Key>, StoreError> {
+    pub fn keys_of<R: Record>(&self, range: impl RangeBounds<R::Key>, limit: usize) -> Result<Vec<R::Key>, StoreError> {
         let keys = self.engine.keys_in(raw_range::<R>(&range), limit)?;
         Ok(keys.iter().filter_map(|key| R::Key::decode(&key[1..])).collect())
     }
