@@ -290,7 +290,7 @@ fn what_must_be_kept_is_kept(server: &Server, mail: &Mail) {
 }
 
 /// Who opens the store with the master key finds no key and no folder of the closed mailbox (who digs in all its files:
-/// `digging.rs`); and no word of any message stands in any file of the operators, of the relay of ordinary mail, of the directory.
+/// `tests/mail/digging.rs`); and no word of any message stands in any file of the operators, of the relay of ordinary mail, of the directory.
 fn nothing_can_be_read_on_the_disk(town: &Town, papers: &Path, closed: AccountId, open: AccountId) {
     let check = Tool::new(env!("CARGO_BIN_EXE_caducee")).args(["store", "check", "--config"]);
     check.arg(town.site.config_file()).limit(SOON).run().expect_ok("the store is sound");

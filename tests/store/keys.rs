@@ -53,6 +53,7 @@ fn old_store(directory: &Path) -> [SealedKey; 2] {
     }
     batch.put(&AccountId(3), &OldAccount { state: "closed", sealed_key: None });
     run(store.commit(batch)).unwrap();
+    assert!(records_hold_a_key(&store));
     drop(store);
     make_format_1(directory);
     keys
@@ -79,7 +80,8 @@ fn format(directory: &Path) -> u64 {
 /// Whether an account's record holds a key itself.
 fn records_hold_a_key(store: &Store) -> bool {
     let rows = store.scan::<Raw>(.., usize::MAX).unwrap();
-    rows.iter().any(|(_, raw)| raw.bytes.windows(10).any(|window| window == b"sealed_key"))
+    let key = br#""sealed_key":""#;
+    rows.iter().any(|(_, raw)| raw.bytes.windows(key.len()).any(|window| window == key))
 }
 
 /// An account's record as it lies there.
