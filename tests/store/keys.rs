@@ -254,6 +254,10 @@ fn a_check_names_what_is_wrong_with_keys_and_changes_nothing() {
     assert_eq!((report.keys.living, report.keys.lost), (1, vec![0]));
     assert_eq!(report.keyless, [AccountId(1), AccountId(3)]);
     assert_eq!(files(), before);
+    let backup = directory.copy();
+    fs::remove_dir_all(backup.path().join("index")).unwrap();
+    let report = check(backup.path(), &mut |_, _| ()).unwrap();
+    assert_eq!(report.keyless, [AccountId(1), AccountId(3)], "a backup without its index is looked through as well");
     let shown =
         Command::new(env!("CARGO_BIN_EXE_caducee")).args(["store", "check", "--dir"]).arg(directory.path()).output();
     let shown = String::from_utf8(shown.unwrap().stdout).unwrap();
