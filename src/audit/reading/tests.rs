@@ -176,7 +176,7 @@ async fn a_cut_of_the_last_traces_is_in_every_verification_until_it_is_acknowled
         house.keep().await;
     }
     assert!(house.problems().is_empty());
-    let day = house.traces.proof("<a@b>").unwrap().steps[0].1.day;
+    let day = house.traces.proof("<a@b>").unwrap().steps[0].1.head.day;
     let path = house.place.0.join(Stream::Functional.name()).join(format!("{day}.day"));
     let bytes = std::fs::read(&path).unwrap();
     let last = crate::store::traces::examine(&bytes).last().unwrap().from;
