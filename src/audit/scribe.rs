@@ -301,9 +301,9 @@ impl<S: Shelf> Desk<S> {
         counted.into_iter().collect::<Result<(), _>>()?;
         store.commit_blocking(batch)?;
         drop(lost);
-        unknown.iter().for_each(|(key, _)| {
+        for (key, _) in unknown {
             self.unknown.remove(&key.0);
-        });
+        }
         for trace in opened.iter().filter_map(|(_, trace)| trace.as_ref()) {
             self.written.remove(&identity(trace));
         }

@@ -195,12 +195,12 @@ fn every_door_and_the_queue_stop_while_traces_have_no_room_and_go_on_by_themselv
     command.arg(env!("CARGO_BIN_EXE_caducee"));
     let server = site.start_by(command);
     assert!(wait_until(SOON, || try_doors(&site) == all_open()), "{:#?}\n{}", try_doors(&site), site.log());
-    let tester = site.operator().test_mailbox();
+    let (sender, tester) = (site.operator().mailbox("PER"), site.operator().test_mailbox());
     let (id, later) = ("<toujours-plus-tard@essai.example>", format!("later@{domain}"));
-    let text = format!("From: <{}>\r\nTo: <{later}>\r\nMessage-ID: {id}\r\n\r\nBonjour\r\n", tester.address);
+    let text = format!("From: <{}>\r\nTo: <{later}>\r\nMessage-ID: {id}\r\n\r\nBonjour\r\n", sender.address);
     let to = [later.as_str()];
     let envelope = Envelope { to: &to, ..Envelope::default() };
-    smtplib(&site.known, site.operator(), tester, &envelope, &text).expect_ok("submitting");
+    smtplib(&site.known, site.operator(), sender, &envelope, &text).expect_ok("submitting");
     assert!(wait_until(SOON, || tries(&server, id) >= 2), "it is tried again and again");
 
     disk.fill(&server);

@@ -5,6 +5,7 @@ use std::collections::BinaryHeap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::day::Day;
 use super::index::{Entries, Entry, Index, IndexWriter, Postings};
@@ -22,9 +23,34 @@ pub(super) struct Indexer {
     memory: Vec<Entry>,
     /// Entries that memory holds at most.
     most: usize,
-    runs: Vec<Index>,
+    runs: Vec<Arc<Index>>,
     next_run: u32,
     has_damage: bool,
+}
+
+/// What is on its way out of the memory, or from many runs to one.
+pub(super) struct Load {
+    day: Day,
+    path: PathBuf,
+    what: What,
+}
+
+enum What {
+    Memory(Vec<Entry>),
+    Runs(Vec<Arc<Index>>),
+}
+
+impl Load {
+    /// Writes it as a run.
+    pub(super) fn write(&mut self) -> io::Result<Index> {
+        match &mut self.what {
+            What::Memory(entries) => {
+                entries.sort_unstable();
+                write_run(&self.path, self.day, entries.iter().map(|entry| Ok(*entry)))
+            }
+            What::Runs(runs) => write_run(&self.path, self.day, Merge::new(runs, &[])?),
+        }
+    }
 }
 
 impl Indexer {
@@ -35,10 +61,34 @@ impl Indexer {
 
     /// Makes room for more: what fills the memory goes to disk. Before each [`Indexer::add`]; on an error nothing is lost.
     pub(super) fn make_room(&mut self) -> io::Result<()> {
-        if self.memory.len() >= self.most {
-            self.spill()?;
+        while let Some(mut load) = self.load() {
+            let run = load.write()?;
+            self.take_off(&load, run);
         }
-        if self.runs.len() >= MOST_RUNS { self.merge_runs() } else { Ok(()) }
+        Ok(())
+    }
+
+    /// What has to go to disk, or there to be merged, before more is added; none where there is room. It is written without the
+    /// index, which others read meanwhile; nothing may be added to it until [`Indexer::take_off`].
+    pub(super) fn load(&self) -> Option<Load> {
+        let what = if self.memory.len() >= self.most {
+            What::Memory(self.memory.clone())
+        } else if self.runs.len() >= MOST_RUNS {
+            What::Runs(self.runs.clone())
+        } else {
+            return None;
+        };
+        Some(Load { day: self.day, path: self.run_path(self.next_run), what })
+    }
+
+    /// Has the run that was written of a load stand for it.
+    pub(super) fn take_off(&mut self, load: &Load, run: Index) {
+        match load.what {
+            What::Memory(_) => self.memory.clear(),
+            What::Runs(_) => self.remove_runs(),
+        }
+        self.runs.push(Arc::new(run));
+        self.next_run += 1;
     }
 
     /// Adds a block with its terms, each once.
@@ -52,24 +102,6 @@ impl Indexer {
     pub(super) fn add_damaged(&mut self, offset: u64) {
         self.has_damage = true;
         self.memory.push((DAMAGED, offset));
-    }
-
-    fn spill(&mut self) -> io::Result<()> {
-        self.memory.sort_unstable();
-        let entries = self.memory.iter().map(|entry| Ok(*entry));
-        let run = write_run(&self.run_path(self.next_run), self.day, entries)?;
-        self.runs.push(run);
-        self.next_run += 1;
-        self.memory.clear();
-        Ok(())
-    }
-
-    fn merge_runs(&mut self) -> io::Result<()> {
-        let merged = write_run(&self.run_path(self.next_run), self.day, Merge::new(&self.runs, &[])?)?;
-        self.remove_runs();
-        self.runs = vec![merged];
-        self.next_run += 1;
-        Ok(())
     }
 
     /// Writes the whole index under its lasting name.
@@ -141,8 +173,8 @@ struct Merge<'a> {
 
 impl<'a> Merge<'a> {
     /// `memory` is sorted.
-    fn new(runs: &'a [Index], memory: &'a [Entry]) -> io::Result<Merge<'a>> {
-        let runs: Vec<_> = runs.iter().map(Index::entries).collect();
+    fn new(runs: &'a [Arc<Index>], memory: &'a [Entry]) -> io::Result<Merge<'a>> {
+        let runs: Vec<_> = runs.iter().map(|run| run.entries()).collect();
         let mut merge = Merge { runs, memory: memory.iter(), next: BinaryHeap::new() };
         (0..=merge.runs.len()).try_for_each(|source| merge.pull(source))?;
         Ok(merge)

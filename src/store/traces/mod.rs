@@ -308,19 +308,22 @@ impl TraceFiles {
     /// Makes sure of a file that takes lines, and of room in its index.
     fn begin(&self, writer: &mut Option<OpenDay>, day: Day) -> Result<(), TraceError> {
         let home = &self.inner.home;
-        let mut state = lock(&self.inner.state);
         if writer.is_none() {
+            let mut state = lock(&self.inner.state);
             let newest = state.heads.days.last().map(|head| head.day.next());
             let day = newest.map_or(day, |newest| day.max(newest));
             *writer = Some(OpenDay::create(home, day, state.heads.tip())?);
             state.open = writer.as_ref().map(|open| (open.tip, self.indexer(day)));
         }
-        match &mut state.open {
-            Some((tip, indexer)) => {
-                let path = home.index(tip.day);
-                indexer.make_room().map_err(TraceError::io("write", &path))
+        // Nobody adds to the index meanwhile: the writer is held. Who reads it goes on.
+        loop {
+            let load =
+                lock(&self.inner.state).open.as_ref().and_then(|(tip, indexer)| Some((tip.day, indexer.load()?)));
+            let Some((day, mut load)) = load else { return Ok(()) };
+            let run = load.write().map_err(TraceError::io("write", &home.index(day)))?;
+            if let Some((_, indexer)) = &mut lock(&self.inner.state).open {
+                indexer.take_off(&load, run);
             }
-            None => Ok(()),
         }
     }
 
