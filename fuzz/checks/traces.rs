@@ -1,6 +1,8 @@
 //! Day files of traces: whatever the bytes are, a walk covers them all, once; and a whole block is found again behind damage.
 
-use caducee::store::traces::{BLOCK_HEADER, BlockHead, BlockHeader, BlockKind, Day, ExaminedBlock, examine};
+use caducee::store::traces::{
+    BLOCK_HEADER, BlockFormat, BlockHead, BlockHeader, BlockKind, Day, ExaminedBlock, examine,
+};
 
 /// One input of the fuzzer. The bytes are read as they are, and as what lies in whole blocks, of which one is then damaged.
 pub fn check(data: &[u8]) {
@@ -54,8 +56,9 @@ fn blocks(mut data: &[u8]) -> (Vec<u8>, Vec<usize>) {
         let day = Day::from_number(u32::from(first) * 1000);
         let head =
             BlockHead { kind, day, number, before: 0, first: 1, last: u64::MAX, count: 1, previous: [first; 32] };
+        let format = if first % 3 == 0 { BlockFormat::One } else { BlockFormat::Two };
         let (length, payload_crc) = (payload.len() as u32, crc32c::crc32c(payload));
-        let header = BlockHeader { length, payload_crc, head, hash: [7; 32], signature: [first; 64] };
+        let header = BlockHeader { format, length, payload_crc, head, hash: [7; 32], signature: [first; 64] };
         out.extend_from_slice(&header.encode());
         out.extend_from_slice(payload);
         ends.push(out.len());

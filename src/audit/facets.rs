@@ -52,14 +52,23 @@ pub(super) fn facets(trace: &Trace) -> Vec<(Facet, String)> {
     trace.mailbox.iter().chain(&trace.actor.login).for_each(|address| add(Facet::Mailbox, address));
     addresses(&trace.action).for_each(|address| add(Facet::Mailbox, address));
     trace.actor.person.iter().for_each(|person| add(Facet::Person, person));
-    if let Action::Administered { about: Some(about), .. } = &trace.action {
+    if let Action::Administered { what, about: Some(about), .. } = &trace.action {
         add(Facet::Person, about);
+        owner(what, about).into_iter().for_each(|person| add(Facet::Person, person));
     }
     trace.message.iter().for_each(|message| add(Facet::MessageId, &message.message_id));
     trace.origin.peer.iter().chain(&trace.origin.subject).for_each(|peer| add(Facet::Peer, peer));
     found.sort_by(|a, b| (a.0 as u8, &a.1).cmp(&(b.0 as u8, &b.1)));
     found.dedup();
     found
+}
+
+/// Whose workstation it is, of one that was enrolled or renewed: `about` has its name first, which may be any, and last the
+/// person's id in brackets.
+fn owner<'a>(what: &str, about: &'a str) -> Option<&'a str> {
+    let is_of_device = matches!(what, "device-enrolled" | "device-renewed");
+    let (_, id) = about.strip_suffix(')')?.rsplit_once(" (")?;
+    is_of_device.then_some(id)
 }
 
 /// What a trace that only a newer version reads is found by, as far as this one makes it out: all but what its action names.
@@ -135,6 +144,23 @@ mod tests {
         let trace = Trace { mailbox: Some("anne@aura.example".into()), ..Trace::of(moved) };
         let mailboxes = facets(&trace).into_iter().filter(|(facet, _)| *facet == Facet::Mailbox).count();
         assert_eq!(mailboxes, 2);
+    }
+
+    #[test]
+    fn a_workstation_that_an_administrator_enrols_is_found_by_whose_it_is() {
+        let persons = |what: &str, about: &str| {
+            let about = Some(about.to_owned());
+            let trace = Trace::of(Action::Administered { what: what.to_owned(), fields: Vec::new(), about });
+            let facets = facets(&trace).into_iter();
+            facets.filter(|(facet, _)| *facet == Facet::Person).map(|(_, value)| value).collect::<Vec<_>>()
+        };
+        let named = "PC (899700000102) (899700000101)";
+        for what in ["device-enrolled", "device-renewed"] {
+            assert_eq!(persons(what, named), ["899700000101", named]);
+        }
+        // Its name alone names nobody, whatever it is.
+        assert_eq!(persons("device-revoked", "PC (899700000102)"), ["PC (899700000102)"]);
+        assert_eq!(persons("access-granted", "899700000101"), ["899700000101"]);
     }
 
     const FOLDER: FolderKind = FolderKind::Inbox;

@@ -21,6 +21,10 @@ use super::{Asker, Stream, Trace, TraceQuery, Tracer, found, witness};
 /// Traces of one message that a proof shows, at most.
 const MOST_PROVED: usize = 5_000;
 
+/// Octets that the parts of a proof take, at most: some thousands of steps, each with the few hashes that lead to its day's
+/// end. Only blocks of an earlier version, which are shown with the hashes of all their lines, come near.
+const MOST_PROOF: usize = 8 * 1024 * 1024;
+
 /// Why traces cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum TracesError {
@@ -74,7 +78,7 @@ pub struct Found {
 pub struct Proved {
     /// The steps, by time, and what shows each.
     pub steps: Vec<(Trace, ProofParts)>,
-    /// Why there may be further ones, in words; empty: these are all.
+    /// Why there may be further ones, in words: what does not read, say. Empty: these are all.
     pub gaps: Vec<String>,
 }
 
@@ -171,7 +175,8 @@ impl Traces {
         Ok(unreadable)
     }
 
-    /// What shows each step of a message, and the key that signs them; and what may be missing.
+    /// What shows each step of a message, and the key that signs them; and what may be missing. A step that does not read
+    /// costs itself.
     ///
     /// # Errors
     /// [`TracesError::NotYet`] where something of it still waits; else as [`Traces::search`].
@@ -196,9 +201,23 @@ impl Traces {
             gaps.push(format!("more than {MOST_PROVED} steps"));
             lines.truncate(MOST_PROVED);
         }
-        lines.sort_by_key(|(trace, _)| trace.at);
-        let steps = lines.into_iter().map(|(trace, place)| Ok((trace, files.proof_parts(place)?)));
-        Ok(Proved { steps: steps.collect::<Result<_, TraceError>>()?, gaps })
+        let (mut prover, mut steps, mut size) = (files.prover(), Vec::new(), 0);
+        for (trace, place) in lines {
+            match prover.parts(place) {
+                Ok(parts) => {
+                    size += size_of(&parts);
+                    steps.push((trace, parts));
+                }
+                Err(error @ (TraceError::Damaged { .. } | TraceError::NotThere)) => gaps.push(error.to_string()),
+                Err(error) => return Err(error.into()),
+            }
+            if size > MOST_PROOF {
+                gaps.push(format!("more than {MOST_PROOF} octets"));
+                break;
+            }
+        }
+        steps.sort_by_key(|(trace, _)| trace.at);
+        Ok(Proved { steps, gaps })
     }
 
     /// Reads the files of some days from end to end, and holds each to its chain and its signatures. What starts have found lost
@@ -300,6 +319,12 @@ impl Traces {
             newest_first: !query.oldest_first,
         }
     }
+}
+
+/// What a step takes in a proof, in octets; what is written of it takes some three times that.
+fn size_of(parts: &ProofParts) -> usize {
+    let path = parts.day_end.as_ref().map_or(0, |end| end.path.len());
+    2 * parts.text.len() + parts.prefix.len() + 32 * (parts.hashes.len() + path)
 }
 
 fn in_words(damage: &Damage) -> String {

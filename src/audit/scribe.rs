@@ -234,7 +234,7 @@ impl<S: Shelf> Desk<S> {
     fn drain_range(&mut self, from: u64, to: u64) -> Result<(), Trouble> {
         for step in 1.. {
             // By their keys: one that does not read has to go, too.
-            let keys = self.tracer.store().keys::<WaitingTrace>(TraceKey(from)..=TraceKey(to), BATCH)?;
+            let keys = self.tracer.store().keys_of::<WaitingTrace>(TraceKey(from)..=TraceKey(to), BATCH)?;
             let (mut opened, mut unknown) = (Vec::new(), Vec::new());
             for key in &keys {
                 let text = self.text_of(*key)?;
@@ -303,7 +303,9 @@ impl<S: Shelf> Desk<S> {
         counted.into_iter().collect::<Result<(), _>>()?;
         store.commit_blocking(batch)?;
         drop(lost);
-        unknown.iter().for_each(|(key, _)| drop(self.unknown.remove(&key.0)));
+        for (key, _) in unknown {
+            self.unknown.remove(&key.0);
+        }
         for trace in opened.iter().filter_map(|(_, trace)| trace.as_ref()) {
             self.written.remove(&identity(trace));
         }

@@ -24,7 +24,13 @@ impl Follow {
         self.server.run(async |client, output| {
             let followed: Followed = client.get(&(path(&["follow"]) + &query(&wanted)?)).await?;
             output.result(&followed, listing);
-            Ok(Exit::Done)
+            if followed.more {
+                output.note("There are more: `caducee traces search --message-id … --oldest-first --from …` goes on.");
+            }
+            for stretch in &followed.unreadable {
+                output.note(&format!("caducee: cannot be read, and may hold further steps: {stretch}"));
+            }
+            Ok(if followed.unreadable.is_empty() { Exit::Done } else { Exit::Partly })
         })
     }
 }

@@ -13,7 +13,7 @@ use super::output::{Exit, Output, table};
 use crate::mss::indicators::{Month, csv};
 use crate::serve::http::types::{IndicatorDifference, IndicatorMonths, IndicatorQuery, IndicatorSheet, Indicators};
 
-/// Writes the monthly indicators: mailboxes, exchanges, connections, refusals
+/// The monthly indicators: mailboxes, exchanges, connections, refusals; listed, or written with --out
 #[derive(Args, Debug)]
 pub(super) struct IndicatorsCommand {
     #[command(flatten)]
@@ -59,12 +59,17 @@ impl IndicatorsCommand {
     }
 }
 
-/// Writes a sheet beside its place and moves it there: who looks sees the old file or the new one, whole.
+/// Writes a sheet beside its place and moves it there: who looks sees the old file or the new one, whole. What stands beside
+/// was left by a run that was cut off, or put there by somebody: it is not written through.
 fn write(directory: &Path, sheet: &IndicatorSheet) -> std::io::Result<PathBuf> {
     let name = Path::new(&sheet.file).file_name().unwrap_or_default();
     let place = directory.join(name);
     let beside = directory.join(format!(".{}.new", name.to_string_lossy()));
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o640).open(&beside)?;
+    match std::fs::remove_file(&beside) {
+        Err(problem) if problem.kind() == std::io::ErrorKind::NotFound => {}
+        outcome => outcome?,
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o640).open(&beside)?;
     file.write_all(csv(&sheet.columns, &sheet.rows).as_bytes())?;
     file.sync_all()?;
     std::fs::rename(&beside, &place)?;
@@ -114,10 +119,15 @@ mod tests {
             columns: vec!["mois".into(), "refus".into()],
             rows: vec![vec!["2026-11".into(), "2".into()]],
         };
+        // Somebody else's file, under the name that ours has for a moment.
+        let other = directory.join("other");
+        std::fs::write(&other, "other").unwrap();
+        std::os::unix::fs::symlink(&other, directory.join(".Refus_2026-11.csv.new")).unwrap();
         let place = write(&directory, &sheet).unwrap();
+        assert_eq!(std::fs::read_to_string(&other).unwrap(), "other");
         assert_eq!(place, directory.join("Refus_2026-11.csv"), "a server's answer names no other directory");
         assert_eq!(std::fs::read_to_string(&place).unwrap(), "mois,refus\r\n2026-11,2\r\n");
-        assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 1);
+        assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 2);
         std::fs::remove_dir_all(directory).unwrap();
     }
 }

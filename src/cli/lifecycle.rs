@@ -100,7 +100,7 @@ impl Verb {
                 output.note("Nothing was done; --apply does it.");
             }
             Self::Run { apply: true, as_of, confirm_steps } => {
-                run(client, output, LifecycleRun { as_of, confirm_steps, ..LifecycleRun::default() }).await?;
+                return run(client, output, LifecycleRun { as_of, confirm_steps, ..LifecycleRun::default() }).await;
             }
             Self::Confirm { closings, suspensions, oblivions, clock, as_of, confirm_steps } => {
                 let request = LifecycleRun {
@@ -111,7 +111,7 @@ impl Verb {
                     confirm_clock: clock,
                     confirm_steps,
                 };
-                run(client, output, request).await?;
+                return run(client, output, request).await;
             }
             Self::Journal { mailbox, from, to, limit } => {
                 let wanted = JournalLines { mailbox, from, to, ..JournalLines::default() };
@@ -167,7 +167,8 @@ fn most_of_a_day(steps: &[PlannedStep], name: &str) -> u64 {
     days.map(|day| day.iter().filter(|step| step.step == name).count() as u64).max().unwrap_or_default()
 }
 
-async fn run(client: &mut Client, output: &Output, request: LifecycleRun) -> Result<(), ClientError> {
+/// Runs the job. What waits for a confirmation or failed is no full success: `cron` is to say so.
+async fn run(client: &mut Client, output: &Output, request: LifecycleRun) -> Result<Exit, ClientError> {
     let ran: LifecycleRan = client.send(Method::POST, &path(&["lifecycle", "run"]), &request).await?;
     output.result(&ran, |ran| {
         let mut lines: Vec<String> = ran.taken.iter().map(|(step, count)| format!("{step}: {count}")).collect();
@@ -185,7 +186,8 @@ async fn run(client: &mut Client, output: &Output, request: LifecycleRun) -> Res
         lines.extend(rest.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")));
         if lines.is_empty() { "Nothing was due.".to_owned() } else { lines.join("\n") }
     });
-    Ok(())
+    let unconfirmed = ran.unconfirmed + ran.unconfirmed_suspensions + ran.unconfirmed_oblivions;
+    Ok(if unconfirmed + ran.failed == 0 { Exit::Done } else { Exit::Partly })
 }
 
 async fn journal(

@@ -24,7 +24,7 @@ pub enum Exit {
     Unreachable = 3,
     /// This user may not administer the server.
     NotAllowed = 4,
-    /// Finished, but some messages were left out; they are listed.
+    /// Finished, but something was left out (messages, stretches of the traces, mailboxes); it is listed.
     Partly = 5,
 }
 

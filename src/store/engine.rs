@@ -53,7 +53,7 @@ pub(super) trait Engine: Send + Sync {
     fn scan(&self, range: RawRange, limit: usize, backwards: bool) -> Result<Vec<(Vec<u8>, Raw)>, StoreError>;
 
     /// Up to `limit` durable keys of a range, in order; those too whose records do not read.
-    fn keys(&self, range: RawRange, limit: usize) -> Result<Vec<Vec<u8>>, StoreError>;
+    fn keys_in(&self, range: RawRange, limit: usize) -> Result<Vec<Vec<u8>>, StoreError>;
 
     /// Makes a batch durable. The order of calls is the order of commits.
     fn submit(&self, batch: Batch, haste: Haste) -> CommitReply;

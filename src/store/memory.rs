@@ -115,7 +115,7 @@ impl Engine for Memory {
         Ok(if backwards { records.rev().take(limit).collect() } else { records.take(limit).collect() })
     }
 
-    fn keys(&self, range: RawRange, limit: usize) -> Result<Vec<Vec<u8>>, StoreError> {
+    fn keys_in(&self, range: RawRange, limit: usize) -> Result<Vec<Vec<u8>>, StoreError> {
         if is_empty(&range) {
             return Ok(Vec::new());
         }

@@ -187,8 +187,8 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] when the index fails.
-    pub fn keys<R: Record>(&self, range: impl RangeBounds<R::Key>, limit: usize) -> Result<Vec<R::Key>, StoreError> {
-        let keys = self.engine.keys(raw_range::<R>(&range), limit)?;
+    pub fn keys_of<R: Record>(&self, range: impl RangeBounds<R::Key>, limit: usize) -> Result<Vec<R::Key>, StoreError> {
+        let keys = self.engine.keys_in(raw_range::<R>(&range), limit)?;
         Ok(keys.iter().filter_map(|key| R::Key::decode(&key[1..])).collect())
     }
 
@@ -199,7 +199,7 @@ impl Store {
     pub fn count<R: Record>(&self, range: impl RangeBounds<R::Key>, most: usize) -> Result<usize, StoreError> {
         let ((mut from, to), mut count) = (raw_range::<R>(&range), 0);
         while count < most {
-            let keys = self.engine.keys((from, to.clone()), KEYS.min(most - count))?;
+            let keys = self.engine.keys_in((from, to.clone()), KEYS.min(most - count))?;
             count += keys.len();
             match keys.into_iter().next_back() {
                 Some(last) if count % KEYS == 0 => from = Bound::Excluded(last),

@@ -10,6 +10,7 @@ mod cli;
 mod connection;
 mod devices;
 mod domains;
+mod evidence;
 mod follow;
 mod handling;
 mod harness;

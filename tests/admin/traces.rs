@@ -1,8 +1,10 @@
 //! Traces: found, verified, and given out as evidence that holds without us.
 
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::time::Duration;
 
-use caducee::audit::{Action, Actor, By, Observer, Origin, Scribe, ScribeOptions, Trace};
+use caducee::audit::{Action, Actor, By, MessageFacts, Observer, Origin, Scribe, ScribeOptions, Trace};
 use caducee::store::{Batch, Store, StoreError};
 use caducee::telemetry::Metrics;
 use hyper::Method;
@@ -147,39 +149,75 @@ async fn a_proof_holds_without_us_and_a_changed_one_does_not() {
     assert!(said.contains("1 steps of <abc@aura.mssante.example>"), "{said}");
     tokio::task::spawn_blocking(move || scribe.stop()).await.unwrap();
     let page = std::fs::read_to_string(out.join("proof.html")).unwrap();
-    for part in ["expéditeur informé", "b@nord.mssante.example", "BEGIN PUBLIC KEY", "python3 verify.py proof.json"] {
+    for part in ["expéditeur informé", "non remis", "BEGIN PUBLIC KEY", "python3 verify.py proof.json", "pas close"] {
         assert!(page.contains(part), "no `{part}` in:\n{page}");
     }
     let unknown = server.caducee(&["traces", "proof", "unknown@x", "--out", text(&out)]).await.expect(1);
     assert!(unknown.stderr.contains("[rule no-such-message"), "{}", unknown.stderr);
+    // It names people, and is not written over.
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let files = ["proof.json", "proof.html", "verify.py"].map(|name| mode(&out.join(name)));
+    assert_eq!((mode(&out), files), (0o700, [0o600; 3]));
+    let again = server.caducee(&command).await.expect(1).stderr;
+    assert!(again.contains("File exists"), "{again}");
+    let key = server.caducee(&["traces", "heads", "--pem"]).await.expect(0).stdout;
+    std::fs::write(out.join("KEY.pem"), &key).unwrap();
     if !(is_there("python3").await && is_there("openssl").await) {
         return;
     }
-    let verify = async |proof: &Value| {
-        std::fs::write(out.join("other.json"), proof.to_string()).unwrap();
-        let arguments = ["verify.py", "other.json"].map(|name| text(&out.join(name)).to_owned());
-        run("python3", &arguments, "", None).await
-    };
-    let proof: Value = serde_json::from_slice(&std::fs::read(out.join("proof.json")).unwrap()).unwrap();
-    let good = verify(&proof).await.expect(0).stdout;
-    assert!(good.contains(" reported\nOK: 1 steps"), "{good}");
-    let mut others = Vec::new();
-    let mut change = |pointer: &str, to: Value| {
-        let mut other = proof.clone();
-        *other.pointer_mut(pointer).unwrap() = to;
-        others.push(other);
-    };
-    let written = proof["steps"][0]["text"].as_str().unwrap().replace("failed", "sent");
-    change("/steps/0/text", json!(written));
-    change("/steps/0/trace/result", json!("sent"));
-    change("/steps/0/prefix", json!("00".repeat(24)));
-    change("/message_id", json!("<other@x>"));
-    change("/blocks/0/line_hashes/0", json!("00".repeat(32)));
-    change("/blocks/0/hash", json!("00".repeat(32)));
-    change("/blocks/0/signature", json!("00".repeat(64)));
-    for other in others {
-        let refused = verify(&other).await.expect(1);
-        assert!(refused.stderr.starts_with("BAD: "), "{}{}", refused.stdout, refused.stderr);
+    // What may be changed of it: tests/admin/evidence.rs.
+    let arguments = ["verify.py", "proof.json", "KEY.pem"].map(|name| text(&out.join(name)).to_owned());
+    let good = run("python3", &arguments, "", None).await.expect(0).stdout;
+    assert!(good.contains("Z reported {") && good.contains("\nOK: 1 steps") && !good.contains("own"), "{good}");
+}
+
+#[tokio::test]
+async fn that_nothing_is_known_is_said_only_where_all_was_read() {
+    let server = Server::start().await;
+    a_failed_message(&server).await;
+    written_down(&server).await;
+    let day = std::fs::read_dir(server.place.join("traces").join("functional")).unwrap();
+    let day =
+        day.map(|entry| entry.unwrap().path()).find(|path| path.extension().is_some_and(|it| it == "day")).unwrap();
+    let mut bytes = std::fs::read(&day).unwrap();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    std::fs::write(&day, bytes).unwrap();
+    for way in ["/v1/follow", "/v1/traces/proof"] {
+        let refused = server.get(&format!("{way}?message-id=abc@aura.mssante.example")).await.unwrap_err();
+        assert_eq!((refused.rule.as_str(), refused.status), ("traces-unreadable", 503), "{way}");
+        assert!(refused.detail.contains("from octet"), "{}", refused.detail);
+        // Of another message nothing stands in that block.
+        let unknown = server.get(&format!("{way}?message-id=unknown@x")).await.unwrap_err();
+        assert_eq!(unknown.rule, "no-such-message", "{way}");
+    }
+    // What came since is found, and it is said that there may be more.
+    let steps = [Trace {
+        message: Some(MessageFacts { message_id: "<abc@aura.mssante.example>".into(), ..MessageFacts::default() }),
+        ..Trace::of(Action::Handled { handling: "held".into() })
+    }];
+    server.registry.room().traces().write(steps).await.unwrap();
+    let followed = server.caducee(&["follow", "abc@aura.mssante.example"]).await.expect(5);
+    assert!(followed.stdout.contains("held") && followed.stderr.contains("cannot be read"), "{followed:?}");
+    written_down(&server).await;
+    let out = server.place.join("proof");
+    let proof = server.caducee(&["traces", "proof", "abc@aura.mssante.example", "--out", text(&out)]).await.expect(5);
+    assert!(proof.stdout.contains("1 steps of") && proof.stderr.contains("There may be further steps"), "{proof:?}");
+}
+
+#[tokio::test]
+async fn a_search_that_is_cut_says_how_it_goes_on() {
+    let server = Server::start().await;
+    let logins = (0..3).map(|_| Trace::of(Action::LoggedIn));
+    server.registry.room().traces().write(logins).await.unwrap();
+    let search = ["traces", "search", "--action", "logged-in", "--json", "--limit"];
+    for (order, edge) in [([].as_slice(), "--to"), (&["--oldest-first"], "--from")] {
+        let cut = server.caducee(&[&search[..], &["2"], order].concat()).await.expect(0);
+        let found = cut.json();
+        let last = found["traces"][1]["at"].as_str().unwrap();
+        assert!(cut.stderr.contains(&format!("`{edge} {last}` goes on")), "{}", cut.stderr);
+        let rest = server.caducee(&[&search[..], &["2", edge, last], order].concat()).await.expect(0);
+        assert_eq!((rest.json()["traces"][0]["at"].as_str(), rest.stderr.as_str()), (Some(last), ""));
     }
 }
 

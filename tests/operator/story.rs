@@ -180,7 +180,8 @@ fn the_traces_hold(server: &Server, holders: &Holders, mail: &Mail) {
         assert!(all.iter().any(|one| one == action), "no {action} of {} in {all:?}", holders.basile);
     }
     assert!(found(&["--person", BASILE]).contains(&"logged-in".to_owned()));
-    assert!(found(&["--person", BASILE, "--action", "read"]).iter().all(|action| action == "read"));
+    let read = found(&["--person", BASILE, "--action", "read"]);
+    assert!(!read.is_empty() && read.iter().all(|action| action == "read"), "{read:?}");
     let received = followed(server, mail.received, "accepted");
     let subject = received["events"][0]["origin"]["subject"].as_str().expect("by whom it came");
     assert!(subject.contains("smtp.nouvelle-aquitaine.mssante.example"), "{received}");
@@ -196,10 +197,19 @@ fn a_proof_holds(server: &Server, mail: &Mail, papers: &Path) {
         let verify = |proof: &str| Tool::new("python3").arg(out.join("verify.py")).arg(out.join(proof)).run();
         let good = verify("proof.json").expect_ok("verifying the evidence").stdout;
         assert!(good.contains("OK: ") && good.contains("accepted"), "{good}");
-        let proof = fs::read_to_string(out.join("proof.json")).unwrap();
-        fs::write(out.join("faux.json"), proof.replace("accepted", "refused")).unwrap();
-        let bad = verify("faux.json");
-        assert!(!bad.ok() && bad.all().contains("BAD"), "{}", bad.all());
+        let proof: serde_json::Value = serde_json::from_slice(&fs::read(out.join("proof.json")).unwrap()).unwrap();
+        // What happened, when, and the day under which it is filed.
+        for (pointer, other) in [
+            ("/steps/0/trace/action", "refused"),
+            ("/steps/0/trace/at", "2019-01-01T00:00:00.000000Z"),
+            ("/blocks/0/day", "2019-01-01"),
+        ] {
+            let mut proof = proof.clone();
+            *proof.pointer_mut(pointer).unwrap() = json!(other);
+            fs::write(out.join("faux.json"), proof.to_string()).unwrap();
+            let bad = verify("faux.json");
+            assert!(!bad.ok() && bad.all().contains("BAD"), "{pointer}: {}", bad.all());
+        }
         assert!(files_with(&out, &WORDS).is_empty(), "evidence holds something of the content");
     }
 }

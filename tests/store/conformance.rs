@@ -191,7 +191,7 @@ fn keys_are_listed_and_counted_whether_their_records_read_or_not() {
         let mut batch = Batch::new();
         batch.put(&AccountId(5), &Unreadable).put(&AccountId(10), &Unreadable);
         store.commit(batch).await.unwrap();
-        let keys = |limit| store.keys::<Usage>(AccountId(3)..AccountId(20), limit).unwrap();
+        let keys = |limit| store.keys_of::<Usage>(AccountId(3)..AccountId(20), limit).unwrap();
         assert_eq!(keys(99), (3..=10).map(AccountId).collect::<Vec<_>>());
         assert_eq!(keys(2), [AccountId(3), AccountId(4)]);
         let count = |most| store.count::<Usage>(.., most).unwrap();

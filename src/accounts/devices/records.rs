@@ -177,6 +177,7 @@ impl Registry {
             // Every addition to a mailbox's devices goes over this record: two at once cannot both find room.
             batch.update(&id, read.version, &record).insert(&key, &credential);
             let what = if new.replaces.is_none() { "device-enrolled" } else { "device-renewed" };
+            // The traces are found by the person in the last brackets (`audit/facets.rs`).
             let about = format!("{} ({})", new.name, new.person);
             self.note(what, Some(&record.address), Some(&about), &mut batch);
             match self.store().commit(batch).await {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
 use crate::audit::{Action, Actor, MessageFacts, Scribe, ScribeOptions};
+use crate::store::traces::{BLOCK_HEADER, BlockHeader};
 use crate::store::{Batch, MailboxKey, Store, TraceKey, WaitingTrace};
 use crate::telemetry::Metrics;
 
@@ -158,10 +159,10 @@ async fn a_proof_says_that_it_may_lack_what_does_not_read() {
         house.write([step("<a@b>", handling)]).await;
         house.keep().await;
     }
-    let day = house.traces.proof("<a@b>").unwrap().steps[0].1.day;
+    let day = house.traces.proof("<a@b>").unwrap().steps[0].1.head.day;
     let path = house.place.0.join(Stream::Functional.name()).join(format!("{day}.day"));
     let mut bytes = std::fs::read(&path).unwrap();
-    bytes[crate::store::traces::BLOCK_HEADER + 9] ^= 1;
+    bytes[BLOCK_HEADER + 9] ^= 1;
     std::fs::write(&path, bytes).unwrap();
     let proof = house.traces.proof("<a@b>").unwrap();
     assert_eq!((proof.steps.len(), proof.gaps.len()), (1, 1), "{:?}", proof.gaps);
@@ -175,7 +176,7 @@ async fn a_cut_of_the_last_traces_is_in_every_verification_until_it_is_acknowled
         house.keep().await;
     }
     assert!(house.problems().is_empty());
-    let day = house.traces.proof("<a@b>").unwrap().steps[0].1.day;
+    let day = house.traces.proof("<a@b>").unwrap().steps[0].1.head.day;
     let path = house.place.0.join(Stream::Functional.name()).join(format!("{day}.day"));
     let bytes = std::fs::read(&path).unwrap();
     let last = crate::store::traces::examine(&bytes).last().unwrap().from;
@@ -242,6 +243,28 @@ async fn the_next_scribe_gives_no_moment_that_stands_in_the_files() {
     house.keep().await;
     house.write([of_person("2")]).await;
     assert_eq!(house.traces.tracer().waiting(.., 9).unwrap()[0].at, late + 1);
+}
+
+#[tokio::test]
+async fn a_step_that_does_not_read_costs_itself_and_a_day_that_is_lost_is_a_gap() {
+    let house = House::new();
+    house.write([step("<a@b>", "held")]).await;
+    house.keep().await;
+    let day = house.traces.proof("<a@b>").unwrap().steps[0].1.head.day;
+    let path = house.place.0.join(Stream::Functional.name()).join(format!("{day}.day"));
+    // The block opens, and is not what was signed: only the proof looks.
+    let mut bytes = std::fs::read(&path).unwrap();
+    let mut header = BlockHeader::decode(bytes.first_chunk().unwrap()).unwrap();
+    header.signature[0] ^= 1;
+    bytes[..BLOCK_HEADER].copy_from_slice(&header.encode());
+    std::fs::write(&path, bytes).unwrap();
+    assert_eq!(house.traces.search(&TraceQuery::of_message("<a@b>"), 9).unwrap().traces.len(), 1);
+    let proof = house.traces.proof("<a@b>").unwrap();
+    assert_eq!((proof.steps.len(), proof.gaps.len()), (0, 1), "{:?}", proof.gaps);
+    house.write([step("<a@b>", "released")]).await;
+    house.keep().await;
+    let proof = house.traces.proof("<a@b>").unwrap();
+    assert_eq!((proof.steps.len(), proof.gaps.len()), (1, 1), "{:?}", proof.gaps);
 }
 
 #[tokio::test]

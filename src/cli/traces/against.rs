@@ -54,7 +54,7 @@ mod tests {
     }
 
     fn heads(key: &str, heads: &[TraceHead]) -> TraceHeads {
-        TraceHeads { public_key: key.into(), heads: heads.to_vec() }
+        TraceHeads { public_key: key.into(), public_key_pem: String::new(), heads: heads.to_vec() }
     }
 
     #[test]

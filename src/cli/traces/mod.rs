@@ -18,6 +18,9 @@ use crate::serve::http::types::{
     AcknowledgedTraces, FoundTraces, ShownTrace, TraceDays, TraceHead, TraceHeads, TraceSearch, VerifiedTraces,
 };
 
+/// Traces that one search gives, at most.
+const MOST: u32 = 10_000;
+
 /// Traces: who did what, when, on which mailbox, with which result
 #[derive(Args, Debug)]
 pub(super) struct TracesCommand {
@@ -46,7 +49,11 @@ enum Verb {
     /// Ends the alarm of traces that were lost: you have seen what `verify` tells of them. Leaves a trace itself
     Acknowledge,
     /// Lists the signed end of each day: left with others, they show later that no day was written anew
-    Heads,
+    Heads {
+        /// Only the public key, as a PEM file: what proofs are compared with
+        #[arg(long)]
+        pem: bool,
+    },
     /// Writes evidence of what became of a message, which can be checked without us
     Proof(proof::ProofArguments),
 }
@@ -74,7 +81,7 @@ struct SearchArguments {
     /// Not after; a day is meant whole
     #[arg(long, value_name = "WHEN")]
     to: Option<String>,
-    /// At most so many, to 10000
+    /// At most so many, to 10000; what is said on standard error goes on from there
     #[arg(long, value_name = "COUNT", default_value_t = 1_000)]
     limit: u32,
     /// The oldest first
@@ -127,9 +134,12 @@ impl Verb {
                 });
                 Ok(Exit::Done)
             }
-            Self::Heads => {
+            Self::Heads { pem } => {
                 let heads: TraceHeads = client.get(&path(&["traces", "heads"])).await?;
-                output.result(&heads, listed_heads);
+                output.result(&heads, |heads| match pem {
+                    true => heads.public_key_pem.trim_end().to_owned(),
+                    false => listed_heads(heads),
+                });
                 Ok(Exit::Done)
             }
             Self::Proof(arguments) => arguments.run(client, output).await,
@@ -147,12 +157,22 @@ async fn search(arguments: SearchArguments, client: &mut Client, output: &Output
         Format::Text | Format::Json => listing(&found.traces),
     });
     if found.more {
-        output.note("There are more; --limit shows them, or a narrower search.");
+        output.note(&go_on(limit, oldest_first, found.traces.last()));
     }
     for stretch in &found.unreadable {
         output.note(&format!("caducee: cannot be read, and is not searched: {stretch}"));
     }
     Ok(if found.unreadable.is_empty() { Exit::Done } else { Exit::Partly })
+}
+
+/// How the rest is found: the last trace's own moment belongs to both.
+fn go_on(limit: u32, oldest_first: bool, last: Option<&ShownTrace>) -> String {
+    let edge = if oldest_first { "--from" } else { "--to" };
+    let at = last.map(|last| last.at.as_str()).unwrap_or_default();
+    match limit < MOST {
+        true => format!("There are more; a higher --limit shows them, or `{edge} {at}` goes on."),
+        false => format!("There are more; `{edge} {at}` goes on."),
+    }
 }
 
 fn listing(traces: &[ShownTrace]) -> String {

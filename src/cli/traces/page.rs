@@ -40,17 +40,25 @@ résultat. Il ne contient rien du contenu du message ; l’empreinte SHA-256 per
 <tr><th>n°</th><th>date (UTC)</th><th>étape</th><th>par qui</th><th>pour qui</th><th>résultat</th></tr>
 {steps}</table>
 {gaps}<h2>La chaîne</h2>
-<p>Chaque trace est hachée avec un sel ; les empreintes d’un bloc et celle du bloc précédent donnent l’empreinte du bloc, signée
-(Ed25519) au moment de l’écriture. Supprimer, ajouter ou modifier une trace changerait toutes les empreintes qui suivent.</p>
+<p>Chaque trace est hachée avec un sel. L’empreinte d’un bloc couvre celles de ses traces et celle du bloc précédent ; elle est
+signée (Ed25519). Une fois la journée close, une empreinte de fin de journée, signée elle aussi, couvre tous ses blocs.</p>
 <table>
 <tr><th>bloc</th><th>jour</th><th>empreinte signée</th><th>empreinte de fin de journée</th></tr>
 {blocks}</table>
-<p>Clé publique de l’opérateur :</p>
+<p>Clé publique qui a signé :</p>
 <pre>{key}</pre>
 <h2>Vérifier sans l’opérateur</h2>
 <p>Enregistrez les deux textes ci-dessous sous les noms <code>proof.json</code> et <code>verify.py</code> (ou prenez les fichiers
-joints), puis exécutez <code>python3 verify.py proof.json</code>. Il faut Python 3 et openssl 3. Comparez la clé publique et, le cas
-échéant, l’empreinte de fin de journée à celles que l’opérateur a publiées ou déposées ailleurs.</p>
+joints), puis exécutez <code>python3 verify.py proof.json CLE.pem --head EMPREINTE</code>. Il faut Python 3 et openssl 3, et rien d’autre.
+<code>CLE.pem</code> est la clé publique obtenue de l’opérateur, ou de ceux auprès de qui il l’a déposée ; <code>EMPREINTE</code>, une
+empreinte de fin de journée qu’il a déposée ailleurs. Les deux peuvent être omises.</p>
+<ul>
+<li>Le programme vérifie chaque étape : son texte, sa date, son bloc, la signature, et le chemin jusqu’à l’empreinte de fin de
+journée. Il affiche ce qu’il a vérifié ; rien d’autre ne l’est, pas même cette page.</li>
+<li>Avec la clé de l’opérateur, il montre que ces étapes ont été écrites par qui détient cette clé, et n’ont pas été modifiées.</li>
+<li>Avec une empreinte déposée, il montre qu’elles étaient écrites au plus tard lors de ce dépôt.</li>
+<li>Il ne montre pas que toutes les étapes ont été remises.</li>
+</ul>
 <details><summary>verify.py</summary><pre>{script}</pre></details>
 <details><summary>proof.json</summary><pre>{json}</pre></details>
 </body>
@@ -67,13 +75,19 @@ joints), puis exécutez <code>python3 verify.py proof.json</code>. Il faut Pytho
 fn row(number: usize, step: &ProofStep) -> String {
     let trace = &step.trace;
     let (what, whom, result) = told(trace);
-    let cells = [number.to_string(), time(&trace.at), what, by(trace), whom, result];
+    let part = trace.part.map(|part| format!(" (partie {} sur {})", part.number, part.of)).unwrap_or_default();
+    let cells = [number.to_string(), time(&trace.at), what + &part, by(trace), whom, result];
     let cells: String = cells.iter().map(|cell| format!("<td>{}</td>", escaped(cell))).collect();
     format!("<tr>{cells}</tr>\n")
 }
 
 fn block_row(number: usize, block: &ProofBlock) -> String {
-    let end = block.day_head.as_deref().unwrap_or("journée en cours");
+    let none = || match block.no_day_end.as_deref() {
+        Some("running") => "aucune : la journée n’était pas close",
+        Some("older-format") => "aucune : journée close par une version antérieure du logiciel",
+        _ => "aucune : d’autres blocs de la journée ne se lisent pas",
+    };
+    let end = block.day_end.as_ref().map_or_else(none, |end| &end.hash);
     format!(
         "<tr><td>{number}</td><td>{}, bloc {}</td><td><code>{}</code></td><td><code>{}</code></td></tr>\n",
         escaped(&block.day),
@@ -94,7 +108,7 @@ fn by(trace: &ShownTrace) -> String {
     });
     let person = actor.person.as_ref().map(|person| format!("identifiant national {person}"));
     let login = actor.login.as_ref().map(|login| format!("boîte {login}"));
-    let means = actor.means.as_ref().map(|means| format!("moyen : {means}"));
+    let means = actor.means.as_ref().map(|means| format!("moyen : {}", means_in_french(means)));
     let subject = trace.origin.subject.as_ref().map(|subject| format!("certificat {subject}"));
     let peer = trace.origin.peer.as_ref().map(|peer| format!("adresse {peer}"));
     let parts = [role.map(str::to_owned), person, login, means, subject, peer];
@@ -136,22 +150,78 @@ fn told(trace: &ShownTrace) -> (String, String, String) {
         Action::Refused { rule, recipient, .. } => {
             of("refusé", recipient.clone().unwrap_or_default(), format!("règle {rule}"))
         }
-        Action::Handled { handling } => of("intervention de l’opérateur", String::new(), handling.clone()),
+        Action::Handled { handling } => {
+            of("intervention dans la file d’attente", String::new(), handling_in_french(handling).to_owned())
+        }
         Action::Reported { result, recipients, report } => {
-            of("expéditeur informé", recipients.join(", "), format!("{result} ; avis {report}"))
+            of("expéditeur informé", recipients.join(", "), format!("{} ; avis {report}", result_in_french(result)))
         }
         Action::ReportLost { result, recipients, reason } => {
-            of("expéditeur non informé", recipients.join(", "), format!("{result} ; {reason}"))
+            of("expéditeur non informé", recipients.join(", "), format!("{} ; {reason}", result_in_french(result)))
         }
         Action::ReportCame { result, recipient, report, text } => {
             let report = report.as_ref().map(|report| format!(" ; avis {report}")).unwrap_or_default();
+            let result = result_in_french(result);
             of("avis de remise reçu", recipient.clone().unwrap_or_default(), format!("{result} ; {text}{report}"))
         }
         Action::Disposition { recipient, disposition, error, .. } => {
             let error = error.as_ref().map(|error| format!(" ; {error}")).unwrap_or_default();
+            let disposition = disposition_in_french(disposition);
             of("avis de lecture reçu", recipient.clone().unwrap_or_default(), format!("{disposition}{error}"))
         }
-        other => of(other.name(), trace.mailbox.clone().unwrap_or_default(), String::new()),
+        other => of(&format!("autre : {}", other.name()), trace.mailbox.clone().unwrap_or_default(), String::new()),
+    }
+}
+
+/// The words of our traces, for people. One that is not known here is shown as it is: it is what was written down.
+fn means_in_french(means: &str) -> &str {
+    match means {
+        "password" => "mot de passe",
+        "password-and-code" => "mot de passe et code",
+        "certificate" => "certificat",
+        "device" => "poste enrôlé",
+        "pro-sante-connect" => "Pro Santé Connect",
+        other => other,
+    }
+}
+
+fn handling_in_french(handling: &str) -> &str {
+    match handling {
+        "held" => "mis en attente",
+        "released" => "remis en route",
+        "retried" => "nouvel essai demandé",
+        "bounced" => "rendu à l’expéditeur",
+        "cancelled" => "annulé",
+        other => other,
+    }
+}
+
+fn result_in_french(result: &str) -> &str {
+    match result {
+        "failed" => "non remis",
+        "delayed" => "retardé",
+        "delivered" => "remis",
+        "relayed" => "transmis, sans avis de remise à attendre",
+        "expanded" => "remis à une liste",
+        other => other,
+    }
+}
+
+fn disposition_in_french(disposition: &str) -> String {
+    let (kind, modifier) = disposition.split_once('/').map_or((disposition, None), |(kind, rest)| (kind, Some(rest)));
+    let kind = match kind {
+        "displayed" => "affiché",
+        "processed" => "traité",
+        "deleted" => "supprimé sans être lu",
+        "dispatched" => "transféré",
+        "denied" => "avis refusé par le destinataire",
+        "failed" => "échec",
+        other => other,
+    };
+    match modifier {
+        Some("error") => format!("{kind}, erreur"),
+        Some(other) => format!("{kind}, {other}"),
+        None => kind.to_owned(),
     }
 }
 
@@ -175,7 +245,70 @@ fn escaped(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::audit::{Origin, Trace};
-    use crate::serve::http::types::PROOF_FORMAT;
+    use crate::serve::http::types::{PROOF_FORMAT, ProofDayEnd};
+
+    fn shown(action: Action) -> ShownTrace {
+        ShownTrace::from(Trace::of(action))
+    }
+
+    #[test]
+    fn what_our_traces_say_is_told_in_french() {
+        let text = |text: &str| text.to_owned();
+        let results = ["failed", "delayed", "delivered", "relayed"];
+        let told = |action: Action| told(&shown(action)).2;
+        for handling in ["held", "released", "retried", "bounced", "cancelled"] {
+            assert_ne!(told(Action::Handled { handling: text(handling) }), handling);
+        }
+        for result in results {
+            let reported = Action::Reported { result: text(result), recipients: Vec::new(), report: text("<r@x>") };
+            let lost = Action::ReportLost { result: text(result), recipients: Vec::new(), reason: text("close") };
+            let came = Action::ReportCame { result: text(result), recipient: None, report: None, text: text("-") };
+            for told in [reported, lost, came].map(told) {
+                assert!(!told.contains(result), "{told}");
+            }
+        }
+        let disposition = |disposition: &str, error: Option<&str>| {
+            told(Action::Disposition {
+                recipient: None,
+                disposition: text(disposition),
+                notification: None,
+                error: error.map(str::to_owned),
+            })
+        };
+        assert_eq!(disposition("displayed", None), "affiché");
+        assert_eq!(disposition("processed/error", Some("902^MSS")), "traité, erreur ; 902^MSS");
+        // What others made up is shown as it is.
+        assert_eq!(disposition("eaten/warning", None), "eaten, warning");
+        for means in ["password", "password-and-code", "certificate", "device", "pro-sante-connect"] {
+            let actor = crate::audit::Actor { means: Some(text(means)), ..Default::default() };
+            let by = by(&ShownTrace::from(Trace { actor, ..Trace::of(Action::LoggedIn) }));
+            assert!(!by.ends_with(means), "{by}");
+        }
+    }
+
+    #[test]
+    fn a_block_says_under_which_end_of_a_day_it_stands_or_why_under_none() {
+        let block = ProofBlock {
+            day: "2026-11-25".into(),
+            number: 7,
+            format: 2,
+            head: "aa".into(),
+            line_hashes: None,
+            hash: "bb".into(),
+            signature: "cc".into(),
+            day_end: None,
+            no_day_end: None,
+        };
+        for (why, words) in [("running", "pas close"), ("older-format", "antérieure"), ("damaged", "ne se lisent pas")]
+        {
+            let row = block_row(1, &ProofBlock { no_day_end: Some(why.into()), ..block.clone() });
+            assert!(row.contains("2026-11-25, bloc 7") && row.contains(words), "{row}");
+        }
+        let [head, before, tree, hash, signature] = ["dd", "ee", "ff", "0123", "11"].map(str::to_owned);
+        let end = ProofDayEnd { head, before, tree, hash, signature, path: Vec::new() };
+        let row = block_row(1, &ProofBlock { day_end: Some(end), ..block });
+        assert!(row.contains("<code>0123</code>") && !row.contains("aucune"), "{row}");
+    }
 
     #[test]
     fn what_others_wrote_is_text_on_the_page() {
@@ -187,7 +320,7 @@ mod tests {
         };
         let origin = Origin { subject: Some("CN=\"x\" & y".into()), ..Origin::default() };
         let trace = ShownTrace::from(Trace { origin, ..Trace::of(tried) });
-        let step = ProofStep { trace, text: String::new(), prefix: String::new(), block: 0, line: 0 };
+        let step = ProofStep { trace, text: String::new(), prefix: String::new(), block: 0, line: 0, path: None };
         let proof = Proof {
             format: PROOF_FORMAT.into(),
             operator: "mx.example".into(),

@@ -87,6 +87,8 @@ pub enum Rule {
     NoSuchMessage,
     /// Nothing is held about this person.
     NoSuchPerson,
+    /// What was asked for may stand where the traces do not read.
+    TracesUnreadable,
     /// Nothing was counted in this month.
     NothingCounted,
     /// The message is larger than messages may be.
@@ -159,6 +161,7 @@ impl Rule {
         Self::BadFolderName,
         Self::NoSuchMessage,
         Self::NoSuchPerson,
+        Self::TracesUnreadable,
         Self::NothingCounted,
         Self::MessageTooLarge,
         Self::BadMessage,
@@ -223,6 +226,7 @@ impl Rule {
             Self::BadFolderName => ("bad-folder-name", S::UNPROCESSABLE_ENTITY, "The folder's name cannot be accepted"),
             Self::NoSuchMessage => ("no-such-message", S::NOT_FOUND, "No such message"),
             Self::NoSuchPerson => ("no-such-person", S::NOT_FOUND, "Nothing is held about this person"),
+            Self::TracesUnreadable => ("traces-unreadable", S::SERVICE_UNAVAILABLE, "Some of the traces do not read"),
             Self::NothingCounted => ("nothing-counted", S::NOT_FOUND, "Nothing was counted in this month"),
             Self::MessageTooLarge => ("message-too-large", S::PAYLOAD_TOO_LARGE, "The message is too large"),
             Self::BadMessage => ("bad-message", S::UNPROCESSABLE_ENTITY, "The message cannot be accepted"),

@@ -21,7 +21,7 @@ use super::{Administration, blocking};
 use crate::audit::{Action, Found, Stream, TraceQuery, Traces, TracesError};
 use crate::mail::trail;
 use crate::mss::text::hex;
-use crate::store::traces::Day;
+use crate::store::traces::{Day, public_key_pem};
 
 /// The longest Message-ID: a line's (RFC 5322 §2.1.1).
 const LONGEST_ID: usize = 998;
@@ -29,6 +29,9 @@ const LONGEST_ID: usize = 998;
 /// Traces of one answer: by default, and at most.
 const USUAL: u32 = 1_000;
 const MOST: u32 = 10_000;
+
+/// Stretches that do not read that a refusal names.
+const MOST_TOLD: usize = 5;
 
 /// How often a proof is asked for again while the scribe has not written down all of it, and how long it waits between.
 const TRIES: u32 = 10;
@@ -215,7 +218,8 @@ async fn heads(State(administration): State<Arc<Administration>>) -> Result<axum
         signature: hex(&head.signature),
         forgotten: head.forgotten.is_some(),
     });
-    Ok(axum::Json(TraceHeads { public_key: hex(&traces.public_key()), heads: heads.collect() }))
+    let (public_key, public_key_pem) = (hex(&traces.public_key()), public_key_pem(&traces.public_key()));
+    Ok(axum::Json(TraceHeads { public_key, public_key_pem, heads: heads.collect() }))
 }
 
 /// `GET /v1/traces/proof`.
@@ -233,12 +237,22 @@ async fn proof(Acting(administration): Acting, Query(query): Query<ProofQuery>) 
         }
     };
     if proved.steps.is_empty() {
-        return Err(Problem::new(Rule::NoSuchMessage, "Nothing is known of a message with this Message-ID."));
+        return Err(nothing_of_message(&proved.gaps));
     }
     let about = Some(message_id.clone());
     administration.note_look(Look { what: "evidence-made", about, ..Look::default() }).await?;
     let now = u64::try_from(jiff::Timestamp::now().as_microsecond()).unwrap_or_default();
     Ok(axum::Json(Proof::of(&administration.process.name(), &instant(now), &message_id, proved)))
+}
+
+/// Why there is nothing of a message: that nothing is known is said only where all was read.
+pub(super) fn nothing_of_message(unreadable: &[String]) -> Problem {
+    if unreadable.is_empty() {
+        return Problem::new(Rule::NoSuchMessage, "Nothing is known of a message with this Message-ID.");
+    }
+    let shown: Vec<&str> = unreadable.iter().take(MOST_TOLD).map(String::as_str).collect();
+    let detail = format!("Nothing of this message was found, but not all could be read: {}", shown.join("; "));
+    Problem::new(Rule::TracesUnreadable, detail)
 }
 
 /// Why traces cannot be read, to the peer.

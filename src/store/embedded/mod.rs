@@ -298,7 +298,7 @@ impl Engine for Embedded {
         self.shared.index.scan(range, limit, backwards)
     }
 
-    fn keys(&self, range: RawRange, limit: usize) -> Result<Vec<Vec<u8>>, StoreError> {
+    fn keys_in(&self, range: RawRange, limit: usize) -> Result<Vec<Vec<u8>>, StoreError> {
         self.shared.index.keys(range, limit)
     }
 

@@ -3,7 +3,7 @@
 //! ```text
 //! header (192 bytes, little-endian but for the head)
 //!    0  magic        CA D0 7A CE
-//!    4  version      1
+//!    4  format       2; 1 where an earlier version wrote it
 //!    5  reserved     0 0 0
 //!    8  length       of the payload, bytes
 //!   12  payload_crc  CRC32C of the payload
@@ -14,20 +14,29 @@
 //!  188  header_crc   CRC32C of the 188 bytes before
 //! payload: sealed (AES-256-GCM), bound to day, number and previous hash. Opened, for each line:
 //!    length (LEB128), prefix = salt (16) ‖ at (8, big-endian) ‖ terms (8 each, big-endian); length, text
-//! of a seal block: the hash of the day before's seal block
+//! of a seal block: the hash of the day before's seal block; root of the tree over the hashes of the day's blocks
 //! ```
 //!
 //! # The arithmetic
 //!
 //! ```text
 //! line  = SHA-256("caducee trace line 1\n" ‖ length of the prefix (4, big-endian) ‖ prefix ‖ text)
+//! block = SHA-256("caducee trace block 2\n" ‖ head ‖ root of the tree over its lines' hashes)
+//! seal  = SHA-256("caducee trace block 2\n" ‖ head ‖ hash of the day before's seal ‖ root of the tree over its blocks' hashes)
+//! ```
+//!
+//! The trees (`tree.rs`) let a proof lead from a line to its block, and from there to the day's seal, with some twenty hashes,
+//! however many lines the day has. A line's salt keeps who is shown the hash of another line from guessing what it says.
+//!
+//! Format 1 has no trees:
+//!
+//! ```text
 //! block = SHA-256("caducee trace block 1\n" ‖ head ‖ its lines' hashes)
 //! seal  = SHA-256("caducee trace block 1\n" ‖ head ‖ hash of the day before's seal)
 //! ```
 //!
-//! A line's salt keeps who is shown the hash of another line, in a proof, from guessing what it says.
-
-use std::ops::Range;
+//! Its blocks are read, verified and proved, and no longer written. The tree of a day that an earlier version began is over
+//! the hashes of all its blocks, whatever their format.
 
 use aws_lc_rs::digest::{Context, SHA256};
 use aws_lc_rs::rand;
@@ -35,8 +44,9 @@ use zeroize::Zeroizing;
 
 use super::day::Day;
 use super::keys::TraceKeys;
+use super::tree;
 use super::{Line, MAX_LINE_TERMS, MAX_LINE_TEXT, TraceError};
-use crate::store::schema::codec::{Reader, put_bytes};
+use crate::store::schema::codec::put_bytes;
 use crate::store::seal::SEALED_OVERHEAD;
 
 /// SHA-256.
@@ -48,16 +58,40 @@ pub const BLOCK_HEADER: usize = 192;
 pub const BLOCK_HEAD: usize = 69;
 /// No payload is longer: a header that says so is no header. A block of one line of the greatest length fits.
 pub(super) const MAX_PAYLOAD: usize = 2 * 1024 * 1024;
-/// Length of the block that closes a day.
-pub(super) const SEAL_LENGTH: u64 = (BLOCK_HEADER + size_of::<Hash>() + SEALED_OVERHEAD) as u64;
+/// Lengths of the block that closes a day: of format 1, of format 2.
+pub(super) const SEAL_LENGTHS: [u64; 2] = [seal_length(1), seal_length(2)];
 /// Plain bytes from which a block takes no further line.
 const FULL: usize = 256 * 1024;
 
 pub(super) const MAGIC: [u8; 4] = [0xCA, 0xD0, 0x7A, 0xCE];
-const VERSION: u8 = 1;
-const SALT: usize = 16;
+pub(super) const SALT: usize = 16;
 const LINE_TAG: &[u8] = b"caducee trace line 1\n";
-const BLOCK_TAG: &[u8] = b"caducee trace block 1\n";
+
+/// The form of a block, which says how its hash is made: see the arithmetic above.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BlockFormat {
+    /// Over all its lines' hashes.
+    One = 1,
+    /// Over the root of a tree.
+    Two = 2,
+}
+
+impl BlockFormat {
+    fn decode(byte: u8) -> Option<BlockFormat> {
+        match byte {
+            1 => Some(BlockFormat::One),
+            2 => Some(BlockFormat::Two),
+            _ => None,
+        }
+    }
+
+    fn tag(self) -> &'static [u8] {
+        match self {
+            BlockFormat::One => b"caducee trace block 1\n",
+            BlockFormat::Two => b"caducee trace block 2\n",
+        }
+    }
+}
 
 /// What a block holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,7 +162,7 @@ impl BlockHead {
     }
 
     /// What its payload is bound to.
-    fn place(&self) -> Vec<u8> {
+    pub(super) fn place(&self) -> Vec<u8> {
         let mut place = b"trace block".to_vec();
         place.extend_from_slice(&self.day.number().to_be_bytes());
         place.extend_from_slice(&self.number.to_be_bytes());
@@ -138,13 +172,15 @@ impl BlockHead {
 }
 
 /// The first bytes of `bytes`, which has enough of them.
-fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {
+pub(super) fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {
     *bytes.first_chunk().expect("the caller gives enough bytes")
 }
 
 /// A block's header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BlockHeader {
+    /// How its hash is made.
+    pub format: BlockFormat,
     /// Length of the payload.
     pub length: u32,
     /// CRC32C of the payload.
@@ -163,7 +199,7 @@ impl BlockHeader {
     pub fn encode(&self) -> [u8; BLOCK_HEADER] {
         let mut bytes = [0; BLOCK_HEADER];
         bytes[..4].copy_from_slice(&MAGIC);
-        bytes[4] = VERSION;
+        bytes[4] = self.format as u8;
         bytes[8..12].copy_from_slice(&self.length.to_le_bytes());
         bytes[12..16].copy_from_slice(&self.payload_crc.to_le_bytes());
         bytes[16..85].copy_from_slice(&self.head.encode());
@@ -179,10 +215,11 @@ impl BlockHeader {
     #[must_use]
     pub fn decode(bytes: &[u8; BLOCK_HEADER]) -> Option<BlockHeader> {
         let word = |at: usize| u32::from_le_bytes(array(&bytes[at..]));
-        if bytes[..4] != MAGIC || bytes[4] != VERSION || word(8) as usize > MAX_PAYLOAD {
+        if bytes[..4] != MAGIC || word(8) as usize > MAX_PAYLOAD {
             return None;
         }
         let header = BlockHeader {
+            format: BlockFormat::decode(bytes[4])?,
             length: word(8),
             payload_crc: word(12),
             head: BlockHead::decode(&array(&bytes[16..]))?,
@@ -228,19 +265,32 @@ pub(super) fn make(keys: &TraceKeys, mut head: BlockHead, lines: &[Line], most: 
     terms.sort_unstable();
     terms.dedup();
     head.count = hashes.len() as u32;
-    let (header, bytes) = close(keys, head, &hashes, &plain);
+    let hash = hash_block(BlockFormat::Two, &head, &hashes);
+    let (header, bytes) = close(keys, BlockFormat::Two, head, hash, &plain);
     (Made { header, terms, bytes }, hashes.len())
 }
 
-/// Makes the block that closes a day; `before` is the hash of the seal of the day before.
-pub(super) fn make_seal(keys: &TraceKeys, head: BlockHead, before: &Hash) -> (BlockHeader, Vec<u8>) {
-    close(keys, head, std::slice::from_ref(before), before)
+/// Makes the block that closes a day.
+pub(super) fn make_seal(keys: &TraceKeys, head: BlockHead, ends: &DayEnds) -> (BlockHeader, Vec<u8>) {
+    let format = if ends.tree.is_some() { BlockFormat::Two } else { BlockFormat::One };
+    close(keys, format, head, hash_seal(&head, ends), &ends.parts().concat())
 }
 
-fn close(keys: &TraceKeys, head: BlockHead, hashes: &[Hash], plain: &[u8]) -> (BlockHeader, Vec<u8>) {
+const fn seal_length(hashes: usize) -> u64 {
+    (BLOCK_HEADER + hashes * size_of::<Hash>() + SEALED_OVERHEAD) as u64
+}
+
+/// Signs and seals a block.
+pub(super) fn close(
+    keys: &TraceKeys,
+    format: BlockFormat,
+    head: BlockHead,
+    hash: Hash,
+    plain: &[u8],
+) -> (BlockHeader, Vec<u8>) {
     let payload = keys.seal(&head.place(), plain);
-    let hash = hash_block(&head, hashes);
     let header = BlockHeader {
+        format,
         length: payload.len() as u32,
         payload_crc: crc32c::crc32c(&payload),
         head,
@@ -281,105 +331,49 @@ pub fn hash_line(prefix: &[u8], text: &[u8]) -> Hash {
     array(context.finish().as_ref())
 }
 
-/// A block's hash: see the arithmetic above.
+/// The hash of a block of lines, by their hashes: see the arithmetic above.
 #[must_use]
-pub fn hash_block(head: &BlockHead, hashes: &[Hash]) -> Hash {
+pub fn hash_block(format: BlockFormat, head: &BlockHead, lines: &[Hash]) -> Hash {
+    match format {
+        BlockFormat::One => hash_head(format, head, lines),
+        BlockFormat::Two => hash_head(format, head, &[tree::root(lines)]),
+    }
+}
+
+/// A block's hash, by its head and what is hashed behind that: of a block of format 2 the root of its lines' tree.
+pub(super) fn hash_head(format: BlockFormat, head: &BlockHead, behind: &[Hash]) -> Hash {
     let mut context = Context::new(&SHA256);
-    context.update(BLOCK_TAG);
+    context.update(format.tag());
     context.update(&head.encode());
-    hashes.iter().for_each(|hash| context.update(hash));
+    behind.iter().for_each(|hash| context.update(hash));
     array(context.finish().as_ref())
 }
 
-/// A block's payload, opened.
-pub(super) struct OpenBlock {
-    plain: Zeroizing<Vec<u8>>,
-    lines: Vec<(Range<usize>, Range<usize>)>,
+/// What a seal block holds: its day's two ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DayEnds {
+    /// The hash of the seal of the day before that had traces.
+    pub before: Hash,
+    /// The root of the tree over the hashes of the day's blocks; none in a seal of format 1.
+    pub tree: Option<Hash>,
 }
 
-/// A line of an open block.
-#[derive(Clone, Copy)]
-pub(super) struct OpenLine<'a> {
-    pub(super) prefix: &'a [u8],
-    pub(super) text: &'a [u8],
-}
-
-impl OpenLine<'_> {
-    pub(super) fn at(&self) -> u64 {
-        u64::from_be_bytes(array(&self.prefix[SALT..]))
-    }
-
-    pub(super) fn terms(&self) -> impl Iterator<Item = u64> {
-        self.prefix[SALT + 8..].chunks_exact(8).map(|term| u64::from_be_bytes(array(term)))
-    }
-
-    pub(super) fn has_all(&self, terms: &[u64]) -> bool {
-        terms.iter().all(|wanted| self.terms().any(|term| term == *wanted))
-    }
-
-    pub(super) fn hash(&self) -> Hash {
-        hash_line(self.prefix, self.text)
+impl DayEnds {
+    fn parts(&self) -> Vec<Hash> {
+        [self.before].into_iter().chain(self.tree).collect()
     }
 }
 
-impl OpenBlock {
-    /// Opens the payload of a block of lines; `None` where it does not open, or is not what its header says.
-    pub(super) fn open(keys: &TraceKeys, head: &BlockHead, payload: &[u8]) -> Option<OpenBlock> {
-        let plain = keys.open(&head.place(), payload).ok()?;
-        let lines = split(&plain)?;
-        (head.kind == BlockKind::Lines && lines.len() == head.count as usize).then_some(OpenBlock { plain, lines })
-    }
-
-    pub(super) fn lines(&self) -> impl DoubleEndedIterator<Item = OpenLine<'_>> + ExactSizeIterator {
-        let line = |(prefix, text): &(Range<usize>, Range<usize>)| OpenLine {
-            prefix: &self.plain[prefix.clone()],
-            text: &self.plain[text.clone()],
-        };
-        self.lines.iter().map(line)
-    }
-
-    pub(super) fn hashes(&self) -> Vec<Hash> {
-        self.lines().map(|line| line.hash()).collect()
-    }
-
-    /// The terms of all lines, each once, rising.
-    pub(super) fn terms(&self) -> Vec<u64> {
-        let mut terms: Vec<u64> = self.lines().flat_map(|line| line.terms().collect::<Vec<_>>()).collect();
-        terms.sort_unstable();
-        terms.dedup();
-        terms
-    }
-}
-
-/// Opens a seal block: the hash of the seal of the day before.
-pub(super) fn open_seal(keys: &TraceKeys, head: &BlockHead, payload: &[u8]) -> Option<Hash> {
-    let plain = keys.open(&head.place(), payload).ok()?;
-    (head.kind == BlockKind::Seal && head.count == 0).then_some(())?;
-    plain.as_slice().try_into().ok()
-}
-
-/// Where the prefixes and the texts lie.
-fn split(plain: &[u8]) -> Option<Vec<(Range<usize>, Range<usize>)>> {
-    let mut reader = Reader::new(plain);
-    let mut lines = Vec::new();
-    while reader.left() > 0 {
-        let prefix = piece(&mut reader, plain.len())?;
-        if prefix.len() < SALT + 8 || prefix.len() % 8 != 0 {
-            return None;
-        }
-        lines.push((prefix, piece(&mut reader, plain.len())?));
-    }
-    Some(lines)
-}
-
-fn piece(reader: &mut Reader<'_>, length: usize) -> Option<Range<usize>> {
-    let bytes = reader.bytes().ok()?;
-    let end = length - reader.left();
-    Some(end - bytes.len()..end)
+/// The hash of a seal block: see the arithmetic above.
+#[must_use]
+pub fn hash_seal(head: &BlockHead, ends: &DayEnds) -> Hash {
+    let format = if ends.tree.is_some() { BlockFormat::Two } else { BlockFormat::One };
+    hash_head(format, head, &ends.parts())
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::open::{OpenBlock, open_seal};
     use super::*;
     use crate::store::MailboxKey;
 
@@ -404,7 +398,7 @@ mod tests {
         let open = OpenBlock::open(&keys, &read.head, &made.bytes[BLOCK_HEADER..]).unwrap();
         let again: Vec<_> = open.lines().map(|line| (line.at(), line.terms().collect(), line.text.to_vec())).collect();
         assert_eq!(again, lines.map(|line| (line.at, line.terms, line.text)));
-        assert_eq!(hash_block(&read.head, &open.hashes()), read.hash);
+        assert_eq!((read.format, hash_block(read.format, &read.head, &open.hashes())), (BlockFormat::Two, read.hash));
         let elsewhere = BlockHead { number: 5, ..read.head };
         assert!(OpenBlock::open(&keys, &elsewhere, &made.bytes[BLOCK_HEADER..]).is_none());
     }
@@ -439,9 +433,32 @@ mod tests {
         // Whoever checks a proof in ten years does it with the scripts of today.
         let hash = hash_line(&[1; 24], b"text");
         assert_eq!(super::super::hex::encode(&hash), LINE_HASH);
-        assert_eq!(super::super::hex::encode(&hash_block(&head(4), &[hash])), BLOCK_HASH);
+        let of_block = |format| super::super::hex::encode(&hash_block(format, &head(4), &[hash]));
+        assert_eq!([of_block(BlockFormat::One), of_block(BlockFormat::Two)], BLOCK_HASHES);
+        let seal = BlockHead { kind: BlockKind::Seal, ..head(4) };
+        let ends = DayEnds { before: [5; 32], tree: Some([6; 32]) };
+        assert_eq!(super::super::hex::encode(&hash_seal(&seal, &ends)), SEAL_HASH);
     }
 
     const LINE_HASH: &str = "194d58c6bbbce0945a8e19a65586c195ade1605283730622a24204f1071d2973";
-    const BLOCK_HASH: &str = "247c66f22efcdc3436a2b64231b0c1add9f1eff5d768b25df927b91798bb3136";
+    const BLOCK_HASHES: [&str; 2] = [
+        "247c66f22efcdc3436a2b64231b0c1add9f1eff5d768b25df927b91798bb3136",
+        "ea069236f2af7fc7ccf49980b9aa5f440539275fb8f09c3443d34177d344b27f",
+    ];
+    const SEAL_HASH: &str = "666ba50103d16cbaec1ad98b2e38aada309312fbad3d8cc96d2965f78f470840";
+
+    #[test]
+    fn a_seal_opens_to_the_ends_it_was_made_of_in_its_own_format_only() {
+        let keys = TraceKeys::derive(&MailboxKey::generate());
+        let head = BlockHead { kind: BlockKind::Seal, ..head(4) };
+        for tree in [None, Some([6; 32])] {
+            let ends = DayEnds { before: [5; 32], tree };
+            let (header, bytes) = make_seal(&keys, head, &ends);
+            assert_eq!((header.hash, BlockHeader::decode(&array(&bytes))), (hash_seal(&head, &ends), Some(header)));
+            assert_eq!(open_seal(&keys, &header, &bytes[BLOCK_HEADER..]), Some(ends));
+            let other = if tree.is_some() { BlockFormat::One } else { BlockFormat::Two };
+            let other = BlockHeader { format: other, ..header };
+            assert_eq!(open_seal(&keys, &other, &bytes[BLOCK_HEADER..]), None);
+        }
+    }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::Path;
 
-use super::block::{BLOCK_HEADER, BlockHeader, Hash, SEAL_LENGTH};
+use super::block::{BLOCK_HEADER, BlockHeader, Hash, SEAL_LENGTHS};
 use super::day::Day;
 use super::heads::Heads;
 use super::home::Home;
@@ -63,15 +63,15 @@ pub(super) fn end(home: &Home, heads: &Heads) -> Result<Vec<Day>, TraceError> {
 
 /// Whether there is a file, and it does not end with the seal that a head was made of.
 fn is_anothers(path: &Path, seal: &Hash) -> bool {
-    let last = |file: File| {
-        let at = file.metadata().ok()?.len().checked_sub(SEAL_LENGTH)?;
+    let last = |file: &File, length: u64| {
+        let at = file.metadata().ok()?.len().checked_sub(length)?;
         let mut header = [0; BLOCK_HEADER];
-        let is_whole = read_up_to(&file, &mut header, at).ok()? == BLOCK_HEADER;
+        let is_whole = read_up_to(file, &mut header, at).ok()? == BLOCK_HEADER;
         BlockHeader::decode(&header).filter(|_| is_whole).map(|header| header.hash)
     };
     match open_if_there(path) {
         Ok(None) => false,
-        Ok(Some(file)) => last(file).as_ref() != Some(seal),
+        Ok(Some(file)) => SEAL_LENGTHS.iter().all(|length| last(&file, *length).as_ref() != Some(seal)),
         Err(_) => true,
     }
 }

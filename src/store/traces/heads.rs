@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! heads        {"format":2,"public_key":…,"genesis":…}
-//!              {"day":"2026-11-24","blocks":…,"lines":…,…,"before":…,"hash":…,"signature":…}
+//!              {"day":"2026-11-24","blocks":…,"lines":…,…,"before":…,"tree":…,"hash":…,"signature":…}
 //!              {"day":…,…,"signature":…,"forgotten":…,"vouched":…}
 //!              …
 //!              {"signature":…}      over all lines above, with their ends
@@ -12,6 +12,9 @@
 //! heads are a chain too, over forgotten days. That a day was forgotten is signed by itself (`vouched`: Ed25519 over
 //! `"caducee trace forgotten 1\n"` ‖ genesis ‖ hash ‖ forgotten, 8 octets big-endian; since format 2), so of a file that was
 //! altered nobody's word is taken for it. The last line's signature is over the whole, in every format.
+//!
+//! A file of format 1 is written anew before the first block of format 2 (`block.rs`): a version that knows only format 1 says
+//! so, and does not take those blocks for damage.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,7 +22,7 @@ use std::path::{Path, PathBuf};
 use aws_lc_rs::rand;
 use serde::{Deserialize, Serialize};
 
-use super::block::{BlockHead, BlockHeader, BlockKind, Hash, hash_block};
+use super::block::{BlockHead, BlockHeader, BlockKind, DayEnds, Hash, hash_seal};
 use super::day::Day;
 use super::keys::{TraceKeys, is_signed};
 use super::{TraceError, hex};
@@ -52,6 +55,9 @@ pub struct Head {
     /// The hash of the seal of the day before that had traces; of the first of all, the stream's random beginning.
     #[serde(with = "hex")]
     pub before: Hash,
+    /// The root of the tree over the hashes of its blocks of lines; none where an earlier version sealed the day.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "hex::optional")]
+    pub tree: Option<Hash>,
     /// The hash of its seal: the head of the chain at its end.
     #[serde(with = "hex")]
     pub hash: Hash,
@@ -64,10 +70,10 @@ pub struct Head {
 }
 
 impl Head {
-    pub(super) fn of(seal: &BlockHeader, before: Hash) -> Head {
+    pub(super) fn of(seal: &BlockHeader, DayEnds { before, tree }: DayEnds) -> Head {
         let BlockHead { day, number: blocks, before: lines, first, last, previous, .. } = seal.head;
         let (hash, signature) = (seal.hash, seal.signature);
-        Head { day, blocks, lines, first, last, previous, before, hash, signature, forgotten: None }
+        Head { day, blocks, lines, first, last, previous, before, tree, hash, signature, forgotten: None }
     }
 
     /// The seal block's head.
@@ -88,8 +94,8 @@ impl Head {
     /// Whether the hash is that of what the head says, and the signature that of the key.
     #[must_use]
     pub fn is_signed_by(&self, public_key: &[u8; 32]) -> bool {
-        hash_block(&self.block_head(), &[self.before]) == self.hash
-            && is_signed(public_key, &self.hash, &self.signature)
+        let ends = DayEnds { before: self.before, tree: self.tree };
+        hash_seal(&self.block_head(), &ends) == self.hash && is_signed(public_key, &self.hash, &self.signature)
     }
 }
 
@@ -162,8 +168,8 @@ pub(super) struct Heads {
 
 /// What was read.
 pub(super) enum Read {
-    /// As it was written.
-    Whole(Heads),
+    /// As it was written, and in which format.
+    Whole(Heads, u32),
     /// Not as it was written: the heads in it that are each signed, as far as it could be read. Those of them are forgotten of
     /// which that is vouched for.
     Altered(Option<Heads>),
@@ -254,7 +260,7 @@ impl Heads {
             let is_known = (FIRST_FORMAT..=TRACES_FORMAT).contains(&beginning.format);
             // Written again it must be the same, octet for octet: Ed25519 gives one signature for a message.
             if is_known && heads.encode(keys, beginning.format).as_bytes() == bytes {
-                return Ok(Read::Whole(heads));
+                return Ok(Read::Whole(heads, beginning.format));
             }
             let is_ours = beginning.public_key == keys.public_key();
             if !(is_known && is_ours) && (beginning.has_signed(&text) || !heads.are_of(&text, keys)) {

@@ -29,11 +29,6 @@ pub(super) fn deserialize<'de, const N: usize, D: Deserializer<'de>>(deserialize
     bytes.ok_or_else(|| serde::de::Error::custom("not hexadecimal text of the right length"))
 }
 
-/// For `#[serde(serialize_with = "hex::list")]` on lists of arrays.
-pub(super) fn list<const N: usize, S: Serializer>(list: &[[u8; N]], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(list.iter().map(|bytes| encode(bytes)))
-}
-
 /// For `#[serde(with = "hex::optional")]` on arrays that may be absent.
 pub(super) mod optional {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};

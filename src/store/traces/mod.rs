@@ -14,16 +14,17 @@
 //! 1. **What was written is never changed.** A day's file only grows, and a sealed day not even that: a line that comes late is
 //!    filed in the open day, with its own moment.
 //! 2. **A removed, altered or moved line, block or day shows** ([`TraceFiles::verify`]). A line's hash goes into its block's,
-//!    that into the next one's, over days and over forgotten days; each is signed (Ed25519). Only a cut of the very end needs a
-//!    witness outside: [`TraceFiles::last_mark`] and [`TraceFiles::heads_mark`], which the caller keeps, and heads that the
-//!    operator keeps elsewhere.
+//!    that into the next one's and into the day's seal, over days and over forgotten days; each is signed (Ed25519). Only a cut
+//!    of the very end needs a witness outside: [`TraceFiles::last_mark`] and [`TraceFiles::heads_mark`], which the caller keeps,
+//!    and heads that the operator keeps elsewhere.
 //! 3. **Damage costs a block**, not the day and not the start.
 //! 4. **The index says nothing that the blocks do not**: it is made again where it is missing or damaged.
 //! 5. **Memory is bounded** by [`TraceOptions`] and the limits of a line, whatever the files hold.
 //!
 //! Everything here blocks: call it from a thread that may. Files: `block.rs` has the blocks and the chain's arithmetic,
-//! `writer.rs` the open day, `heads.rs` the sealed days' heads, `index.rs` and `indexer.rs` the index, `start.rs` what a start
-//! finds, `forgetting.rs` how days go, `search.rs`, `ordered.rs`, `verify.rs` and `proof.rs` the reading.
+//! `tree.rs` its trees, `open.rs` the blocks' reading, `writer.rs` the open day, `heads.rs` the sealed days' heads, `index.rs` and
+//! `indexer.rs` the index, `start.rs` what a start finds, `forgetting.rs` how days go, `search.rs`, `ordered.rs`, `verify.rs` and
+//! `proof.rs` the reading.
 
 mod block;
 mod day;
@@ -35,12 +36,14 @@ mod home;
 mod index;
 mod indexer;
 mod keys;
+mod open;
 mod ordered;
 mod proof;
 mod search;
 mod start;
 #[cfg(test)]
 mod tests;
+mod tree;
 mod verify;
 mod walk;
 mod writer;
@@ -52,12 +55,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-pub use block::{BLOCK_HEAD, BLOCK_HEADER, BlockHead, BlockHeader, BlockKind, Hash, hash_block, hash_line};
+pub use block::{
+    BLOCK_HEAD, BLOCK_HEADER, BlockFormat, BlockHead, BlockHeader, BlockKind, DayEnds, Hash, hash_block, hash_line,
+    hash_seal,
+};
 pub use day::{Day, NotADay};
 pub use error::TraceError;
 pub use heads::{Head, HeadsMark, TRACES_FORMAT};
-pub use keys::TraceKeys;
-pub use proof::ProofParts;
+pub use keys::{TraceKeys, public_key_pem};
+pub use proof::{DayEnd, NoDayEnd, ProofParts, Prover};
 pub use search::{FoundLine, LinePlace, Query, Searched};
 pub use verify::{Problem, ProblemKind, TraceReport};
 pub use walk::{ExaminedBlock, examine};
@@ -208,6 +214,8 @@ struct Inner {
 #[derive(Debug)]
 struct State {
     heads: Heads,
+    /// Whether the heads' file has these. A disk that was full at the start had no room for them.
+    are_heads_written: bool,
     /// Bytes of the files of sealed days that are there.
     sizes: BTreeMap<Day, u64>,
     open: Option<(Tip, Indexer)>,
@@ -234,7 +242,7 @@ impl TraceFiles {
         options: &TraceOptions,
     ) -> Result<(TraceFiles, TraceOpening), TraceError> {
         let home = Home::open(directory)?;
-        let Started { heads, sizes, open, opening } = start::start(&home, keys, options)?;
+        let Started { heads, are_written, sizes, open, opening } = start::start(&home, keys, options)?;
         let (open, view) = open
             .map(|(open, indexer)| {
                 let tip = open.tip;
@@ -246,7 +254,7 @@ impl TraceFiles {
             keys: keys.clone(),
             options: options.clone(),
             writer: Mutex::new(open),
-            state: Mutex::new(State { heads, sizes, open: view }),
+            state: Mutex::new(State { heads, are_heads_written: are_written, sizes, open: view }),
             remaking: Mutex::new(()),
         };
         Ok((TraceFiles { inner: Arc::new(inner) }, opening))
@@ -272,6 +280,7 @@ impl TraceFiles {
         }
         let Inner { keys, options, .. } = &*self.inner;
         let mut writer = lock(&self.inner.writer);
+        self.write_heads()?;
         if writer.as_ref().is_some_and(|open| open.tip.day < day || open.seal.is_some()) {
             self.seal(&mut writer)?;
         }
@@ -284,6 +293,16 @@ impl TraceFiles {
             blocks.iter().for_each(|(offset, terms)| indexer.add(*offset, terms));
         }
         Ok(open.tip.mark())
+    }
+
+    /// Writes the heads that a start could not: they say of which format the blocks are, and so come before any of them.
+    fn write_heads(&self) -> Result<(), TraceError> {
+        let mut state = lock(&self.inner.state);
+        if !state.are_heads_written {
+            state.heads.write(&self.inner.home.path, &self.inner.keys)?;
+            state.are_heads_written = true;
+        }
+        Ok(())
     }
 
     /// Makes sure of a file that takes lines, and of room in its index.
@@ -320,6 +339,7 @@ impl TraceFiles {
     /// What the disk says; the next call tries again.
     pub fn turn(&self, today: Day) -> Result<Option<Day>, TraceError> {
         let mut writer = lock(&self.inner.writer);
+        self.write_heads()?;
         match writer.as_ref().filter(|open| open.tip.is_over(today)).map(|open| open.tip.day) {
             Some(day) => self.seal(&mut writer).map(|()| Some(day)),
             None => Ok(None),

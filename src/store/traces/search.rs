@@ -7,11 +7,11 @@ use std::sync::MutexGuard;
 
 use serde::{Deserialize, Serialize};
 
-use super::block::{OpenBlock, OpenLine};
 use super::day::Day;
 use super::index::{Index, Postings};
 use super::indexer::Indexer;
 use super::keys::EVERY;
+use super::open::{OpenBlock, OpenLine};
 use super::walk::{Piece, Walk, end_of_damage, read_block};
 use super::{Damage, DaySummary, Inner, TraceError, TraceFiles, lock};
 

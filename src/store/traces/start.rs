@@ -4,14 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::path::Path;
 
-use super::block::{BlockKind, Hash, OpenBlock, open_seal};
+use super::block::{BlockKind, Hash};
 use super::day::Day;
 use super::forgetting;
-use super::heads::{Head, Heads, Read};
+use super::heads::{Head, Heads, Read, TRACES_FORMAT};
 use super::home::Home;
 use super::indexer::Indexer;
 use super::keys::TraceKeys;
-use super::walk::{Piece, Walk, read_up_to};
+use super::open::{OpenBlock, open_seal};
+use super::tree::GrowingTree;
+use super::walk::{BlockHashes, Piece, Walk, read_up_to};
 use super::writer::{OpenDay, Tip};
 use super::{Damage, Torn, TraceError, TraceOpening, TraceOptions};
 use crate::store::embedded::durable;
@@ -19,6 +21,8 @@ use crate::store::embedded::durable;
 /// What a stream starts from.
 pub(super) struct Started {
     pub(super) heads: Heads,
+    /// Whether the disk had room for them.
+    pub(super) are_written: bool,
     /// Bytes of the sealed days' files, of those that are there.
     pub(super) sizes: BTreeMap<Day, u64>,
     pub(super) open: Option<(OpenDay, Indexer)>,
@@ -29,7 +33,7 @@ pub(super) fn start(home: &Home, keys: &TraceKeys, options: &TraceOptions) -> Re
     home.remove_leavings()?;
     let mut opening = TraceOpening::default();
     let files = home.days()?;
-    let mut heads = read_heads(home, keys, files.first().copied(), &mut opening)?;
+    let (mut heads, format) = read_heads(home, keys, files.first().copied(), &mut opening)?;
     let written = heads.clone();
     if !opening.heads_rebuilt {
         // No file goes because of heads that somebody may have written.
@@ -53,26 +57,31 @@ pub(super) fn start(home: &Home, keys: &TraceKeys, options: &TraceOptions) -> Re
             None => {}
         }
     }
-    if heads != written || opening.heads_rebuilt || !Heads::path(&home.path).exists() {
+    let mut are_written = true;
+    if heads != written || format != Some(TRACES_FORMAT) {
         match heads.write(&home.path, keys) {
-            // Where there are files they can be made again: the next day's end writes them.
-            Err(error) if error.is_full() && !files.is_empty() => tracing::warn!(%error, "heads are not written"),
+            // Where there are files they can be made again: the next append writes them first.
+            Err(error) if error.is_full() && !files.is_empty() => {
+                are_written = false;
+                tracing::warn!(%error, "heads are not written");
+            }
             outcome => outcome?,
         }
     }
     let sizes = sizes(home, &heads, &mut opening)?;
-    Ok(Started { heads, sizes, open, opening })
+    Ok(Started { heads, are_written, sizes, open, opening })
 }
 
+/// The heads, and the format that the file has which says the same; none where it is to be written.
 fn read_heads(
     home: &Home,
     keys: &TraceKeys,
     oldest: Option<Day>,
     opening: &mut TraceOpening,
-) -> Result<Heads, TraceError> {
+) -> Result<(Heads, Option<u32>), TraceError> {
     let found = match Heads::read(&home.path, keys)? {
-        Read::Whole(heads) => return Ok(heads),
-        Read::Missing if oldest.is_none() => return Ok(Heads::begin()),
+        Read::Whole(heads, format) => return Ok((heads, Some(format))),
+        Read::Missing if oldest.is_none() => return Ok((Heads::begin(), None)),
         Read::Missing => None,
         Read::Altered(found) => {
             // A full disk does not keep the server from its start.
@@ -90,7 +99,7 @@ fn read_heads(
     if let Some((_, genesis)) = head.into_iter().chain(file).min_by_key(|(day, _)| *day) {
         heads.genesis = genesis;
     }
-    Ok(heads)
+    Ok((heads, None))
 }
 
 /// What the first block of a file follows.
@@ -138,7 +147,7 @@ fn take_up(
         return Ok(None);
     }
     let tip = Tip { length: found.whole, ..found.tip };
-    Ok(Some((OpenDay::at(home, tip, None)?, indexer)))
+    Ok(Some((OpenDay::at(home, tip, found.tree)?, indexer)))
 }
 
 /// What is found whole is taken to be on disk from now on: a process that was killed may have left it in the system's memory.
@@ -165,6 +174,8 @@ fn insert(heads: &mut Heads, head: Head) {
 /// What a walk through a day's file found.
 struct Followed {
     tip: Tip,
+    /// Over the hashes of the blocks.
+    tree: GrowingTree,
     /// Where the last whole block ends.
     whole: u64,
     /// Its head, if its last whole block is a seal.
@@ -181,8 +192,8 @@ fn follow(
     let failed = || TraceError::io("read", path);
     let file = File::open(path).map_err(failed())?;
     let mut walk = Walk::new(&file, file.metadata().map_err(failed())?.len());
-    let mut found = Followed { tip, whole: 0, seal: None };
-    let mut damaged = Vec::new();
+    let mut found = Followed { tip, tree: GrowingTree::default(), whole: 0, seal: None };
+    let (mut hashes, mut damaged) = (BlockHashes::default(), Vec::new());
     while let Some(piece) = walk.step().map_err(failed())? {
         let Some((header, payload)) = piece.whole() else {
             damaged.push(piece);
@@ -190,11 +201,13 @@ fn follow(
         };
         // What is damaged before a whole block is damage; what is behind the last one was torn.
         for piece in damaged.drain(..) {
+            hashes.of(&piece).for_each(|hash| found.tree.push(&hash));
             note_damage(&mut found.tip, &piece, indexer, opening).map_err(failed())?;
         }
+        hashes.of(&piece).for_each(|hash| found.tree.push(&hash));
         found.whole = piece.range.end;
         if header.head.kind == BlockKind::Seal {
-            found.seal = open_seal(keys, &header.head, payload).map(|before| Head::of(header, before));
+            found.seal = open_seal(keys, header, payload).map(|ends| Head::of(header, ends));
             continue;
         }
         found.seal = None;

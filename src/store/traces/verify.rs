@@ -7,12 +7,14 @@ use std::ops::{Range, RangeInclusive};
 
 use serde::Serialize;
 
-use super::block::{BlockHeader, BlockKind, Hash, OpenBlock, hash_block, open_seal};
+use super::block::{BlockHeader, BlockKind, Hash, hash_block, hash_seal};
 use super::day::Day;
 use super::heads::{Head, Heads, Read};
 use super::keys::{DAMAGED, EVERY, is_signed};
+use super::open::{OpenBlock, open_seal};
 use super::search::open_if_there;
-use super::walk::{Piece, Walk};
+use super::tree::GrowingTree;
+use super::walk::{BlockHashes, Piece, Walk};
 use super::{Inner, TraceError, TraceFiles, lock};
 
 /// What a verification found.
@@ -166,7 +168,7 @@ impl TraceFiles {
 impl Inner {
     /// Whether the heads' file has these heads as the server wrote them; days that were sealed since may be there too.
     fn has_on_disk(&self, heads: &Heads) -> bool {
-        let Ok(Read::Whole(read)) = Heads::read(&self.home.path, &self.keys) else { return false };
+        let Ok(Read::Whole(read, _)) = Heads::read(&self.home.path, &self.keys) else { return false };
         let same = read.days.iter().zip(&heads.days).all(|(read, head)| read.hash == head.hash);
         same && read.genesis == heads.genesis && read.days.len() >= heads.days.len()
     }
@@ -198,9 +200,29 @@ struct Expected {
     /// The hash of the seal of the day before.
     before: Hash,
     seal: Option<Head>,
+    hashes: BlockHashes,
+    /// Over the hashes of the blocks.
+    tree: GrowingTree,
     /// The sum of the index's entries, as the blocks have it.
     sum: u64,
     is_whole: bool,
+}
+
+impl Expected {
+    fn first_of(day: Day, before: Hash) -> Expected {
+        Expected {
+            day,
+            number: 0,
+            lines: 0,
+            previous: Some(before),
+            before,
+            seal: None,
+            hashes: BlockHashes::default(),
+            tree: GrowingTree::default(),
+            sum: 0,
+            is_whole: true,
+        }
+    }
 }
 
 impl Check<'_> {
@@ -262,8 +284,7 @@ impl Check<'_> {
     /// Walks through a day's file.
     fn day(&mut self, file: &File, day: Day, end: u64, before: Hash) -> Result<Expected, TraceError> {
         let path = self.inner.home.day(day);
-        let mut expected =
-            Expected { day, number: 0, lines: 0, previous: Some(before), before, seal: None, sum: 0, is_whole: true };
+        let mut expected = Expected::first_of(day, before);
         self.report.days += 1;
         let mut walk = Walk::new(file, end);
         while let Some(piece) = walk.step().map_err(TraceError::io("read", &path))? {
@@ -281,6 +302,7 @@ impl Check<'_> {
 
     fn piece(&mut self, piece: &Piece, expected: &mut Expected) {
         let day = Some(expected.day);
+        expected.hashes.of(piece).for_each(|hash| expected.tree.push(&hash));
         let Some(header) = &piece.header else {
             self.problem(day, None, ProblemKind::Damaged(piece.range.clone()));
             expected.previous = None;
@@ -326,17 +348,19 @@ impl Check<'_> {
     ) -> Result<(), ProblemKind> {
         let keys = &self.inner.keys;
         if header.head.kind == BlockKind::Seal {
-            let before = open_seal(keys, &header.head, payload).ok_or(ProblemKind::DoesNotOpen)?;
-            expected.seal = Some(Head::of(header, before));
-            let is_right = hash_block(&header.head, &[before]) == header.hash;
-            return match (is_right, before == expected.before) {
+            let ends = open_seal(keys, header, payload).ok_or(ProblemKind::DoesNotOpen)?;
+            expected.seal = Some(Head::of(header, ends));
+            let is_right = hash_seal(&header.head, &ends) == header.hash;
+            // A hash that is lost with its block was in the tree all the same.
+            let is_tree = expected.hashes.lacks || ends.tree.is_none_or(|tree| tree == expected.tree.root());
+            return match (is_right, is_tree && ends.before == expected.before) {
                 (false, _) => Err(ProblemKind::LinesChanged),
                 (true, false) => Err(ProblemKind::ChainBroken),
                 (true, true) => Ok(()),
             };
         }
         let block = OpenBlock::open(keys, &header.head, payload).ok_or(ProblemKind::DoesNotOpen)?;
-        if hash_block(&header.head, &block.hashes()) != header.hash {
+        if hash_block(header.format, &header.head, &block.hashes()) != header.hash {
             return Err(ProblemKind::LinesChanged);
         }
         self.report.blocks += 1;

@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 
 use memchr::memmem;
 
-use super::block::{BLOCK_HEADER, BlockHeader, BlockKind, MAGIC};
+use super::block::{BLOCK_HEADER, BlockHeader, BlockKind, Hash, MAGIC};
 
 const WINDOW: usize = 64 * 1024;
 
@@ -148,6 +148,45 @@ impl<'a, S: Source> Walk<'a, S> {
 
     fn is_header(&self, offset: u64) -> io::Result<bool> {
         Ok(offset + BLOCK_HEADER as u64 <= self.end && read_header(self.source, offset)?.is_some())
+    }
+}
+
+/// Follows a walk through a day's file, and gives the hashes of its blocks of lines by their numbers: of damaged ones too, as
+/// far as they are known. The hash of one that is lost altogether stands in the block behind it; of several in a row only the
+/// last one's does, and zeros stand for the others.
+#[derive(Debug, Default)]
+pub(super) struct BlockHashes {
+    /// The number of the next block.
+    next: u32,
+    /// Bytes since the last header: no more blocks than have room there are lost.
+    lost: u64,
+    /// Whether zeros stand for a hash that is not known.
+    pub(super) lacks: bool,
+}
+
+impl BlockHashes {
+    /// The hashes that a piece adds.
+    pub(super) fn of(&mut self, piece: &Piece) -> impl Iterator<Item = Hash> + use<> {
+        let lost = match &piece.header {
+            Some(header) => self.lost_before(header),
+            None => {
+                self.lost += piece.range.end - piece.range.start;
+                0
+            }
+        };
+        let unknown = lost.saturating_sub(1);
+        self.lacks |= unknown > 0;
+        let last = piece.header.filter(|_| lost > 0).map(|header| header.head.previous);
+        let own = piece.header.filter(|header| header.head.kind == BlockKind::Lines).map(|header| header.hash);
+        self.next = self.next.saturating_add(lost + u32::from(own.is_some()));
+        std::iter::repeat_n([0; 32], unknown as usize).chain(last).chain(own)
+    }
+
+    /// How many blocks are lost before one. None where it does not lie where its number says: somebody put it there.
+    fn lost_before(&mut self, header: &BlockHeader) -> u32 {
+        let room = std::mem::take(&mut self.lost) / BLOCK_HEADER as u64;
+        let lost = header.head.number.checked_sub(self.next).filter(|lost| u64::from(*lost) <= room);
+        lost.unwrap_or_default()
     }
 }
 

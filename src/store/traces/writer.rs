@@ -5,11 +5,12 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
-use super::block::{BlockHead, BlockHeader, BlockKind, Hash, make, make_seal};
+use super::block::{BlockHead, BlockHeader, BlockKind, DayEnds, Hash, make, make_seal};
 use super::day::Day;
 use super::heads::Head;
 use super::home::Home;
 use super::keys::TraceKeys;
+use super::tree::GrowingTree;
 use super::{DaySummary, Line, Mark, TraceError};
 use crate::store::embedded::durable;
 
@@ -80,6 +81,8 @@ pub(super) struct OpenDay {
     path: PathBuf,
     file: File,
     pub(super) tip: Tip,
+    /// Over the hashes of its blocks.
+    tree: GrowingTree,
     /// Its seal block is written: all that is left is to note its head.
     pub(super) seal: Option<Head>,
     /// Something behind the tip may be in the file: an append failed.
@@ -89,7 +92,7 @@ pub(super) struct OpenDay {
 impl OpenDay {
     /// Makes the file of a new day.
     pub(super) fn create(home: &Home, day: Day, previous: Hash) -> Result<OpenDay, TraceError> {
-        let open = OpenDay::at(home, Tip::begin(day, previous), None)?;
+        let open = OpenDay::at(home, Tip::begin(day, previous), GrowingTree::default())?;
         durable::sync_parent(&open.path).map_err(TraceError::io("create", &open.path))?;
         if open.file.metadata().map_err(TraceError::io("read", &open.path))?.len() > 0 {
             return Err(TraceError::io("create", &open.path)(io::ErrorKind::AlreadyExists.into()));
@@ -97,12 +100,12 @@ impl OpenDay {
         Ok(open)
     }
 
-    /// Opens the file of a day whose chain stands at `tip`.
-    pub(super) fn at(home: &Home, tip: Tip, seal: Option<Head>) -> Result<OpenDay, TraceError> {
+    /// Opens the file of a day whose chain stands at `tip`; `tree` is over the hashes of its blocks.
+    pub(super) fn at(home: &Home, tip: Tip, tree: GrowingTree) -> Result<OpenDay, TraceError> {
         let path = home.day(tip.day);
         let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
         let file = options.map_err(TraceError::io("open", &path))?;
-        Ok(OpenDay { path, file, tip, seal, is_dirty: false })
+        Ok(OpenDay { path, file, tip, tree, seal: None, is_dirty: false })
     }
 
     /// Appends lines as blocks of at most `most` lines. On disk when this returns; after an error none of them is.
@@ -112,18 +115,19 @@ impl OpenDay {
         lines: &[Line],
         most: usize,
     ) -> Result<Vec<Appended>, TraceError> {
-        let (mut tip, mut blocks, mut rest) = (self.tip, Vec::new(), lines);
+        let (mut tip, mut tree, mut blocks, mut rest) = (self.tip, self.tree.clone(), Vec::new(), lines);
         self.begin_writing()?;
         while !rest.is_empty() {
             let (made, taken) = make(keys, tip.next(BlockKind::Lines), rest, most);
             let offset = tip.length;
             self.write(&made.bytes, offset)?;
             tip.follow(offset, &made.header);
+            tree.push(&made.header.hash);
             blocks.push((offset, made.terms));
             rest = &rest[taken..];
         }
         self.sync()?;
-        self.tip = tip;
+        (self.tip, self.tree) = (tip, tree);
         Ok(blocks)
     }
 
@@ -133,11 +137,12 @@ impl OpenDay {
             return Ok(head.clone());
         }
         self.begin_writing()?;
-        let (header, bytes) = make_seal(keys, self.tip.next(BlockKind::Seal), &before);
+        let ends = DayEnds { before, tree: Some(self.tree.root()) };
+        let (header, bytes) = make_seal(keys, self.tip.next(BlockKind::Seal), &ends);
         self.write(&bytes, self.tip.length)?;
         self.sync()?;
         self.tip.length += bytes.len() as u64;
-        Ok(self.seal.insert(Head::of(&header, before)).clone())
+        Ok(self.seal.insert(Head::of(&header, ends)).clone())
     }
 
     /// What an append that failed left behind the tip is cut off first, or a shorter one would leave its end in the file.

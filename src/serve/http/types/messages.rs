@@ -73,6 +73,12 @@ pub struct Followed {
     pub message_id: String,
     /// What happened to it.
     pub events: Vec<ShownTrace>,
+    /// Whether there are further events than one answer holds.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub more: bool,
+    /// Stretches of days' files that could not be read: what stood there is not among the events.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unreadable: Vec<String>,
 }
 
 /// Which messages to list: `GET /v1/mailboxes/{address}/messages`.

@@ -157,6 +157,9 @@ pub struct TraceHead {
 pub struct TraceHeads {
     /// The Ed25519 key that signs them, hexadecimal.
     pub public_key: String,
+    /// The same, PEM (RFC 8410), as evidence has it. An older version did not give it.
+    #[serde(default)]
+    pub public_key_pem: String,
     /// The heads of all days that ended.
     pub heads: Vec<TraceHead>,
 }

@@ -2,8 +2,10 @@
 
 mod chain;
 mod damage;
+mod formats;
 mod heads;
 mod keeping;
+mod proving;
 mod searching;
 
 use std::fs;
