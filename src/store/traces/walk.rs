@@ -178,7 +178,7 @@ impl BlockHashes {
         self.lacks |= unknown > 0;
         let last = piece.header.filter(|_| lost > 0).map(|header| header.head.previous);
         let own = piece.header.filter(|header| header.head.kind == BlockKind::Lines).map(|header| header.hash);
-        self.next = self.next.saturating_add(lost + u32::from(own.is_some()));
+        self.next = self.next.saturating_add(lost).saturating_add(own.is_some().into());
         std::iter::repeat_n([0; 32], unknown as usize).chain(last).chain(own)
     }
 
