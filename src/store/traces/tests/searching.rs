@@ -106,7 +106,7 @@ fn the_first_lines_by_their_moments_are_found_wherever_late_ones_were_filed() {
         all.extend(lines);
     };
     let line = |at: u64, number: u64| Line { at, terms: vec![1, 10 + number % 3], text: format!("{at}").into() };
-    let is_even = |at: u64| at / 1_000_000_000 % 2 == 0;
+    let is_even = |at: u64| (at / 1_000_000_000).is_multiple_of(2);
     for number in 0..6 {
         let today = day(100 + number);
         // Nearly in order; then an older trail, in its own order, and some more of today.
