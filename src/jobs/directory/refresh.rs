@@ -190,7 +190,10 @@ impl CopyHandle {
         let settings = &self.shared.settings;
         let refused = self.state().refused.clone().filter(Refused::is_recognised);
         let known = refused.as_ref().map_or_else(|| self.state().validators.clone(), |it| it.validators.clone());
-        let (content, validators) = match (settings.fetcher.fetch(&settings.source, &known).await?, refused) {
+        let fetched = settings.fetcher.fetch(&settings.source, &known).await;
+        // Of a source that is away nothing is known that it could not say itself.
+        let fetched = fetched.inspect_err(|_| self.state().refused.clone_from(&refused))?;
+        let (content, validators) = match (fetched, refused) {
             (Fetched::Unchanged, Some(Refused { reason, words, .. })) => {
                 return Err(CopyError::Still { reason, words });
             }

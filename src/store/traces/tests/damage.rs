@@ -116,7 +116,8 @@ fn a_day_that_lost_its_end_and_its_head_is_sealed_late_and_shows() {
 fn a_search_goes_on_where_no_index_can_be_written_and_leaves_nothing_on_the_disk() {
     let stream = Stream::new();
     let files = stream.open_well();
-    append(&files, day(0), 0..30);
+    append(&files, day(0), 0..20);
+    append(&files, day(0), 20..30);
     let block = examine(&fs::read(stream.file(day(0))).unwrap())[2];
     let left = |end: &str| {
         let names = fs::read_dir(stream.path()).unwrap().map(|entry| entry.unwrap().file_name());
