@@ -119,7 +119,7 @@ impl Registry {
                 tracing::error!(event = EVENT, account = %id, "folders are there without their mailbox's record")
             }
             Err(error @ StoreError::Record { .. }) => {
-                tracing::error!(event = EVENT, account = %id, %error, "folders are there, and their mailbox's record does not read");
+                tracing::error!(event = EVENT, account = %id, %error, "the record of a mailbox that has folders does not read");
             }
             Err(error) => return Err(error.into()),
         }

@@ -319,7 +319,8 @@ impl Registry {
         self.outbox().note_away(is_away);
     }
 
-    /// Whether notices are carried, and the relay takes them as far as we know: whoever waits for an answer to one must have got it.
+    /// Whether notices are carried, and the relay takes them as far as we know: whoever is given time to answer one must have got
+    /// it.
     pub fn reaches_holders(&self) -> bool {
         self.carries_notices() && !self.outbox().is_away()
     }

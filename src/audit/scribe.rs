@@ -278,7 +278,9 @@ impl<S: Shelf> Desk<S> {
             // What the last scribe has written and not committed is witnessed now.
             let stood_there = || {
                 let mut traces = opened.iter().filter_map(|(_, trace)| trace.as_ref());
-                traces.any(|trace| trace.stream() == *stream).then(|| shelf.last_mark()).flatten()
+                let has_unknown = *stream == Stream::Functional && !unknown.is_empty();
+                let has_some = has_unknown || traces.any(|trace| trace.stream() == *stream);
+                has_some.then(|| shelf.last_mark()).flatten()
             };
             if let Some(mark) = mark.or_else(stood_there) {
                 witness::note(&lost, *stream, shelf, mark, &mut batch);
@@ -342,6 +344,10 @@ impl<S: Shelf> Desk<S> {
         let mut last = None;
         for (key, text) in unknown {
             if self.unknown.contains(&key.0) {
+                continue;
+            }
+            if text.len() > MAX_LINE_TEXT {
+                tracing::error!(at = key.0, "a trace of a newer version's is too long to be kept: it is lost");
                 continue;
             }
             tracing::warn!(at = key.0, "a trace is of a newer version's: it is filed as it stands, and not counted");

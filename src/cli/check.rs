@@ -12,8 +12,8 @@ use std::process::ExitCode;
 /// Tell everything that is wrong with a configuration, at once
 ///
 /// Looks at the file's keys and at what they name: certificates and keys (a pair? expired, or within 30 days? revoked?),
-/// authorities, CRLs, the white list and its signature, the master key, directories, and ports. Changes nothing, fetches
-/// nothing. Ends with 1 when anything is wrong.
+/// authorities, CRLs, the white list and its signature, the national directory's extraction, the master key, directories, and
+/// ports. Changes nothing, fetches nothing. Ends with 1 when anything is wrong.
 #[derive(Args, Debug)]
 pub(super) struct Check {
     /// The configuration file

@@ -216,7 +216,7 @@ impl LifecycleJob {
                     tracing::info!(event = "lifecycle.ran", ?ran, "mailboxes live on");
                 }
                 Err(error @ AccountError::ClockAstray(_)) => {
-                    tracing::error!(event = "lifecycle.clock", %error, "no mailbox lives on until `caducee lifecycle confirm --clock`");
+                    tracing::error!(event = "lifecycle.clock", %error, "no mailbox lives on: `caducee lifecycle plan`");
                 }
                 Err(error) => tracing::error!(event = "lifecycle.failed", %error, "mailboxes live on tomorrow only"),
             }

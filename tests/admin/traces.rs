@@ -90,7 +90,7 @@ async fn the_command_finds_traces_as_text_json_and_csv() {
     assert!(text.contains("sender told") && text.contains("6921b2c0-1f/2"), "{text}");
     let found = server.caducee(&with(&["--format", "json"])).await.expect(0).json();
     assert_eq!(actions(&found), ["reported"]);
-    let csv = server.caducee(&with(&["--format", "csv"])).await.expect(0).stdout;
+    let csv = server.caducee(&with(&["--action", "reported", "--format", "csv"])).await.expect(0).stdout;
     let lines: Vec<&str> = csv.split_terminator("\r\n").collect();
     assert!(lines.len() == 2 && lines[0].starts_with("at,action,") && lines[1].contains(",reported,"), "{csv}");
     let none = server.caducee(&["traces", "search", "--person", "1"]).await.expect(0).stdout;

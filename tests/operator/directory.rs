@@ -158,7 +158,13 @@ fn a_refusal_is_a_task_in_the_directorys_words_until_something_changes() {
     let server = site.start();
     let has_task = |address: &str| wait_until(SOON, || !server.json(&["directory", "show", address])["task"].is_null());
 
-    for (status, words) in [(400, "le chemin ne convient pas"), (412, "deux ressources"), (404, "aucune ressource")] {
+    for (status, words) in [
+        (400, "le chemin ne convient pas"),
+        (412, "deux ressources"),
+        (404, "aucune ressource"),
+        // It has answered this key before: it is that place that is closed to us.
+        (403, "hors de votre domaine"),
+    ] {
         site.turn(&json!({ "only": ["PATCH"], "status": status, "words": words }));
         let address = server.create(&format!("refus-{status}"), LEA);
         assert!(has_task(&address), "{status}\n{}", site.log());
@@ -183,7 +189,8 @@ fn a_refusal_is_a_task_in_the_directorys_words_until_something_changes() {
     server.settles(&site, &format!("refus-412@{DOMAIN}"));
     server.caducee(&["directory", "publish", "--tasks"]).expect_ok("publishing the rest");
     server.settles(&site, &format!("refus-404@{DOMAIN}"));
-    assert_eq!(site.contacts(&format!("Practitioner/003-{LEA}")).len(), 3);
+    server.settles(&site, &format!("refus-403@{DOMAIN}"));
+    assert_eq!(site.contacts(&format!("Practitioner/003-{LEA}")).len(), 4);
 
     // A person whom the directory does not know, and a directory that says what is not so.
     let stranger = server.create("inconnu", "899700000199");

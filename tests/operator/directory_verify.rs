@@ -4,6 +4,7 @@ use crate::directory_site::{BASILE, DOMAIN, EVE, LEA, Site, metadata};
 use crate::support::have;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use toml::toml;
 
 fn operation(kind: &str, path: &str, more: Vec<Value>) -> Value {
     let parts = [json!({ "name": "type", "valueCode": kind }), json!({ "name": "path", "valueString": path })];
@@ -103,4 +104,30 @@ fn differences_are_listed_and_mended() {
     assert_eq!(metadata(&contact(&red), "listeRouge"), json!(false));
     assert!(site.contact(&lea, &moved).is_some() && site.contact(&lea, &gone).is_some());
     assert!(site.contact(&format!("Practitioner/003-{EVE}"), &unknown).is_some(), "what was never ours is left alone");
+}
+
+#[test]
+fn what_only_the_rules_take_away_stays_there_until_that_is_confirmed() {
+    if !have("curl") {
+        return;
+    }
+    let mut site = Site::new();
+    let server = site.start();
+    let address = server.create("gardee", LEA);
+    server.settles(&site, &address);
+    server.kill();
+    // The line is lost from the configuration.
+    site.configure(&toml! { publish_from = "acceptance" });
+    let server = site.start();
+    let verify = |more: &[&str]| server.caducee(&[&["directory", "verify"], more].concat());
+    let is_there = || site.contact(&format!("Practitioner/003-{LEA}"), &address).is_some();
+    let left = verify(&["--mend"]);
+    assert_eq!(left.code, Some(1), "{}", left.all());
+    assert!(left.stdout.contains("verify --mend --confirm 1"), "{}", left.all());
+    let refused = verify(&["--mend", "--confirm", "0"]);
+    assert!(refused.code != Some(0) && refused.stderr.contains("1 mailboxes away, not 0"), "{}", refused.all());
+    assert!(is_there() && site.done(&address) == ["insert"]);
+    verify(&["--mend", "--confirm", "1"]).expect_ok("confirming");
+    server.settles(&site, &address);
+    assert!(!is_there(), "{}", site.log());
 }

@@ -299,8 +299,9 @@ fn what_must_be_kept_is_kept(server: &Server, mail: &Mail) {
     assert_eq!(held["mailboxes"][0]["state"], "closed", "it is kept who held it: {held}");
 }
 
-/// Who opens the store with the master key finds no key and no folder of the closed mailbox (who digs in all its files:
-/// `digging.rs`); and no word of any message stands in any file of the operators, of the relay of ordinary mail, of the directory.
+/// Who opens the store with the master key finds no key and no folder of the closed mailbox (`tests/mail/digging.rs` digs in
+/// all files of one); and no word of any message stands in any file of the operators, of the relay of ordinary mail, of the
+/// directory.
 fn nothing_can_be_read_on_the_disk(town: &Town, papers: &Path, closed: AccountId, open: AccountId) {
     let check = Tool::new(env!("CARGO_BIN_EXE_caducee")).args(["store", "check", "--config"]);
     check.arg(town.site.config_file()).limit(SOON).run().expect_ok("the store is sound");

@@ -53,6 +53,7 @@ fn old_store(directory: &Path) -> [SealedKey; 2] {
     }
     batch.put(&AccountId(3), &OldAccount { state: "closed", sealed_key: None });
     run(store.commit(batch)).unwrap();
+    assert!(records_hold_a_key(&store));
     drop(store);
     make_format_1(directory);
     keys
@@ -79,7 +80,8 @@ fn format(directory: &Path) -> u64 {
 /// Whether an account's record holds a key itself.
 fn records_hold_a_key(store: &Store) -> bool {
     let rows = store.scan::<Raw>(.., usize::MAX).unwrap();
-    rows.iter().any(|(_, raw)| raw.bytes.windows(10).any(|window| window == b"sealed_key"))
+    let key = br#""sealed_key":""#;
+    rows.iter().any(|(_, raw)| raw.bytes.windows(key.len()).any(|window| window == key))
 }
 
 /// An account's record as it lies there.
@@ -252,6 +254,10 @@ fn a_check_names_what_is_wrong_with_keys_and_changes_nothing() {
     assert_eq!((report.keys.living, report.keys.lost), (1, vec![0]));
     assert_eq!(report.keyless, [AccountId(1), AccountId(3)]);
     assert_eq!(files(), before);
+    let backup = directory.copy();
+    fs::remove_dir_all(backup.path().join("index")).unwrap();
+    let report = check(backup.path(), &mut |_, _| ()).unwrap();
+    assert_eq!(report.keyless, [AccountId(1), AccountId(3)], "a backup without its index is looked through as well");
     let shown =
         Command::new(env!("CARGO_BIN_EXE_caducee")).args(["store", "check", "--dir"]).arg(directory.path()).output();
     let shown = String::from_utf8(shown.unwrap().stdout).unwrap();

@@ -230,8 +230,8 @@ impl Registry {
     }
 
     /// Adds to the commit that forgets a mailbox what becomes of its standing: it is forgotten too, unless the directory shows the
-    /// mailbox still, or may. Then its place stays, and nothing else of its holder, until it is taken away there. `known`: its record up to
-    /// now, which says where it may be if its standing does not read.
+    /// mailbox still, or may. Then its place stays, and nothing else of its holder, until it is taken away there.
+    /// `known`: its record up to now, which says where it may be if its standing does not read.
     ///
     /// # Errors
     /// What the store says.

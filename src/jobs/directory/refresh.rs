@@ -295,7 +295,7 @@ impl CopyJob {
             settings,
             metrics,
             copy: ArcSwapOption::empty(),
-            state: Mutex::new(State { status, ..State::default() }),
+            state: Mutex::new(State { status, validators: Validators::default(), refused: None }),
             refreshing: tokio::sync::Mutex::default(),
             refreshed: Notify::new(),
         };

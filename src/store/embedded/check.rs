@@ -16,16 +16,16 @@ use serde::Serialize;
 
 use super::frame::{BODY_PREFIX, FRAME_HEADER, Header, read_body_prefix};
 use super::home::Home;
-use super::index::{Index, Position};
-use super::keys::Accounts;
+use super::index::{Index, LoggedValue, Position};
+use super::keys::unreadable;
 use super::replay::{Damage, indexed_commit, set_aside, synced_after, walk_error};
 use super::segment::{self, Bodies, Piece, SEGMENT_FORMAT, SEGMENT_HEADER, SegmentHead, Segments, Walk};
 use super::{INSPECTION_CACHE, checkpoint};
 use crate::store::error::{OpenError, StoreError};
 use crate::store::keyring::{self, KeyFate, KeyOwner, KeysFound};
 use crate::store::schema::{
-    AccountId, Body, BodyId, Folder, FolderId, FolderKey, Key, Message, MessageKey, Place, Record, Table, Uid, flags,
-    probe,
+    AccountId, AccountState, Body, BodyId, Folder, FolderId, FolderKey, Key, KeyInRecord, Message, MessageKey, Place,
+    Record, Table, Uid, flags, probe,
 };
 
 /// Rows of the index read in one step.
@@ -143,7 +143,13 @@ impl CheckReport {
 pub fn check(path: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<CheckReport, OpenError> {
     let home = Home::open_existing(path)?;
     let segments = Arc::new(Segments::new(home.log()));
-    let mut checker = Checker { home: &home, segments: &segments, report: CheckReport::default(), log: HashMap::new() };
+    let mut checker = Checker {
+        home: &home,
+        segments: &segments,
+        report: CheckReport::default(),
+        log: HashMap::new(),
+        accounts: BTreeMap::new(),
+    };
     let index = Index::open(&home.index(), INSPECTION_CACHE, segments.clone());
     let applied = match &index {
         Ok(index) => index.applied().map_err(|error| checker.index_error(&error))?,
@@ -151,6 +157,7 @@ pub fn check(path: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<CheckRep
     };
     checker.read_log(applied, progress)?;
     let fates = checker.check_key_files()?;
+    checker.check_keys_of_accounts(&fates);
     let noted = checkpoint::read(&home.checkpoint()).unwrap_or_default();
     match index {
         Ok(_) if applied.sequence < noted.sequence => {
@@ -159,7 +166,6 @@ pub fn check(path: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<CheckRep
         }
         Ok(index) => {
             checker.check_index(&index, applied).map_err(|error| checker.index_error(&error))?;
-            checker.check_keys_of_accounts(&index, &fates).map_err(|error| checker.index_error(&error))?;
         }
         Err(reason) => checker.report.index_unusable = Some(reason),
     }
@@ -180,6 +186,7 @@ struct Checker<'a> {
     report: CheckReport,
     /// By a hash of the key: two keys that share one are too rare to matter in a report.
     log: HashMap<u64, Logged>,
+    accounts: BTreeMap<AccountId, AccountState>,
 }
 
 impl Checker<'_> {
@@ -244,6 +251,7 @@ impl Checker<'_> {
             let end = offset + header.frame_length() as u32;
             return self.damage(number, offset, end, "a commit that does not read");
         };
+        commit.ops.iter().for_each(|(key, value)| self.note_account(key, value.as_ref()));
         if commit.sequence > applied.sequence {
             self.report.behind += 1;
             return;
@@ -307,15 +315,24 @@ impl Checker<'_> {
         Ok(fates)
     }
 
-    fn check_keys_of_accounts(&mut self, index: &Index, fates: &HashMap<KeyOwner, KeyFate>) -> Result<(), StoreError> {
-        if !self.home.has_ring() {
-            return Ok(());
+    /// What the log says of accounts, whatever the index has: a backup has none.
+    fn note_account(&mut self, key: &[u8], value: Option<&LoggedValue>) {
+        let Some(id) = key.strip_prefix(&[Table::Account as u8]).and_then(AccountId::decode) else { return };
+        match value.map(|value| KeyInRecord::decode(&value.bytes)) {
+            Some(Ok(record)) => drop(self.accounts.insert(id, record.state)),
+            Some(Err(_)) => {}
+            None => drop(self.accounts.remove(&id)),
         }
-        let accounts = Accounts::read(|range| index.scan(range, PAGE, false))?;
-        let (lost, wiped) = accounts.unreadable(|owner| fates.get(&owner).copied());
+    }
+
+    fn check_keys_of_accounts(&mut self, fates: &HashMap<KeyOwner, KeyFate>) {
+        if !self.home.has_ring() {
+            return;
+        }
+        let living = self.accounts.iter().filter(|(_, state)| **state != AccountState::Closed).map(|(id, _)| *id);
+        let (lost, wiped) = unreadable(living, |owner| fates.get(&owner).copied());
         lost.into_iter().for_each(|account| self.report.list(|report| &mut report.keyless, account));
         wiped.into_iter().for_each(|account| self.report.list(|report| &mut report.revived, account));
-        Ok(())
     }
 
     fn check_record(&mut self, table: Table, key: &[u8], value: &[u8], version: u64, applied: Position) {

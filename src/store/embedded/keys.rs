@@ -58,14 +58,14 @@ pub(super) fn settle(store: &Store, home: &Home, opening: &mut KeysOpening) -> R
         tracing::warn!(%error, "some accounts' records still hold the keys that were moved out of them");
     }
     opening.wiped = wipe_closed(store.keys(), &accounts);
-    (opening.keyless, opening.revived) = accounts.unreadable(|owner| store.keys().fate(owner));
+    (opening.keyless, opening.revived) = unreadable(accounts.living.into_iter(), |owner| store.keys().fate(owner));
     tell(opening);
     Ok(())
 }
 
 /// What accounts' records say of their keys.
 #[derive(Default)]
-pub(super) struct Accounts {
+struct Accounts {
     /// Not closed.
     living: Vec<AccountId>,
     /// Closed.
@@ -76,7 +76,7 @@ pub(super) struct Accounts {
 
 impl Accounts {
     /// Reads all accounts by pages of a scan. A record that does not decode says nothing: no key is touched for it.
-    pub(super) fn read(scan: impl Fn(RawRange) -> Result<Vec<(Vec<u8>, Raw)>, StoreError>) -> Result<Self, StoreError> {
+    fn read(scan: impl Fn(RawRange) -> Result<Vec<(Vec<u8>, Raw)>, StoreError>) -> Result<Self, StoreError> {
         let mut accounts = Accounts::default();
         let mut from = Bound::Included(vec![Table::Account as u8]);
         loop {
@@ -112,15 +112,22 @@ impl Accounts {
         keys.insert_all(moving).map_err(|source| OpenError::MoveKeys { path: home.path.clone(), source })?;
         Ok(moved)
     }
+}
 
-    /// Mailboxes that are not closed and cannot be read: those whose key is lost, and those whose key was destroyed.
-    pub(super) fn unreadable(&self, fate: impl Fn(KeyOwner) -> Option<KeyFate>) -> (Vec<AccountId>, Vec<AccountId>) {
-        let without = self.living.iter().map(|id| (*id, fate(KeyOwner::Mailbox(*id))));
-        let without = without.filter(|(_, fate)| *fate != Some(KeyFate::Living));
-        let (lost, wiped): (Vec<_>, Vec<_>) = without.partition(|(_, fate)| fate.is_none());
-        let ids = |those: Vec<(AccountId, _)>| those.into_iter().map(|(id, _)| id).collect();
-        (ids(lost), ids(wiped))
+/// Of mailboxes that are not closed, those that cannot be read: whose key is lost, and whose key was destroyed.
+pub(super) fn unreadable(
+    living: impl Iterator<Item = AccountId>,
+    fate: impl Fn(KeyOwner) -> Option<KeyFate>,
+) -> (Vec<AccountId>, Vec<AccountId>) {
+    let (mut lost, mut wiped) = (Vec::new(), Vec::new());
+    for id in living {
+        match fate(KeyOwner::Mailbox(id)) {
+            Some(KeyFate::Living) => {}
+            Some(KeyFate::Wiped) => wiped.push(id),
+            None => lost.push(id),
+        }
     }
+    (lost, wiped)
 }
 
 /// Writes records anew that hold a key.

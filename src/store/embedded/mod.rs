@@ -2,7 +2,7 @@
 //!
 //! **The log is the truth.** It is a row of segment files of checksummed, self-describing frames ([`frame`]): chunks of bodies
 //! and commits. No frame in it is ever changed; a segment that is mostly dead is emptied once what lives in it has been
-//! appended again ([`compact`]). sled holds, for every key, the newest record (or, for one over 3 KiB, where in
+//! appended again (`compact.rs`). sled holds, for every key, the newest record (or, for one over 3 KiB, where in
 //! the log it lies); it can be made again from the log at any time, and is, when it is lost.
 //!
 //! # The way of a commit
