@@ -39,9 +39,11 @@ def day_of(head):
 
 def climb(item, index, count, path):
     """The root to which a path leads from an item (RFC 9162 section 2.1.3.2)."""
+    if not 0 <= index < count:
+        bad("a path begins nowhere")
     root, last = sha(b"\0", item), count - 1
     for other in map(bytes.fromhex, path):
-        if last <= 0:
+        if last == 0:
             bad("a path is too long")
         if index & 1 or index == last:
             root = sha(b"\1", other, root)

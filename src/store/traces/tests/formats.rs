@@ -67,16 +67,18 @@ fn proof(files: &TraceFiles, day: Day, number: u64) -> ProofParts {
 #[test]
 fn what_an_earlier_version_wrote_is_read_verified_proved_and_gone_on_with() {
     let (stream, old_heads) = old_stream();
-    let files = stream.open_well();
+    let mut files = stream.open_well();
     let all = [expected(day(1), 0..5), expected(day(2), 0..4)].concat();
     assert_eq!((all_texts(&files), problems(&files)), (all.clone(), vec![]));
     append(&files, day(2), 4..7);
     files.turn(day(3)).unwrap();
     append(&files, day(3), 0..3);
     let all = [expected(day(1), 0..5), expected(day(2), 0..7), expected(day(3), 0..3)].concat();
-    let mut open = Some(files);
-    for _ in 0..2 {
-        let files = open.take().unwrap_or_else(|| stream.open_well());
+    for is_opened_again in [false, true] {
+        if is_opened_again {
+            drop(files);
+            files = stream.open_well();
+        }
         assert_eq!((all_texts(&files), problems(&files)), (all.clone(), vec![]));
         // A day that the earlier version closed; one that it began; one that it did not know.
         let shown = |day, number| {
@@ -92,7 +94,6 @@ fn what_an_earlier_version_wrote_is_read_verified_proved_and_gone_on_with() {
         assert_eq!(heads.len(), 3);
         assert_eq!((heads[0].hash, heads[0].forgotten), (old_heads[0].hash, old_heads[0].forgotten));
         assert_eq!(heads[1], old_heads[1]);
-        drop(files);
     }
 }
 
