@@ -113,6 +113,9 @@ fn told(person: &Person, files: &[PathBuf]) -> String {
         ("open sessions", person.sessions.len().to_string()),
         ("traces", traces),
     ]);
+    if !person.traces.unreadable.is_empty() {
+        text.push_str("\nSome of the traces do not read: there may be more (`caducee traces verify`)");
+    }
     if files.is_empty() {
         text.push_str("\nAll of it, with why and until when: --out DIR, or --json");
     }

@@ -16,7 +16,7 @@ use super::errors::of_account;
 use super::extract::{Json, Path};
 use super::message_flags::date;
 use super::problem::{Problem, Rule};
-use super::types::{Erasure, ErasureLine, ErasureOrder, Ground, Person, PersonTraces};
+use super::types::{Erasure, ErasureLine, ErasureOrder, Ground, MailboxTraces, Person, PersonTraces};
 use super::{Administration, blocking};
 use crate::accounts::person::{Erasable, Held, HeldMeans, Stays};
 use crate::audit::{Action, Trace, TraceQuery, Traces, TracesError};
@@ -89,8 +89,12 @@ impl Administration {
         blocking(move || {
             let held = registry.held_about(&person).map_err(of_account)?;
             let unread = |error| Problem::new(Rule::Unavailable, "The traces cannot be read now.").because(error);
-            let traces = traces_of(&traces, &person).map_err(unread)?;
+            let traces = traces_of(&traces, &person, &held).map_err(unread)?;
             if held.is_empty() && traces.count == 0 {
+                if let Some(first) = traces.unreadable.first() {
+                    let detail = format!("Nothing is found of this person, but not all could be read: {first}");
+                    return Err(Problem::new(Rule::TracesUnreadable, detail));
+                }
                 return Err(Problem::new(Rule::NoSuchPerson, "Nothing is held about a person of this national id."));
             }
             Ok((held, traces))
@@ -137,18 +141,30 @@ impl Administration {
     }
 }
 
-/// How many traces tell of a person, and of when.
-fn traces_of(traces: &Traces, person: &str) -> Result<PersonTraces, TracesError> {
+/// How many traces tell of a person, and of when; and how many of their mailboxes.
+fn traces_of(traces: &Traces, person: &str, held: &Held) -> Result<PersonTraces, TracesError> {
     let newest = TraceQuery { person: Some(person.to_owned()), ..TraceQuery::default() };
     let oldest = TraceQuery { oldest_first: true, ..newest.clone() };
     let found = traces.search(&newest, MOST_TRACES)?;
     let first = traces.search(&oldest, 1)?;
     let at = |trace: Option<&Trace>| trace.map(|trace| date(i64::try_from(trace.at / 1_000_000).unwrap_or(i64::MAX)));
+    let (mut mailboxes, mut unreadable) = (Vec::new(), found.unreadable);
+    for held in &held.mailboxes {
+        let mailbox = held.account.data.address.clone();
+        let query = TraceQuery { mailbox: Some(mailbox.clone()), ..TraceQuery::default() };
+        let found = traces.search(&query, MOST_TRACES)?;
+        unreadable.extend(found.unreadable);
+        mailboxes.push(MailboxTraces { mailbox, count: found.traces.len() as u64, more: found.more });
+    }
+    unreadable.sort_unstable();
+    unreadable.dedup();
     Ok(PersonTraces {
         count: found.traces.len() as u64,
         more: found.more,
         first: at(first.traces.first()),
         last: at(found.traces.first()),
+        mailboxes,
+        unreadable,
     })
 }
 

@@ -3,7 +3,9 @@
 use maud::{DOCTYPE, Markup, html};
 
 use super::texts;
-use crate::serve::http::types::{Person, PersonEvent, PersonMailbox, PersonMeans, PersonNotice, PersonStructure};
+use crate::serve::http::types::{
+    MailboxTraces, Person, PersonEvent, PersonMailbox, PersonMeans, PersonNotice, PersonStructure,
+};
 
 const STYLE: &str = "body{font:16px/1.45 sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#111}\
     table{border-collapse:collapse;width:100%;margin:.5rem 0 1.5rem}th,td{border:1px solid #999;padding:.35rem .5rem;\
@@ -56,6 +58,10 @@ pub(super) fn page(person: &Person) -> String {
                         (optional(person.traces.last.as_ref())) "."
                     }
                 }))
+                (list(&person.traces.mailboxes.iter().map(traces_of_mailbox).collect::<Vec<_>>()))
+                @if !person.traces.unreadable.is_empty() {
+                    p { "Une partie des traces n’a pas pu être lue : il peut y en avoir d’autres." }
+                }
                 h2 { "Pourquoi, et jusqu'à quand" }
                 (table(&["Données", "Fondement", "Conservation"], person.grounds.iter().map(|ground| {
                     vec![ground.data.clone(), ground.why.clone(), ground.until.clone()]
@@ -64,6 +70,11 @@ pub(super) fn page(person: &Person) -> String {
         }
     };
     body.into_string()
+}
+
+fn traces_of_mailbox(traces: &MailboxTraces) -> String {
+    let at_least = if traces.more { "plus de " } else { "" };
+    format!("{} : {at_least}{} traces, qui que ce soit qui ait agi", traces.mailbox, traces.count)
 }
 
 fn held(mailbox: &PersonMailbox) -> Markup {

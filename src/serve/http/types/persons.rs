@@ -226,6 +226,24 @@ pub struct PersonTraces {
     /// The newest.
     #[serde(default)]
     pub last: Option<String>,
+    /// What is traced of each of their mailboxes, whoever did it: what came in bears no person's id.
+    #[serde(default)]
+    pub mailboxes: Vec<MailboxTraces>,
+    /// What could not be read: there may be more of them.
+    #[serde(default)]
+    pub unreadable: Vec<String>,
+}
+
+/// How many traces there are of a mailbox.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MailboxTraces {
+    /// Its address.
+    pub mailbox: String,
+    /// So many; at least so many, where `more` is set.
+    pub count: u64,
+    /// There are more than were counted.
+    #[serde(default)]
+    pub more: bool,
 }
 
 /// Why a sort of data is held.
