@@ -6,8 +6,6 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use prometheus_client::metrics::gauge::Gauge;
-
 use crate::store::traces::{
     Damage, Day, FoundLine, Head, Problem, ProofParts, Query, TraceError, TraceFiles, TraceKeys, TraceOptions,
     TraceReport,
@@ -59,7 +57,7 @@ struct Inner {
     technical: TraceFiles,
     /// Things that the start found, and that nobody has acknowledged.
     found: AtomicU64,
-    counted: OnceLock<Gauge>,
+    counted: OnceLock<Metrics>,
 }
 
 /// What a search found.
@@ -103,10 +101,10 @@ impl Traces {
 
     /// Has a gauge say how much is not as it was written: what the start found, and what the files have lost.
     pub(super) fn count_into(&self, metrics: &Metrics) {
-        let gauge = self.inner.counted.get_or_init(|| metrics.traces_found.clone());
+        let metrics = self.inner.counted.get_or_init(|| metrics.clone());
         let lost: usize = self.inner.tracer.lost().values().map(Vec::len).sum();
         let found = self.inner.found.load(Ordering::Relaxed).saturating_add(lost as u64);
-        gauge.set(i64::try_from(found).unwrap_or(i64::MAX));
+        metrics.traces_found.set(i64::try_from(found).unwrap_or(i64::MAX));
     }
 
     /// Finds up to `limit` traces.
@@ -244,8 +242,8 @@ impl Traces {
         let shelves = [(Stream::Functional, functional), (Stream::Technical, technical)];
         let told = witness::acknowledge(tracer, asker, shelves)?;
         self.inner.found.store(0, Ordering::Relaxed);
-        if let Some(gauge) = self.inner.counted.get() {
-            gauge.set(0);
+        if let Some(metrics) = self.inner.counted.get() {
+            metrics.traces_found.set(0);
         }
         Ok(told)
     }

@@ -170,7 +170,8 @@ fn a_mailbox_on_an_activity_is_found_by_its_professionals_name_and_number() {
     let activity = format!("10{}", &person[person.len() - 8..]);
     let address = format!("activite@{DOMAIN}");
     let words = ["mailbox", "create", &address, "--kind", "PER", "--national-id", &person, "--activity-id", &activity];
-    server.caducee(&[&words[..], &["--last-name", "Autre"]].concat()).expect_ok("creating a mailbox");
+    let rest = ["--last-name", "Autre", "--notification-address", "autre@courriel.example"];
+    server.caducee(&[&words[..], &rest].concat()).expect_ok("creating a mailbox");
     server.settles(&site, &address);
 
     let entry = |words: &[&str]| {
