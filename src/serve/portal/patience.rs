@@ -80,9 +80,11 @@ mod tests {
         for drips in [false, true] {
             let (ours, mut theirs) = duplex(16);
             tokio::spawn(async move {
-                while drips {
-                    tokio::time::sleep(Duration::from_secs(1)).await;
-                    let _ = theirs.read_u8().await;
+                if drips {
+                    loop {
+                        tokio::time::sleep(Duration::from_secs(1)).await;
+                        let _ = theirs.read_u8().await;
+                    }
                 }
                 std::future::pending::<()>().await;
             });

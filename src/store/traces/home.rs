@@ -89,7 +89,12 @@ impl Home {
         let mut names = self.names()?;
         names.retain(|name| day_of(name).is_some_and(|day| days.contains(&day)));
         names.sort_by_key(|name| name.ends_with(".day"));
-        names.iter().fold(Ok(()), |done, name| done.and(self.remove_file(name)))
+        let mut done = Ok(());
+        for name in &names {
+            let removed = self.remove_file(name);
+            done = done.and(removed);
+        }
+        done
     }
 
     /// Keeps heads that were altered beside the new ones, under a name of their own. Takes no room on the disk where the file
