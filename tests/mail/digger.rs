@@ -77,7 +77,7 @@ fn read_all(directory: &Path, files: &mut Vec<Vec<u8>>) {
 fn candidates(files: &[Vec<u8>]) -> Vec<[u8; SEALED]> {
     let mut found = HashSet::new();
     for bytes in files {
-        found.extend(bytes.windows(SEALED).filter(|window| window[0] == 1).map(|window| sealed(window)));
+        found.extend(bytes.windows(SEALED).filter(|window| window[0] == 1).map(sealed));
         let is_text = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=".contains(byte);
         for text in bytes.split(|byte| !is_text(byte)).filter(|text| text.len() >= SEALED.div_ceil(3) * 4) {
             let decoded = STANDARD.decode(text).unwrap_or_default();
