@@ -56,7 +56,7 @@ async fn beside_compaction(directory: &Path, master: &MasterKey, rate: u64) {
     let (store, _) = Store::open(directory, master, &Options::default()).expect("the store opens again");
     let store = store.counted_by(&metrics);
     // Whatever has a dead byte in it is moved: there is always something to do.
-    let goal = Compaction { dead_percent: 0, rate, settle: Duration::ZERO, whole: true };
+    let goal = Compaction { dead_percent: 0, rate, settle: Duration::ZERO, whole: true, in_spite_of_damage: false };
     let at_work = store.clone();
     let compacting = std::thread::spawn(move || while rate > 0 && at_work.compact_blocking(&goal).is_ok() {});
     let name = match rate {

@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::output::{Exit, Output, pairs, size, table};
 use crate::config::Config;
 use crate::store::embedded::{self, CheckReport, SegmentStat, StoreStat, Upgrade};
-use crate::store::{Compacted, Compaction, KeysFound, OpenError, Options, Store};
+use crate::store::{Compacted, Compaction, Damage, KeysFound, OpenError, Options, Store};
 
 /// Looks after the store while the server is stopped
 #[derive(Args, Debug)]
@@ -39,6 +39,10 @@ struct Compact {
     /// Share of a file, in percent, that must be dead for the rest to be moved; with 0 any dead byte is enough
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u8).range(0..=100))]
     dead_percent: u8,
+    /// Goes on where the store shows damage: what lies in a missing or damaged file makes what belongs to it look dead, and it
+    /// is then destroyed for good
+    #[arg(long)]
+    in_spite_of_damage: bool,
 }
 
 /// Which store. Run these verbs as the user that the server runs as: they may write to the index.
@@ -60,7 +64,12 @@ impl StoreCommand {
         match self.verb {
             Verb::Check(at) => at.with(check),
             Verb::Stat(at) => at.with(stat),
-            Verb::Compact(Compact { at, dead_percent }) => at.with(|path, output| compact(path, output, dead_percent)),
+            Verb::Compact(Compact { at, dead_percent, in_spite_of_damage }) => {
+                // Nobody waits for the disk meanwhile, and the segment that was written last is closed to be looked at too.
+                let (rate, settle, whole) = (u64::MAX, Duration::ZERO, true);
+                let goal = Compaction { dead_percent, rate, settle, whole, in_spite_of_damage };
+                at.with(|path, output| compact(path, output, &goal))
+            }
             Verb::Upgrade(at) => at.with(upgrade),
         }
     }
@@ -216,11 +225,12 @@ fn size_of(segment: &SegmentStat) -> String {
     if segment.emptied { "emptied".to_owned() } else { size(segment.bytes) }
 }
 
-fn compact(path: &Path, output: &Output, dead_percent: u8) -> Result<Exit, OpenError> {
-    // Nobody waits for the disk meanwhile, and the segment that was written last is closed to be looked at too.
-    let goal = Compaction { dead_percent, rate: u64::MAX, settle: Duration::ZERO, whole: true };
-    let (store, _) = Store::open_for_upkeep(path, &Options::default())?;
-    let outcome = store.compact_blocking(&goal);
+fn compact(path: &Path, output: &Output, goal: &Compaction) -> Result<Exit, OpenError> {
+    let (store, opening) = Store::open_for_upkeep(path, &Options::default())?;
+    for Damage { path, from, to, reason } in &opening.damaged {
+        output.note(&format!("damaged: {}, bytes {from} to {to}: {reason}", path.display()));
+    }
+    let outcome = store.compact_blocking(goal);
     store.close();
     match outcome {
         Ok(done) => {

@@ -8,7 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
 use super::batch::{Batch, Expect, Op, table_of};
 use super::body::Chunk;
-use super::embedded::{Compacted, Compaction};
+use super::embedded::{Compacted, Goal};
 use super::error::{CommitError, StoreError};
 use super::keyring::Keyring;
 use super::schema::{Body, BodyId, Place, Record, raw_key};
@@ -86,7 +86,7 @@ pub(super) trait Engine: Send + Sync {
 
     /// Gives the space of what is dead back, as far as it is worth it. Blocks, for long. An engine that keeps nothing dead has
     /// nothing to do.
-    fn compact(&self, _goal: &Compaction) -> Result<Compacted, StoreError> {
+    fn compact(&self, _goal: Goal<'_>) -> Result<Compacted, StoreError> {
         Ok(Compacted::default())
     }
 

@@ -54,6 +54,11 @@ pub enum StoreError {
     /// Somebody's second key, or one for somebody whose key was destroyed.
     #[error("{0} has a key, or had one that was destroyed")]
     KeyTaken(KeyOwner),
+    /// The store shows damage, and what was asked for could make that worse.
+    #[error(
+        "the store shows damage; see `caducee store check`, mend or accept it, then take `aside/` and `index.unusable-*` away and restart"
+    )]
+    ShowsDamage,
     /// The index answered with an error.
     #[error("the index fails: {0}")]
     Index(String),

@@ -64,7 +64,7 @@ use memory::Memory;
 
 pub use batch::{Batch, Committed, Expect, Versioned};
 pub use body::{BodySink, CHUNK, StagedBody, StagedReader};
-pub use embedded::{Compacted, Compaction, Damage, Opening, Options, check, stat, upgrade};
+pub use embedded::{Compacted, Compaction, Damage, Goal, Opening, Options, check, stat, upgrade};
 pub use error::{CommitError, OpenError, StoreError};
 pub use keyring::{KEYS_FORMAT, KeyFate, KeyOwner, Keyring, KeysFound};
 pub use schema::*;
@@ -386,9 +386,18 @@ impl Store {
     /// it. Ends early when the store is closed.
     ///
     /// # Errors
-    /// [`StoreError::Full`] when there is no room to move to, [`StoreError::Stopped`], or what the disk says. Nothing is lost
-    /// then: what was moved lies there twice until a later call has emptied the place where it was.
+    /// [`StoreError::Full`] when there is no room to move to, [`StoreError::ShowsDamage`], [`StoreError::Stopped`], or what the
+    /// disk says. Nothing is lost then: what was moved lies there twice until a later call has emptied the place where it was.
     pub fn compact_blocking(&self, goal: &Compaction) -> Result<Compacted, StoreError> {
+        self.compact_while(&|| Some(goal.clone()))
+    }
+
+    /// As [`Store::compact_blocking`], with a goal that is asked for again at each step: with `None` the work ends there, and
+    /// nothing more is moved or emptied.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn compact_while(&self, goal: Goal<'_>) -> Result<Compacted, StoreError> {
         self.engine.compact(goal)
     }
 

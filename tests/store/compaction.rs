@@ -17,7 +17,7 @@ use crate::refusal::SmallDisk;
 use crate::support::{Directory, master, noise, open, options, run, segments};
 
 fn goal(dead_percent: u8) -> Compaction {
-    Compaction { dead_percent, rate: u64::MAX, settle: Duration::ZERO, whole: false }
+    Compaction { dead_percent, rate: u64::MAX, settle: Duration::ZERO, whole: false, in_spite_of_damage: false }
 }
 
 pub fn compact(store: &Store, dead_percent: u8) -> Compacted {

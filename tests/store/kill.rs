@@ -110,7 +110,13 @@ async fn give_up_for_ever(store: Store) {
 }
 
 fn compact_for_ever(store: &Store) {
-    let goal = Compaction { dead_percent: 25, rate: u64::MAX, settle: Duration::ZERO, whole: false };
+    let goal = Compaction {
+        dead_percent: 25,
+        rate: u64::MAX,
+        settle: Duration::ZERO,
+        whole: false,
+        in_spite_of_damage: false,
+    };
     loop {
         store.compact_blocking(&goal).unwrap();
         std::thread::sleep(Duration::from_millis(2));

@@ -42,7 +42,7 @@ use tokio::sync::oneshot;
 use super::mover::{Mover, Pace, wait};
 use super::segment::{self, SEGMENT_HEADER, SegmentHead};
 use super::shared::Shared;
-use super::survey::{Kept, Survey};
+use super::survey::{End, Kept, Survey};
 use super::writer::Request;
 use super::{Embedded, durable, free_space, syncer};
 use crate::store::batch::Batch;
@@ -52,9 +52,9 @@ use crate::store::error::StoreError;
 /// A segment that was not worth moving is surveyed again after this time, or when a tenth of it has died since.
 const AGAIN: Duration = Duration::from_secs(86_400);
 
-/// An emptied segment is removed when it has been empty for so long: a copy of the log that keeps what is no longer there
+/// An emptied segment is removed when it has been empty for so long, more than any month: a copy of the log that keeps what is no longer there
 /// (rsync without `--delete`) has it empty by then. In one that still had its old content what was deleted would come back.
-const EMPTY_FOR: Duration = Duration::from_secs(30 * 86_400);
+const EMPTY_FOR: Duration = Duration::from_secs(45 * 86_400);
 
 /// What a compaction is to reach, and how fast.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,7 +67,12 @@ pub struct Compaction {
     pub settle: Duration,
     /// Closes the segment that is being written first, so that it is looked at too.
     pub whole: bool,
+    /// Goes on where the store shows damage. What is missing may make dead what is only orphaned: somebody has looked.
+    pub in_spite_of_damage: bool,
 }
+
+/// What is asked for now; `None`: no more.
+pub type Goal<'a> = &'a dyn Fn() -> Option<Compaction>;
 
 /// What a compaction did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -134,20 +139,31 @@ impl Candidate {
 pub(super) struct Pass<'a> {
     engine: &'a Embedded,
     shared: &'a Shared,
-    goal: &'a Compaction,
+    goal: Goal<'a>,
     memory: &'a mut Memory,
-    pace: Pace,
+    pace: Pace<'a>,
+    /// Segments that could not be emptied this time.
+    refused: BTreeSet<u32>,
     done: Compacted,
 }
 
 impl<'a> Pass<'a> {
-    pub(super) fn new(engine: &'a Embedded, goal: &'a Compaction, memory: &'a mut Memory) -> Self {
-        let shared = &engine.shared;
-        Pass { engine, shared, goal, memory, pace: Pace::new(goal.rate), done: Compacted::default() }
+    pub(super) fn new(engine: &'a Embedded, goal: Goal<'a>, memory: &'a mut Memory) -> Self {
+        let (shared, refused) = (&engine.shared, BTreeSet::new());
+        Pass { engine, shared, goal, memory, pace: Pace::new(goal), refused, done: Compacted::default() }
     }
 
     pub(super) fn run(mut self) -> Result<Compacted, StoreError> {
-        if self.goal.whole {
+        match self.work() {
+            Ok(()) | Err(End::Paused) => {}
+            Err(End::Failed(error)) => return Err(error),
+        }
+        self.measure()?;
+        Ok(self.done)
+    }
+
+    fn work(&mut self) -> Result<(), End> {
+        if self.goal()?.whole {
             self.close_the_last_segment()?;
         }
         self.empty_what_has_settled()?;
@@ -155,19 +171,31 @@ impl<'a> Pass<'a> {
             match self.compact(&candidate) {
                 Ok(()) => {}
                 Err(Kept::AsEvidence { offset, reason }) => self.keep(candidate.number, offset, reason),
-                Err(Kept::Ended(error)) => return Err(error),
+                Err(Kept::Ended(end)) => return Err(end),
             }
             self.empty_what_has_settled()?;
         }
-        self.remove_the_lowest()?;
-        self.measure()?;
-        Ok(self.done)
+        Ok(self.remove_the_lowest()?)
+    }
+
+    /// What is asked for now. Where the log has lost something, what depends on that looks dead, and is not: a segment that is
+    /// only late in coming back from a backup may hold the record of a body, or the deletion of one.
+    fn goal(&self) -> Result<Compaction, End> {
+        let goal = (self.goal)().ok_or(End::Paused)?;
+        if self.engine.has_met_damage() && !goal.in_spite_of_damage {
+            return Err(StoreError::ShowsDamage.into());
+        }
+        Ok(goal)
     }
 
     fn close_the_last_segment(&self) -> Result<(), StoreError> {
         let (reply, answer) = oneshot::channel();
         self.engine.send(Request::BeginSegment { reply });
-        answer.blocking_recv().map_err(|_| StoreError::Stopped)
+        match answer.blocking_recv() {
+            Ok(true) => Ok(()),
+            Ok(false) if !self.shared.is_ending() => Err(StoreError::Full),
+            _ => Err(StoreError::Stopped),
+        }
     }
 
     /// Numbers and lengths of the segments that are closed.
@@ -182,7 +210,8 @@ impl<'a> Pass<'a> {
     }
 
     /// The segments to look at, those that are dead for the larger part first: they give most, and need least room.
-    fn candidates(&self) -> Result<Vec<Candidate>, StoreError> {
+    fn candidates(&self) -> Result<Vec<Candidate>, End> {
+        let dead_percent = self.goal()?.dead_percent;
         let first_held = self.shared.anchors.first_held();
         let living = self.shared.index.living_bytes();
         let mut candidates: Vec<_> = self
@@ -194,7 +223,7 @@ impl<'a> Pass<'a> {
                 bytes: length - u64::from(SEGMENT_HEADER),
                 living: living.get(&number).copied().unwrap_or(0),
             })
-            .filter(|candidate| candidate.is_worth_it(candidate.living, self.goal.dead_percent))
+            .filter(|candidate| candidate.is_worth_it(candidate.living, dead_percent))
             .filter(|candidate| self.memory.is_open(candidate))
             .collect();
         candidates.sort_by_key(|candidate| u128::from(candidate.living) * 10_000 / u128::from(candidate.bytes));
@@ -204,6 +233,11 @@ impl<'a> Pass<'a> {
     /// Moves what lives in a segment, if it is worth it.
     fn compact(&mut self, candidate: &Candidate) -> Result<(), Kept> {
         let number = candidate.number;
+        let dead_percent = self.goal()?.dead_percent;
+        // Bodies alone may be too much already: then it need not be read.
+        if self.floor(number, candidate.living).is_none() {
+            return Ok(());
+        }
         let has_older = self.closed()?.iter().any(|(older, length)| *older < number && *length > SEGMENT_HEADER.into());
         let mut survey = Survey::new(self.shared, number, has_older)?;
         let (shared, pace, mut living) = (self.shared, &mut self.pace, 0);
@@ -215,17 +249,12 @@ impl<'a> Pass<'a> {
             },
         )?;
         self.done.surveyed += 1;
-        if !candidate.is_worth_it(living, self.goal.dead_percent) {
+        if !candidate.is_worth_it(living, dead_percent) {
             self.memory.not_worth.insert(number, (Instant::now(), candidate.living));
             return Ok(());
         }
-        let free = free_space(&self.shared.log).unwrap_or(u64::MAX);
-        if free < living.saturating_add(self.shared.options.reserve / 2) {
-            tracing::warn!(segment = number, living, free, "there is no room to move what lives in a segment");
-            self.done.without_room += 1;
-            return Ok(());
-        }
-        self.move_all(&mut survey)?;
+        let Some(floor) = self.floor(number, living) else { return Ok(()) };
+        self.move_all(&mut survey, floor)?;
         self.fence()?;
         tracing::info!(event = "store.moved", segment = number, bytes = candidate.bytes, living, "a segment was moved");
         self.memory.settling.insert(number, Settling { since: Instant::now(), sequence: survey.sequence });
@@ -233,8 +262,30 @@ impl<'a> Pass<'a> {
         Ok(())
     }
 
-    fn move_all(&mut self, survey: &mut Survey<'_>) -> Result<(), Kept> {
-        let mut mover = Mover::new(self.engine);
+    /// The free bytes that moving so much must leave; `None`: there is no room.
+    ///
+    /// What is moved is given back only when it has settled, so it must not take the disk to where mail is refused: above the
+    /// reserve there must be room for mail too, the more when something settles already. Where mail is refused as it is, half
+    /// of the reserve is there to come out of that, one segment at a time.
+    fn floor(&mut self, number: u32, living: u64) -> Option<u64> {
+        let free = free_space(&self.shared.log).unwrap_or(u64::MAX);
+        let reserve = self.shared.options.reserve;
+        let (floor, for_mail) = match (free >= reserve, self.memory.settling.is_empty()) {
+            (true, true) => (reserve, reserve / 4),
+            (true, false) => (reserve, reserve),
+            (false, true) => (reserve / 2, 0),
+            (false, false) => (u64::MAX, 0),
+        };
+        if free >= living.saturating_add(floor).saturating_add(for_mail) {
+            return Some(floor);
+        }
+        tracing::warn!(segment = number, living, free, "there is no room to move what lives in a segment");
+        self.done.without_room += 1;
+        None
+    }
+
+    fn move_all(&mut self, survey: &mut Survey<'_>, floor: u64) -> Result<(), Kept> {
+        let mut mover = Mover::new(self.engine, floor);
         let (shared, pace) = (self.shared, &mut self.pace);
         survey.walk(
             |_| Ok(()),
@@ -249,18 +300,28 @@ impl<'a> Pass<'a> {
 
     /// Makes durable all that was decided from, and the index with it.
     fn fence(&self) -> Result<(), StoreError> {
-        wait(self.engine.submit(Batch::new(), Haste::Now))?;
+        wait(self.shared, self.engine.submit(Batch::new(), Haste::Now))?;
         syncer::checkpoint_now(self.shared)
     }
 
-    fn empty_what_has_settled(&mut self) -> Result<(), StoreError> {
-        let has_settled = |settling: &Settling| settling.since.elapsed() >= self.goal.settle;
-        let (due, settling) =
-            std::mem::take(&mut self.memory.settling).into_iter().partition(|(_, settling)| has_settled(settling));
-        self.memory.settling = settling;
-        let due: BTreeMap<u32, Settling> = due;
-        for (number, settling) in due {
-            self.empty(number, settling.sequence)?;
+    /// Empties each segment whose time is over, by what is asked for at that moment. One that the disk refuses to empty is
+    /// tried again another time, and keeps no other from it.
+    fn empty_what_has_settled(&mut self) -> Result<(), End> {
+        let settling: Vec<_> = self.memory.settling.iter().map(|(number, settling)| (*number, *settling)).collect();
+        for (number, Settling { since, sequence }) in settling {
+            if self.shared.is_ending() {
+                return Err(StoreError::Stopped.into());
+            }
+            if since.elapsed() < self.goal()?.settle || self.refused.contains(&number) {
+                continue;
+            }
+            match self.empty(number, sequence) {
+                Ok(()) => drop(self.memory.settling.remove(&number)),
+                Err(error) => {
+                    tracing::error!(segment = number, %error, "a segment could not be emptied; it is tried again");
+                    self.refused.insert(number);
+                }
+            }
         }
         Ok(())
     }

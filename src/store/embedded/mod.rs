@@ -91,7 +91,7 @@ use shared::Shared;
 use writer::{Request, Space, Writer};
 
 pub use check::{BadRecord, CheckReport, Miscounted, UnreadableBody, check};
-pub use compact::{Compacted, Compaction};
+pub use compact::{Compacted, Compaction, Goal};
 pub use home::STORE_FORMAT;
 pub use keys::KeysOpening;
 pub use replay::{Damage, Opening};
@@ -330,7 +330,7 @@ impl Engine for Embedded {
         self.shared.anchors.hold()
     }
 
-    fn compact(&self, goal: &Compaction) -> Result<Compacted, StoreError> {
+    fn compact(&self, goal: Goal<'_>) -> Result<Compacted, StoreError> {
         let mut memory = self.compaction.lock().unwrap_or_else(PoisonError::into_inner);
         compact::Pass::new(self, goal, &mut memory).run()
     }

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+use super::compact::Goal;
 use super::frame::LoggedOp;
 use super::moving::Moving;
 use super::shared::Shared;
-use super::survey::{Kept, Living, op_bytes};
+use super::survey::{End, Kept, Living, op_bytes, unreadable};
 use super::writer::Request;
 use super::{Embedded, chunk};
 use crate::store::batch::Op;
@@ -34,6 +35,8 @@ const NAP: Duration = Duration::from_millis(50);
 /// Gathers what lives into pieces, and sees them onto the disk.
 pub(super) struct Mover<'a> {
     engine: &'a Embedded,
+    /// Free bytes that it must leave.
+    floor: u64,
     piece: Vec<Moving>,
     things: usize,
     bytes: u64,
@@ -42,14 +45,17 @@ pub(super) struct Mover<'a> {
 }
 
 impl<'a> Mover<'a> {
-    pub(super) fn new(engine: &'a Embedded) -> Self {
-        Mover { engine, piece: Vec::new(), things: 0, bytes: 0, sent: 0, on_their_way: VecDeque::new() }
+    pub(super) fn new(engine: &'a Embedded, floor: u64) -> Self {
+        Mover { engine, floor, piece: Vec::new(), things: 0, bytes: 0, sent: 0, on_their_way: VecDeque::new() }
     }
 
     pub(super) fn take(&mut self, living: &Living<'_>) -> Result<(), Kept> {
         match living {
             Living::Chunk { body, index, place, bytes } => {
-                let chunk = read_chunk(&self.engine.shared, (*body, *index), *place)?;
+                let chunk = read_chunk(&self.engine.shared, (*body, *index), *place).map_err(|error| match error {
+                    StoreError::Io { source, .. } => unreadable(place.offset, &source),
+                    error => error.into(),
+                })?;
                 match self.piece.last_mut() {
                     Some(Moving::Chunks { body: last, chunks }) if last == body => chunks.push((*place, chunk)),
                     _ => self.piece.push(Moving::Chunks { body: *body, chunks: vec![(*place, chunk)] }),
@@ -81,7 +87,7 @@ impl<'a> Mover<'a> {
             self.wait_for_one()?;
         }
         let (reply, answer) = oneshot::channel();
-        self.engine.send(Request::Move { items: std::mem::take(&mut self.piece), reply });
+        self.engine.send(Request::Move { items: std::mem::take(&mut self.piece), floor: self.floor, reply });
         self.on_their_way.push_back(answer);
         if let Some(metrics) = self.engine.shared.metrics.get() {
             metrics.store_moved.inc_by(self.bytes);
@@ -92,7 +98,10 @@ impl<'a> Mover<'a> {
     }
 
     fn wait_for_one(&mut self) -> Result<(), StoreError> {
-        self.on_their_way.pop_front().map_or(Ok(()), wait)
+        match self.on_their_way.pop_front() {
+            Some(reply) => wait(&self.engine.shared, reply).map(drop),
+            None => Ok(()),
+        }
     }
 
     /// Waits until all is on disk and in the index; how many bytes it was.
@@ -121,35 +130,41 @@ fn owned(op: &LoggedOp<'_>) -> Op {
     }
 }
 
-/// Waits until a commit is on disk and in the index.
-pub(super) fn wait(reply: CommitReply) -> Result<(), StoreError> {
+/// Waits until a commit is on disk and in the index; its sequence.
+pub(super) fn wait(shared: &Shared, reply: CommitReply) -> Result<u64, StoreError> {
     match reply.blocking_recv() {
-        Ok(Ok(_)) => Ok(()),
+        Ok(Ok(sequence)) => Ok(sequence),
         Ok(Err(CommitError::Full)) => Err(StoreError::Full),
+        // The writer alone says so of a store that goes on: it has named what it could not read.
+        Ok(Err(_)) if !shared.is_ending() => Err(StoreError::Index("what was to be moved was not found".to_owned())),
         _ => Err(StoreError::Stopped),
     }
 }
 
-/// Keeps the work to so many bytes a second.
-pub(super) struct Pace {
-    rate: u64,
+/// Keeps the work to the goal's bytes a second, and ends it when there is no goal any more.
+pub(super) struct Pace<'a> {
+    goal: Goal<'a>,
     /// When what was spent so far is paid for.
     due: Instant,
 }
 
-impl Pace {
-    pub(super) fn new(rate: u64) -> Self {
-        Pace { rate: rate.max(1), due: Instant::now() }
+impl<'a> Pace<'a> {
+    pub(super) fn new(goal: Goal<'a>) -> Self {
+        Pace { goal, due: Instant::now() }
     }
 
     /// Waits until so many bytes more are due.
-    pub(super) fn spend(&mut self, shared: &Shared, bytes: u64) -> Result<(), StoreError> {
+    pub(super) fn spend(&mut self, shared: &Shared, bytes: u64) -> Result<(), End> {
         let now = Instant::now();
-        let cost = Duration::from_secs_f64(bytes as f64 / self.rate as f64);
+        let rate = (self.goal)().ok_or(End::Paused)?.rate.max(1);
+        let cost = Duration::from_secs_f64(bytes as f64 / rate as f64);
         self.due = self.due.max(now.checked_sub(CREDIT).unwrap_or(now)) + cost;
         loop {
             if shared.is_ending() {
-                return Err(StoreError::Stopped);
+                return Err(StoreError::Stopped.into());
+            }
+            if (self.goal)().is_none() {
+                return Err(End::Paused);
             }
             let ahead = self.due.saturating_duration_since(Instant::now());
             if ahead < SLACK {

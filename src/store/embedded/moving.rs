@@ -29,18 +29,19 @@ pub(super) enum Moving {
 }
 
 impl Writer {
-    /// Lays what still lives into the group. The answer comes when all of it is on disk and in the index; at once when
-    /// nothing of it lives any more.
-    pub(super) fn take_move(&mut self, items: Vec<Moving>, reply: CommitAnswer, group: &mut Group) {
+    /// Lays what still lives into the group. The answer comes when all of it is on disk and in the index; where nothing of
+    /// it lives any more, once the group is written: what it died of may be in the group.
+    pub(super) fn take_move(&mut self, items: Vec<Moving>, floor: u64, reply: CommitAnswer, group: &mut Group) {
         let mut moved = Vec::new();
-        let outcome = self.move_all(items, group, &mut moved);
+        let outcome = self.admit(Need::Moving { floor }).and_then(|()| self.move_all(items, group, &mut moved));
         let mut commits: Vec<_> = moved
             .into_iter()
             .map(|indexed| WrittenCommit { indexed, haste: Haste::Soon, reply: None, anchors: Vec::new() })
             .collect();
         match (outcome, commits.last_mut()) {
             (Ok(()), Some(last)) => last.reply = Some(reply),
-            (outcome, _) => drop(reply.send(outcome.map(|()| self.position.sequence))),
+            (Ok(()), None) => group.nothing_moved.push((self.position.sequence, reply)),
+            (Err(error), _) => drop(reply.send(Err(error))),
         }
         group.commits.extend(commits);
     }
@@ -51,13 +52,15 @@ impl Writer {
         group: &mut Group,
         moved: &mut Vec<IndexedCommit>,
     ) -> Result<(), CommitError> {
-        self.admit(Need::Moving)?;
         for item in items {
             let indexed = match item {
                 Moving::Chunks { body, chunks } => self.move_chunks(body, chunks, group),
                 Moving::Records { version, ops } => self.move_records(version, ops, group),
             };
-            moved.extend(indexed.map_err(|_| CommitError::Unknown)?);
+            moved.extend(indexed.map_err(|error| {
+                tracing::error!(%error, "what was to be moved could not be looked up");
+                CommitError::Unknown
+            })?);
         }
         Ok(())
     }

@@ -6,7 +6,10 @@
 
 use std::collections::HashSet;
 use std::fs::File;
+use std::io;
 use std::sync::Arc;
+
+use rustix::io::Errno;
 
 use super::frame::{FRAME_HEADER, Header, LoggedOp, read_records};
 use super::segment::{self, Bodies, Piece, SEGMENT_HEADER, SegmentHead, Walk, WalkError};
@@ -29,16 +32,48 @@ pub(super) enum Kept {
     /// Something in it is damaged, or is not what the index says: it stays, for whoever looks into it.
     AsEvidence { offset: u32, reason: &'static str },
     /// The work ended.
-    Ended(StoreError),
+    Ended(End),
+}
+
+/// Why the work ends before all is done.
+#[derive(Debug)]
+pub(super) enum End {
+    /// Whoever asked for it wants it no more.
+    Paused,
+    /// It cannot go on.
+    Failed(StoreError),
+}
+
+impl From<StoreError> for End {
+    fn from(error: StoreError) -> Self {
+        End::Failed(error)
+    }
+}
+
+impl From<End> for Kept {
+    fn from(end: End) -> Self {
+        Kept::Ended(end)
+    }
 }
 
 impl From<StoreError> for Kept {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::DamagedChunk { place, reason, .. } => Kept::AsEvidence { offset: place.offset, reason },
-            error => Kept::Ended(error),
+            error => Kept::Ended(error.into()),
         }
     }
+}
+
+/// What the system's refusal to read a segment means: a bad sector costs this segment its compaction, and no other; a want
+/// of files or memory says nothing about it.
+pub(super) fn unreadable(offset: u32, error: &io::Error) -> Kept {
+    let wants = [Errno::MFILE, Errno::NFILE, Errno::NOMEM].map(Errno::raw_os_error);
+    if error.raw_os_error().is_some_and(|number| wants.contains(&number)) {
+        return StoreError::Io { action: "read a segment", source: Arc::new(io::Error::from(error.kind())) }.into();
+    }
+    tracing::error!(%error, offset, "a segment cannot be read");
+    Kept::AsEvidence { offset, reason: "it cannot be read" }
 }
 
 impl Living<'_> {
@@ -65,9 +100,8 @@ pub(super) struct Survey<'a> {
 
 impl<'a> Survey<'a> {
     pub(super) fn new(shared: &'a Shared, number: u32, has_older: bool) -> Result<Self, Kept> {
-        let open = StoreError::io("open a segment");
-        let file = shared.segments.file(number).map_err(open)?;
-        let head = segment::read_head(&file, number, &shared.salt).map_err(StoreError::io("read a segment"))?;
+        let file = shared.segments.file(number).map_err(|error| unreadable(0, &error))?;
+        let head = segment::read_head(&file, number, &shared.salt).map_err(|error| unreadable(0, &error))?;
         let SegmentHead::Whole { sequence, .. } = head else {
             return Err(Kept::AsEvidence { offset: 0, reason: "the segment's header is damaged" });
         };
@@ -77,12 +111,12 @@ impl<'a> Survey<'a> {
     /// Tells each living thing of the segment, in order; `read` is told how many bytes were walked over.
     pub(super) fn walk(
         &mut self,
-        mut read: impl FnMut(u64) -> Result<(), StoreError>,
+        mut read: impl FnMut(u64) -> Result<(), End>,
         mut living: impl FnMut(Living<'_>) -> Result<(), Kept>,
     ) -> Result<(), Kept> {
         let (file, salt) = (self.file.clone(), self.shared.salt);
-        let io = |error| StoreError::io("read a segment")(error);
-        let mut walk = Walk::new(&*file, &salt, SEGMENT_HEADER, Bodies::Skip).map_err(io)?;
+        let walk = Walk::new(&*file, &salt, SEGMENT_HEADER, Bodies::Skip);
+        let mut walk = walk.map_err(|error| unreadable(SEGMENT_HEADER, &error))?;
         while let Some(piece) = walk.step().map_err(ended)? {
             match piece {
                 Piece::Body { offset, header, body, index } => {
@@ -113,7 +147,8 @@ impl<'a> Survey<'a> {
             let record = match self.shared.index.get(&raw_key::<Body>(&id)) {
                 Ok(None) => None,
                 Ok(Some(raw)) => Some(Body::decode(&raw.value).map_err(|_| unreadable)?),
-                Err(StoreError::Record { .. }) => return Err(unreadable),
+                // An error of the disk is of another segment, where a large record lies.
+                Err(StoreError::Record { .. } | StoreError::Io { .. }) => return Err(unreadable),
                 Err(error) => return Err(error.into()),
             };
             self.body = Some((id, record));
@@ -131,7 +166,7 @@ impl<'a> Survey<'a> {
         let mut met = HashSet::with_capacity(all);
         let mut living = Vec::with_capacity(all);
         for op in ops.into_iter().rev() {
-            if met.insert(op.key()) && self.lives(version, &op)? {
+            if met.insert(op.key()) && self.lives(offset, version, &op)? {
                 living.push(op);
             }
         }
@@ -144,12 +179,26 @@ impl<'a> Survey<'a> {
         Ok((!living.is_empty()).then_some(Living::Records { version, ops: living, bytes }))
     }
 
-    fn lives(&self, version: u64, op: &LoggedOp<'_>) -> Result<bool, StoreError> {
-        let newest = self.shared.index.version(op.key())?;
-        Ok(match op {
-            LoggedOp::Put { .. } => newest == Some(version),
-            LoggedOp::Delete { .. } => self.has_older && newest.is_none(),
-        })
+    /// Whether a change is its key's newest. All that a closed segment holds was applied, so an index that has an older
+    /// version of it has lost something: then nothing here is told to be dead.
+    fn lives(&self, offset: u32, version: u64, op: &LoggedOp<'_>) -> Result<bool, Kept> {
+        let index = &self.shared.index;
+        let entry = match index.entry(op.key()) {
+            Ok(entry) => entry,
+            Err(StoreError::Record { .. }) => {
+                return Err(Kept::AsEvidence { offset, reason: "the index has a record that does not read" });
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if entry.is_some_and(|entry| entry.version < version) {
+            return Err(Kept::AsEvidence { offset, reason: "the index has an older version than the log" });
+        }
+        let LoggedOp::Put { at, .. } = op else { return Ok(self.has_older && entry.is_none()) };
+        let Some(entry) = entry.filter(|entry| entry.version == version) else { return Ok(false) };
+        let here = (self.number, offset + FRAME_HEADER as u32 + at);
+        // A copy that was left here by a compaction that did not come to its end is dead, if the other one reads.
+        let lies_elsewhere = entry.place.is_some_and(|place| place != here);
+        Ok(!(lies_elsewhere && index.get(op.key()).is_ok()))
     }
 }
 
@@ -170,7 +219,7 @@ fn with_length(bytes: &[u8]) -> u64 {
 
 fn ended(error: WalkError) -> Kept {
     match error {
-        WalkError::Io(error) => Kept::Ended(StoreError::io("read a segment")(error)),
+        WalkError::Io(error) => unreadable(0, &error),
         WalkError::Newer(_) => Kept::AsEvidence { offset: 0, reason: "a frame of a newer version" },
     }
 }

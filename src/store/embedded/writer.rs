@@ -51,11 +51,13 @@ pub(super) enum Request {
     /// Append what lives of an old segment once more, as far as it still lives then.
     Move {
         items: Vec<Moving>,
+        /// Free bytes on the disk below which it is refused.
+        floor: u64,
         reply: CommitAnswer,
     },
-    /// Close the segment that is written, unless nothing is in it.
+    /// Close the segment that is written, unless nothing is in it; whether it is closed.
     BeginSegment {
-        reply: oneshot::Sender<()>,
+        reply: oneshot::Sender<bool>,
     },
     Close,
 }
@@ -96,6 +98,9 @@ pub(super) struct Group {
     bytes: usize,
     pub(super) commits: Vec<WrittenCommit>,
     appended: Vec<(Place, oneshot::Sender<Result<Place, StoreError>>)>,
+    /// Who asked to move what does not live any more, and the last commit before. What it was decided from may be in this
+    /// group: until that is written it can be taken back.
+    pub(super) nothing_moved: Vec<(u64, CommitAnswer)>,
     permits: Vec<OwnedSemaphorePermit>,
 }
 
@@ -141,13 +146,13 @@ impl Writer {
                     let _ = reply.send(Err(error));
                 }
             },
-            Request::Move { items, reply } => self.take_move(items, reply, group),
+            Request::Move { items, floor, reply } => self.take_move(items, floor, reply, group),
             Request::BeginSegment { reply } => {
                 self.write(std::mem::take(group));
                 if self.position.offset > SEGMENT_HEADER && !self.shared.is_stopped() {
                     self.begin_segment();
                 }
-                let _ = reply.send(());
+                let _ = reply.send(self.position.offset == SEGMENT_HEADER);
             }
             Request::Close => return false,
         }
@@ -238,18 +243,19 @@ impl Writer {
 
     /// Appends the group and passes it on.
     fn write(&mut self, group: Group) {
-        if group.frames.is_empty() {
-            return;
-        }
         if self.shared.is_stopped() {
             return group.fail(|| CommitError::Unknown, || StoreError::Stopped);
+        }
+        if group.frames.is_empty() {
+            return answer(group.nothing_moved);
         }
         if let Err(error) = write_all(&self.file, &group.frames) {
             return self.take_back(group, &error);
         }
         let bytes = group.bytes as u64;
         self.space.used(bytes);
-        let Group { commits, appended, .. } = group;
+        let Group { commits, appended, nothing_moved, .. } = group;
+        answer(nothing_moved);
         for (place, reply) in appended {
             let _ = reply.send(Ok(place));
         }
@@ -327,6 +333,15 @@ impl Group {
         for (_, reply) in self.appended {
             let _ = reply.send(Err(append()));
         }
+        for (_, reply) in self.nothing_moved {
+            let _ = reply.send(Err(commit()));
+        }
+    }
+}
+
+fn answer(nothing_moved: Vec<(u64, CommitAnswer)>) {
+    for (sequence, reply) in nothing_moved {
+        let _ = reply.send(Ok(sequence));
     }
 }
 
@@ -350,14 +365,14 @@ fn write_all(mut file: &File, frames: &[Vec<u8>]) -> io::Result<()> {
 pub(super) enum Need {
     /// Mail that comes in: refused first.
     Mail,
-    /// What is moved to make room: it needs some itself, and must leave enough for what people do to make room.
-    Moving,
+    /// What is moved to make room: it needs some itself, and must leave so many bytes free.
+    Moving { floor: u64 },
     /// Flags, deletions, accounts: they are what makes room, and small.
     Upkeep,
 }
 
 /// Keeps an eye on free space, so that the log stops before the index has no room: mail is refused below the reserve,
-/// moving below half of it, everything below a quarter.
+/// moving below the floor that it names, everything below a quarter.
 pub(super) struct Space {
     directory: std::path::PathBuf,
     reserve: u64,
@@ -378,7 +393,7 @@ impl Space {
         }
         let floor = match need {
             Need::Mail => self.reserve,
-            Need::Moving => self.reserve / 2,
+            Need::Moving { floor } => floor,
             Need::Upkeep => self.reserve / 4,
         };
         if self.free < floor { Err(CommitError::Full) } else { Ok(()) }
