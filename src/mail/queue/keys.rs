@@ -249,7 +249,9 @@ impl TransitKeys {
             return Ok(());
         }
         // Whoever may seal with one of them would have been met holding it; whatever was sealed before is seen here.
-        self.for_each_message(|message| drop(unused.remove(&message.transit_key)))?;
+        self.for_each_message(|message| {
+            unused.remove(&message.transit_key);
+        })?;
         if unused.is_empty() {
             return Ok(());
         }
