@@ -210,16 +210,16 @@ impl Registry {
 
     /// Destroys the key of a mailbox whose closing is on disk (design, promise 4): without it nothing of the content can be
     /// read any more, in whatever frame of the log. What the mailbox has sent goes the same way when the queue needs its key
-    /// no longer. A stop before this is made up for by the next start of the store.
+    /// no longer. A stop before this is made up for by the next start of the store, and of the queue. What a full disk has
+    /// kept from being written is tried again when the queue's keys are seen to.
     async fn destroy_key(&self, id: AccountId) -> Result<(), AccountError> {
         let owner = KeyOwner::Mailbox(id);
-        if self.store().keys().sealed(owner).is_none() {
-            return Ok(());
+        if !self.store().keys().is_wiped(owner) {
+            self.room().queue().turn_key_soon();
         }
-        self.room().queue().turn_key_soon();
         let wiped = self.store().wipe_keys(vec![owner]).await;
         if let Err(error) = &wiped {
-            tracing::error!(event = "store.keys", account = %id, %error, "a closed mailbox's key is not destroyed yet: restart the server");
+            tracing::error!(event = "store.keys", account = %id, %error, "a closed mailbox's key is not destroyed yet: it is tried again; if the disk failed, restart the server");
         }
         Ok(wiped?)
     }

@@ -175,6 +175,9 @@ fn show_check(report: &CheckReport) -> String {
     for account in &report.revived {
         lines.push(format!("not closed, though its key was destroyed: account {account}: close it again"));
     }
+    for (moment, messages) in &report.unopenable {
+        lines.push(format!("{messages} messages that wait cannot be opened: the queue's key of {moment} is lost"));
+    }
     if report.not_listed > 0 {
         lines.push(format!("and {} more findings", report.not_listed));
     }
@@ -190,6 +193,7 @@ fn keys_found(keys: &KeysFound) -> Vec<String> {
             keys.differing
         ));
     }
+    lines.extend(keys.contradicting.iter().map(|slot| format!("the key files contradict each other: slot {slot}")));
     lines.extend(keys.lost.iter().map(|slot| format!("damaged in both key files: slot {slot}")));
     lines
 }

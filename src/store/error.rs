@@ -121,6 +121,26 @@ pub enum OpenError {
     /// brought back.
     #[error("{}: `keys-1` and `keys-2` are missing, and with them every mailbox's key: bring them back from a backup (docs/operator.md, Backup)", .0.display())]
     KeysMissing(PathBuf),
+    /// Key files are there, and no key in them, though there should be: what is made anew would be in the way of those that
+    /// are brought back.
+    #[error("{}: `keys-1` and `keys-2` hold nothing, and every mailbox's key should be there: bring one of them back from a backup (docs/operator.md, Backup)", .0.display())]
+    KeysEmpty(PathBuf),
+    /// Two whole copies of a slot were written equally often and differ: files of two times, each with keys of its own.
+    #[error("{path}: `keys-1` and `keys-2` are of two times and contradict each other in slots {slots:?}: keep both, and leave here the one that belongs to this log (docs/operator.md, At three in the morning)", path = path.display())]
+    KeysContradict {
+        /// The store's directory.
+        path: PathBuf,
+        /// Where.
+        slots: Vec<u32>,
+    },
+    /// A store whose keys are in its accounts' records, beside key files that were not made of these records.
+    #[error("{path}: `keys-1` and `keys-2` are of another time than the store beside them ({owner} has another key there, or none in the store): if the whole store was brought back from before its upgrade, keep both elsewhere and start again (docs/operator.md, Upgrading)", path = path.display())]
+    KeysOfAnotherTime {
+        /// The store's directory.
+        path: PathBuf,
+        /// Whose key shows it.
+        owner: KeyOwner,
+    },
     /// A key file of another store: it is left as it is.
     #[error("{}: the keys of another store; put this store's own there, or take it away and leave the other copy", .0.display())]
     ForeignKeys(PathBuf),

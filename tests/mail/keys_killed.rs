@@ -76,6 +76,32 @@ impl Said {
         first.into_iter().chain(lines.map_while(Result::ok)).for_each(|line| self.note(&line));
     }
 
+    /// Before any start can make up for it: of each mailbox that was closed both key files have the tombstone, and of each
+    /// that was made the key, at least until its closing began.
+    fn check_files(&self, directory: &Directory) {
+        for name in ["keys-1", "keys-2"] {
+            let bytes = std::fs::read(directory.path().join(name)).unwrap();
+            // State, kind of owner and owner of each slot (`src/store/keyring/slot.rs`).
+            let slots: Vec<_> = bytes
+                .as_chunks::<128>()
+                .0
+                .iter()
+                .skip(1)
+                .filter(|slot| slot[1] == 1)
+                .map(|slot| (u64::from_le_bytes(slot[4..12].try_into().unwrap()), slot[0]))
+                .collect();
+            let states = |id: &AccountId| -> Vec<u8> {
+                slots.iter().filter(|(owner, _)| *owner == id.0).map(|(_, state)| *state).collect()
+            };
+            for id in &self.closed {
+                assert_eq!(states(id), [2], "{id} was closed: {name}");
+            }
+            for id in self.made.iter().filter(|id| !self.closing.contains(id)) {
+                assert_eq!(states(id), [1], "{id} was made, and nobody closed it: {name}");
+            }
+        }
+    }
+
     /// Holds what is there against what was said.
     fn check(&self, house: &House) {
         let store = house.room.store();
@@ -100,6 +126,7 @@ fn killed_while_mailboxes_are_made_and_closed_no_key_is_lost_and_none_is_left() 
     let mut said = Said::default();
     for round in 0..ROUNDS {
         said.hear_a_child(&directory, round);
+        said.check_files(&directory);
         let house = House::at(directory.path());
         said.check(&house);
         house.room.store().close();

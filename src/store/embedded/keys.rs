@@ -5,6 +5,7 @@
 //! raised before the first record loses its key; each step finds by itself what is left of it to do. What older frames of the
 //! log hold of moved keys goes with their segments.
 
+use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -19,6 +20,9 @@ use crate::store::error::{OpenError, StoreError};
 use crate::store::keyring::{KeyFate, KeyOwner, Keyring, KeysFound};
 use crate::store::schema::{Account, AccountId, AccountState, Key, KeyInRecord, Table};
 use crate::store::seal::SealedKey;
+
+/// Each slot is taken from the file that has it latest: so a file from a backup goes beside the newer one, never in its place.
+const KEY_IS_LOST: &str = "a mailbox's key is lost: stop the server, keep copies of keys-1 and keys-2, put a backup's key file in the place of keys-1 alone, leave keys-2 as it is, and start";
 
 /// Accounts read at a time, and written in one commit.
 const PAGE: usize = 500;
@@ -38,6 +42,8 @@ pub struct KeysOpening {
     pub keyless: Vec<AccountId>,
     /// Mailboxes that are not closed by their record, though their key was destroyed: an older record has come back.
     pub revived: Vec<AccountId>,
+    /// Mailboxes whose record holds another key than the ring: both stay where they are.
+    pub doubled: Vec<AccountId>,
 }
 
 impl KeysOpening {
@@ -51,9 +57,15 @@ impl KeysOpening {
 pub(super) fn settle(store: &Store, home: &Home, opening: &mut KeysOpening) -> Result<(), OpenError> {
     let index_error = |error: StoreError| OpenError::Index { path: home.index(), reason: error.to_string() };
     let accounts = Accounts::read(|range| store.engine.scan(range, PAGE, false)).map_err(index_error)?;
+    if home.has_ring() && store.keys().is_new() && !accounts.living.is_empty() {
+        return Err(OpenError::KeysEmpty(home.path.clone()));
+    }
     opening.moved = accounts.move_into(store.keys(), home)?;
     home.raise_format()?;
-    if let Err(error) = write_without_keys(store, &accounts.holding) {
+    let (moved, doubled) =
+        accounts.holding.iter().partition::<Vec<_>, _>(|held| accounts.may_lose_it(held, store.keys()));
+    opening.doubled = doubled.into_iter().map(|(id, _)| *id).collect();
+    if let Err(error) = write_without_keys(store, &moved) {
         // They are in the ring; what is left in the records goes at the next start.
         tracing::warn!(%error, "some accounts' records still hold the keys that were moved out of them");
     }
@@ -100,17 +112,42 @@ impl Accounts {
     /// Moves the keys that records hold into the ring. One that was wiped stays so: an older version of its account's record
     /// has come back, by damage to the log or by a backup. How many were moved.
     fn move_into(&self, keys: &Keyring, home: &Home) -> Result<u64, OpenError> {
-        let closed = |id: &AccountId| self.closed.binary_search(id).is_ok();
+        if !home.has_ring() {
+            self.hold_against(keys, home)?;
+        }
         let moving: Vec<_> = self
             .holding
             .iter()
             .map(|(id, key)| (id, KeyOwner::Mailbox(*id), key))
-            .filter(|(id, owner, key)| !closed(id) && keys.fate(*owner).is_none() && Keyring::holds(key))
+            .filter(|(id, owner, key)| !self.is_closed(id) && keys.fate(*owner).is_none() && Keyring::holds(key))
             .map(|(_, owner, key)| (owner, key.clone()))
             .collect();
         let moved = moving.len() as u64;
         keys.insert_all(moving).map_err(|source| OpenError::MoveKeys { path: home.path.clone(), source })?;
         Ok(moved)
+    }
+
+    /// Until the format is raised the records are the truth, and all that an earlier try can have left in the ring is theirs.
+    /// Anything else was put there by a store that had been raised, before it was brought back from a backup: its keys of the
+    /// same numbers are not those of these mailboxes.
+    fn hold_against(&self, keys: &Keyring, home: &Home) -> Result<(), OpenError> {
+        let in_records: BTreeMap<_, _> = self.holding.iter().map(|(id, key)| (KeyOwner::Mailbox(*id), key)).collect();
+        for owner in keys.known() {
+            if keys.sealed(owner).as_ref() != in_records.get(&owner).copied() || keys.is_wiped(owner) {
+                return Err(OpenError::KeysOfAnotherTime { path: home.path.clone(), owner });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a record's key may go: the ring has it, or it was destroyed, or should have been.
+    fn may_lose_it(&self, (id, key): &(AccountId, SealedKey), keys: &Keyring) -> bool {
+        let owner = KeyOwner::Mailbox(*id);
+        self.is_closed(id) || keys.is_wiped(owner) || keys.sealed(owner).as_ref() == Some(key)
+    }
+
+    fn is_closed(&self, id: &AccountId) -> bool {
+        self.closed.binary_search(id).is_ok()
     }
 }
 
@@ -131,7 +168,7 @@ pub(super) fn unreadable(
 }
 
 /// Writes records anew that hold a key.
-fn write_without_keys(store: &Store, holding: &[(AccountId, SealedKey)]) -> Result<(), StoreError> {
+fn write_without_keys(store: &Store, holding: &[&(AccountId, SealedKey)]) -> Result<(), StoreError> {
     for some in holding.chunks(PAGE) {
         let mut batch = Batch::new();
         for (id, _) in some {
@@ -162,7 +199,7 @@ fn wipe_closed(keys: &Keyring, accounts: &Accounts) -> u64 {
 }
 
 fn tell(opening: &KeysOpening) {
-    let KeysOpening { mended, lost, moved, wiped, keyless, revived } = opening;
+    let KeysOpening { mended, lost, moved, wiped, keyless, revived, doubled } = opening;
     if *moved > 0 {
         tracing::warn!(
             moved,
@@ -180,10 +217,13 @@ fn tell(opening: &KeysOpening) {
         tracing::error!(event = "store.keys", slots = ?lost, "keys are damaged in both key files");
     }
     for account in keyless {
-        tracing::error!(event = "store.keys", %account, "a mailbox's key is lost: bring keys-1 or keys-2 back from a backup");
+        tracing::error!(event = "store.keys", %account, "{KEY_IS_LOST}");
     }
     for account in revived {
         tracing::error!(event = "store.keys", %account, "a mailbox whose key was destroyed is not closed: close it again");
+    }
+    for account in doubled {
+        tracing::error!(event = "store.keys", %account, "a mailbox's record holds another key than the key files: both stay");
     }
 }
 

@@ -13,9 +13,14 @@ use crate::store::error::OpenError;
 /// Their names in the store's directory.
 pub(super) const NAMES: [&str; 2] = ["keys-1", "keys-2"];
 
+/// What a disk gives or refuses at once.
+const BLOCK: usize = 4096;
+
 /// A copy as it was read.
 struct Copy {
     head_is_whole: bool,
+    /// The disk refused some of it, which stands in `bytes` as damage.
+    is_unreadable: bool,
     bytes: Vec<u8>,
 }
 
@@ -25,8 +30,14 @@ pub(super) struct Merged {
     pub(super) slots: Vec<Option<Written>>,
     /// Slots and headers that one copy has wrong or has not, by copy: `None` stands for the header.
     wrong: [Vec<Option<u32>>; 2],
-    /// Which copies are there.
+    /// Slots that both copies have whole, written equally often, and not the same: neither may be written over.
+    pub(super) contradicting: Vec<u32>,
+    /// One of the copies has the store's header.
+    has_head: bool,
+    /// Which copies are there, and can be read from one end to the other.
     there: [bool; 2],
+    /// Which copies the disk does not give whole.
+    unreadable: [bool; 2],
 }
 
 /// Reads the copies in a store's directory, and changes nothing. Without any, no slots.
@@ -36,18 +47,44 @@ pub(super) fn read(directory: &Path, salt: &Salt) -> Result<Merged, OpenError> {
 }
 
 fn read_copy(path: &Path, salt: &Salt) -> Result<Option<Copy>, OpenError> {
-    let bytes = match fs::read(path) {
-        Ok(bytes) => bytes,
+    let (bytes, is_unreadable) = match fs::read(path) {
+        Ok(bytes) => (bytes, false),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(OpenError::io("read", path)(error)),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            return Err(OpenError::io("read", path)(error));
+        }
+        Err(error) => {
+            tracing::error!(event = "store.keys", path = %path.display(), %error, "a key file cannot be read whole");
+            (read_what_can_be(path).map_err(OpenError::io("read", path))?, true)
+        }
     };
     let head = bytes.first_chunk().map_or(Head::Damaged, |head| slot::read_head(head, salt));
     match head {
         Head::Newer(found) => Err(OpenError::Format { path: path.to_owned(), found, known: KEYS_FORMAT }),
         // It may be all that another store has of its keys: it is not mended into one of ours.
         Head::Foreign => Err(OpenError::ForeignKeys(path.to_owned())),
-        Head::Ours | Head::Damaged => Ok(Some(Copy { head_is_whole: head == Head::Ours, bytes })),
+        Head::Ours | Head::Damaged => Ok(Some(Copy { head_is_whole: head == Head::Ours, is_unreadable, bytes })),
     }
+}
+
+/// What the disk gives of a file that it does not give whole.
+fn read_what_can_be(path: &Path) -> io::Result<Vec<u8>> {
+    let file = File::open(path)?;
+    let metadata = file.metadata()?;
+    // What is no file holds nothing.
+    let length = if metadata.is_file() { usize::try_from(metadata.len()).map_err(io::Error::other)? } else { 0 };
+    Ok(read_by_blocks(length, |at, block| file.read_exact_at(block, at)))
+}
+
+/// Reads block by block; one that is refused is damage, which no slot and no header decodes from.
+pub(super) fn read_by_blocks(length: usize, read: impl Fn(u64, &mut [u8]) -> io::Result<()>) -> Vec<u8> {
+    let mut bytes = vec![0; length];
+    for (number, block) in bytes.chunks_mut(BLOCK).enumerate() {
+        if read((number * BLOCK) as u64, block).is_err() {
+            block.fill(u8::MAX);
+        }
+    }
+    bytes
 }
 
 impl Copy {
@@ -73,8 +110,12 @@ fn offset(number: u32) -> u64 {
 
 fn merge(copies: [Option<Copy>; 2], salt: &Salt) -> Merged {
     let count = copies.iter().flatten().map(Copy::count).max().unwrap_or(0);
-    let there = [copies[0].is_some(), copies[1].is_some()];
-    let mut merged = Merged { slots: Vec::with_capacity(count), wrong: Default::default(), there };
+    let unreadable = copies.each_ref().map(|copy| copy.as_ref().is_some_and(|copy| copy.is_unreadable));
+    let there = copies.each_ref().map(|copy| copy.as_ref().is_some_and(|copy| !copy.is_unreadable));
+    let has_head = copies.iter().flatten().any(|copy| copy.head_is_whole);
+    let slots = Vec::with_capacity(count);
+    let mut merged =
+        Merged { slots, wrong: Default::default(), contradicting: Vec::new(), has_head, there, unreadable };
     for (copy, wrong) in copies.iter().zip(&mut merged.wrong) {
         if copy.as_ref().is_some_and(|copy| !copy.head_is_whole) {
             wrong.push(None);
@@ -82,12 +123,21 @@ fn merge(copies: [Option<Copy>; 2], salt: &Salt) -> Merged {
     }
     for number in 0..count as u32 {
         let read = copies.each_ref().map(|copy| copy.as_ref().and_then(|copy| copy.slot(number, salt)));
-        let [one, two] = read.each_ref().map(|read| read.as_ref());
-        // Both are written whole, the first one first: where they differ the later writing is what was meant.
-        let newest =
-            one.into_iter().chain(two).reduce(|one, two| if two.generation > one.generation { two } else { one });
+        let newest = match read.each_ref().map(|read| read.as_ref()) {
+            [Some(one), Some(two)] if one.generation == two.generation && one != two => {
+                merged.contradicting.push(number);
+                None
+            }
+            // The first file is written first: a crash damages the second one only when the first one has the slot. What
+            // the first one has not was somebody's.
+            [Some(one), None] if one.generation == 0 && copies[1].is_some() => None,
+            // Both are written whole, the first one first: where they differ the later writing is what was meant.
+            [one, two] => {
+                one.into_iter().chain(two).reduce(|one, two| if two.generation > one.generation { two } else { one })
+            }
+        };
         for (read, wrong) in read.iter().zip(&mut merged.wrong) {
-            if read.as_ref() != newest {
+            if newest.is_some() && read.as_ref() != newest {
                 wrong.push(Some(number));
             }
         }
@@ -97,9 +147,14 @@ fn merge(copies: [Option<Copy>; 2], salt: &Salt) -> Merged {
 }
 
 impl Merged {
-    /// The copies that are missing.
+    /// The copies that are missing, or that the disk does not give whole.
     pub(super) fn missing(&self) -> impl Iterator<Item = &'static str> {
         NAMES.into_iter().zip(self.there).filter(|(_, there)| !there).map(|(name, _)| name)
+    }
+
+    /// Whether there is neither copy.
+    pub(super) fn are_absent(&self) -> bool {
+        self.there == [false; 2] && self.unreadable == [false; 2]
     }
 
     /// How many slots and headers of a copy that is there are not as they should be.
@@ -108,10 +163,18 @@ impl Merged {
         wrong.map(|(wrong, _)| wrong.len() as u64).sum()
     }
 
-    /// Slots that are damaged in both copies.
+    /// Slots that are damaged in both copies, or in one and not in the other at all.
     pub(super) fn lost(&self) -> impl Iterator<Item = u32> {
         let slots = (0u32..).zip(&self.slots);
-        slots.filter(|(_, slot)| slot.is_none()).map(|(number, _)| number)
+        slots
+            .filter(|(number, slot)| slot.is_none() && self.contradicting.binary_search(number).is_err())
+            .map(|(number, _)| number)
+    }
+
+    /// Whether this is anybody's ring: it has a header, or a slot that somebody has or had. Not so where both files were cut
+    /// to nothing.
+    pub(super) fn is_a_ring(&self) -> bool {
+        self.has_head || self.slots.iter().flatten().any(|written| written.generation > 0)
     }
 
     /// The slot's bytes as they should be; of one that is lost, nothing is known.
@@ -152,6 +215,9 @@ impl Copies {
 }
 
 fn open_copy(path: &Path, merged: &Merged, copy: usize, salt: &Salt) -> Result<File, OpenError> {
+    if merged.unreadable[copy] {
+        move_away(path)?;
+    }
     if !merged.there[copy] {
         create(path, merged, salt).map_err(OpenError::io("create", path))?;
     }
@@ -162,6 +228,19 @@ fn open_copy(path: &Path, merged: &Merged, copy: usize, salt: &Salt) -> Result<F
         tracing::error!(path = %path.display(), %error, "a key file could not be mended from the other one");
     }
     Ok(file)
+}
+
+/// A file that the disk does not give whole makes room for one on another place of it, and is kept.
+fn move_away(path: &Path) -> Result<(), OpenError> {
+    let aside =
+        (1u32..).map(|number| path.with_extension(format!("unreadable-{number}"))).find(|aside| !aside.exists());
+    let aside = aside.expect("a directory has not four billion of them");
+    fs::rename(path, &aside).map_err(OpenError::io("move away", path))?;
+    tracing::error!(
+        event = "store.keys", path = %aside.display(),
+        "a key file that cannot be read was moved away and is made again from the other one; it holds keys: destroy it with its disk"
+    );
+    durable::sync_parent(path).map_err(OpenError::io("move away", path))
 }
 
 fn create(path: &Path, merged: &Merged, salt: &Salt) -> io::Result<()> {

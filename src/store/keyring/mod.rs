@@ -21,7 +21,7 @@
 mod copies;
 mod slot;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::io;
 use std::path::Path;
@@ -78,6 +78,8 @@ struct Writer {
     generations: Vec<u64>,
     /// Slots that were never written, or whose owner cannot come again.
     free: Vec<u32>,
+    /// Keys that are out of memory and, after a writing that failed, perhaps still on disk: whose, in which slots.
+    owed: BTreeMap<KeyOwner, u32>,
     /// After a failed writing it is not known what is on disk; the next start reads it.
     failed: bool,
 }
@@ -93,7 +95,9 @@ pub struct KeysFound {
     pub differing: u64,
     /// Slots that are damaged in both files: their keys are lost.
     pub lost: Vec<u32>,
-    /// Files that are missing.
+    /// Slots that both files have whole, written equally often, and not the same: files of two times.
+    pub contradicting: Vec<u32>,
+    /// Files that are missing, or that the disk does not give whole.
     pub missing: Vec<&'static str>,
 }
 
@@ -107,6 +111,7 @@ impl KeysFound {
             wiped: count(|slot| matches!(slot, Slot::Wiped { .. })),
             differing: merged.wrong(),
             lost: merged.lost().collect(),
+            contradicting: merged.contradicting.clone(),
             missing: merged.missing().collect(),
         }
     }
@@ -114,7 +119,7 @@ impl KeysFound {
     /// Both files are there, whole and the same.
     #[must_use]
     pub fn is_sound(&self) -> bool {
-        self.differing == 0 && self.lost.is_empty() && self.missing.is_empty()
+        self.differing == 0 && self.lost.is_empty() && self.contradicting.is_empty() && self.missing.is_empty()
     }
 }
 
@@ -141,7 +146,8 @@ pub(super) fn inspect(directory: &Path, salt: &Salt) -> Result<(KeysFound, HashM
 impl Keyring {
     /// A ring in memory, for tests.
     pub(super) fn in_memory() -> Self {
-        let writer = Writer { files: None, generations: Vec::new(), free: Vec::new(), failed: false };
+        let (generations, free, owed) = Default::default();
+        let writer = Writer { files: None, generations, free, owed, failed: false };
         Keyring { held: RwLock::default(), writer: Mutex::new(writer) }
     }
 
@@ -150,8 +156,14 @@ impl Keyring {
     pub(super) fn open(directory: &Path, salt: &Salt, may_begin: bool) -> Result<(Self, KeysFound), OpenError> {
         let merged = copies::read(directory, salt)?;
         let found = KeysFound::of(&merged);
-        if found.missing.len() == copies::NAMES.len() && !may_begin {
+        if merged.are_absent() && !may_begin {
             return Err(OpenError::KeysMissing(directory.to_owned()));
+        }
+        if !may_begin && !merged.is_a_ring() {
+            return Err(OpenError::KeysEmpty(directory.to_owned()));
+        }
+        if !merged.contradicting.is_empty() {
+            return Err(OpenError::KeysContradict { path: directory.to_owned(), slots: merged.contradicting });
         }
         let files = Copies::open(directory, &merged, salt)?;
         let mut held = HashMap::with_capacity(merged.slots.len());
@@ -160,16 +172,18 @@ impl Keyring {
             let Written { generation, slot } = written.unwrap_or(Written { generation: u64::MAX, slot: Slot::Free });
             generations.push(generation);
             match slot {
-                Slot::Living { owner, key } => drop(held.insert(owner, Held { slot: number, key: Some(key) })),
+                Slot::Living { owner, key } => {
+                    hold(&mut held, owner, Held { slot: number, key: Some(key) }, &generations)
+                }
                 Slot::Wiped { owner: KeyOwner::Transit(_) } => free.push(number),
-                Slot::Wiped { owner } => drop(held.insert(owner, Held { slot: number, key: None })),
+                Slot::Wiped { owner } => hold(&mut held, owner, Held { slot: number, key: None }, &generations),
                 Slot::Free if generation == 0 => free.push(number),
                 Slot::Free => {}
             }
         }
         // The last one is taken first.
         free.reverse();
-        let writer = Writer { files: Some((files, *salt)), generations, free, failed: false };
+        let writer = Writer { files: Some((files, *salt)), generations, free, owed: BTreeMap::new(), failed: false };
         Ok((Keyring { held: RwLock::new(held), writer: Mutex::new(writer) }, found))
     }
 
@@ -204,6 +218,16 @@ impl Keyring {
             self.held().iter().filter(|(_, held)| held.key.is_some()).map(|(owner, _)| *owner).collect();
         owners.sort_unstable();
         owners
+    }
+
+    /// Whose keys there are, and were.
+    pub(super) fn known(&self) -> Vec<KeyOwner> {
+        self.held().keys().copied().collect()
+    }
+
+    /// Whether no slot was ever given to anybody.
+    pub(super) fn is_new(&self) -> bool {
+        self.writer().generations.is_empty()
     }
 
     /// Takes a key in; it is on disk, twice, when this returns. Blocks.
@@ -245,20 +269,24 @@ impl Keyring {
         Ok(())
     }
 
-    /// Destroys keys: overwritten in both files, on disk when this returns. Owners without one are passed over. Blocks.
+    /// Destroys keys, and those that an earlier call could not: overwritten in both files, on disk when this returns. Owners
+    /// without one are passed over. Blocks.
     ///
     /// # Errors
-    /// What the disk says, and from then on [`StoreError::Stopped`]: the keys are out of memory all the same, and it is not
-    /// known what is left of them on disk. The next start tries again where a record says that it must.
+    /// [`StoreError::Full`]; what the disk says, and from then on [`StoreError::Stopped`]: the keys are out of memory all the
+    /// same, and it is not known what is left of them on disk. They are owed: the next call tries again, and so does the next
+    /// start where a record says that it must.
     pub fn wipe(&self, owners: &[KeyOwner]) -> Result<(), StoreError> {
         let mut writer = self.writer();
         let wiped = self.take_out(owners);
-        if wiped.is_empty() {
+        writer.owed.extend(wiped);
+        if writer.owed.is_empty() {
             return Ok(());
         }
-        writer.write(wiped.iter().map(|(number, owner)| (*number, Slot::Wiped { owner: *owner })).collect())?;
+        let slots = writer.owed.iter().map(|(owner, number)| (*number, Slot::Wiped { owner: *owner })).collect();
+        writer.write(slots)?;
         // A moment of the queue's does not come again: its slot may be another's.
-        for (number, owner) in wiped {
+        for (owner, number) in std::mem::take(&mut writer.owed) {
             if matches!(owner, KeyOwner::Transit(_)) {
                 self.held_mut().remove(&owner);
                 writer.free.push(number);
@@ -268,14 +296,14 @@ impl Keyring {
     }
 
     /// Takes keys out of memory, and says in which slots they are.
-    fn take_out(&self, owners: &[KeyOwner]) -> Vec<(u32, KeyOwner)> {
+    fn take_out(&self, owners: &[KeyOwner]) -> Vec<(KeyOwner, u32)> {
         let mut held = self.held_mut();
         let mut slots = Vec::with_capacity(owners.len());
         for owner in owners {
             let Some(Held { slot, key }) = held.get_mut(owner) else { continue };
             if let Some(mut key) = key.take() {
                 key.0.zeroize();
-                slots.push((*slot, *owner));
+                slots.push((*owner, *slot));
             }
         }
         slots
@@ -291,6 +319,17 @@ impl Keyring {
 
     fn writer(&self) -> MutexGuard<'_, Writer> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Notes whose a slot is. Nobody is given two by this code; of two that are there all the same, a wiped one counts, and else
+/// the one that was written more often.
+fn hold(held: &mut HashMap<KeyOwner, Held>, owner: KeyOwner, new: Held, generations: &[u64]) {
+    let Some(known) = held.get(&owner) else { return drop(held.insert(owner, new)) };
+    tracing::error!(event = "store.keys", %owner, slots = ?[known.slot, new.slot], "two slots of the key files have one owner");
+    let rank = |held: &Held| (held.key.is_none(), generations[held.slot as usize]);
+    if rank(&new) > rank(known) {
+        held.insert(owner, new);
     }
 }
 
@@ -320,7 +359,7 @@ impl Writer {
             bytes.push((number, written.encode(number, salt)));
         }
         files.write(&bytes).map_err(|error| match error.kind() {
-            io::ErrorKind::StorageFull => StoreError::Full,
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::Full,
             _ => {
                 // After a failed sync the pages may be gone: trying again would only hide it.
                 self.failed = true;

@@ -326,7 +326,150 @@ fn after_a_failed_writing_nothing_is_said_to_be_there_until_the_next_start() {
     assert_eq!(ring.sealed(mailbox(3)), None);
     assert!(matches!(ring.wipe(&[mailbox(1)]), Err(StoreError::Stopped)));
     assert_eq!(ring.sealed(mailbox(1)), None, "out of memory all the same");
+    for _ in 0..2 {
+        assert!(
+            matches!(ring.wipe(&[mailbox(1)]), Err(StoreError::Stopped)),
+            "it is not said to be done when asked again"
+        );
+        assert!(matches!(ring.wipe(&[]), Err(StoreError::Stopped)));
+    }
     let (ring, _) = directory.open();
     assert_eq!(ring.owners(), [mailbox(1), mailbox(2)], "whoever must, wipes it now");
     ring.wipe(&[mailbox(1)]).unwrap();
+}
+
+#[test]
+fn a_wiping_that_could_not_be_is_made_up_for_by_the_next_one() {
+    let owners = [mailbox(1), mailbox(2), KeyOwner::Transit(3)];
+    let directory = Directory::with(&owners);
+    let (ring, _) = directory.open();
+    let whole = ring.writer().files.take();
+    // A device that is always full.
+    let full = || fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    ring.writer().files = Some((Copies::of([full(), full()]), SALT));
+    assert!(matches!(ring.wipe(&[mailbox(1), KeyOwner::Transit(3)]), Err(StoreError::Full)));
+    assert!(matches!(ring.wipe(&[mailbox(1)]), Err(StoreError::Full)), "it is owed");
+    for owner in [mailbox(1), KeyOwner::Transit(3)] {
+        assert!(holds(&directory.bytes(0), &key_of(owner)) && ring.is_wiped(owner));
+    }
+    ring.writer().files = whole;
+    ring.wipe(&[]).unwrap();
+    for (copy, owner) in [(0, owners[0]), (1, owners[0]), (0, owners[2]), (1, owners[2])] {
+        assert!(!holds(&directory.bytes(copy), &key_of(owner)), "{owner} in copy {copy}");
+    }
+    assert_eq!(directory.open().0.owners(), [mailbox(2)]);
+    ring.insert(mailbox(4), &key_of(mailbox(4))).unwrap();
+    assert_eq!(directory.bytes(0).len(), 4 * SLOT, "the queue's slot is free, once");
+    ring.insert(mailbox(5), &key_of(mailbox(5))).unwrap();
+    assert_eq!(directory.open().0.owners(), [mailbox(2), mailbox(4), mailbox(5)]);
+}
+
+#[test]
+fn files_of_two_times_are_refused_and_nothing_of_either_is_written_over() {
+    let directory = Directory::with(&[mailbox(1), mailbox(2)]);
+    let newer = Directory::with(&[KeyOwner::Transit(9), mailbox(2)]);
+    for copy in [0, 1] {
+        let mixed = Directory::new();
+        fs::copy(directory.file(copy), mixed.file(copy)).unwrap();
+        fs::copy(newer.file(1 - copy), mixed.file(1 - copy)).unwrap();
+        let before = [mixed.bytes(0), mixed.bytes(1)];
+        for may_begin in [false, true] {
+            let refused = Keyring::open(&mixed.0, &SALT, may_begin).map(drop).unwrap_err();
+            assert!(matches!(&refused, OpenError::KeysContradict { slots, .. } if *slots == [0]), "{refused}");
+        }
+        let (found, _) = inspect(&mixed.0, &SALT).unwrap();
+        assert_eq!((found.is_sound(), found.contradicting, found.lost), (false, vec![0], vec![]));
+        assert_eq!([mixed.bytes(0), mixed.bytes(1)], before);
+    }
+}
+
+#[test]
+fn of_two_slots_of_one_owner_the_wiped_one_counts() {
+    let written = |generation, slot| Written { generation, slot };
+    let living = |generation| written(generation, Slot::Living { owner: mailbox(1), key: key_of(mailbox(1)) });
+    let wiped = written(2, Slot::Wiped { owner: mailbox(1) });
+    for slots in [[wiped.clone(), living(1)], [living(1), wiped.clone()], [living(3), wiped]] {
+        let directory = Directory::new();
+        let mut bytes = slot::head(&SALT).to_vec();
+        (0..).zip(&slots).for_each(|(number, slot)| bytes.extend(slot.encode(number, &SALT)));
+        [0, 1].into_iter().for_each(|copy| fs::write(directory.file(copy), &bytes).unwrap());
+        assert!(directory.open().0.is_wiped(mailbox(1)), "{slots:?}");
+    }
+}
+
+#[test]
+fn files_that_were_cut_to_nothing_are_a_loss_and_no_new_ring() {
+    let directory = Directory::with(&[mailbox(1)]);
+    for (one, two) in [(Some(vec![]), Some(vec![])), (Some(vec![0; SLOT / 2]), None), (None, Some(vec![0; 4 * SLOT]))] {
+        for (copy, content) in [one, two].into_iter().enumerate() {
+            let _ = fs::remove_file(directory.file(copy));
+            content.into_iter().for_each(|content| fs::write(directory.file(copy), content).unwrap());
+        }
+        let before = [0, 1].map(|copy| fs::read(directory.file(copy)).ok());
+        let refused = Keyring::open(&directory.0, &SALT, false).map(drop).unwrap_err();
+        assert!(matches!(refused, OpenError::KeysEmpty(_)), "{refused}");
+        assert_eq!([0, 1].map(|copy| fs::read(directory.file(copy)).ok()), before);
+    }
+}
+
+#[test]
+fn two_damaged_headers_cost_nothing_while_the_slots_are_whole() {
+    let directory = Directory::with(&[mailbox(1)]);
+    for copy in [0, 1] {
+        let mut bytes = directory.bytes(copy);
+        bytes[3] ^= 1;
+        fs::write(directory.file(copy), bytes).unwrap();
+    }
+    assert_eq!(directory.open().0.owners(), [mailbox(1)]);
+    assert!(directory.open().1.is_sound());
+}
+
+#[test]
+fn a_file_that_the_disk_refuses_is_moved_away_and_made_again() {
+    for copy in [0, 1] {
+        let directory = Directory::with(&[mailbox(1), mailbox(2)]);
+        let whole = directory.bytes(copy);
+        // What reads as nothing but errors.
+        fs::remove_file(directory.file(copy)).unwrap();
+        fs::create_dir(directory.file(copy)).unwrap();
+        assert_eq!(inspect(&directory.0, &SALT).unwrap().0.missing, [NAMES[copy]]);
+        let (ring, found) = directory.open();
+        assert_eq!((found.missing, ring.owners()), (vec![NAMES[copy]], vec![mailbox(1), mailbox(2)]));
+        assert_eq!(directory.bytes(copy), whole);
+        assert!(directory.file(copy).with_extension("unreadable-1").is_dir() && directory.open().1.is_sound());
+    }
+}
+
+#[test]
+fn a_block_that_the_disk_refuses_costs_its_own_slots() {
+    let bytes: Vec<u8> = (0..10_000u32).map(|at| at as u8).collect();
+    let read = copies::read_by_blocks(bytes.len(), |at, block| {
+        if at == 4096 {
+            return Err(io::Error::other("a bad sector"));
+        }
+        block.copy_from_slice(&bytes[at as usize..][..block.len()]);
+        Ok(())
+    });
+    assert_eq!((&read[..4096], &read[8192..]), (&bytes[..4096], &bytes[8192..]));
+    let slots = read[4096..8192].as_chunks::<SLOT>().0;
+    assert!(slots.iter().all(|slot| Written::decode(slot, 0, &SALT).is_none()));
+}
+
+#[test]
+fn a_key_that_one_file_has_damaged_and_the_other_not_at_all_is_lost_and_not_written_over() {
+    let directory = Directory::with(&[mailbox(1), mailbox(2)]);
+    let cut = directory.bytes(0)[..range(1).start].to_vec();
+    fs::write(directory.file(0), &cut).unwrap();
+    let mut damaged = directory.bytes(1);
+    damaged[range(1).start + 124] ^= 1;
+    fs::write(directory.file(1), &damaged).unwrap();
+    for _ in 0..2 {
+        let (ring, found) = directory.open();
+        assert_eq!((found.lost, ring.owners()), (vec![1], vec![mailbox(1)]));
+        ring.insert(mailbox(3), &key_of(mailbox(3))).map(drop).unwrap_or_default();
+        assert_eq!(directory.bytes(1)[range(1)], damaged[range(1)], "the bytes are evidence, and nobody's place");
+        ring.wipe(&[mailbox(3)]).unwrap();
+        fs::write(directory.file(0), &cut).unwrap();
+        fs::write(directory.file(1), &damaged).unwrap();
+    }
 }

@@ -6,7 +6,7 @@ use super::super::{OnlyCopies, Selection};
 use super::*;
 use crate::mail::{MailLimits, MailRoom};
 use crate::mss::Address;
-use crate::store::{Batch, QueueId, QueueRecipient};
+use crate::store::{AccountId, Batch, QueueId, QueueRecipient};
 use crate::wire::smtp::params::{MailParams, RcptParams};
 
 const DAY: i64 = 86_400;
@@ -116,8 +116,9 @@ async fn a_key_turns_early_where_a_mailbox_was_closed() {
     assert_eq!(moments(&room), [before[0], (start + 60) as u64]);
     room.queue().see_to_keys(start + 120).await.unwrap();
     assert_eq!(moments(&room).len(), 2, "once");
-    assert!(!room.queue().inner.keys.has_work(start + 59 + REST));
-    assert!(room.queue().inner.keys.has_work(start + 60 + REST), "it is looked at again as soon as the old one may go");
+    let has_work = |wall: i64| room.queue().inner.keys.has_work(room.queue().inner.keys.at(wall));
+    assert!(!has_work(start + 58 + REST));
+    assert!(has_work(start + 60 + REST), "it is looked at again as soon as the old one may go");
     room.queue().see_to_keys(start + 60 + REST).await.unwrap();
     assert_eq!(moments(&room), [(start + 60) as u64]);
 }
@@ -127,9 +128,67 @@ async fn a_clock_that_is_set_back_gives_no_moment_twice() {
     let room = room();
     let [first] = moments(&room)[..] else { panic!("one key") };
     for _ in 0..3 {
-        room.queue().inner.keys.make(5).unwrap();
+        room.queue().inner.keys.make(Moment { wall: 5, running: 0 }).unwrap();
     }
     assert_eq!(moments(&room), [first, first + 1, first + 2, first + 3]);
+}
+
+#[tokio::test]
+async fn after_a_clock_that_was_ahead_keys_turn_and_go_as_they_should() {
+    const YEARS: i64 = 3_650 * DAY;
+    let room = room();
+    let (start, keys) = (now(), &room.queue().inner.keys);
+    keys.see_to(Moment { wall: start + YEARS, running: 60 }).unwrap();
+    let [_, ahead] = moments(&room)[..] else { panic!("by that clock its day was over") };
+    assert!(is_ahead(ahead, start));
+    // The clock is put right.
+    keys.see_to(Moment { wall: start + 120, running: 120 }).unwrap();
+    assert_eq!(moments(&room).len(), 2);
+    assert!(!keys.has_work(Moment { wall: start, running: 59 + REST }));
+    assert!(keys.has_work(Moment { wall: start, running: 60 + REST }));
+    keys.see_to(Moment { wall: start + 60 + REST, running: 60 + REST }).unwrap();
+    assert_eq!(moments(&room), [ahead], "the first one has gone");
+    keys.see_to(Moment { wall: start + 59 + DAY, running: 59 + DAY }).unwrap();
+    assert_eq!(moments(&room), [ahead]);
+    keys.see_to(Moment { wall: start + 60 + DAY, running: 60 + DAY }).unwrap();
+    assert_eq!(moments(&room), [ahead, ahead + 1], "a day is a day");
+    keys.see_to(Moment { wall: start + 60 + DAY + REST, running: 60 + DAY + REST }).unwrap();
+    assert_eq!(moments(&room), [ahead + 1]);
+    // A restart has no other measure of its age than that clock's.
+    let again = TransitKeys::open(room.store(), &keys.master, &keys.first, DAY).unwrap();
+    again.see_to(again.at(start + 60)).unwrap();
+    assert_eq!(again.living().keys().copied().collect::<Vec<_>>(), [ahead + 1, ahead + 2]);
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_forward_takes_no_key_before_its_rest() {
+    let room = room();
+    let (start, keys) = (now(), &room.queue().inner.keys);
+    keys.turn_soon();
+    keys.see_to(Moment { wall: start + 60, running: 60 }).unwrap();
+    let both = moments(&room);
+    assert_eq!(both.len(), 2);
+    keys.see_to(Moment { wall: start + 60 + REST, running: 61 }).unwrap();
+    assert_eq!(moments(&room), both);
+}
+
+#[tokio::test]
+async fn a_key_turns_after_a_start_where_a_mailbox_was_closed_before_the_stop() {
+    let room = room();
+    let (start, keys) = (now(), &room.queue().inner.keys);
+    let again = || TransitKeys::open(room.store(), &keys.master, &keys.first, DAY).unwrap();
+    let close = |number: u64, at: i64| {
+        let mut batch = Batch::new();
+        let closed = Account { state: AccountState::Closed, state_changed_at: at, ..Account::default() };
+        batch.put(&AccountId(number), &closed);
+        room.store().commit_blocking(batch).unwrap();
+    };
+    close(1, start - 60);
+    assert!(!again().turn_soon.load(Ordering::SeqCst), "long before");
+    close(2, start + 5);
+    let again = again();
+    again.see_to(again.at(start + 60)).unwrap();
+    assert_eq!(again.living().len(), 2);
 }
 
 #[tokio::test]
