@@ -5,7 +5,7 @@
 //! move:   what lives, in small pieces ─▶ the writer decides again, and appends ([`super::moving`]) ─▶ synced, in the index
 //! fence:  an empty commit, behind all that decided ─▶ a checkpoint: the index is durable, with every new place
 //! settle: `settle` goes by: who copies the log meanwhile has the old place or the new one
-//! empty:  the index counts no body there? ─▶ a header alone in the file's place; the lowest are removed after a month
+//! empty:  the index counts no body there? ─▶ a header alone in the file's place; the lowest are removed after some weeks
 //! ```
 //!
 //! # Why nothing is lost
@@ -233,9 +233,9 @@ impl<'a> Pass<'a> {
     /// Moves what lives in a segment, if it is worth it.
     fn compact(&mut self, candidate: &Candidate) -> Result<(), Kept> {
         let number = candidate.number;
-        let dead_percent = self.goal()?.dead_percent;
+        let Compaction { dead_percent, settle, .. } = self.goal()?;
         // Bodies alone may be too much already: then it need not be read.
-        if self.floor(number, candidate.living).is_none() {
+        if self.floor(number, candidate.living, settle).is_none() {
             return Ok(());
         }
         let has_older = self.closed()?.iter().any(|(older, length)| *older < number && *length > SEGMENT_HEADER.into());
@@ -253,7 +253,7 @@ impl<'a> Pass<'a> {
             self.memory.not_worth.insert(number, (Instant::now(), candidate.living));
             return Ok(());
         }
-        let Some(floor) = self.floor(number, living) else { return Ok(()) };
+        let Some(floor) = self.floor(number, living, settle) else { return Ok(()) };
         self.move_all(&mut survey, floor)?;
         self.fence()?;
         tracing::info!(event = "store.moved", segment = number, bytes = candidate.bytes, living, "a segment was moved");
@@ -265,12 +265,13 @@ impl<'a> Pass<'a> {
     /// The free bytes that moving so much must leave; `None`: there is no room.
     ///
     /// What is moved is given back only when it has settled, so it must not take the disk to where mail is refused: above the
-    /// reserve there must be room for mail too, the more when something settles already. Where mail is refused as it is, half
-    /// of the reserve is there to come out of that, one segment at a time.
-    fn floor(&mut self, number: u32, living: u64) -> Option<u64> {
+    /// reserve there must be room for mail too, the more when something settles already. Where mail is refused as it is, or
+    /// nothing has to settle, half of the reserve is there to come out of that, one segment at a time.
+    fn floor(&mut self, number: u32, living: u64, settle: Duration) -> Option<u64> {
         let free = free_space(&self.shared.log).unwrap_or(u64::MAX);
         let reserve = self.shared.options.reserve;
-        let (floor, for_mail) = match (free >= reserve, self.memory.settling.is_empty()) {
+        let has_room_for_mail = free >= reserve && !settle.is_zero();
+        let (floor, for_mail) = match (has_room_for_mail, self.memory.settling.is_empty()) {
             (true, true) => (reserve, reserve / 4),
             (true, false) => (reserve, reserve),
             (false, true) => (reserve / 2, 0),

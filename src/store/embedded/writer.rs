@@ -408,3 +408,68 @@ impl Space {
         self.asked = Some(Instant::now());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, OpenOptions};
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::store::embedded::index::{Index, LoggedValue, Replay};
+    use crate::store::embedded::segment::Segments;
+    use crate::store::embedded::{Options, shared};
+    use crate::store::schema::{AccountId, Usage};
+
+    /// Asks the writer to move a record of this version.
+    fn ask_to_move(
+        writer: &mut Writer,
+        version: u64,
+        group: &mut Group,
+    ) -> oneshot::Receiver<Result<u64, CommitError>> {
+        let (reply, answer) = oneshot::channel();
+        let ops = vec![Op::Put { key: raw_key::<Usage>(&AccountId(1)), value: vec![7] }];
+        let items = vec![Moving::Records { version, ops }];
+        assert!(writer.take(Request::Move { items, floor: 0, reply }, group));
+        answer
+    }
+
+    #[test]
+    fn what_died_of_a_commit_is_not_told_to_be_dead_when_that_commit_is_taken_back() {
+        let directory = std::env::temp_dir().join(format!("caducee-writer-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&directory);
+        let log = directory.join("log");
+        fs::create_dir_all(&log).unwrap();
+        let segments = Arc::new(Segments::new(log.clone()));
+        let index = Index::open(&directory.join("index"), 1 << 20, segments.clone()).unwrap();
+        let position = Position { segment: 1, offset: 200, sequence: 2 };
+        let value = LoggedValue { bytes: vec![7], segment: 1, offset: 100 };
+        let ops = vec![(raw_key::<Usage>(&AccountId(1)), Some(value))];
+        index.apply(&[IndexedCommit { sequence: 2, version: 2, ops }], position, Replay::No).unwrap();
+        let options = Options { reserve: 0, ..Options::default() };
+        let checkpoint = directory.join("checkpoint");
+        let shared =
+            Arc::new(shared::Shared::new(options, [0; 16], log.clone(), checkpoint, segments, index, position));
+        let (written, _receive_written) = mpsc::channel();
+        let (_requests, requests) = mpsc::channel();
+        // Its writes fail as those to a full disk do.
+        let file = Arc::new(OpenOptions::new().write(true).open("/dev/full").unwrap());
+        let mut writer = Writer { shared, requests, written, file, position, space: Space::new(log, 0) };
+
+        let mut alone = Group::default();
+        let mut superseded = ask_to_move(&mut writer, 1, &mut alone);
+        writer.write(alone);
+        assert_eq!(superseded.try_recv().unwrap(), Ok(2), "nothing in its group can be taken back");
+
+        let mut group = Group::default();
+        let (reply, mut deleted) = oneshot::channel();
+        let mut batch = Batch::new();
+        batch.delete::<Usage>(&AccountId(1));
+        assert!(writer.take(Request::Commit { batch, haste: Haste::Now, reply }, &mut group));
+        let mut moved = ask_to_move(&mut writer, 2, &mut group);
+        assert!(moved.try_recv().is_err(), "the deletion is not written yet");
+        writer.write(group);
+        assert!(deleted.try_recv().unwrap().is_err());
+        assert!(moved.try_recv().unwrap().is_err(), "the record lives, and was not moved");
+        let _ = fs::remove_dir_all(&directory);
+    }
+}
