@@ -201,7 +201,9 @@ fn keys_that_a_later_time_left_beside_an_older_store_are_refused_and_nothing_is_
         change(&store);
         drop(store);
         let back = directory.copy();
-        NAMES.iter().for_each(|name| drop(fs::copy(later.path().join(name), back.path().join(name)).unwrap()));
+        for name in NAMES {
+            fs::copy(later.path().join(name), back.path().join(name)).unwrap();
+        }
         for _ in 0..2 {
             let refused = Store::open(back.path(), &master(), &options()).map(drop).unwrap_err();
             let is_it = matches!(refused, OpenError::KeysOfAnotherTime { owner, .. } if owner == mailbox(shows));
@@ -274,7 +276,7 @@ fn a_backups_key_file_beside_the_newer_one_brings_the_lost_key_back_and_costs_no
     assert_eq!((opening.keys.lost, opening.keys.keyless, opening.keys.revived), (vec![], vec![], vec![]));
     assert_eq!(store.keys().sealed(mailbox(1)), Some(lost));
     for (owner, key) in since {
-        assert_eq!((store.keys().sealed(owner), true), (key.clone(), key.is_some()), "{owner}");
+        assert!(key.is_some() && store.keys().sealed(owner) == key, "{owner}");
     }
     assert!(store.keys().is_wiped(mailbox(2)) && store.keys().sealed(transit(5)).is_none());
 }
