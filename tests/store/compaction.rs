@@ -7,16 +7,17 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
+use caducee::store::embedded::CheckReport;
 use caducee::store::{
-    AccountId, Batch, Body, CHUNK, CommitError, Compacted, Compaction, Domain, MailboxKey, MessageKey, Options,
-    StagedBody, Store, StoreError, Usage, check, stat,
+    AccountId, Batch, Body, CHUNK, CommitError, Compacted, Compaction, Domain, MailboxKey, MessageKey, OpenError,
+    Options, StagedBody, Store, StoreError, Usage, check, stat,
 };
 
 use crate::mailbox::Mailbox;
 use crate::refusal::SmallDisk;
 use crate::support::{Directory, master, noise, open, options, run, segments};
 
-fn goal(dead_percent: u8) -> Compaction {
+pub fn goal(dead_percent: u8) -> Compaction {
     Compaction { dead_percent, rate: u64::MAX, settle: Duration::ZERO, whole: false, in_spite_of_damage: false }
 }
 
@@ -25,13 +26,13 @@ pub fn compact(store: &Store, dead_percent: u8) -> Compacted {
 }
 
 /// Bytes of an emptied segment.
-const HEADER: u64 = 64;
+pub const HEADER: u64 = 64;
 
-fn length(path: &Path) -> u64 {
+pub fn length(path: &Path) -> u64 {
     fs::metadata(path).unwrap().len()
 }
 
-fn log_bytes(path: &Path) -> u64 {
+pub fn log_bytes(path: &Path) -> u64 {
     segments(path).iter().map(|path| length(path)).sum()
 }
 
@@ -47,8 +48,19 @@ pub fn without_index(directory: &Directory) -> Directory {
     copy
 }
 
+/// Checks a store that nobody has open, whatever a program that is being started beside this holds of our locks.
+pub fn checked(path: &Path) -> CheckReport {
+    for _ in 0..100 {
+        match check(path, &mut |_, _| {}) {
+            Err(OpenError::InUse(_)) => std::thread::sleep(Duration::from_millis(20)),
+            outcome => return outcome.unwrap(),
+        }
+    }
+    panic!("{} is in use, and stays so", path.display());
+}
+
 pub fn assert_sound(path: &Path) {
-    let report = check(path, &mut |_, _| {}).unwrap();
+    let report = checked(path);
     assert!(report.is_sound(), "{report:?}");
 }
 
@@ -311,7 +323,7 @@ fn flip(path: &Path, offset: u64) {
 }
 
 /// A store whose first segment is mostly dead; and the living message in it.
-fn mostly_dead(directory: &Directory) -> Mailbox {
+pub fn mostly_dead(directory: &Directory) -> Mailbox {
     let (store, _) = open(directory.path());
     let mailbox = run(Mailbox::create(&store, 1, MailboxKey::generate(), 1));
     run(mailbox.deliver(mailbox.folder(0), &noise(1, 3 * CHUNK), 9999)).unwrap();
@@ -448,156 +460,4 @@ fn the_command_line_compacts_a_store_that_no_server_has_open() {
     assert!(String::from_utf8_lossy(&caducee(&[]).stdout).contains("given back"));
     let mailbox = Mailbox::back(&open(directory.path()).0, &known);
     assert_eq!(mailbox.read(mailbox.folder(0).folder, 1).unwrap(), noise(1, 3 * CHUNK));
-}
-
-#[test]
-fn a_store_that_shows_damage_is_not_compacted_unless_somebody_says_so() {
-    let directory = Directory::new("shows-damage");
-    let mailbox = mostly_dead(&directory);
-    waste(&mailbox.store, 3, 2_400_000);
-    let known = mailbox.leave();
-    // A file of the log that is late in coming back from a backup.
-    let late = segments(directory.path())[1].clone();
-    let away = directory.path().join("late");
-    fs::rename(&late, &away).unwrap();
-    let (store, opening) = open(directory.path());
-    assert_eq!(opening.damaged.len(), 1, "{opening:?}");
-    let before = log_bytes(directory.path());
-    let refused = store.compact_blocking(&goal(50));
-    assert!(matches!(refused, Err(StoreError::ShowsDamage)), "{refused:?}");
-    assert!(log_bytes(directory.path()) == before);
-    drop(store);
-    let command = Command::new(env!("CARGO_BIN_EXE_caducee"))
-        .args(["store", "compact", "--dir"])
-        .arg(directory.path())
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&command.stderr);
-    assert!(command.status.code() == Some(1) && said.contains("shows damage") && said.contains("missing"), "{said}");
-
-    let (accepted, _) = open(directory.path());
-    let done = accepted.compact_blocking(&Compaction { in_spite_of_damage: true, ..goal(50) }).unwrap();
-    assert!(done.emptied > 0, "{done:?}");
-    drop(accepted);
-    fs::rename(&away, &late).unwrap();
-    let (store, opening) = open(directory.path());
-    assert!(opening.damaged.is_empty(), "{opening:?}");
-    let mailbox = Mailbox::back(&store, &known);
-    assert_eq!(mailbox.read(mailbox.folder(0).folder, 1).unwrap(), noise(1, 3 * CHUNK));
-}
-
-#[test]
-fn moving_leaves_mail_the_room_that_it_needs() {
-    let directory = Directory::new("room-for-mail");
-    let Some(disk) = SmallDisk::mount(&directory, "64m") else {
-        println!("skipped: may not mount a small file system");
-        return;
-    };
-    let reserve = 12 << 20;
-    let options = Options { segment: 4 * 1024 * 1024, reserve, ..options() };
-    let (store, _) = Store::open(&disk.0.join("store"), &master(), &options).unwrap();
-    let mailbox = run(Mailbox::create(&store, 1, MailboxKey::generate(), 1));
-    for n in 0..6 {
-        run(mailbox.deliver(mailbox.folder(0), &noise(n, 1_600_000), 1 << 20)).unwrap();
-        waste(&store, 99, 2_200_000);
-    }
-    let spare = reserve + reserve / 4 + 3_000_000;
-    let free = store.free_space().unwrap();
-    fs::write(disk.0.join("ballast"), vec![1; (free - spare) as usize]).unwrap();
-    let slow = Compaction { settle: Duration::from_secs(3600), ..goal(40) };
-    let done = store.compact_blocking(&slow).unwrap();
-    assert!(done.moved_segments == 1 && done.without_room > 2, "the room comes back only later: {done:?}");
-    assert!(store.free_space().unwrap() >= reserve);
-    run(mailbox.deliver(mailbox.folder(0), &noise(7, 50_000), 1 << 20)).unwrap();
-    // Where mail is refused as it is, one segment at a time brings it back.
-    let free = store.free_space().unwrap();
-    fs::write(disk.0.join("more"), vec![1; (free - reserve * 3 / 4) as usize]).unwrap();
-    assert_eq!(store.compact_blocking(&slow).unwrap().moved_segments, 0, "another settles");
-    let done = compact(&store, 40);
-    assert!(done.emptied > 1 && store.free_space().unwrap() > reserve, "{done:?}");
-}
-
-#[test]
-fn who_pauses_it_or_gives_a_copy_more_time_is_heard_before_the_next_segment_is_emptied() {
-    let slow = Compaction { settle: Duration::from_secs(3600), ..goal(50) };
-    for now in [None, Some(slow.clone())] {
-        let directory = Directory::new("paused");
-        let (store, _) = open(directory.path());
-        waste(&store, 1, 2_400_000);
-        assert_eq!(store.compact_blocking(&slow).unwrap().settling, 2);
-        let first = segments(directory.path())[0].clone();
-        let asked = || if length(&first) == HEADER { now.clone() } else { Some(goal(50)) };
-        let done = store.compact_while(&asked).unwrap();
-        assert_eq!((done.emptied, done.settling), (1, 1), "{now:?}: {done:?}");
-        assert!(length(&segments(directory.path())[1]) > HEADER);
-        assert_eq!(compact(&store, 50).emptied, 1);
-    }
-}
-
-#[test]
-fn a_segment_that_the_disk_does_not_read_keeps_no_other_from_being_emptied() {
-    let directory = Directory::new("sector");
-    let (store, _) = open(directory.path());
-    waste(&store, 1, 2_400_000);
-    let first = segments(directory.path())[0].clone();
-    fs::remove_file(&first).unwrap();
-    // Whoever reads a directory gets an error, as from a bad sector.
-    fs::create_dir(&first).unwrap();
-    let done = compact(&store, 50);
-    assert_eq!((done.emptied, done.kept_damaged), (1, 1), "{done:?}");
-}
-
-#[test]
-fn a_segment_that_cannot_be_emptied_now_keeps_no_other_and_is_not_moved_again() {
-    let directory = Directory::new("stubborn");
-    let (store, _) = open(directory.path());
-    let mailbox = run(Mailbox::create(&store, 1, MailboxKey::generate(), 1));
-    run(mailbox.deliver(mailbox.folder(0), &noise(1, 100_000), 9999)).unwrap();
-    waste(&store, 2, 2_400_000);
-    // The new file of the first segment is in the way of itself.
-    let new = segments(directory.path())[0].with_extension("new");
-    fs::create_dir(&new).unwrap();
-    let done = compact(&store, 50);
-    assert_eq!((done.emptied, done.settling), (1, 1), "{done:?}");
-    fs::remove_dir(&new).unwrap();
-    let done = compact(&store, 50);
-    assert_eq!((done.emptied, done.moved_bytes, done.settling), (1, 0, 0), "{done:?}");
-    assert_eq!(mailbox.read(mailbox.folder(0).folder, 1).unwrap(), noise(1, 100_000));
-}
-
-#[test]
-fn a_large_record_that_was_moved_before_a_restart_is_not_moved_again() {
-    let directory = Directory::new("twice");
-    let (store, _) = open(directory.path());
-    let large = domain(1, 7, 100_000);
-    let mut batch = Batch::new();
-    batch.put(&large.name, &large);
-    store.commit_blocking(batch).unwrap();
-    waste(&store, 1, 1_200_000);
-    let slow = Compaction { settle: Duration::from_secs(3600), ..goal(50) };
-    let moved = store.compact_blocking(&slow).unwrap();
-    assert!(moved.moved_bytes > 100_000, "{moved:?}");
-    drop(store);
-    let (store, _) = open(directory.path());
-    let again = compact(&store, 50);
-    assert!(again.emptied == 1 && again.moved_bytes < 10_000, "its copy is the one that counts: {again:?}");
-    assert_eq!(store.get::<Domain>(&large.name).unwrap().unwrap().record, large);
-    drop(store);
-    assert_sound(directory.path());
-}
-
-#[test]
-fn a_check_tells_of_a_large_record_that_is_no_longer_in_the_log() {
-    let directory = Directory::new("large-lost");
-    let (store, _) = open(directory.path());
-    let large = domain(1, 7, 100_000);
-    let mut batch = Batch::new();
-    batch.put(&large.name, &large);
-    store.commit_blocking(batch).unwrap();
-    waste(&store, 1, 1_200_000);
-    drop(store);
-    OpenOptions::new().write(true).open(&segments(directory.path())[0]).unwrap().set_len(HEADER).unwrap();
-    let report = check(directory.path(), &mut |_, _| {}).unwrap();
-    let lost = report.bad_records.iter().find(|record| record.table == "domain").map(|record| record.reason);
-    assert_eq!(lost, Some("its place in the log does not hold it"), "{report:?}");
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
 mod compaction;
+mod compaction_caution;
 mod conformance;
 mod histories;
 mod inspection;

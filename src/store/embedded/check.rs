@@ -18,7 +18,7 @@ use super::frame::{BODY_PREFIX, FRAME_HEADER, Header, read_body_prefix};
 use super::home::Home;
 use super::index::{Index, LoggedValue, Position};
 use super::keys::unreadable;
-use super::replay::{Damage, indexed_commit, set_aside, synced_after, walk_error};
+use super::replay::{Damage, FENCE_NOT_REACHED, indexed_commit, is_older_than, set_aside, synced_after, walk_error};
 use super::segment::{self, Bodies, Piece, SEGMENT_FORMAT, SEGMENT_HEADER, SegmentHead, Segments, Walk};
 use super::{INSPECTION_CACHE, checkpoint};
 use crate::store::error::{OpenError, StoreError};
@@ -151,6 +151,8 @@ pub fn check(path: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<CheckRep
         segments: &segments,
         report: CheckReport::default(),
         log: HashMap::new(),
+        end: 0,
+        fence: 0,
         accounts: BTreeMap::new(),
         queued: HashMap::new(),
     };
@@ -165,6 +167,9 @@ pub fn check(path: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<CheckRep
     checker.check_keys_of_queued(&fates);
     let noted = checkpoint::read(&home.checkpoint()).unwrap_or_default();
     match index {
+        Ok(_) if is_older_than(applied, checker.fence) => {
+            checker.report.index_unusable = Some("it is older than the last compaction of the log".into());
+        }
         Ok(_) if applied.sequence < noted.sequence => {
             checker.report.index_unusable =
                 Some("it lacks commits that were in it when it was last made durable".into());
@@ -191,6 +196,10 @@ struct Checker<'a> {
     report: CheckReport,
     /// By a hash of the key: two keys that share one are too rare to matter in a report.
     log: HashMap<u64, Logged>,
+    /// The last commit in the log.
+    end: u64,
+    /// The commit that it must reach, as emptied segments say.
+    fence: u64,
     accounts: BTreeMap<AccountId, AccountState>,
     /// Which of the queue's keys each message that waits needs, by its record's key.
     queued: HashMap<Vec<u8>, u64>,
@@ -216,6 +225,9 @@ impl Checker<'_> {
             self.report.bytes += length(&number);
             progress(self.report.bytes, total);
         }
+        if self.end < self.fence {
+            self.damage(numbers.last().copied().unwrap_or(0), 0, 0, FENCE_NOT_REACHED);
+        }
         Ok(())
     }
 
@@ -224,7 +236,10 @@ impl Checker<'_> {
         let file = self.segments.file(number).map_err(OpenError::io("open", &path))?;
         let salt = self.home.salt;
         match segment::read_head(&file, number, &salt).map_err(OpenError::io("read", &path))? {
-            SegmentHead::Whole { emptied, .. } => self.report.emptied += u64::from(emptied),
+            SegmentHead::Whole { emptied, sequence, fence } => {
+                self.report.emptied += u64::from(emptied);
+                (self.end, self.fence) = (self.end.max(sequence), self.fence.max(fence));
+            }
             SegmentHead::Damaged => self.damage(number, 0, SEGMENT_HEADER, "the segment's header is damaged"),
             SegmentHead::Newer(found) => return Err(OpenError::Format { path, found, known: SEGMENT_FORMAT }),
         }
@@ -254,6 +269,7 @@ impl Checker<'_> {
 
     fn commit(&mut self, number: u32, offset: u32, header: &Header, payload: &[u8], applied: Position) {
         self.report.commits += 1;
+        self.end = self.end.max(header.sequence);
         let Some(commit) = indexed_commit(number, offset, header, payload) else {
             let end = offset + header.frame_length() as u32;
             return self.damage(number, offset, end, "a commit that does not read");

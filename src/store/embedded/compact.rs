@@ -116,6 +116,8 @@ struct Settling {
     since: Instant,
     /// The last commit before the segment.
     sequence: u64,
+    /// The commit behind all that was moved.
+    fence: u64,
 }
 
 /// A segment that may be worth moving.
@@ -255,9 +257,9 @@ impl<'a> Pass<'a> {
         }
         let Some(floor) = self.floor(number, living, settle) else { return Ok(()) };
         self.move_all(&mut survey, floor)?;
-        self.fence()?;
+        let (fence, sequence) = (self.fence()?, survey.sequence);
         tracing::info!(event = "store.moved", segment = number, bytes = candidate.bytes, living, "a segment was moved");
-        self.memory.settling.insert(number, Settling { since: Instant::now(), sequence: survey.sequence });
+        self.memory.settling.insert(number, Settling { since: Instant::now(), sequence, fence });
         self.done.moved_segments += 1;
         Ok(())
     }
@@ -299,24 +301,25 @@ impl<'a> Pass<'a> {
         Ok(())
     }
 
-    /// Makes durable all that was decided from, and the index with it.
-    fn fence(&self) -> Result<(), StoreError> {
-        wait(self.shared, self.engine.submit(Batch::new(), Haste::Now))?;
-        syncer::checkpoint_now(self.shared)
+    /// Makes durable all that was decided from, and the index with it; the commit that lies behind all of it.
+    fn fence(&self) -> Result<u64, StoreError> {
+        let fence = wait(self.shared, self.engine.submit(Batch::new(), Haste::Now))?;
+        syncer::checkpoint_now(self.shared)?;
+        Ok(fence)
     }
 
     /// Empties each segment whose time is over, by what is asked for at that moment. One that the disk refuses to empty is
     /// tried again another time, and keeps no other from it.
     fn empty_what_has_settled(&mut self) -> Result<(), End> {
         let settling: Vec<_> = self.memory.settling.iter().map(|(number, settling)| (*number, *settling)).collect();
-        for (number, Settling { since, sequence }) in settling {
+        for (number, settling) in settling {
             if self.shared.is_ending() {
                 return Err(StoreError::Stopped.into());
             }
-            if since.elapsed() < self.goal()?.settle || self.refused.contains(&number) {
+            if settling.since.elapsed() < self.goal()?.settle || self.refused.contains(&number) {
                 continue;
             }
-            match self.empty(number, sequence) {
+            match self.empty(number, settling) {
                 Ok(()) => drop(self.memory.settling.remove(&number)),
                 Err(error) => {
                     tracing::error!(segment = number, %error, "a segment could not be emptied; it is tried again");
@@ -328,14 +331,14 @@ impl<'a> Pass<'a> {
     }
 
     /// Puts a header alone in the place of a segment whose content was moved.
-    fn empty(&mut self, number: u32, sequence: u64) -> Result<(), StoreError> {
+    fn empty(&mut self, number: u32, Settling { sequence, fence, .. }: Settling) -> Result<(), StoreError> {
         if self.shared.index.living_bytes().get(&number).is_some_and(|bytes| *bytes > 0) {
             self.keep(number, 0, "a body's record names a place in it at which nothing of it was found");
             return Ok(());
         }
         let path = self.shared.segments.path(number);
         let length = self.shared.segments.length(number).map_err(StoreError::io("read a segment"))?;
-        segment::empty(&path, number, &self.shared.salt, sequence).map_err(StoreError::io("empty a segment"))?;
+        segment::empty(&path, number, &self.shared.salt, sequence, fence).map_err(StoreError::io("empty a segment"))?;
         self.shared.segments.forget(number);
         let freed = length - u64::from(SEGMENT_HEADER);
         tracing::info!(event = "store.emptied", segment = number, freed, "a segment was emptied");

@@ -17,6 +17,8 @@ use crate::store::error::OpenError;
 
 /// Commits that go into the index in one step of a replay.
 const STEP: usize = 256;
+/// What a copy of the log is told to be that has an emptied segment and not what was moved from it.
+pub(super) const FENCE_NOT_REACHED: &str = "the log ends before what a compaction has moved";
 /// Longest piece of damage that is copied aside.
 const ASIDE_MAX: u32 = 16 * 1024 * 1024;
 
@@ -65,10 +67,10 @@ pub(super) fn open_index(
     segments: &Arc<Segments>,
 ) -> Result<(Index, Tail, Opening), OpenError> {
     let numbers = segment::list(&home.log())?;
-    check_heads(home, segments, &numbers)?;
+    let fence = check_heads(home, segments, &numbers)?;
     let mut opening = Opening::default();
     let noted = checkpoint::read(&home.checkpoint()).unwrap_or_default();
-    let (index, applied) = open_or_replace(home, cache, segments, noted, &numbers, &mut opening)?;
+    let (index, applied) = open_or_replace(home, cache, segments, (noted, fence), &numbers, &mut opening)?;
     // What the index has applied was on disk before; what lies before the checkpoint is durable in the index.
     let from = if opening.rebuilt { Position::default() } else { noted };
     let mut replay = Replayer {
@@ -78,6 +80,7 @@ pub(super) fn open_index(
         pending: Vec::new(),
         end: applied.max(from),
         applied: applied.sequence,
+        fence,
         opening,
     };
     let tail = replay.run(&numbers, from, applied)?;
@@ -85,26 +88,29 @@ pub(super) fn open_index(
     Ok((index, tail, opening))
 }
 
-/// Refuses a log of a newer format before anything is touched.
-fn check_heads(home: &Home, segments: &Segments, numbers: &[u32]) -> Result<(), OpenError> {
+/// Refuses a log of a newer format before anything is touched. Says which commit the log must reach at least: behind it lies
+/// what compactions have moved.
+fn check_heads(home: &Home, segments: &Segments, numbers: &[u32]) -> Result<u64, OpenError> {
+    let mut highest = 0;
     for &number in numbers {
         let path = segments.path(number);
         let file = segments.file(number).map_err(OpenError::io("open", &path))?;
-        if let SegmentHead::Newer(found) =
-            segment::read_head(&file, number, &home.salt).map_err(OpenError::io("read", &path))?
-        {
-            return Err(OpenError::Format { path, found, known: SEGMENT_FORMAT });
+        match segment::read_head(&file, number, &home.salt).map_err(OpenError::io("read", &path))? {
+            SegmentHead::Newer(found) => return Err(OpenError::Format { path, found, known: SEGMENT_FORMAT }),
+            SegmentHead::Whole { fence, .. } => highest = highest.max(fence),
+            SegmentHead::Damaged => {}
         }
     }
-    Ok(())
+    Ok(highest)
 }
 
-/// Opens sled; an index that does not open, or that lacks what the checkpoint promises, is moved away and begun anew.
+/// Opens sled; an index that does not open, or that lacks what the checkpoint promises, is moved away and begun anew. So is
+/// one that is older than a compaction: what was deleted since may have left the log, the deletion too.
 fn open_or_replace(
     home: &Home,
     cache: u64,
     segments: &Arc<Segments>,
-    noted: Position,
+    (noted, fence): (Position, u64),
     numbers: &[u32],
     opening: &mut Opening,
 ) -> Result<(Index, Position), OpenError> {
@@ -114,6 +120,9 @@ fn open_or_replace(
         Ok((_, applied)) if applied.sequence > 0 && numbers.is_empty() => {
             // The log is the truth: an index beside no log is a log that was lost, not a new store.
             return Err(index_error("the index has records, but the log has no segment".to_owned()));
+        }
+        Ok((_, applied)) if is_older_than(applied, fence) => {
+            format!("it ends at commit {}, a compaction has changed the log up to commit {fence}", applied.sequence)
         }
         Ok((index, applied)) if applied.sequence >= noted.sequence => return Ok((index, applied)),
         Ok((_, applied)) => format!("it ends at commit {}, the checkpoint says {}", applied.sequence, noted.sequence),
@@ -125,6 +134,11 @@ fn open_or_replace(
     fs::rename(&path, away.expect("some number is free")).map_err(OpenError::io("move away", &path))?;
     durable::create_directory(&path).map_err(OpenError::io("create", &path))?;
     open_checked(&path, cache, segments).map_err(index_error)
+}
+
+/// Whether an index that has something does not reach a compaction's fence.
+pub(super) fn is_older_than(applied: Position, fence: u64) -> bool {
+    (1..fence).contains(&applied.sequence)
 }
 
 fn open_checked(path: &Path, cache: u64, segments: &Arc<Segments>) -> Result<(Index, Position), String> {
@@ -141,6 +155,8 @@ struct Replayer<'a> {
     end: Position,
     /// The last commit that the index said it held.
     applied: u64,
+    /// The commit that the log must reach at least.
+    fence: u64,
     opening: Opening,
 }
 
@@ -161,6 +177,9 @@ impl Replayer<'_> {
             let known = if number == applied.segment { applied.offset } else { 0 };
             let whole = self.segment(number, start, known, Some(number) == last)?;
             append_to = whole.then_some(number);
+        }
+        if self.end.sequence < self.fence {
+            self.note_unreached_fence(last.unwrap_or(0));
         }
         self.apply(true)?;
         if let Some(number) = append_to
@@ -249,6 +268,19 @@ impl Replayer<'_> {
             .map_err(|error| OpenError::Index { path, reason: error.to_string() })?;
         self.pending.clear();
         Ok(())
+    }
+
+    /// The log lacks what a compaction moved: a copy that took too long, or was cut off. New commits get numbers behind the
+    /// fence, so later starts would not see it any more: a note stays until somebody takes it away.
+    fn note_unreached_fence(&mut self, number: u32) {
+        self.note_damage(number, 0, 0, FENCE_NOT_REACHED);
+        let note = self.home.aside().join(format!("commits-{}-to-{}", self.end.sequence + 1, self.fence));
+        let written = durable::create_directory(&self.home.aside())
+            .and_then(|()| durable::write(&note, format!("{FENCE_NOT_REACHED}\n").as_bytes()));
+        if let Err(error) = written {
+            tracing::error!(%error, "no note could be left of what the log lacks");
+        }
+        self.end.sequence = self.fence;
     }
 
     fn cut(&mut self, path: &Path, from: u32, to: u32) -> Result<(), OpenError> {

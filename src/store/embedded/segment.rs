@@ -12,7 +12,8 @@
 //!  16  salt         of the store, 16 bytes
 //!  32  sequence     of the last commit before the segment
 //!  40  emptied      1: a compaction has moved what counted
-//!  41  reserved     0
+//!  41  fence        of an emptied one: the commit that lies behind all that was moved; 0 in older stores
+//!  49  reserved     0
 //!  60  crc          CRC32C of the 60 bytes before
 //! ```
 
@@ -47,13 +48,14 @@ pub(super) fn file_name(number: u32) -> String {
 /// Creates a segment durably and opens it for appending at [`SEGMENT_HEADER`].
 pub(super) fn create(directory: &Path, number: u32, salt: &Salt, sequence: u64) -> io::Result<File> {
     let path = directory.join(file_name(number));
-    durable::write(&path, &encode_header(number, salt, sequence, false))?;
+    durable::write(&path, &encode_header(number, salt, sequence, None))?;
     open_for_append(&path)
 }
 
-/// Puts a header alone in a segment's place, durably. Who has the file open goes on reading it.
-pub(super) fn empty(path: &Path, number: u32, salt: &Salt, sequence: u64) -> io::Result<()> {
-    durable::write(path, &encode_header(number, salt, sequence, true))
+/// Puts a header alone in a segment's place, durably. Who has the file open goes on reading it. `fence`: the commit behind
+/// all that was moved; a log that does not reach it lacks what lay here.
+pub(super) fn empty(path: &Path, number: u32, salt: &Salt, sequence: u64, fence: u64) -> io::Result<()> {
+    durable::write(path, &encode_header(number, salt, sequence, Some(fence)))
 }
 
 /// Opens a segment for appending; the position is its end.
@@ -61,14 +63,15 @@ pub(super) fn open_for_append(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).append(true).open(path)
 }
 
-fn encode_header(number: u32, salt: &Salt, sequence: u64, emptied: bool) -> [u8; SEGMENT_HEADER as usize] {
+fn encode_header(number: u32, salt: &Salt, sequence: u64, fence: Option<u64>) -> [u8; SEGMENT_HEADER as usize] {
     let mut bytes = [0; SEGMENT_HEADER as usize];
     bytes[..8].copy_from_slice(&SEGMENT_MAGIC);
     bytes[8..12].copy_from_slice(&SEGMENT_FORMAT.to_le_bytes());
     bytes[12..16].copy_from_slice(&number.to_le_bytes());
     bytes[16..32].copy_from_slice(salt);
     bytes[32..40].copy_from_slice(&sequence.to_le_bytes());
-    bytes[40] = u8::from(emptied);
+    bytes[40] = u8::from(fence.is_some());
+    bytes[41..49].copy_from_slice(&fence.unwrap_or(0).to_le_bytes());
     let crc = crc32c::crc32c(&bytes[..60]);
     bytes[60..].copy_from_slice(&crc.to_le_bytes());
     bytes
@@ -83,6 +86,8 @@ pub(super) enum SegmentHead {
         sequence: u64,
         /// A compaction has moved what counted.
         emptied: bool,
+        /// The commit behind all that was moved.
+        fence: u64,
     },
     /// No header of this store: damaged, cut or foreign. Frames are looked for all the same.
     Damaged,
@@ -106,8 +111,8 @@ pub(super) fn read_head(file: &File, number: u32, salt: &Salt) -> io::Result<Seg
     if word(12) != number || bytes[16..32] != *salt {
         return Ok(SegmentHead::Damaged);
     }
-    let sequence = u64::from(word(32)) | u64::from(word(36)) << 32;
-    Ok(SegmentHead::Whole { sequence, emptied: bytes[40] == 1 })
+    let long = |at: usize| u64::from(word(at)) | u64::from(word(at + 4)) << 32;
+    Ok(SegmentHead::Whole { sequence: long(32), emptied: bytes[40] == 1, fence: long(41) })
 }
 
 /// The numbers of all segments in a directory, rising.
