@@ -7,8 +7,9 @@ use super::witness::key_of;
 use super::*;
 use crate::audit::tracer::place;
 use crate::audit::{Action, Asker};
+use crate::store::scratch::damage;
 use crate::store::traces::{LinePlace, TraceKeys};
-use crate::store::{DecodeError, MailboxKey, Record, Store, StreamKey, Table, TraceMark, Witness};
+use crate::store::{MailboxKey, Store, TraceMark, Witness};
 
 /// What stands on a shelf, and what befalls it next.
 #[derive(Debug, Default)]
@@ -262,11 +263,8 @@ async fn a_damaged_row_costs_itself() {
 #[tokio::test]
 async fn a_mark_that_does_not_read_keeps_nobody_from_the_start_and_is_written_anew() {
     let house = House::new();
-    let mut batch = Batch::new();
-    batch.put(&key_of(Stream::Functional), &Scratched);
-    house.store.commit(batch).await.unwrap();
+    damage::<TraceMark>(&house.store, &key_of(Stream::Functional));
     let mark = || house.store.get::<TraceMark>(&key_of(Stream::Functional));
-    assert!(matches!(mark(), Err(StoreError::Record { .. })));
     house.write(1).await;
     assert!(house.desk(20).cycle(u64::MAX));
     assert!(mark().unwrap().is_some());
@@ -295,10 +293,7 @@ async fn what_a_clock_that_was_ahead_has_given_is_written_down_at_once_and_holds
 async fn a_row_that_lies_damaged_in_the_store_goes_and_is_told_once() {
     let house = House::new();
     house.write(2).await;
-    let mut batch = Batch::new();
-    batch.put(&TraceKey(7), &ScratchedTrace);
-    house.store.commit(batch).await.unwrap();
-    assert!(house.store.get::<WaitingTrace>(&TraceKey(7)).is_err());
+    damage::<WaitingTrace>(&house.store, &TraceKey(7));
     assert!(house.desk(20).cycle(u64::MAX));
     assert_eq!(house.store.count::<WaitingTrace>(.., 9).unwrap(), 0);
     assert_eq!((house.kept(&house.functional).len(), house.put()), (2, 2));
@@ -359,34 +354,6 @@ async fn what_a_start_does_not_find_is_told_until_it_is_acknowledged() {
     let last: Trace = serde_json::from_slice(&house.functional.0.lock().unwrap().kept.last().unwrap().1.text).unwrap();
     let Action::Administered { what, fields, .. } = &last.action else { panic!("{last:?}") };
     assert_eq!((what.as_str(), fields.len()), ("traces-acknowledged", 2));
-}
-
-/// A record of the waiting traces' table that is none.
-struct ScratchedTrace;
-
-impl Record for ScratchedTrace {
-    const TABLE: Table = Table::Trace;
-    type Key = TraceKey;
-    fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&[0xFF, 0]);
-    }
-    fn decode(_bytes: &[u8]) -> Result<Self, DecodeError> {
-        Err(DecodeError::Malformed)
-    }
-}
-
-/// A record of the marks' table that is none.
-struct Scratched;
-
-impl Record for Scratched {
-    const TABLE: Table = Table::TraceMark;
-    type Key = StreamKey;
-    fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&[0xFF, 0]);
-    }
-    fn decode(_bytes: &[u8]) -> Result<Self, DecodeError> {
-        Err(DecodeError::Malformed)
-    }
 }
 
 /// A trace that makes four lines.

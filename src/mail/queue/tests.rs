@@ -8,11 +8,10 @@ use crate::store::{MasterKey, WaitingTrace};
 use crate::wire::smtp::params::{MailParams, RcptParams};
 use schedule::Standing;
 
-/// A room with one message on its way.
-async fn room() -> (MailRoom, ConsignmentKey) {
-    let room = MailRoom::new(Store::in_memory(), MasterKey::generate(), MailLimits::default()).unwrap();
+/// A message for one recipient of another operator.
+pub(super) fn outbound() -> Outbound {
     let address = Address::parse("a@x.example").unwrap();
-    let outbound = Outbound {
+    Outbound {
         kind: Kind::Mail,
         sender: None,
         account: None,
@@ -23,9 +22,14 @@ async fn room() -> (MailRoom, ConsignmentKey) {
         skip: 0,
         header: 0,
         not_before: None,
-    };
+    }
+}
+
+/// A room with one message on its way.
+async fn room() -> (MailRoom, ConsignmentKey) {
+    let room = MailRoom::new(Store::in_memory(), MasterKey::generate(), MailLimits::default()).unwrap();
     let message = room.receive().finish().await.unwrap();
-    room.queue().enqueue(outbound, message).await.unwrap();
+    room.queue().enqueue(outbound(), message).await.unwrap();
     let (key, _) = room.store().scan::<Consignment>(.., 1).unwrap().remove(0);
     (room, key)
 }

@@ -8,9 +8,8 @@ use super::tally::{Place, place, row_key};
 use super::*;
 use crate::audit::{Action, Actor, FolderKind, MessageFacts, Origin};
 use crate::mss::indicators::{Row, Sheet};
-use crate::store::{
-    Account, AccountId, AccountKind, AccountState, AddressEntry, Committed, Counter, DecodeError, Record, Table,
-};
+use crate::store::scratch::damage;
+use crate::store::{Account, AccountId, AccountKind, AccountState, AddressEntry, Committed, Counter};
 
 const ANNE: &str = "anne.roux@aura.example";
 const CARE: &str = "soins@chu.example";
@@ -393,27 +392,6 @@ async fn old_months_go_and_the_others_stay() {
     assert!(scene.indicators.month(scene.month).unwrap().is_empty());
 }
 
-/// What damage leaves of a record.
-struct Scratched<R>(std::marker::PhantomData<R>);
-
-impl<R: Record> Record for Scratched<R> {
-    const TABLE: Table = R::TABLE;
-    type Key = R::Key;
-    fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&[0xFF, 0]);
-    }
-    fn decode(_bytes: &[u8]) -> Result<Self, DecodeError> {
-        Err(DecodeError::Malformed)
-    }
-}
-
-fn scratch<R: Record>(store: &Store, key: &R::Key) {
-    let mut batch = Batch::new();
-    batch.put(key, &Scratched::<R>(std::marker::PhantomData));
-    store.commit_blocking(batch).unwrap();
-    assert!(matches!(store.get::<R>(key), Err(StoreError::Record { .. })));
-}
-
 #[test]
 fn a_damaged_counter_is_begun_anew_and_a_recount_tells_what_it_lost() {
     let mut scene = Scene::new();
@@ -421,7 +399,7 @@ fn a_damaged_counter_is_begun_anew_and_a_recount_tells_what_it_lost() {
     scene.write([sent(), sent()]);
     let rows = scene.store.scan::<Counter>(.., 99).unwrap();
     for (key, _) in &rows {
-        scratch::<Counter>(&scene.store, key);
+        damage::<Counter>(&scene.store, key);
     }
     scene.write([sent()]);
     assert_eq!(scene.rows(Sheet::Exchanges), ["aura.example|PER|emis|operateur|moins de 10 Kio: 1 1 2048"]);
@@ -432,13 +410,13 @@ fn a_damaged_counter_is_begun_anew_and_a_recount_tells_what_it_lost() {
 #[test]
 fn a_damaged_account_costs_its_traces_a_row_and_no_trace() {
     let mut scene = Scene::new();
-    scratch::<Account>(&scene.store, &AccountId(1));
+    damage::<Account>(&scene.store, &AccountId(1));
     scene.write([accepted("smtp", "b@nord.example", &[], &[ANNE, CARE], 2048, &[])]);
     assert_eq!(
         scene.rows(Sheet::Exchanges),
         ["||recu|operateur|moins de 10 Kio: 1 1 2048", "chu.example|ORG|recu|operateur|moins de 10 Kio: 1 1 2048"]
     );
-    scratch::<AddressEntry>(&scene.store, &ANNE.to_owned());
+    damage::<AddressEntry>(&scene.store, &ANNE.to_owned());
     scene.write([accepted("smtp", "b@nord.example", &[], &[ANNE], 2048, &[])]);
 }
 

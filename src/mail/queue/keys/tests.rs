@@ -1,34 +1,16 @@
 //! The queue's keys over days.
 
 use super::super::sealed;
-use super::super::types::{Kind, Outbound, OutboundRecipient};
+use super::super::tests::outbound;
 use super::super::{OnlyCopies, Selection};
 use super::*;
 use crate::mail::{MailLimits, MailRoom};
-use crate::mss::Address;
 use crate::store::{AccountId, Batch, QueueId, QueueRecipient};
-use crate::wire::smtp::params::{MailParams, RcptParams};
 
 const DAY: i64 = 86_400;
 
 fn room() -> MailRoom {
     MailRoom::new(Store::in_memory(), MasterKey::generate(), MailLimits::default()).unwrap()
-}
-
-fn outbound() -> Outbound {
-    let address = Address::parse("a@x.example").unwrap();
-    Outbound {
-        kind: Kind::Mail,
-        sender: None,
-        account: None,
-        params: MailParams::default(),
-        recipients: vec![OutboundRecipient { address, params: RcptParams::default() }],
-        message_id: None,
-        reference: "t-1".into(),
-        skip: 0,
-        header: 0,
-        not_before: None,
-    }
 }
 
 async fn enqueue(room: &MailRoom) {
