@@ -301,8 +301,9 @@ impl<S: Shelf> Desk<S> {
         let counted: Vec<_> =
             self.options.observers.iter_mut().map(|observer| observer.put_into(store, &mut batch)).collect();
         counted.into_iter().collect::<Result<(), _>>()?;
-        store.commit_blocking(batch)?;
+        let committed = store.commit_blocking(batch)?;
         drop(lost);
+        self.options.observers.iter_mut().for_each(|observer| observer.committed(committed));
         for (key, _) in unknown {
             self.unknown.remove(&key.0);
         }

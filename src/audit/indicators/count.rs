@@ -1,6 +1,7 @@
 //! What a trace counts for. Pure but for the question which mailbox an address is.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::audit::{Action, MessageFacts, Trace};
 use crate::mss::indicators::{Month, Sheet};
@@ -134,7 +135,7 @@ impl Counting<'_> {
             "smtp" => OPERATOR,
             _ => INTERNAL,
         };
-        let mut own_domains: BTreeMap<Box<str>, u64> = BTreeMap::new();
+        let mut own_domains: BTreeMap<Arc<str>, u64> = BTreeMap::new();
         for address in delivered {
             let mailbox = self.known.find(address)?;
             let (domain, kind) = names(mailbox.as_ref());

@@ -1,37 +1,59 @@
 //! Which kind of mailbox an address is: what the traces do not say.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::collections::HashSet;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use lru::LruCache;
 
 use crate::mss::Address;
 use crate::store::{Account, AccountId, AccountKind, AddressEntry, Store, StoreError};
 
-/// Mailboxes that are remembered: some megabytes. Beyond, all are forgotten and looked up anew.
-const MOST: usize = 50_000;
+/// Mailboxes that are remembered, those that were looked for last: all of a large region's, in some 20 MB.
+const MOST: NonZeroUsize = NonZeroUsize::new(131_072).unwrap();
 
 /// Looks mailboxes up, and remembers them: address and kind never change, and no address is given twice (MSSanté §4, §5).
 #[derive(Debug)]
 pub(super) struct Known {
     store: Store,
-    remembered: Mutex<HashMap<String, Mailbox>>,
+    remembered: Mutex<Remembered>,
+}
+
+#[derive(Debug)]
+struct Remembered {
+    mailboxes: LruCache<Box<str>, Mailbox>,
+    /// Each name once: mailboxes are many and domains are few.
+    domains: HashSet<Arc<str>>,
+}
+
+impl Remembered {
+    fn domain(&mut self, name: &str) -> Arc<str> {
+        if let Some(known) = self.domains.get(name) {
+            return known.clone();
+        }
+        let new: Arc<str> = name.into();
+        self.domains.insert(new.clone());
+        new
+    }
 }
 
 /// What the indicators want to know of a mailbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Mailbox {
     pub(super) account: AccountId,
-    pub(super) domain: Box<str>,
+    pub(super) domain: Arc<str>,
     pub(super) kind: &'static str,
 }
 
 impl Known {
     pub(super) fn new(store: Store) -> Self {
-        Self { store, remembered: Mutex::default() }
+        let remembered = Remembered { mailboxes: LruCache::new(MOST), domains: HashSet::new() };
+        Self { store, remembered: Mutex::new(remembered) }
     }
 
     /// The own mailbox with an address, closed ones included. One whose records are damaged counts as another operator's.
     pub(super) fn find(&self, address: &str) -> Result<Option<Mailbox>, StoreError> {
-        if let Some(mailbox) = self.remembered().get(address) {
+        if let Some(mailbox) = self.remembered().mailboxes.get(address) {
             return Ok(Some(mailbox.clone()));
         }
         let Ok(parsed) = Address::parse(address) else { return Ok(None) };
@@ -40,16 +62,14 @@ impl Known {
             None => return Ok(None),
         };
         let Some(record) = readable(self.store.get::<Account>(&account))? else { return Ok(None) };
-        let mailbox = Mailbox { account, domain: parsed.domain().as_str().into(), kind: code_of(record.kind) };
         let mut remembered = self.remembered();
-        if remembered.len() >= MOST {
-            remembered.clear();
-        }
-        remembered.insert(address.to_owned(), mailbox.clone());
+        let domain = remembered.domain(parsed.domain().as_str());
+        let mailbox = Mailbox { account, domain, kind: code_of(record.kind) };
+        remembered.mailboxes.put(address.into(), mailbox.clone());
         Ok(Some(mailbox))
     }
 
-    fn remembered(&self) -> std::sync::MutexGuard<'_, HashMap<String, Mailbox>> {
+    fn remembered(&self) -> std::sync::MutexGuard<'_, Remembered> {
         self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -32,7 +32,7 @@ use std::sync::Arc;
 use crate::audit::{Observer, Trace};
 use crate::mss::CitizenRules;
 use crate::mss::indicators::{Layout, Month};
-use crate::store::{Batch, CommitError, Store, StoreError};
+use crate::store::{Batch, CommitError, Committed, Store, StoreError};
 
 pub use counted::Counted;
 pub use recount::{Difference, TraceSource};
@@ -115,7 +115,7 @@ impl Indicators {
 
     /// Counts what the scribe writes.
     pub fn observer(&self) -> Box<dyn Observer> {
-        Box::new(Counting { indicators: self.clone(), tally: Ok(self.tally()) })
+        Box::new(Counting { indicators: self.clone(), tally: Ok(self.tally()), is_submitted: false })
     }
 
     fn tally(&self) -> Tally {
@@ -136,16 +136,28 @@ impl Indicators {
     }
 }
 
-/// Counts traces for the commit that takes them off the waiting ones. It expects that nobody else has written the counters
-/// meanwhile: after a conflict the traces are observed again.
+/// Counts traces for the commit that takes them off the waiting ones. It remembers what it has written, and expects that nobody
+/// else has written it meanwhile: after a conflict it forgets, and the traces are observed again.
 #[derive(Debug)]
 struct Counting {
     indicators: Indicators,
     tally: Result<Tally, StoreError>,
+    /// In a commit that is not known to have been made.
+    is_submitted: bool,
+}
+
+impl Counting {
+    fn begin_anew(&mut self) {
+        self.tally = Ok(self.indicators.tally());
+        self.is_submitted = false;
+    }
 }
 
 impl Observer for Counting {
     fn observe(&mut self, trace: &Trace) {
+        if self.is_submitted {
+            self.begin_anew();
+        }
         let Inner { known, options, .. } = &*self.indicators.inner;
         if let Ok(tally) = &mut self.tally
             && let Err(error) = count::count(trace, known, &options.citizens, tally)
@@ -155,8 +167,21 @@ impl Observer for Counting {
     }
 
     fn put_into(&mut self, _store: &Store, batch: &mut Batch) -> Result<(), StoreError> {
-        let anew = Ok(self.indicators.tally());
-        std::mem::replace(&mut self.tally, anew)?.put_into(batch);
+        if self.is_submitted {
+            self.begin_anew();
+        }
+        match &mut self.tally {
+            Ok(tally) => tally.put_into(batch),
+            Err(_) => std::mem::replace(&mut self.tally, Ok(self.indicators.tally())).map(drop)?,
+        }
+        self.is_submitted = true;
         Ok(())
+    }
+
+    fn committed(&mut self, committed: Committed) {
+        if let Ok(tally) = &mut self.tally {
+            tally.settle(committed.version());
+        }
+        self.is_submitted = false;
     }
 }

@@ -1,6 +1,10 @@
 //! What some traces add to the counters of their months.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::num::NonZeroUsize;
+
+use lru::LruCache;
 
 use crate::mss::indicators::{Month, Sheet};
 use crate::store::{AccountId, Batch, Counter, CounterKey, Expect, Store, StoreError, Version};
@@ -116,19 +120,40 @@ pub(super) fn is_noted(store: &Store, note: &CounterKey) -> Result<bool, StoreEr
     Ok(Found::look(store, note)?.0 != Found::Nothing)
 }
 
+/// Cells that are remembered, those that were counted in last: some 15 MB.
+const MOST_SETTLED: NonZeroUsize = NonZeroUsize::new(65_536).unwrap();
+
 /// Sums that grow, over those that are in a store, or over none.
+///
+/// ```text
+/// store ─▶ cells ─▶ put_into ─▶ submitted ─▶ settle ─▶ settled ─▶ cells …
+/// ```
 #[derive(Debug)]
 pub(super) struct Tally {
     store: Option<Store>,
     most_rows: u64,
     cells: HashMap<CounterKey, Cell>,
+    submitted: Vec<(CounterKey, Cell)>,
+    settled: LruCache<CounterKey, Cell>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Cell {
     found: Found,
     counter: Counter,
     is_changed: bool,
+    /// What is counted is right only while it stays as it was found.
+    is_relied_on: bool,
+}
+
+impl Cell {
+    fn new(found: Found, counter: Counter) -> Self {
+        Self { found, counter, is_changed: false, is_relied_on: false }
+    }
+
+    fn is_there(&self) -> bool {
+        self.found != Found::Nothing || self.is_changed
+    }
 }
 
 /// What the store had of a cell.
@@ -172,12 +197,13 @@ impl Found {
 impl Tally {
     /// On top of what the store has.
     pub(super) fn over(store: &Store, most_rows: u64) -> Self {
-        Self { store: Some(store.clone()), most_rows, cells: HashMap::new() }
+        Self { store: Some(store.clone()), ..Self::afresh(most_rows) }
     }
 
     /// From nothing: to count again.
     pub(super) fn afresh(most_rows: u64) -> Self {
-        Self { store: None, most_rows, cells: HashMap::new() }
+        let settled = LruCache::new(MOST_SETTLED);
+        Self { store: None, most_rows, cells: HashMap::new(), submitted: Vec::new(), settled }
     }
 
     /// Adds to a row.
@@ -190,7 +216,7 @@ impl Tally {
     ) -> Result<(), StoreError> {
         let mut key = row_key(month, sheet, values);
         if sheet.is_open() && !self.is_there(&key)? {
-            key = self.new_row(month, sheet, values, key)?;
+            key = self.key_of_new_row(month, sheet, values, key)?;
         }
         let cell = self.cell(key)?;
         let sums = &mut cell.counter.values;
@@ -201,7 +227,7 @@ impl Tally {
     }
 
     /// Where a row that is not there yet is counted: in its own, while there is room for one more.
-    fn new_row(
+    fn key_of_new_row(
         &mut self,
         month: Month,
         sheet: Sheet,
@@ -226,7 +252,9 @@ impl Tally {
     /// Notes what a mailbox was used for.
     pub(super) fn mark(&mut self, month: Month, mailbox: &Mailbox, used: u64) -> Result<(), StoreError> {
         // A late trace does not bring marks back that were made numbers.
-        if self.is_there(&Note::Anonymous.key(month))? {
+        let anonymous = self.cell(Note::Anonymous.key(month))?;
+        anonymous.is_relied_on = true;
+        if anonymous.is_there() {
             return Ok(());
         }
         let cell = self.cell(mark_key(month, mailbox))?;
@@ -239,31 +267,50 @@ impl Tally {
     }
 
     fn is_there(&mut self, key: &CounterKey) -> Result<bool, StoreError> {
-        let cell = self.cell(key.clone())?;
-        Ok(cell.found != Found::Nothing || cell.is_changed)
+        match self.cells.get(key) {
+            Some(cell) => Ok(cell.is_there()),
+            None => Ok(self.cell(key.clone())?.is_there()),
+        }
     }
 
     fn cell(&mut self, key: CounterKey) -> Result<&mut Cell, StoreError> {
-        use std::collections::hash_map::Entry;
         match self.cells.entry(key) {
             Entry::Occupied(entry) => Ok(entry.into_mut()),
             Entry::Vacant(entry) => {
-                let (found, counter) = match &self.store {
-                    Some(store) => Found::look(store, entry.key())?,
-                    None => (Found::Nothing, Counter::default()),
+                let cell = match (self.settled.pop(entry.key()), &self.store) {
+                    (Some(settled), _) => settled,
+                    (None, Some(store)) => {
+                        let (found, counter) = Found::look(store, entry.key())?;
+                        Cell::new(found, counter)
+                    }
+                    (None, None) => Cell::new(Found::Nothing, Counter::default()),
                 };
-                Ok(entry.insert(Cell { found, counter, is_changed: false }))
+                Ok(entry.insert(cell))
             }
         }
     }
 
     /// Writes what has changed, each over the version that was read, or over what did not read.
-    pub(super) fn put_into(self, batch: &mut Batch) {
-        for (key, cell) in self.cells.into_iter().filter(|(_, cell)| cell.is_changed) {
-            if let Some(expect) = cell.found.expectation() {
-                batch.expect::<Counter>(&key, expect);
+    pub(super) fn put_into(&mut self, batch: &mut Batch) {
+        for (key, cell) in &self.cells {
+            if (cell.is_changed || cell.is_relied_on)
+                && let Some(expect) = cell.found.expectation()
+            {
+                batch.expect::<Counter>(key, expect);
             }
-            batch.put(&key, &cell.counter);
+            if cell.is_changed {
+                batch.put(key, &cell.counter);
+            }
+        }
+        self.submitted.extend(self.cells.drain());
+    }
+
+    /// What was put into a batch is in the store, with this version: it needs not be read again to be added to. Only for who
+    /// writes so much that it pays; others drop a tally that is committed.
+    pub(super) fn settle(&mut self, version: Version) {
+        for (key, cell) in self.submitted.drain(..) {
+            let found = if cell.is_changed { Found::Record(version) } else { cell.found };
+            self.settled.put(key, Cell::new(found, cell.counter));
         }
     }
 

@@ -9,7 +9,7 @@ use crate::audit::tracer::place;
 use crate::audit::{Action, Asker};
 use crate::store::scratch::damage;
 use crate::store::traces::{LinePlace, TraceKeys};
-use crate::store::{MailboxKey, Store, TraceMark, Witness};
+use crate::store::{Committed, MailboxKey, Store, TraceMark, Witness};
 
 /// What stands on a shelf, and what befalls it next.
 #[derive(Debug, Default)]
@@ -75,11 +75,12 @@ impl Shelf for Board {
     }
 }
 
-/// Counts traces, and remembers what was put into a commit.
+/// Counts traces, and remembers what was put into a commit, and what commits were made.
 #[derive(Clone, Debug, Default)]
 struct Count {
     observed: Arc<Mutex<u64>>,
     put: Arc<Mutex<u64>>,
+    committed: Arc<Mutex<Vec<Committed>>>,
     fails: Arc<Mutex<bool>>,
 }
 
@@ -95,6 +96,10 @@ impl Observer for Count {
         }
         *self.put.lock().unwrap() += observed;
         Ok(())
+    }
+
+    fn committed(&mut self, committed: Committed) {
+        self.committed.lock().unwrap().push(committed);
     }
 }
 
@@ -215,9 +220,11 @@ async fn what_cannot_be_counted_stays_and_is_written_once() {
     *house.count.fails.lock().unwrap() = true;
     assert!(!desk.cycle(u64::MAX) && !desk.cycle(u64::MAX));
     assert_eq!((house.waiting(), house.kept(&house.functional).len()), (9, 9));
+    assert_eq!(*house.count.committed.lock().unwrap(), []);
     *house.count.fails.lock().unwrap() = false;
     assert!(desk.cycle(u64::MAX));
     assert_eq!((house.waiting(), house.kept(&house.functional).len(), house.put()), (0, 9, 9));
+    assert_eq!(house.count.committed.lock().unwrap().len(), 1, "what it has counted is told to be on disk");
 }
 
 #[tokio::test]

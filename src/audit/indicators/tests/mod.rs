@@ -19,6 +19,8 @@ const PATIENT: &str = "184127512345678@patient.mssante.fr";
 struct Scene {
     store: Store,
     indicators: Indicators,
+    /// The scribe's.
+    observer: Box<dyn Observer>,
     month: Month,
     at: u64,
     written: Vec<Trace>,
@@ -46,7 +48,8 @@ impl Scene {
         let store = Store::in_memory();
         let month: Month = "2026-11".parse().unwrap();
         let indicators = Indicators::new(store.clone(), options);
-        let scene = Self { store, indicators, month, at: month.start(), written: Vec::new() };
+        let observer = indicators.observer();
+        let scene = Self { store, indicators, observer, month, at: month.start(), written: Vec::new() };
         scene.mailbox(1, ANNE, AccountKind::Per);
         scene.mailbox(2, CARE, AccountKind::Org);
         scene
@@ -68,16 +71,28 @@ impl Scene {
 
     /// Writes traces as the scribe does, each a second after the one before.
     fn write(&mut self, traces: impl IntoIterator<Item = Trace>) -> Committed {
-        let mut observer = self.indicators.observer();
-        let mut batch = Batch::new();
+        self.try_to_write(traces).unwrap()
+    }
+
+    /// Nothing that is not committed was written.
+    fn try_to_write(&mut self, traces: impl IntoIterator<Item = Trace>) -> Result<Committed, CommitError> {
+        let (mut batch, mut given) = (Batch::new(), Vec::new());
         for mut trace in traces {
             self.at += 1_000_000;
             trace.at = self.at;
-            observer.observe(&trace);
-            self.written.push(trace);
+            self.observer.observe(&trace);
+            given.push(trace);
         }
-        observer.put_into(&self.store, &mut batch).unwrap();
-        self.store.commit_blocking(batch).unwrap()
+        self.observer.put_into(&self.store, &mut batch).unwrap();
+        let committed = self.store.commit_blocking(batch)?;
+        self.observer.committed(committed);
+        self.written.append(&mut given);
+        Ok(committed)
+    }
+
+    /// Another process's scribe, that remembers nothing.
+    fn restart(&mut self) {
+        self.observer = self.indicators.observer();
     }
 
     /// A sheet's rows as `a|b|c: 1 2`.
@@ -247,18 +262,48 @@ fn logins_refusals_and_movements_have_their_sheets() {
 fn what_another_commit_came_between_is_no_commit_and_counts_once_when_it_is_counted_again() {
     let mut scene = Scene::new();
     let sent = || accepted("submission", ANNE, &["b@nord.example"], &[], 100, &[]);
-    let mut observer = scene.indicators.observer();
-    let mut late = Batch::new();
-    let trace = Trace { at: scene.month.start(), ..sent() };
-    observer.observe(&trace);
-    observer.put_into(&scene.store, &mut late).unwrap();
-    scene.write([sent()]);
-    assert!(matches!(scene.store.commit_blocking(late), Err(CommitError::Conflict(_))));
-    let mut again = Batch::new();
-    observer.observe(&trace);
-    observer.put_into(&scene.store, &mut again).unwrap();
-    scene.store.commit_blocking(again).unwrap();
-    assert_eq!(scene.rows(Sheet::Exchanges), ["aura.example|PER|emis|operateur|moins de 10 Kio: 2 2 200"]);
+    for written in 1..=3 {
+        // What this one has counted so far it does not read again: others' commits have to show all the same.
+        scene.write([sent()]);
+        let key =
+            row_key(scene.month, Sheet::Exchanges, &["aura.example", "PER", "emis", "operateur", "moins de 10 Kio"]);
+        let mut of_others = Batch::new();
+        of_others.put(&key, &Counter { values: vec![10 * written, 0, 0] });
+        scene.store.commit_blocking(of_others).unwrap();
+        assert!(matches!(scene.try_to_write([sent()]), Err(CommitError::Conflict(_))));
+        assert_eq!(
+            scene.rows(Sheet::Exchanges),
+            [format!("aura.example|PER|emis|operateur|moins de 10 Kio: {} 0 0", 10 * written)]
+        );
+        scene.write([sent()]);
+        assert_eq!(
+            scene.rows(Sheet::Exchanges),
+            [format!("aura.example|PER|emis|operateur|moins de 10 Kio: {} 1 100", 10 * written + 1)]
+        );
+    }
+    assert_eq!(scene.rows(Sheet::Activity), ["aura.example|PER: 1 0 1 0 0"]);
+}
+
+#[test]
+fn what_is_remembered_counts_as_what_is_read() {
+    let mut scenes = [Scene::new(), Scene::new()];
+    for number in 0..200_u64 {
+        let peer = format!("b@nord{}.example", number % 7);
+        let software = format!("LOGICIEL-{}", number % 11);
+        let fields = [("X-MSS-NIL", software.as_str()), ("X-MSS-CODECDA", "34133-9")];
+        for scene in &mut scenes {
+            scene.write([
+                accepted("submission", [ANNE, CARE][number as usize % 2], &[&peer], &[], number * 1000, &fields),
+                accepted("smtp", &peer, &[], &[CARE], number, &fields),
+                at_door("imap", "password", Some(ANNE), Action::LoggedIn),
+            ]);
+        }
+        scenes[1].restart();
+    }
+    for sheet in Sheet::ALL {
+        assert_eq!(scenes[0].rows(sheet), scenes[1].rows(sheet), "{sheet:?}");
+    }
+    assert_eq!(scenes[0].recount(), []);
 }
 
 #[test]
@@ -342,8 +387,11 @@ async fn which_mailboxes_were_used_is_forgotten_after_three_months_and_how_many_
     assert_eq!(marks(&scene), 2);
     assert_eq!(scene.indicators.tend(end("2027-01")).await.unwrap().anonymised, 2);
     assert_eq!((marks(&scene), scene.rows(Sheet::Activity)), (0, before.clone()));
-    // A trace that comes late brings none back.
-    scene.write([at_door("imap", "password", Some(CARE), Action::LoggedIn)]);
+    // A trace that comes late brings none back, where it was not known yet that there are none any more, either.
+    let late = || [at_door("imap", "password", Some(CARE), Action::LoggedIn)];
+    assert!(matches!(scene.try_to_write(late()), Err(CommitError::Conflict(_))));
+    assert_eq!((marks(&scene), scene.rows(Sheet::Activity)), (0, before.clone()));
+    scene.write(late());
     assert_eq!((marks(&scene), scene.rows(Sheet::Activity)), (0, before));
     assert_eq!(scene.indicators.tend(end("2027-01")).await.unwrap(), Tended::default());
 }
@@ -401,6 +449,7 @@ fn a_damaged_counter_is_begun_anew_and_a_recount_tells_what_it_lost() {
     for (key, _) in &rows {
         damage::<Counter>(&scene.store, key);
     }
+    scene.restart();
     scene.write([sent()]);
     assert_eq!(scene.rows(Sheet::Exchanges), ["aura.example|PER|emis|operateur|moins de 10 Kio: 1 1 2048"]);
     let lost = scene.recount().into_iter().find(|row| row.sheet == Sheet::Exchanges).unwrap();

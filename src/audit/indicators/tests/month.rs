@@ -101,7 +101,7 @@ fn count(store: &Store, indicators: &Indicators, region: &Region) -> u64 {
     let commit = |observer: &mut dyn Observer| {
         let mut batch = Batch::new();
         observer.put_into(store, &mut batch).unwrap();
-        store.commit_blocking(batch).unwrap();
+        observer.committed(store.commit_blocking(batch).unwrap());
     };
     for trace in region.traces() {
         observer.observe(&trace);
