@@ -34,6 +34,7 @@ def create_mailboxes(admin, domain, wanted):
     link = Unix(admin)
     for name in wanted:
         body = {"address": f"{name}@{domain}", "kind": "ORG", "allow_password": True, "password": {"set": PASSWORD}, "quota": 64 << 30,
+                "notification_address": "banc@courriel.example",
                 "holder": {"structure_id": "1690000001", "entity": "Banc d'essai", "last_name": "ESSAI", "first_name": "Banc"}}
         link.request("POST", "/v1/mailboxes", json.dumps(body), {"Content-Type": "application/json"})
         answer = link.getresponse()

@@ -27,7 +27,7 @@ use super::reading::TracesError;
 use super::{Observer, Stream, Trace, Tracer, Traces, tracer, witness};
 
 /// Most traces that are written down in one step.
-const BATCH: usize = 512;
+pub(super) const BATCH: usize = 512;
 
 /// Last lines that are looked at first when it starts: those of one step, if each of its traces made one.
 const LAST_LINES: usize = 2 * BATCH;

@@ -12,6 +12,9 @@ use super::tally::{Note, Place, activity, place};
 /// Counters read at a time.
 const PAGE: usize = 2_000;
 
+/// Rows of a sheet: measures by dimensions.
+pub(super) type Rows = BTreeMap<Vec<String>, Vec<u64>>;
+
 /// What was counted in a month, sheet by sheet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Counted {
@@ -21,7 +24,7 @@ pub struct Counted {
     pub snapshot_at: Option<u64>,
     /// Since when it does not say any more which mailboxes were used, Unix seconds.
     pub anonymous_since: Option<u64>,
-    sheets: BTreeMap<Sheet, BTreeMap<Vec<String>, Vec<u64>>>,
+    sheets: BTreeMap<Sheet, Rows>,
 }
 
 impl Counted {
@@ -86,7 +89,8 @@ impl Counted {
         rows.map(|(dimensions, measures)| Row { dimensions: dimensions.clone(), measures: measures.clone() }).collect()
     }
 
-    pub(super) fn sheet(&self, sheet: Sheet) -> BTreeMap<Vec<String>, Vec<u64>> {
-        self.sheets.get(&sheet).cloned().unwrap_or_default()
+    pub(super) fn sheet(&self, sheet: Sheet) -> &Rows {
+        static NONE: Rows = Rows::new();
+        self.sheets.get(&sheet).unwrap_or(&NONE)
     }
 }

@@ -1,7 +1,6 @@
 //! Which kind of mailbox an address is: what the traces do not say.
 
 use std::collections::HashSet;
-use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use lru::LruCache;
@@ -10,7 +9,7 @@ use crate::mss::Address;
 use crate::store::{Account, AccountId, AccountKind, AddressEntry, Store, StoreError};
 
 /// Mailboxes that are remembered, those that were looked for last: all of a large region's, in some 20 MB.
-const MOST: NonZeroUsize = NonZeroUsize::new(131_072).unwrap();
+const MOST: usize = 131_072;
 
 /// Looks mailboxes up, and remembers them: address and kind never change, and no address is given twice (MSSanté §4, §5).
 #[derive(Debug)]
@@ -47,7 +46,7 @@ pub(super) struct Mailbox {
 
 impl Known {
     pub(super) fn new(store: Store) -> Self {
-        let remembered = Remembered { mailboxes: LruCache::new(MOST), domains: HashSet::new() };
+        let remembered = Remembered { mailboxes: LruCache::unbounded(), domains: HashSet::new() };
         Self { store, remembered: Mutex::new(remembered) }
     }
 
@@ -66,6 +65,9 @@ impl Known {
         let domain = remembered.domain(parsed.domain().as_str());
         let mailbox = Mailbox { account, domain, kind: code_of(record.kind) };
         remembered.mailboxes.put(address.into(), mailbox.clone());
+        if remembered.mailboxes.len() > MOST {
+            remembered.mailboxes.pop_lru();
+        }
         Ok(Some(mailbox))
     }
 

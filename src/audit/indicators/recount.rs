@@ -1,6 +1,6 @@
 //! Counting a month again from its traces, to compare.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use crate::mss::indicators::{Month, Sheet};
 use crate::store::StoreError;
 
 use super::count::{self, CLOSED, CREATED};
+use super::counted::Rows;
 use super::tally::Tally;
 use super::{Counted, IndicatorError, Indicators};
 
@@ -109,23 +110,20 @@ impl Indicators {
         let mut recounted = Counted::new(month);
         tally.into_counters().for_each(|(key, counter)| recounted.take(&key, &counter));
         let counted = [before, self.month(month)?];
-        let of_sheet =
-            |sheet| differences(sheet, &counted.each_ref().map(|at| at.sheet(sheet)), &recounted.sheet(sheet));
+        let of_sheet = |sheet| differences(sheet, counted.each_ref().map(|at| at.sheet(sheet)), recounted.sheet(sheet));
         let mut found: Vec<Difference> = TRACED.into_iter().flat_map(of_sheet).collect();
         let previous = Counted::read(&self.inner.store, month.previous())?;
         if previous.snapshot_at.is_some() {
             let expected = carried_on(living(&previous), &recounted);
-            found.extend(differences(Sheet::Mailboxes, &counted.each_ref().map(living), &expected));
+            let living = counted.each_ref().map(living);
+            found.extend(differences(Sheet::Mailboxes, living.each_ref(), &expected));
         }
         Ok(found)
     }
 }
 
-type Rows = BTreeMap<Vec<String>, Vec<u64>>;
-
 /// The rows that are not between what was counted at first and at last.
-fn differences(sheet: Sheet, counted: &[Rows; 2], recounted: &Rows) -> Vec<Difference> {
-    let [first, last] = counted;
+fn differences(sheet: Sheet, [first, last]: [&Rows; 2], recounted: &Rows) -> Vec<Difference> {
     let rows: BTreeSet<_> = first.keys().chain(last.keys()).chain(recounted.keys()).collect();
     let of = |rows: &Rows, row: &Vec<String>| rows.get(row).cloned().unwrap_or_default();
     let differs = |row: &&Vec<String>| !is_between([of(first, row), of(last, row)], &of(recounted, row));

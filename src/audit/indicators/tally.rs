@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::num::NonZeroUsize;
 
 use lru::LruCache;
 
@@ -120,8 +119,8 @@ pub(super) fn is_noted(store: &Store, note: &CounterKey) -> Result<bool, StoreEr
     Ok(Found::look(store, note)?.0 != Found::Nothing)
 }
 
-/// Cells that are remembered, those that were counted in last: some 15 MB.
-const MOST_SETTLED: NonZeroUsize = NonZeroUsize::new(65_536).unwrap();
+/// Cells that are remembered, those that were counted in last: some 30 MB where a whole region counts.
+const MOST_SETTLED: usize = 131_072;
 
 /// Sums that grow, over those that are in a store, or over none.
 ///
@@ -202,7 +201,7 @@ impl Tally {
 
     /// From nothing: to count again.
     pub(super) fn afresh(most_rows: u64) -> Self {
-        let settled = LruCache::new(MOST_SETTLED);
+        let settled = LruCache::unbounded();
         Self { store: None, most_rows, cells: HashMap::new(), submitted: Vec::new(), settled }
     }
 
@@ -311,6 +310,9 @@ impl Tally {
         for (key, cell) in self.submitted.drain(..) {
             let found = if cell.is_changed { Found::Record(version) } else { cell.found };
             self.settled.put(key, Cell::new(found, cell.counter));
+        }
+        while self.settled.len() > MOST_SETTLED {
+            self.settled.pop_lru();
         }
     }
 

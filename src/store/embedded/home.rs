@@ -12,6 +12,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::rand;
@@ -85,6 +86,7 @@ impl Home {
     /// Opens a store's directory, or makes one where there is none (a missing or empty directory).
     pub(super) fn open_or_create(path: &Path, master: &MasterKey) -> Result<Home, OpenError> {
         durable::create_directory(path).map_err(OpenError::io("create", path))?;
+        refuse_anothers(path)?;
         let lock = lock(path)?;
         let json = path.join("store.json");
         if !json.exists() {
@@ -105,6 +107,7 @@ impl Home {
         if !json.exists() {
             return Err(OpenError::Missing(path.to_owned()));
         }
+        refuse_anothers(path)?;
         let lock = lock(path)?;
         let (format, salt) = check_identity(path, &json, None)?;
         Ok(Home { path: path.to_owned(), salt, format, _lock: lock })
@@ -126,6 +129,15 @@ impl Home {
         let identity = read.map_err(|_| OpenError::NotAStore(self.path.clone()))?;
         write_identity(&json, &Identity { format: STORE_FORMAT, ..identity })
     }
+}
+
+/// Root may write into anybody's directory, and whose it is could not open what root has made there, at the next start.
+fn refuse_anothers(path: &Path) -> Result<(), OpenError> {
+    let directory = fs::metadata(path).map_err(OpenError::io("look at", path))?;
+    if rustix::process::geteuid().is_root() && directory.uid() != 0 {
+        return Err(OpenError::Anothers { path: path.to_owned(), user: directory.uid(), group: directory.gid() });
+    }
+    Ok(())
 }
 
 fn lock(path: &Path) -> Result<File, OpenError> {

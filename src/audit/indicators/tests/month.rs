@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::{accepted, at_door};
 use crate::audit::indicators::{IndicatorError, IndicatorOptions, Indicators, TraceSource};
+use crate::audit::scribe::BATCH;
 use crate::audit::{Action, Observer, Trace};
 use crate::mss::indicators::{Month, Sheet};
 use crate::store::{
@@ -17,9 +18,6 @@ const RECEIVED: u64 = 2_180_000;
 const LOGINS: u64 = 2_100_000;
 const SOFTWARE: u64 = 120;
 const PEERS: u64 = 5_000;
-
-/// Traces that the scribe takes at once.
-const AT_ONCE: usize = 256;
 
 /// The traces of the month, made anew at each reading: an even share of each sort, in the order of time.
 struct Region {
@@ -106,7 +104,7 @@ fn count(store: &Store, indicators: &Indicators, region: &Region) -> u64 {
     for trace in region.traces() {
         observer.observe(&trace);
         counted += 1;
-        if counted % AT_ONCE as u64 == 0 {
+        if counted % BATCH as u64 == 0 {
             commit(observer.as_mut());
         }
     }
