@@ -9,6 +9,7 @@ mod support;
 mod certificates;
 mod contract;
 mod figures;
+mod kept_stores;
 mod life;
 mod mail;
 mod mailboxes;

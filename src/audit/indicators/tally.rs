@@ -119,8 +119,8 @@ pub(super) fn is_noted(store: &Store, note: &CounterKey) -> Result<bool, StoreEr
     Ok(Found::look(store, note)?.0 != Found::Nothing)
 }
 
-/// Cells that are remembered, those that were counted in last: some 30 MB where a whole region counts.
-const MOST_SETTLED: usize = 131_072;
+/// Cells that are remembered, those that were counted in last: some 15 MB.
+const MOST_SETTLED: usize = 65_536;
 
 /// Sums that grow, over those that are in a store, or over none.
 ///
@@ -136,7 +136,7 @@ pub(super) struct Tally {
     settled: LruCache<CounterKey, Cell>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Cell {
     found: Found,
     counter: Counter,
