@@ -9,7 +9,7 @@ use std::process::Command;
 use std::{fs, io};
 
 /// Packages that the binary is built from, at most. Growth is a question to answer in the commit message.
-const MOST_PACKAGES: usize = 276;
+const MOST_PACKAGES: usize = 277;
 
 /// Lines of a source file, its tests not counted, from which it wants to be two. A note, not an error, up to half as
 /// much again.
