@@ -16,8 +16,8 @@ pub trait Observer: Send {
     /// Counts one.
     fn observe(&mut self, trace: &Trace);
 
-    /// Adds what was counted since the last call to the batch that takes the traces away, and begins anew: also where it
-    /// fails.
+    /// Adds what was counted since the last call to the batch that takes the traces away. What is observed then is another
+    /// batch's: also where it fails.
     ///
     /// # Errors
     /// What the store says; nothing is committed then.

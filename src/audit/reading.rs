@@ -88,7 +88,8 @@ impl Traces {
     pub fn open(tracer: &Tracer, directory: &Path) -> Result<Self, TracesError> {
         let keys = TraceKeys::derive(tracer.key());
         let open = |stream: Stream| {
-            let (files, opening) = TraceFiles::open(&directory.join(stream.name()), &keys, &TraceOptions::default())?;
+            let options = TraceOptions { witnessed: witness::mark(tracer, stream), ..TraceOptions::default() };
+            let (files, opening) = TraceFiles::open(&directory.join(stream.name()), &keys, &options)?;
             tracing::info!(?opening, stream = stream.name(), "day files of traces open");
             Ok::<_, TraceError>((files, found::tell(stream, &opening)))
         };

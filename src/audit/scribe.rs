@@ -243,7 +243,7 @@ impl<S: Shelf> Desk<S> {
                 opened.push((*key, trace));
             }
             if !opened.is_empty() {
-                self.write_down(&opened, &unknown)?;
+                self.write_down_at_last(&opened, &unknown)?;
             }
             if keys.len() < BATCH {
                 break;
@@ -261,6 +261,18 @@ impl<S: Shelf> Desk<S> {
             Ok(row) => Ok(row.and_then(|row| self.tracer.open_text(key, &row.record))),
             Err(StoreError::Record { .. }) => Ok(None),
             Err(error) => Err(error),
+        }
+    }
+
+    /// As [`Desk::write_down`], twice where an observer has relied on what somebody else has written since: it looks again.
+    fn write_down_at_last(
+        &mut self,
+        opened: &[(TraceKey, Option<Trace>)],
+        unknown: &[(TraceKey, Text)],
+    ) -> Result<(), Trouble> {
+        match self.write_down(opened, unknown) {
+            Err(Trouble::Commit(CommitError::Conflict(_))) => self.write_down(opened, unknown),
+            outcome => outcome,
         }
     }
 

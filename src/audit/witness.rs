@@ -62,6 +62,12 @@ pub(super) fn compare(tracer: &Tracer, stream: Stream, shelf: &impl Shelf) -> Re
     Ok(())
 }
 
+/// Up to where the store knows a stream's files to be on disk; none where it does not say.
+pub(super) fn mark(tracer: &Tracer, stream: Stream) -> Option<Mark> {
+    // [`compare`] tells of one that does not read.
+    tracer.store().get::<TraceMark>(&key_of(stream)).ok().flatten().map(|mark| mark.record.mark)
+}
+
 /// Adds to a batch where a stream's files stand. `lost` is held until that is committed.
 pub(super) fn note(lost: &Lost, stream: Stream, shelf: &impl Shelf, mark: Mark, batch: &mut Batch) {
     let lost = lost.get(stream.name()).cloned().unwrap_or_default();

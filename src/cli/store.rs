@@ -1,8 +1,11 @@
 //! `caducee store`: looks after a store while no server has it open.
 
-use std::io::IsTerminal;
+use std::fs;
+use std::io::{self, IsTerminal};
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -45,7 +48,7 @@ struct Compact {
     in_spite_of_damage: bool,
 }
 
-/// Which store. Run these verbs as the user that the server runs as: they may write to the index.
+/// Which store. They may write to it, so root becomes the store's owner for them.
 #[derive(Args, Debug)]
 struct Where {
     /// The configuration file that names the store
@@ -61,22 +64,38 @@ struct Where {
 
 impl StoreCommand {
     pub(super) fn run(self) -> ExitCode {
+        let words = self.verb.words();
         match self.verb {
-            Verb::Check(at) => at.with(check),
-            Verb::Stat(at) => at.with(stat),
+            Verb::Check(at) => at.with(&words, check),
+            Verb::Stat(at) => at.with(&words, stat),
             Verb::Compact(Compact { at, dead_percent, in_spite_of_damage }) => {
                 // Nobody waits for the disk meanwhile, and the segment that was written last is closed to be looked at too.
                 let (rate, settle, whole) = (u64::MAX, Duration::ZERO, true);
                 let goal = Compaction { dead_percent, rate, settle, whole, in_spite_of_damage };
-                at.with(|path, output| compact(path, output, &goal))
+                at.with(&words, |path, output| compact(path, output, &goal))
             }
-            Verb::Upgrade(at) => at.with(upgrade),
+            Verb::Upgrade(at) => at.with(&words, upgrade),
+        }
+    }
+}
+
+impl Verb {
+    /// What to say to have it done by another process, but for which store.
+    fn words(&self) -> Vec<String> {
+        match self {
+            Verb::Check(_) => vec!["check".to_owned()],
+            Verb::Stat(_) => vec!["stat".to_owned()],
+            Verb::Upgrade(_) => vec!["upgrade".to_owned()],
+            Verb::Compact(Compact { dead_percent, in_spite_of_damage, .. }) => {
+                let in_spite = in_spite_of_damage.then(|| "--in-spite-of-damage".to_owned());
+                ["compact".to_owned(), format!("--dead-percent={dead_percent}")].into_iter().chain(in_spite).collect()
+            }
         }
     }
 }
 
 impl Where {
-    fn with(self, work: impl FnOnce(&Path, &Output) -> Result<Exit, OpenError>) -> ExitCode {
+    fn with(self, words: &[String], work: impl FnOnce(&Path, &Output) -> Result<Exit, OpenError>) -> ExitCode {
         let output = Output::new(self.json);
         let path = match self.dir {
             Some(path) => path,
@@ -85,6 +104,11 @@ impl Where {
                 Err(error) => return fail(&output, &error),
             },
         };
+        match as_owner(&path, words, &output) {
+            Ok(Some(exit)) => return exit,
+            Ok(None) => {}
+            Err(error) => return fail(&output, &error),
+        }
         match work(&path, &output) {
             Ok(exit) => exit.into(),
             Err(error @ OpenError::InUse(_)) => {
@@ -95,6 +119,27 @@ impl Where {
             Err(error) => fail(&output, &error),
         }
     }
+}
+
+/// Has a verb of root's done by whose store it is: what root writes there the server could not open at its next start. None:
+/// this process may do it itself.
+fn as_owner(path: &Path, words: &[String], output: &Output) -> io::Result<Option<ExitCode>> {
+    // A store that is not there is told by the verb.
+    let Ok(identity) = fs::metadata(path.join("store.json")) else { return Ok(None) };
+    let (user, group) = (identity.uid(), identity.gid());
+    if user == 0 || !rustix::process::geteuid().is_root() {
+        return Ok(None);
+    }
+    // From within: the owner need not be able to come there from the root directory (systemd's /var/lib/private).
+    std::env::set_current_dir(path)?;
+    output.note(&format!("{}: as its owner, user {user}", path.display()));
+    let mut command = Command::new("/proc/self/exe");
+    command.arg("store").args(words).args(["--dir", "."]).uid(user).gid(group);
+    if output.is_json() {
+        command.arg("--json");
+    }
+    let code = command.status()?.code().and_then(|code| u8::try_from(code).ok());
+    Ok(Some(code.map_or(Exit::Failed.into(), ExitCode::from)))
 }
 
 fn fail(output: &Output, error: &dyn std::error::Error) -> ExitCode {

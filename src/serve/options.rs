@@ -89,6 +89,7 @@ pub(super) fn indicator_options(config: &Config, citizens: &CitizenRules) -> Ind
         citizens: citizens.clone(),
         // A configuration that was taken has a good one.
         layout: indicators.layout().unwrap_or_default(),
+        ..IndicatorOptions::default()
     }
 }
 

@@ -104,19 +104,6 @@ pub enum OpenError {
     /// Another process has the store open.
     #[error("{}: the store is in use by another process (is the server running?)", .0.display())]
     InUse(PathBuf),
-    /// Root opens a store that belongs to another user, whose server could not open what root would write there.
-    #[error(
-        "{path}: the store belongs to user {user}, who could not open what root writes there: run this as that user (`setpriv --reuid {user} --regid {group} --clear-groups caducee …`), or give root the directory",
-        path = path.display()
-    )]
-    Anothers {
-        /// The store's directory.
-        path: PathBuf,
-        /// Its owner.
-        user: u32,
-        /// Its group.
-        group: u32,
-    },
     /// The store was made with another master key.
     #[error("{}: the store was sealed with another master key than the one given", .0.display())]
     WrongMasterKey(PathBuf),

@@ -1,7 +1,7 @@
 //! Compaction: space comes back, and nothing else changes; whatever happens meanwhile.
 
 use std::fs::{self, OpenOptions};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -436,6 +436,43 @@ fn moved_frames_say_that_they_are_of_a_version_of_their_own() {
     let moved = [0xCA, 0xD0, 0xCE, 0xE5, 2, 3];
     assert!(log.windows(6).any(|window| window == moved), "an older program would take what it finds for damage");
     assert_sound(directory.path());
+}
+
+#[test]
+fn a_verb_of_roots_writes_as_whose_store_it_is_though_that_user_cannot_come_there() {
+    let directory = Directory::new("roots");
+    let known = mostly_dead(&directory).leave();
+    // As systemd keeps the state of a service: below a directory that only root may enter.
+    if std::os::unix::fs::chown(directory.path(), Some(OWNER), Some(OWNER)).is_err() {
+        println!("skipped: only root can give a store away");
+        return;
+    }
+    let closed = Directory::new("closed");
+    std::fs::set_permissions(closed.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
+    let store = closed.path().join("store");
+    std::fs::rename(directory.path(), &store).unwrap();
+    everything_below(&store, &mut |path| std::os::unix::fs::chown(path, Some(OWNER), Some(OWNER)).unwrap());
+    for words in [&["check"][..], &["stat"], &["compact", "--dead-percent", "0"], &["upgrade"], &["check"]] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_caducee"));
+        let ran = command.arg("store").args(words).arg("--dir").arg(&store).output().unwrap();
+        let said = [ran.stdout, ran.stderr].map(|said| String::from_utf8_lossy(&said).into_owned()).concat();
+        assert!(ran.status.success(), "{words:?}: {:?} {said}", ran.status);
+        assert!(said.contains("as its owner, user 61234"), "{words:?}: {said}");
+        everything_below(&store, &mut |path| assert_eq!(path.metadata().unwrap().uid(), OWNER, "{}", path.display()));
+    }
+    assert!(log_bytes(&store) < 300_000, "it has worked");
+    let mailbox = Mailbox::back(&open(&store).0, &known);
+    assert_eq!(mailbox.read(mailbox.folder(0).folder, 1).unwrap(), noise(1, 3 * CHUNK));
+}
+
+/// Nobody's.
+const OWNER: u32 = 61_234;
+
+fn everything_below(path: &Path, each: &mut dyn FnMut(&Path)) {
+    each(path);
+    if path.is_dir() {
+        std::fs::read_dir(path).unwrap().for_each(|entry| everything_below(&entry.unwrap().path(), each));
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! The test starts itself as a child process that delivers, copies and deletes with many writers and prints a line for each
 //! answer; it kills the child at a random moment, opens the store and holds it against the lines: every acknowledged
-//! message whole, UIDs rising and unique, counters right.
+//! message whole, UIDs rising and unique, counters right. [`crate::power_cut`] records the same child's calls instead.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Write};
@@ -13,20 +13,22 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest::{SHA256, digest};
-use caducee::store::{Body, Compaction, MailboxKey, Message, MessageKey, Options, Rows, Store};
+use caducee::store::{AccountId, Body, Compaction, KeyOwner, MailboxKey, Message, MessageKey, Options, Rows, Store};
 
 use crate::mailbox::Mailbox;
 use crate::support::{Directory, master, noise, segments};
 
 const ROUNDS: u64 = 60;
 const COMPACTED_ROUNDS: u64 = 40;
-const ACCOUNTS: u64 = 4;
+pub const ACCOUNTS: u64 = 4;
 const FOLDERS: u64 = 3;
 const WRITERS: u64 = 16;
-const CHILD: &str = "CADUCEE_TEST_KILL";
+/// Keys that a recorded child makes before it ends.
+const RECORDED_KEYS: u64 = 40;
+pub const CHILD: &str = "CADUCEE_TEST_KILL";
 
 /// Segments and checkpoints as small as can be, so that kills fall into their making too.
-fn options() -> Options {
+pub fn options() -> Options {
     Options {
         cache: 8 * 1024 * 1024,
         segment: 1024 * 1024,
@@ -37,18 +39,14 @@ fn options() -> Options {
 }
 
 /// A mailbox's key that every process of the test can make: an account's number under the test's master key.
-fn mailbox_keys(store: &Path) -> Vec<MailboxKey> {
+pub fn mailbox_keys(store: &Path) -> Vec<MailboxKey> {
     let path = store.with_extension("keys");
     if !path.exists() {
-        let sealed: Vec<_> =
-            (1..=ACCOUNTS).map(|id| master().seal(caducee::store::AccountId(id), &MailboxKey::generate())).collect();
+        let sealed: Vec<_> = (1..=ACCOUNTS).map(|id| master().seal(AccountId(id), &MailboxKey::generate())).collect();
         std::fs::write(&path, serde_json::to_vec(&sealed).unwrap()).unwrap();
     }
     let sealed: Vec<caducee::store::SealedKey> = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-    (1..=ACCOUNTS)
-        .zip(sealed)
-        .map(|(id, sealed)| master().open(caducee::store::AccountId(id), &sealed).unwrap())
-        .collect()
+    (1..=ACCOUNTS).zip(sealed).map(|(id, sealed)| master().open(AccountId(id), &sealed).unwrap()).collect()
 }
 
 fn message(seed: u64) -> Vec<u8> {
@@ -66,6 +64,27 @@ enum Beside {
     Nothing,
     /// Deletes most of what it has delivered, and compacts the log all the time.
     Compacting,
+    /// The same with small mail; makes keys and destroys them; and ends by itself, soon.
+    Recorded,
+}
+
+impl Beside {
+    fn named(name: &str) -> Self {
+        match name {
+            "compacting" => Beside::Compacting,
+            "recorded" => Beside::Recorded,
+            _ => Beside::Nothing,
+        }
+    }
+
+    fn writers(self) -> u64 {
+        if self == Beside::Recorded { 4 } else { WRITERS }
+    }
+
+    /// Which message a writer's dice stand for: of ten, three are large, of those that are recorded one in some thirty.
+    fn message(self, dice: u64) -> u64 {
+        if self == Beside::Recorded && !dice.is_multiple_of(10) { dice - dice % 10 + dice / 10 % 6 } else { dice }
+    }
 }
 
 /// The child's work; it ends by being killed.
@@ -75,12 +94,13 @@ fn child() {
     let Ok(argument) = std::env::var(CHILD) else { return };
     let [path, seed, beside] = argument.splitn(3, '|').collect::<Vec<_>>().try_into().unwrap();
     let (path, seed) = (Path::new(path).to_owned(), seed.parse::<u64>().unwrap());
-    let beside = if beside == "compacting" { Beside::Compacting } else { Beside::Nothing };
+    let beside = Beside::named(beside);
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap().block_on(async move {
         let (store, _) = Store::open(&path, &master(), &options()).unwrap();
-        if beside == Beside::Compacting {
+        if beside != Beside::Nothing {
             let store = store.clone();
-            tokio::spawn(give_up_for_ever(store.clone()));
+            let size = if beside == Beside::Recorded { 100_000 } else { 700_000 };
+            tokio::spawn(give_up_for_ever(store.clone(), size));
             std::thread::spawn(move || compact_for_ever(&store));
         }
         let mut mailboxes = Vec::new();
@@ -89,7 +109,10 @@ fn child() {
             mailboxes.push(Arc::new((tokio::sync::Mutex::new(()), mailbox)));
         }
         say("READY");
-        let writers: Vec<_> = (0..WRITERS)
+        if beside == Beside::Recorded {
+            std::thread::spawn(move || make_keys_and_end(&store));
+        }
+        let writers: Vec<_> = (0..beside.writers())
             .map(|writer| tokio::spawn(write_for_ever(mailboxes.clone(), seed * 1_000_003 + writer * 7919, beside)))
             .collect();
         for writer in writers {
@@ -99,14 +122,31 @@ fn child() {
 }
 
 /// Begins to take large bodies in, and gives each up: what fills segments with what is dead.
-async fn give_up_for_ever(store: Store) {
-    let bytes = noise(1, 700_000);
+async fn give_up_for_ever(store: Store, size: usize) {
+    let bytes = noise(1, size);
     loop {
         let mut sink = store.body_sink();
         sink.write(&bytes).await.unwrap();
         drop(sink);
         tokio::time::sleep(Duration::from_millis(3)).await;
     }
+}
+
+/// Makes keys and destroys every second one; ends the process in the middle of everything after the last.
+fn make_keys_and_end(store: &Store) {
+    for number in 0..RECORDED_KEYS {
+        std::thread::sleep(Duration::from_millis(30));
+        let account = AccountId(1_000 + number);
+        let sealed = master().seal(account, &MailboxKey::generate());
+        store.keys().insert(KeyOwner::Mailbox(account), &sealed).unwrap();
+        say(&format!("KEY {} {}", account.0, serde_json::to_string(&sealed).unwrap()));
+        if number % 2 == 1 {
+            say(&format!("WIPING {}", account.0));
+            store.keys().wipe(&[KeyOwner::Mailbox(account)]).unwrap();
+            say(&format!("WIPED {}", account.0));
+        }
+    }
+    std::process::exit(0);
 }
 
 fn compact_for_ever(store: &Store) {
@@ -126,7 +166,7 @@ fn compact_for_ever(store: &Store) {
 async fn write_for_ever(mailboxes: Vec<Arc<(tokio::sync::Mutex<()>, Mailbox)>>, mut seed: u64, beside: Beside) {
     loop {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let dice = seed >> 33;
+        let dice = beside.message(seed >> 33);
         let mailbox = mailboxes[(dice % ACCOUNTS) as usize].clone();
         let folder = mailbox.1.folder(dice / 7 % FOLDERS);
         let body = message(dice);
@@ -136,7 +176,7 @@ async fn write_for_ever(mailboxes: Vec<Arc<(tokio::sync::Mutex<()>, Mailbox)>>, 
             Err(error) => panic!("{error}"),
         };
         say(&format!("ACK {} {uid} {dice}", folder.folder));
-        let deleted = if beside == Beside::Compacting { 0..8 } else { 0..1 };
+        let deleted = if beside == Beside::Nothing { 0..1 } else { 0..8 };
         match dice % 13 {
             chance if deleted.contains(&chance) => {
                 say(&format!("DEL {} {uid}", folder.folder));
@@ -160,15 +200,15 @@ fn say(line: &str) {
 
 /// What the child said over all rounds.
 #[derive(Default)]
-struct Said {
+pub struct Said {
     /// Folder and UID → the message's seed.
-    acknowledged: BTreeMap<(u64, u32), u64>,
+    pub acknowledged: BTreeMap<(u64, u32), u64>,
     /// Deletions that were asked for: they may be done or not.
     deleting: BTreeSet<(u64, u32)>,
 }
 
 impl Said {
-    fn hear(&mut self, line: &str) -> Option<(u64, u32)> {
+    pub fn hear(&mut self, line: &str) -> Option<(u64, u32)> {
         let mut words = line.split(' ');
         let kind = words.next()?;
         let key = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
@@ -212,7 +252,7 @@ fn kill_a_child(store: &Path, round: u64, beside: Beside, said: &mut Said) -> Ve
 }
 
 /// Panics unless a message is there, whole; a deletion that was asked for may have been done.
-fn check_message(store: &Store, keys: &[MailboxKey], said: &Said, (folder, uid): (u64, u32)) {
+pub fn check_message(store: &Store, keys: &[MailboxKey], said: &Said, (folder, uid): (u64, u32)) {
     let key = MessageKey { folder: caducee::store::FolderId(folder), uid };
     if store.get::<Message>(&key).unwrap().is_none() {
         assert!(
@@ -222,7 +262,7 @@ fn check_message(store: &Store, keys: &[MailboxKey], said: &Said, (folder, uid):
         return;
     }
     let account = folder / 100;
-    let known = (caducee::store::AccountId(account), keys[account as usize - 1].clone());
+    let known = (AccountId(account), keys[account as usize - 1].clone());
     let read = Mailbox::back(store, &known).read(key.folder, uid).unwrap();
     let expected = message(said.acknowledged[&(folder, uid)]);
     assert_eq!(
@@ -279,7 +319,7 @@ fn kill_again_and_again(path: &Path, rounds: u64, beside: Beside) -> Said {
         let checked: Vec<_> = if round == rounds { all.collect() } else { new };
         checked.into_iter().for_each(|message| check_message(&store, &keys, &said, message));
         for (id, key) in (1..=ACCOUNTS).zip(&keys) {
-            Mailbox::back(&store, &(caducee::store::AccountId(id), key.clone())).check_counters();
+            Mailbox::back(&store, &(AccountId(id), key.clone())).check_counters();
         }
         check_references(&store);
     }
@@ -293,7 +333,7 @@ fn kill_again_and_again(path: &Path, rounds: u64, beside: Beside) -> Said {
 }
 
 /// Every body is referred to as often as its record says.
-fn check_references(store: &Store) {
+pub fn check_references(store: &Store) {
     let mut shown = BTreeMap::<_, u64>::new();
     for (_, message) in store.scan::<Message>(.., usize::MAX).unwrap() {
         *shown.entry(message.body).or_default() += 1;

@@ -10,6 +10,7 @@ mod inspection;
 mod keys;
 mod kill;
 mod mailbox;
+mod power_cut;
 mod recovery;
 mod refusal;
 mod support;

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use caducee::store::embedded::STORE_FORMAT;
 use caducee::store::{
-    AccountId, Batch, CommitError, MailboxKey, MasterKey, OpenError, Options, Store, StoreError, Usage, check,
+    AccountId, Batch, CommitError, MailboxKey, MasterKey, OpenError, Options, Store, StoreError, Usage,
 };
 
 use crate::mailbox::Mailbox;
@@ -35,33 +35,6 @@ fn a_second_opening_is_refused_while_the_first_lives() {
     assert!(matches!(refusal(directory.path()), OpenError::InUse(_)));
     drop(store);
     drop(open(directory.path()));
-}
-
-#[test]
-fn root_leaves_a_store_of_another_users_alone_and_is_told_how_to_be_that_user() {
-    let directory = Directory::new("anothers");
-    drop(open(directory.path()));
-    if !given_away(directory.path(), "65534:65533") {
-        println!("skipped: only root can give a directory away");
-        return;
-    }
-    let before = listing(directory.path());
-    let error = refusal(directory.path());
-    assert!(matches!(error, OpenError::Anothers { user: 65534, group: 65533, .. }), "{error}");
-    assert!(error.to_string().contains("setpriv --reuid 65534 --regid 65533 --clear-groups caducee"), "{error}");
-    assert!(matches!(check(directory.path(), &mut |_, _| ()), Err(OpenError::Anothers { .. })));
-    assert!(matches!(Store::open_for_upkeep(directory.path(), &options()), Err(OpenError::Anothers { .. })));
-    assert_eq!(listing(directory.path()), before, "nothing was written that would be root's");
-}
-
-fn given_away(directory: &Path, to: &str) -> bool {
-    Command::new("chown").args(["--recursive", to]).arg(directory).status().unwrap().success()
-}
-
-/// What a directory holds, with owners and times.
-fn listing(directory: &Path) -> String {
-    let listed = Command::new("ls").args(["-lnR", "--full-time"]).arg(directory).output().unwrap();
-    String::from_utf8(listed.stdout).unwrap()
 }
 
 #[test]

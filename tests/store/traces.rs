@@ -1,4 +1,4 @@
-//! Traces: kill -9 in the middle of appends, again and again, in one directory.
+//! Traces: kill -9 in the middle of appends, again and again, in one directory; and power cuts.
 //!
 //! The test starts itself as a child process that appends and prints a line for each append that was answered; it kills the
 //! child at a random moment, opens the directory and holds it against what was said. The child goes on as the scribe does:
@@ -12,10 +12,14 @@ use std::time::Duration;
 use caducee::store::traces::{Day, Line, Mark, Query, TraceFiles, TraceKeys, TraceOptions};
 use caducee::store::{AccountId, MailboxKey, SealedKey};
 
+use crate::power_cut::disk::Disk;
+use crate::power_cut::{cut_again_and_again, moments, recorded};
 use crate::support::{Directory, master, noise};
 
 const ROUNDS: u64 = 40;
 const CHILD: &str = "CADUCEE_TEST_KILL_TRACES";
+/// With so many lines the child ends by itself, which otherwise it does not.
+const END: &str = "CADUCEE_TEST_KILL_TRACES_END";
 /// Lines of a day: days end often, so that kills fall into their ends too.
 const LINES_A_DAY: u64 = 90;
 
@@ -30,8 +34,8 @@ fn keys(directory: &Path) -> TraceKeys {
     TraceKeys::derive(&master().open(AccountId(1), &sealed).unwrap())
 }
 
-fn options() -> TraceOptions {
-    TraceOptions { block_lines: 20, index_memory: 500, most_problems: 10 }
+fn options(witnessed: Option<Mark>) -> TraceOptions {
+    TraceOptions { block_lines: 20, index_memory: 500, most_problems: 10, witnessed }
 }
 
 /// The line of a number; its moment says the number.
@@ -50,10 +54,11 @@ fn day(number: u64) -> Day {
 fn child() {
     let Ok(path) = std::env::var(CHILD) else { return };
     let path = PathBuf::from(path);
-    let (files, _) = TraceFiles::open(&path, &keys(&path), &options()).unwrap();
+    let (files, _) = TraceFiles::open(&path, &keys(&path), &options(None)).unwrap();
     say("READY");
     let mut next = files.last_lines(1).unwrap().first().map_or(0, |line| line.at + 1);
-    loop {
+    let end = std::env::var(END).map_or(u64::MAX, |end| end.parse().unwrap());
+    while next < end {
         let count = 1 + next.wrapping_mul(0x9E37_79B9_7F4A_7C15) % 47;
         let lines: Vec<Line> = (next..next + count).map(line).collect();
         let mark = files.append(day(next), &lines).unwrap().unwrap();
@@ -96,29 +101,77 @@ fn traces_killed_at_any_moment_lose_no_line_and_have_none_twice() {
     let mut acknowledged = 0;
     for round in 0..ROUNDS {
         let said = kill_a_child(&path, (round % 7) as usize, Duration::from_micros(round * 7919 % 20_000));
-        let (files, opening) = TraceFiles::open(&path, &keys(&path), &options()).unwrap();
-        assert_eq!((opening.damaged.len(), opening.heads_rebuilt, opening.sealed_late.len()), (0, false, 0));
-        let mut next = 0;
-        let searched = files.search(&Query::default(), usize::MAX, &mut |found| {
-            assert_eq!(found.at, next, "each line once, in order");
-            assert_eq!(found.text, line(next).text);
-            next += 1;
-            true
-        });
-        assert!(searched.unwrap().damaged.is_empty());
-        if let Some((number, mark)) = said {
+        if let Some((number, _)) = said {
             acknowledged = number;
-            assert!(files.holds(&mark).unwrap(), "round {round}");
         }
-        assert!(next >= acknowledged, "round {round}: {acknowledged} lines were acknowledged, {next} are there");
-        let by_term = Query { all_terms: vec![3], newest_first: true, ..Query::default() };
-        let expected = (0..next).filter(|number| number % 7 == 2).count() as u64;
-        assert_eq!(files.search(&by_term, usize::MAX, &mut |_| true).unwrap().lines, expected);
-        if round % 8 == 7 {
-            let report = files.verify(Day::from_number(0)..=Day::from_number(u32::MAX)).unwrap();
-            assert!(report.is_good(), "round {round}: {report:?}");
-            assert_eq!(report.lines, next);
-        }
+        let mark = said.map(|(_, mark)| mark);
+        holds(&path, &keys(&path), acknowledged, mark.as_ref(), round % 8 == 7, &format!("round {round}"));
     }
     assert!(acknowledged > LINES_A_DAY * 3, "the kills fell into days and into their ends: {acknowledged} lines");
+}
+
+/// Panics unless every acknowledged line is there, once and in order, found by its terms, and the chain is whole.
+fn holds(path: &Path, keys: &TraceKeys, acknowledged: u64, mark: Option<&Mark>, verified: bool, at: &str) {
+    let opened = TraceFiles::open(path, keys, &options(mark.copied()));
+    let (files, opening) = opened.unwrap_or_else(|error| panic!("{at}: {error}"));
+    assert!(opening.is_in_order(), "{at}: {opening:?}");
+    let mut next = 0;
+    let searched = files.search(&Query::default(), usize::MAX, &mut |found| {
+        assert_eq!(found.at, next, "{at}: each line once, in order");
+        assert_eq!(found.text, line(next).text, "{at}");
+        next += 1;
+        true
+    });
+    assert!(searched.unwrap().damaged.is_empty(), "{at}");
+    assert!(mark.is_none_or(|mark| files.holds(mark).unwrap()), "{at}");
+    assert!(next >= acknowledged, "{at}: {acknowledged} lines were acknowledged, {next} are there");
+    let by_term = Query { all_terms: vec![3], newest_first: true, ..Query::default() };
+    let expected = (0..next).filter(|number| number % 7 == 2).count() as u64;
+    assert_eq!(files.search(&by_term, usize::MAX, &mut |_| true).unwrap().lines, expected, "{at}");
+    if verified {
+        let report = files.verify(Day::from_number(0)..=Day::from_number(u32::MAX)).unwrap();
+        assert!(report.is_good(), "{at}: {report:?}");
+        assert_eq!(report.lines, next, "{at}");
+    }
+}
+
+#[test]
+fn whatever_a_power_cut_leaves_no_line_is_lost_that_was_acknowledged_and_the_chain_is_whole() {
+    let directory = Directory::new("power-cut-traces");
+    let root = directory.path().join("recorded");
+    std::fs::create_dir(&root).unwrap();
+    let (path, mut most) = (root.join("traces"), 0);
+    let keys = keys(&path);
+    let environment = [(CHILD, path.display().to_string()), (END, (LINES_A_DAY * 12).to_string())];
+    let Some(events) = recorded(&root, "traces::child", &environment) else { return };
+    cut_again_and_again(&events, Disk::new(&root), moments(), &mut |place, said, at| {
+        most = most.max(holds_what_was_said(place, &keys, said, at));
+    });
+    assert!(most > LINES_A_DAY * 3, "the child hardly worked");
+    // And it would be seen.
+    let broken: [fn(&Path) -> bool; 2] =
+        [|path| path.extension().is_some_and(|extension| extension == "day"), |path| path.ends_with("traces")];
+    for deaf in broken {
+        let outcome = std::panic::catch_unwind(|| {
+            let disk = Disk::new(&root).deaf_to(deaf);
+            cut_again_and_again(&events, disk, moments() / 10, &mut |place, said, at| {
+                holds_what_was_said(place, &keys, said, at);
+            });
+        });
+        assert!(outcome.is_err(), "no sync is needed?");
+    }
+}
+
+/// How many lines were acknowledged.
+fn holds_what_was_said(place: &Directory, keys: &TraceKeys, said: &str, at: &str) -> u64 {
+    let path = place.path().join("traces");
+    let Some(last) = said.lines().filter_map(|line| line.strip_prefix("ACK ")).next_back() else {
+        // Nobody witnesses anything yet.
+        TraceFiles::open(&path, keys, &options(None)).unwrap_or_else(|error| panic!("{at}: {error}"));
+        return 0;
+    };
+    let (acknowledged, mark) = last.split_once(' ').unwrap();
+    let acknowledged = acknowledged.parse().unwrap();
+    holds(&path, keys, acknowledged, Some(&serde_json::from_str(mark).unwrap()), true, at);
+    acknowledged
 }

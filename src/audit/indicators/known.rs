@@ -8,13 +8,11 @@ use lru::LruCache;
 use crate::mss::Address;
 use crate::store::{Account, AccountId, AccountKind, AddressEntry, Store, StoreError};
 
-/// Mailboxes that are remembered, those that were looked for last: all of a large region's, in some 20 MB.
-const MOST: usize = 131_072;
-
 /// Looks mailboxes up, and remembers them: address and kind never change, and no address is given twice (MSSanté §4, §5).
 #[derive(Debug)]
 pub(super) struct Known {
     store: Store,
+    most: usize,
     remembered: Mutex<Remembered>,
 }
 
@@ -45,9 +43,9 @@ pub(super) struct Mailbox {
 }
 
 impl Known {
-    pub(super) fn new(store: Store) -> Self {
+    pub(super) fn new(store: Store, most: usize) -> Self {
         let remembered = Remembered { mailboxes: LruCache::unbounded(), domains: HashSet::new() };
-        Self { store, remembered: Mutex::new(remembered) }
+        Self { store, most, remembered: Mutex::new(remembered) }
     }
 
     /// The own mailbox with an address, closed ones included. One whose records are damaged counts as another operator's.
@@ -64,8 +62,11 @@ impl Known {
         let mut remembered = self.remembered();
         let domain = remembered.domain(parsed.domain().as_str());
         let mailbox = Mailbox { account, domain, kind: code_of(record.kind) };
-        remembered.mailboxes.put(address.into(), mailbox.clone());
-        if remembered.mailboxes.len() > MOST {
+        // As it is spelled everywhere but by strangers: each way of theirs would want a place.
+        if address == record.address || address == parsed.key() {
+            remembered.mailboxes.put(address.into(), mailbox.clone());
+        }
+        while remembered.mailboxes.len() > self.most {
             remembered.mailboxes.pop_lru();
         }
         Ok(Some(mailbox))

@@ -57,6 +57,24 @@ pub struct IndicatorOptions {
     pub citizens: CitizenRules,
     /// Files and columns.
     pub layout: Layout,
+    /// What is kept in memory for speed.
+    pub remembered: Remembered,
+}
+
+/// How much is kept in memory, those that were counted by last: nothing but speed depends on it.
+#[derive(Clone, Copy, Debug)]
+pub struct Remembered {
+    /// Counters, some 230 octets each.
+    pub counters: usize,
+    /// Mailboxes, some 150 octets each.
+    pub mailboxes: usize,
+}
+
+impl Default for Remembered {
+    /// Some 15 MB of the counters and 20 of the mailboxes of a large region.
+    fn default() -> Self {
+        Self { counters: 65_536, mailboxes: 131_072 }
+    }
 }
 
 impl Default for IndicatorOptions {
@@ -67,6 +85,7 @@ impl Default for IndicatorOptions {
             keep: 120,
             citizens: CitizenRules::default(),
             layout: Layout::default(),
+            remembered: Remembered::default(),
         }
     }
 }
@@ -104,7 +123,7 @@ struct Inner {
 impl Indicators {
     /// Counters in a store.
     pub fn new(store: Store, options: IndicatorOptions) -> Self {
-        let known = Known::new(store.clone());
+        let known = Known::new(store.clone(), options.remembered.mailboxes);
         Self { inner: Arc::new(Inner { store, options, known }) }
     }
 
@@ -119,7 +138,8 @@ impl Indicators {
     }
 
     fn tally(&self) -> Tally {
-        Tally::over(&self.inner.store, self.inner.options.most_rows)
+        let Inner { store, options, .. } = &*self.inner;
+        Tally::over(store, options.most_rows, options.remembered.counters)
     }
 
     /// What is counted of a month. Of the running month, and one whose last state was not noted yet, the mailboxes are those of

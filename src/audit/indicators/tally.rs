@@ -119,9 +119,6 @@ pub(super) fn is_noted(store: &Store, note: &CounterKey) -> Result<bool, StoreEr
     Ok(Found::look(store, note)?.0 != Found::Nothing)
 }
 
-/// Cells that are remembered, those that were counted in last: some 15 MB.
-const MOST_SETTLED: usize = 65_536;
-
 /// Sums that grow, over those that are in a store, or over none.
 ///
 /// ```text
@@ -134,6 +131,7 @@ pub(super) struct Tally {
     cells: HashMap<CounterKey, Cell>,
     submitted: Vec<(CounterKey, Cell)>,
     settled: LruCache<CounterKey, Cell>,
+    most_settled: usize,
 }
 
 #[derive(Debug)]
@@ -194,15 +192,15 @@ impl Found {
 }
 
 impl Tally {
-    /// On top of what the store has.
-    pub(super) fn over(store: &Store, most_rows: u64) -> Self {
-        Self { store: Some(store.clone()), ..Self::afresh(most_rows) }
+    /// On top of what the store has; so many cells are remembered when they are [settled](Tally::settle).
+    pub(super) fn over(store: &Store, most_rows: u64, most_settled: usize) -> Self {
+        Self { store: Some(store.clone()), most_settled, ..Self::afresh(most_rows) }
     }
 
     /// From nothing: to count again.
     pub(super) fn afresh(most_rows: u64) -> Self {
         let settled = LruCache::unbounded();
-        Self { store: None, most_rows, cells: HashMap::new(), submitted: Vec::new(), settled }
+        Self { store: None, most_rows, cells: HashMap::new(), submitted: Vec::new(), settled, most_settled: 0 }
     }
 
     /// Adds to a row.
@@ -311,7 +309,7 @@ impl Tally {
             let found = if cell.is_changed { Found::Record(version) } else { cell.found };
             self.settled.put(key, Cell::new(found, cell.counter));
         }
-        while self.settled.len() > MOST_SETTLED {
+        while self.settled.len() > self.most_settled {
             self.settled.pop_lru();
         }
     }

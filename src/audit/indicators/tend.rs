@@ -85,7 +85,7 @@ impl Indicators {
             if !is_noted(store, &note)? {
                 batch.insert(&note, &Counter { values: vec![now] });
             }
-            let mut tally = Tally::over(store, self.inner.options.most_rows);
+            let mut tally = Tally::over(store, self.inner.options.most_rows, 0);
             for (key, mark) in &marks {
                 batch.expect::<Counter>(key, Expect::Version(mark.version)).delete::<Counter>(key);
                 if let Some(Place::Mark(domain, kind)) = place(key) {

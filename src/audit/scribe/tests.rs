@@ -9,7 +9,7 @@ use crate::audit::tracer::place;
 use crate::audit::{Action, Asker};
 use crate::store::scratch::damage;
 use crate::store::traces::{LinePlace, TraceKeys};
-use crate::store::{Committed, MailboxKey, Store, TraceMark, Witness};
+use crate::store::{Committed, Expect, MailboxKey, Store, TraceMark, Version, Witness};
 
 /// What stands on a shelf, and what befalls it next.
 #[derive(Debug, Default)]
@@ -82,6 +82,8 @@ struct Count {
     put: Arc<Mutex<u64>>,
     committed: Arc<Mutex<Vec<Committed>>>,
     fails: Arc<Mutex<bool>>,
+    /// So often it relies on what is not so.
+    conflicts: Arc<Mutex<u32>>,
 }
 
 impl Observer for Count {
@@ -89,8 +91,14 @@ impl Observer for Count {
         *self.observed.lock().unwrap() += 1;
     }
 
-    fn put_into(&mut self, _store: &Store, _batch: &mut Batch) -> Result<(), StoreError> {
+    fn put_into(&mut self, _store: &Store, batch: &mut Batch) -> Result<(), StoreError> {
         let observed = std::mem::take(&mut *self.observed.lock().unwrap());
+        let mut conflicts = self.conflicts.lock().unwrap();
+        if *conflicts > 0 {
+            *conflicts -= 1;
+            batch.expect::<WaitingTrace>(&TraceKey(1), Expect::Version(Version(1)));
+            return Ok(());
+        }
         if *self.fails.lock().unwrap() {
             return Err(StoreError::Stopped);
         }
@@ -225,6 +233,22 @@ async fn what_cannot_be_counted_stays_and_is_written_once() {
     assert!(desk.cycle(u64::MAX));
     assert_eq!((house.waiting(), house.kept(&house.functional).len(), house.put()), (0, 9, 9));
     assert_eq!(house.count.committed.lock().unwrap().len(), 1, "what it has counted is told to be on disk");
+}
+
+#[tokio::test]
+async fn what_another_commit_came_between_is_counted_again_at_once_and_written_once() {
+    let house = House::new();
+    house.write(9).await;
+    let mut desk = house.desk(100);
+    *house.count.conflicts.lock().unwrap() = 1;
+    assert!(desk.cycle(u64::MAX), "nobody is alarmed");
+    assert_eq!((house.waiting(), house.kept(&house.functional).len(), house.put()), (0, 9, 9));
+    house.write(9).await;
+    *house.count.conflicts.lock().unwrap() = 2;
+    assert!(!desk.cycle(u64::MAX), "twice is no chance");
+    assert_eq!((house.waiting(), house.kept(&house.functional).len()), (9, 18));
+    assert!(desk.cycle(u64::MAX));
+    assert_eq!((house.waiting(), house.kept(&house.functional).len(), house.put()), (0, 18, 18));
 }
 
 #[tokio::test]

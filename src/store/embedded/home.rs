@@ -12,7 +12,6 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::rand;
@@ -86,10 +85,9 @@ impl Home {
     /// Opens a store's directory, or makes one where there is none (a missing or empty directory).
     pub(super) fn open_or_create(path: &Path, master: &MasterKey) -> Result<Home, OpenError> {
         durable::create_directory(path).map_err(OpenError::io("create", path))?;
-        refuse_anothers(path)?;
         let lock = lock(path)?;
         let json = path.join("store.json");
-        if !json.exists() {
+        if !is_there(&json)? {
             refuse_foreign(path)?;
             create_identity(&json, master)?;
         }
@@ -104,10 +102,9 @@ impl Home {
     /// Opens what is there, without a master key and without changing anything: for `store check` and its like.
     pub(super) fn open_existing(path: &Path) -> Result<Home, OpenError> {
         let json = path.join("store.json");
-        if !json.exists() {
+        if !is_there(&json)? {
             return Err(OpenError::Missing(path.to_owned()));
         }
-        refuse_anothers(path)?;
         let lock = lock(path)?;
         let (format, salt) = check_identity(path, &json, None)?;
         Ok(Home { path: path.to_owned(), salt, format, _lock: lock })
@@ -131,13 +128,9 @@ impl Home {
     }
 }
 
-/// Root may write into anybody's directory, and whose it is could not open what root has made there, at the next start.
-fn refuse_anothers(path: &Path) -> Result<(), OpenError> {
-    let directory = fs::metadata(path).map_err(OpenError::io("look at", path))?;
-    if rustix::process::geteuid().is_root() && directory.uid() != 0 {
-        return Err(OpenError::Anothers { path: path.to_owned(), user: directory.uid(), group: directory.gid() });
-    }
-    Ok(())
+/// A file that nobody may look at is not missing.
+fn is_there(path: &Path) -> Result<bool, OpenError> {
+    path.try_exists().map_err(OpenError::io("look at", path))
 }
 
 fn lock(path: &Path) -> Result<File, OpenError> {

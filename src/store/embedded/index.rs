@@ -13,6 +13,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use sled::IVec;
 
@@ -79,6 +80,9 @@ pub(super) enum Replay {
     Yes,
 }
 
+/// How long a closed index may go on holding its file.
+const LETTING_GO: Duration = Duration::from_secs(5);
+
 pub(super) struct Index {
     directory: PathBuf,
     db: sled::Db,
@@ -91,10 +95,7 @@ pub(super) struct Index {
 impl Index {
     /// Opens sled. Its panics on damaged files come back as errors.
     pub(super) fn open(directory: &Path, cache: u64, segments: Arc<Segments>) -> Result<Index, String> {
-        let config = sled::Config::new().path(directory).cache_capacity(cache).flush_every_ms(None);
-        let db = catch_unwind(AssertUnwindSafe(|| config.open()))
-            .map_err(|_| "sled panicked".to_owned())?
-            .map_err(|error| error.to_string())?;
+        let db = open_sled(directory, cache)?;
         let index = Index {
             directory: directory.to_owned(),
             db,
@@ -326,6 +327,24 @@ impl Index {
             }
         }
         durable::sync_directory(&self.directory)
+    }
+}
+
+/// The directory is this process's alone ([`super::home`]); where sled's file is locked all the same, a store that was closed
+/// a moment ago holds it until sled's threads have ended.
+fn open_sled(directory: &Path, cache: u64) -> Result<sled::Db, String> {
+    // Of a relative path sled makes one from the root directory, by which this user need not be able to come there.
+    let directory = Path::new("/proc/self/cwd").join(directory);
+    let config = sled::Config::new().path(directory).cache_capacity(cache).flush_every_ms(None);
+    let begun = Instant::now();
+    loop {
+        let opened = catch_unwind(AssertUnwindSafe(|| config.open())).map_err(|_| "sled panicked".to_owned())?;
+        match opened.map_err(|error| error.to_string()) {
+            Err(error) if error.contains("could not acquire lock") && begun.elapsed() < LETTING_GO => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            opened => return opened,
+        }
     }
 }
 

@@ -126,6 +126,12 @@ fn open_or_replace(
         }
         Ok((index, applied)) if applied.sequence >= noted.sequence => return Ok((index, applied)),
         Ok((_, applied)) => format!("it ends at commit {}, the checkpoint says {}", applied.sequence, noted.sequence),
+        Err(_) if numbers.is_empty() && noted == Position::default() => {
+            // The store was cut off in its making: nothing is lost, and nobody has to look at it.
+            fs::remove_dir_all(&path).map_err(OpenError::io("remove", &path))?;
+            durable::create_directory(&path).map_err(OpenError::io("create", &path))?;
+            return open_checked(&path, cache, segments).map_err(index_error);
+        }
         Err(reason) => reason,
     };
     tracing::error!(%reason, "the index is unusable and is rebuilt from the log");
@@ -144,6 +150,10 @@ pub(super) fn is_older_than(applied: Position, fence: u64) -> bool {
 fn open_checked(path: &Path, cache: u64, segments: &Arc<Segments>) -> Result<(Index, Position), String> {
     let index = Index::open(path, cache, segments.clone())?;
     let applied = index.applied().map_err(|error| error.to_string())?;
+    if applied == Position::default() {
+        // Before anything hangs on it: of one whose first pages a power cut took sled says that it is damaged.
+        index.flush().map_err(|error| error.to_string())?;
+    }
     Ok((index, applied))
 }
 

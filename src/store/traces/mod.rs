@@ -101,11 +101,16 @@ pub struct TraceOptions {
     pub index_memory: usize,
     /// Problems that one verification lists; further ones are counted.
     pub most_problems: usize,
+    /// Where the chain stood when its keeper last knew that all was on disk. Behind it, what does not read is what a power cut
+    /// has left of appends that nobody was told were done, though something that reads comes after it: a disk keeps the pages
+    /// of a write in any order.
+    pub witnessed: Option<Mark>,
 }
 
 impl Default for TraceOptions {
     fn default() -> Self {
-        TraceOptions { block_lines: MAX_BLOCK_LINES, index_memory: 256 * 1024, most_problems: 1000 }
+        let (block_lines, index_memory) = (MAX_BLOCK_LINES, 256 * 1024);
+        TraceOptions { block_lines, index_memory, most_problems: 1000, witnessed: None }
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a start finds: heads and files are held against each other, and the open day's chain is taken up again.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::path::Path;
@@ -134,7 +135,8 @@ fn take_up(
 ) -> Result<Option<(OpenDay, Indexer)>, TraceError> {
     let path = home.day(day);
     let mut indexer = Indexer::new(&home.path, day, options.index_memory);
-    let found = follow(&path, keys, Tip::begin(day, heads.before(day)), &mut indexer, opening)?;
+    let unwitnessed = first_unwitnessed(day, options);
+    let found = follow(&path, keys, Tip::begin(day, heads.before(day)), unwitnessed, &mut indexer, opening)?;
     settle(&path)?;
     if let Some(head) = found.seal {
         insert(heads, head);
@@ -148,6 +150,17 @@ fn take_up(
     }
     let tip = Tip { length: found.whole, ..found.tip };
     Ok(Some((OpenDay::at(home, tip, found.tree)?, indexer)))
+}
+
+/// From where on a day's file holds what nobody was told was on disk, as far as is known.
+fn first_unwitnessed(day: Day, options: &TraceOptions) -> Option<u64> {
+    let mark = options.witnessed.as_ref()?;
+    match day.cmp(&mark.day) {
+        Ordering::Less => None,
+        // The witnessed block itself was on disk, whole.
+        Ordering::Equal => Some(mark.offset + 1),
+        Ordering::Greater => Some(0),
+    }
 }
 
 /// What is found whole is taken to be on disk from now on: a process that was killed may have left it in the system's memory.
@@ -186,12 +199,15 @@ fn follow(
     path: &Path,
     keys: &TraceKeys,
     tip: Tip,
+    unwitnessed: Option<u64>,
     indexer: &mut Indexer,
     opening: &mut TraceOpening,
 ) -> Result<Followed, TraceError> {
     let failed = || TraceError::io("read", path);
     let file = File::open(path).map_err(failed())?;
-    let mut walk = Walk::new(&file, file.metadata().map_err(failed())?.len());
+    let length = file.metadata().map_err(failed())?.len();
+    let mut walk = Walk::new(&file, length);
+    let is_torn = |from: u64| unwitnessed.is_some_and(|first| first <= from) && length - from <= MOST_UNWITNESSED;
     let mut found = Followed { tip, tree: GrowingTree::default(), whole: 0, seal: None };
     let (mut hashes, mut damaged) = (BlockHashes::default(), Vec::new());
     while let Some(piece) = walk.step().map_err(failed())? {
@@ -199,7 +215,10 @@ fn follow(
             damaged.push(piece);
             continue;
         };
-        // What is damaged before a whole block is damage; what is behind the last one was torn.
+        // What is damaged before a whole block is damage; what is behind the last one was torn, and so is what nobody was told of.
+        if damaged.first().is_some_and(|piece| is_torn(piece.range.start)) {
+            break;
+        }
         for piece in damaged.drain(..) {
             hashes.of(&piece).for_each(|hash| found.tree.push(&hash));
             note_damage(&mut found.tip, &piece, indexer, opening).map_err(failed())?;
@@ -259,6 +278,10 @@ fn cut(home: &Home, day: Day, whole: u64, opening: &mut TraceOpening) -> Result<
     opening.torn = Some(Torn { day, bytes, aside: copied.is_ok().then_some(path_aside) });
     Ok(())
 }
+
+/// Bytes that appends may have written without anybody having been told: more than a step of the scribe's. Beyond, the witness is
+/// not that of these files (an older store was put beside them), and what does not read in them is damage.
+const MOST_UNWITNESSED: u64 = 4 * 1024 * 1024;
 
 /// Bytes of a torn tail that are kept.
 const MOST_ASIDE: u64 = 64 * 1024 * 1024;

@@ -158,3 +158,75 @@ fn heads_that_are_lost_leave_no_runs_and_an_index_of_each_day() {
     assert_eq!(names.iter().filter(|name| name.ends_with(".idx")).count(), 2);
     assert_eq!(problems(&files), [""; 0]);
 }
+
+#[test]
+fn behind_what_is_witnessed_damage_is_the_end_of_an_append_that_nobody_was_told_of() {
+    let stream = Stream::new();
+    let files = stream.open_well();
+    append(&files, day(0), 0..4);
+    let witnessed = files.last_mark();
+    append(&files, day(0), 4..10);
+    drop(files);
+    let whole = fs::read(stream.file(day(0))).unwrap();
+    let blocks = examine(&whole);
+    let opened = |witnessed: Option<Mark>, block: usize| {
+        fs::write(stream.file(day(0)), &whole).unwrap();
+        scratch(&stream.file(day(0)), blocks[block].from + 200..blocks[block].from + 210);
+        let options = TraceOptions { witnessed, ..stream.options.clone() };
+        TraceFiles::open(stream.path(), &stream.keys, &options).unwrap()
+    };
+    // The third of five blocks, which was never witnessed: what was whole behind it goes with it, and is kept aside.
+    let (files, opening) = opened(witnessed, 2);
+    assert!(opening.is_in_order());
+    let torn = opening.torn.unwrap();
+    assert_eq!((torn.day, torn.bytes), (day(0), whole.len() as u64 - blocks[2].from));
+    let aside = fs::read(torn.aside.unwrap()).unwrap();
+    assert_eq!(aside.len() as u64, torn.bytes);
+    assert_eq!(all_texts(&files), expected(day(0), 0..4));
+    append(&files, day(0), 4..10);
+    assert_eq!((all_texts(&files), problems(&files)), (expected(day(0), 0..10), vec![]));
+    drop(files);
+    // The second one was: it is damage, whatever comes behind it. And so is anything where nobody witnesses.
+    for (witnessed, block) in [(witnessed, 1), (witnessed, 0), (None, 2)] {
+        let (files, opening) = opened(witnessed, block);
+        assert_eq!((opening.damaged.len(), opening.torn), (1, None), "block {block}");
+        assert_eq!(all_texts(&files).len(), 8);
+    }
+}
+
+#[test]
+fn a_day_that_began_after_what_is_witnessed_may_be_torn_in_its_first_block() {
+    let stream = Stream::new();
+    let files = stream.open_well();
+    append(&files, day(0), 0..4);
+    let witnessed = files.last_mark();
+    append(&files, day(1), 0..6);
+    drop(files);
+    scratch(&stream.file(day(1)), 10..20);
+    let options = TraceOptions { witnessed, ..stream.options.clone() };
+    let (files, opening) = TraceFiles::open(stream.path(), &stream.keys, &options).unwrap();
+    assert!(opening.is_in_order() && opening.torn.is_some(), "{opening:?}");
+    assert_eq!(all_texts(&files), expected(day(0), 0..4));
+    append(&files, day(1), 0..6);
+    assert_eq!(problems(&files), [""; 0]);
+}
+
+#[test]
+fn what_is_more_than_appends_leave_behind_a_witness_is_not_cut() {
+    let stream = Stream::new();
+    let files = stream.open_well();
+    append(&files, day(0), 0..4);
+    // An older store was put beside the files: it witnesses what was there then.
+    let witnessed = files.last_mark();
+    let long = |number: u64| Line { text: vec![7; 60_000], ..line(day(0), number) };
+    for number in 4..84 {
+        files.append(day(0), &[long(number)]).unwrap();
+    }
+    drop(files);
+    let blocks = examine(&fs::read(stream.file(day(0))).unwrap());
+    scratch(&stream.file(day(0)), blocks[3].from + 200..blocks[3].from + 210);
+    let options = TraceOptions { witnessed, ..stream.options.clone() };
+    let (files, opening) = TraceFiles::open(stream.path(), &stream.keys, &options).unwrap();
+    assert_eq!((opening.damaged.len(), opening.torn), (1, None));
+    assert_eq!(files.search(&Query::default(), usize::MAX, &mut |_| true).unwrap().lines, 83);
+}
