@@ -15,7 +15,7 @@ use caducee::store::{AccountId, KeyFate, KeyOwner, SealedKey, Store, check};
 use crate::kill::{ACCOUNTS, CHILD, Said, check_message, check_references, mailbox_keys, options};
 use crate::mailbox::Mailbox;
 use crate::support::{Directory, master, segments};
-use disk::{Disk, Luck};
+use disk::{Deaf, Disk, Luck};
 use recording::{CALLS, Event, events};
 
 /// Moments at which the power goes; `CADUCEE_POWER_CUTS=600` for a long look.
@@ -106,7 +106,7 @@ fn whatever_a_power_cut_leaves_nothing_that_was_acknowledged_is_lost() {
     );
     assert!(told.acknowledged > 100 && told.keys > 10 && emptied > 0, "the child hardly worked");
     // And it would be seen: on a disk that does not sync this or that, something is missing.
-    let broken: [(&str, fn(&Path) -> bool); 3] = [
+    let broken: [(&str, Deaf); 3] = [
         ("the log", |path| path.parent().is_some_and(|parent| parent.ends_with("log"))),
         ("the log's names", |path| path.ends_with("log")),
         ("the keys", |path| path.to_string_lossy().contains("/keys-")),

@@ -12,7 +12,7 @@ use std::time::Duration;
 use caducee::store::traces::{Day, Line, Mark, Query, TraceFiles, TraceKeys, TraceOptions};
 use caducee::store::{AccountId, MailboxKey, SealedKey};
 
-use crate::power_cut::disk::Disk;
+use crate::power_cut::disk::{Deaf, Disk};
 use crate::power_cut::{cut_again_and_again, moments, recorded};
 use crate::support::{Directory, master, noise};
 
@@ -149,7 +149,7 @@ fn whatever_a_power_cut_leaves_no_line_is_lost_that_was_acknowledged_and_the_cha
     });
     assert!(most > LINES_A_DAY * 3, "the child hardly worked");
     // And it would be seen.
-    let broken: [fn(&Path) -> bool; 2] =
+    let broken: [Deaf; 2] =
         [|path| path.extension().is_some_and(|extension| extension == "day"), |path| path.ends_with("traces")];
     for deaf in broken {
         let outcome = std::panic::catch_unwind(|| {

@@ -121,6 +121,9 @@ enum AtEnd {
     Nothing,
 }
 
+/// Which files and directories a broken disk does not sync.
+pub type Deaf = fn(&Path) -> bool;
+
 /// Everything below one directory, from which on the process is followed.
 #[derive(Debug)]
 pub struct Disk {
@@ -131,7 +134,7 @@ pub struct Disk {
     descriptions: Vec<Description>,
     under_way: HashMap<usize, AtEnd>,
     said: String,
-    deaf: fn(&Path) -> bool,
+    deaf: Deaf,
 }
 
 impl Disk {
@@ -151,7 +154,7 @@ impl Disk {
     }
 
     /// A broken one: syncs of these files and directories are answered and do nothing.
-    pub fn deaf_to(self, deaf: fn(&Path) -> bool) -> Self {
+    pub fn deaf_to(self, deaf: Deaf) -> Self {
         Self { deaf, ..self }
     }
 
