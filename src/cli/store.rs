@@ -124,8 +124,8 @@ impl Where {
 /// Has a verb of root's done by whose store it is: what root writes there the server could not open at its next start. None:
 /// this process may do it itself.
 fn as_owner(path: &Path, words: &[String], output: &Output) -> io::Result<Option<ExitCode>> {
-    // A store that is not there is told by the verb.
-    let Ok(identity) = fs::metadata(path.join("store.json")) else { return Ok(None) };
+    // A store that is not there is told by the verb. A link's own owner: whose directory it is does not choose who root becomes.
+    let Ok(identity) = fs::symlink_metadata(path.join("store.json")) else { return Ok(None) };
     let (user, group) = (identity.uid(), identity.gid());
     if user == 0 || !rustix::process::geteuid().is_root() {
         return Ok(None);
@@ -138,7 +138,8 @@ fn as_owner(path: &Path, words: &[String], output: &Output) -> io::Result<Option
     if output.is_json() {
         command.arg("--json");
     }
-    let code = command.status()?.code().and_then(|code| u8::try_from(code).ok());
+    let status = command.status().map_err(|error| io::Error::other(format!("cannot become user {user}: {error}")))?;
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
     Ok(Some(code.map_or(Exit::Failed.into(), ExitCode::from)))
 }
 
