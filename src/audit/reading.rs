@@ -8,9 +8,9 @@ use std::sync::{Arc, OnceLock};
 
 use crate::store::traces::{
     Damage, Day, FoundLine, Head, Problem, ProofParts, Query, TraceError, TraceFiles, TraceKeys, TraceOptions,
-    TraceReport,
+    TraceReport, Witnessed,
 };
-use crate::store::{CommitError, StoreError};
+use crate::store::{CommitError, StoreError, TraceKey, WaitingTrace};
 use crate::telemetry::Metrics;
 
 use super::parts::{Parts, identity};
@@ -88,8 +88,11 @@ impl Traces {
     pub fn open(tracer: &Tracer, directory: &Path) -> Result<Self, TracesError> {
         let keys = TraceKeys::derive(tracer.key());
         let open = |stream: Stream| {
-            let options = TraceOptions { witnessed: witness::mark(tracer, stream), ..TraceOptions::default() };
-            let (files, opening) = TraceFiles::open(&directory.join(stream.name()), &keys, &options)?;
+            // What does not read of the waiting ones is not filed again.
+            let waits = |at: u64| matches!(tracer.store().get::<WaitingTrace>(&TraceKey(at)), Ok(Some(_)));
+            let witnessed = witness::mark(tracer, stream).map(|mark| Witnessed { mark, waits: &waits });
+            let directory = directory.join(stream.name());
+            let (files, opening) = TraceFiles::open_witnessed(&directory, &keys, &TraceOptions::default(), witnessed)?;
             tracing::info!(?opening, stream = stream.name(), "day files of traces open");
             Ok::<_, TraceError>((files, found::tell(stream, &opening)))
         };

@@ -1,11 +1,11 @@
 //! `caducee store`: looks after a store while no server has it open.
 
 use std::fs;
-use std::io::{self, IsTerminal};
+use std::io::IsTerminal;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -104,11 +104,11 @@ impl Where {
                 Err(error) => return fail(&output, &error),
             },
         };
-        match as_owner(&path, words, &output) {
-            Ok(Some(exit)) => return exit,
-            Ok(None) => {}
+        let path = match as_owner(&path, words, &output) {
+            Ok((Some(exit), _)) => return exit,
+            Ok((None, path)) => path,
             Err(error) => return fail(&output, &error),
-        }
+        };
         match work(&path, &output) {
             Ok(exit) => exit.into(),
             Err(error @ OpenError::InUse(_)) => {
@@ -121,26 +121,38 @@ impl Where {
     }
 }
 
-/// Has a verb of root's done by whose store it is: what root writes there the server could not open at its next start. None:
-/// this process may do it itself.
-fn as_owner(path: &Path, words: &[String], output: &Output) -> io::Result<Option<ExitCode>> {
-    // A store that is not there is told by the verb. A link's own owner: whose directory it is does not choose who root becomes.
-    let Ok(identity) = fs::symlink_metadata(path.join("store.json")) else { return Ok(None) };
-    let (user, group) = (identity.uid(), identity.gid());
-    if user == 0 || !rustix::process::geteuid().is_root() {
-        return Ok(None);
+/// Has a verb of root's done by the user whose directory the store is: what root writes there the server could not open at its
+/// next start. None: this process may do it itself, in the directory given back.
+///
+/// Root enters the directory first, and looks at where it is then: who owns the way there cannot change what was looked at.
+fn as_owner(path: &Path, words: &[String], output: &Output) -> Result<(Option<ExitCode>, PathBuf), OpenError> {
+    if !rustix::process::geteuid().is_root() {
+        return Ok((None, path.to_owned()));
     }
-    // From within: the owner need not be able to come there from the root directory (systemd's /var/lib/private).
-    std::env::set_current_dir(path)?;
+    let failed = |action: &'static str| move |source| OpenError::Io { action, path: path.to_owned(), source };
+    if !path.is_dir() {
+        return Err(OpenError::Missing(path.to_owned()));
+    }
+    std::env::set_current_dir(path).map_err(failed("enter"))?;
+    let here = PathBuf::from(".");
+    let directory = fs::metadata(&here).map_err(failed("look at"))?;
+    let (user, group) = (directory.uid(), directory.gid());
+    if user == 0 {
+        return Ok((None, here));
+    }
     output.note(&format!("{}: as its owner, user {user}", path.display()));
     let mut command = Command::new("/proc/self/exe");
-    command.arg("store").args(words).args(["--dir", "."]).uid(user).gid(group);
+    command.arg("store").args(words).arg("--dir").arg(here.as_os_str()).uid(user).gid(group);
+    // Nothing of root's goes along.
+    let kept = ["LANG", "LC_ALL", "NO_COLOR", "TERM"];
+    let kept = kept.into_iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
+    command.stdin(Stdio::null()).env_clear().envs(kept);
     if output.is_json() {
         command.arg("--json");
     }
-    let status = command.status().map_err(|error| io::Error::other(format!("cannot become user {user}: {error}")))?;
+    let status = command.status().map_err(failed("become the owner of"))?;
     let code = status.code().and_then(|code| u8::try_from(code).ok());
-    Ok(Some(code.map_or(Exit::Failed.into(), ExitCode::from)))
+    Ok((Some(code.map_or(Exit::Failed.into(), ExitCode::from)), here))
 }
 
 fn fail(output: &Output, error: &dyn std::error::Error) -> ExitCode {

@@ -9,6 +9,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -110,7 +111,7 @@ fn child() {
         }
         say("READY");
         if beside == Beside::Recorded {
-            std::thread::spawn(move || make_keys_and_end(&store));
+            std::thread::spawn(move || make_keys_and_end(&store, &path));
         }
         let writers: Vec<_> = (0..beside.writers())
             .map(|writer| tokio::spawn(write_for_ever(mailboxes.clone(), seed * 1_000_003 + writer * 7919, beside)))
@@ -133,7 +134,7 @@ async fn give_up_for_ever(store: Store, size: usize) {
 }
 
 /// Makes keys and destroys every second one; ends the process in the middle of everything after the last.
-fn make_keys_and_end(store: &Store) {
+fn make_keys_and_end(store: &Store, path: &Path) {
     for number in 0..RECORDED_KEYS {
         std::thread::sleep(Duration::from_millis(30));
         let account = AccountId(1_000 + number);
@@ -146,8 +147,16 @@ fn make_keys_and_end(store: &Store) {
             say(&format!("WIPED {}", account.0));
         }
     }
+    let emptied =
+        || segments(path).iter().filter(|path| std::fs::metadata(path).is_ok_and(|it| it.len() == 64)).count();
+    while DELIVERED.load(Ordering::Relaxed) < 150 || emptied() == 0 {
+        std::thread::sleep(Duration::from_millis(10));
+    }
     std::process::exit(0);
 }
+
+/// Deliveries that this process has acknowledged.
+static DELIVERED: AtomicU64 = AtomicU64::new(0);
 
 fn compact_for_ever(store: &Store) {
     let goal = Compaction {
@@ -176,6 +185,7 @@ async fn write_for_ever(mailboxes: Vec<Arc<(tokio::sync::Mutex<()>, Mailbox)>>, 
             Err(error) => panic!("{error}"),
         };
         say(&format!("ACK {} {uid} {dice}", folder.folder));
+        DELIVERED.fetch_add(1, Ordering::Relaxed);
         let deleted = if beside == Beside::Nothing { 0..1 } else { 0..8 };
         match dice % 13 {
             chance if deleted.contains(&chance) => {

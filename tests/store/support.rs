@@ -69,13 +69,18 @@ pub fn options() -> Options {
 /// Opens a store that nobody has open. A test beside this one may be starting a program: until that has begun, the fork holds
 /// every lock of ours with us.
 pub fn open(path: &Path) -> (Store, Opening) {
+    patiently(|| Store::open(path, &master(), &options())).unwrap()
+}
+
+/// What opens a store that nobody has open, as [`open`].
+pub fn patiently<T>(open: impl Fn() -> Result<T, OpenError>) -> Result<T, OpenError> {
     for _ in 0..100 {
-        match Store::open(path, &master(), &options()) {
+        match open() {
             Err(OpenError::InUse(_)) => std::thread::sleep(Duration::from_millis(20)),
-            outcome => return outcome.unwrap(),
+            outcome => return outcome,
         }
     }
-    panic!("{} is in use, and stays so", path.display());
+    open()
 }
 
 /// Runs a future on a small runtime.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use caducee::store::traces::{Day, Line, Mark, Query, TraceFiles, TraceKeys, TraceOptions};
+use caducee::store::traces::{Day, Line, Mark, Query, TraceFiles, TraceKeys, TraceOptions, Witnessed};
 use caducee::store::{AccountId, MailboxKey, SealedKey};
 
 use crate::power_cut::disk::{Deaf, Disk};
@@ -34,8 +34,8 @@ fn keys(directory: &Path) -> TraceKeys {
     TraceKeys::derive(&master().open(AccountId(1), &sealed).unwrap())
 }
 
-fn options(witnessed: Option<Mark>) -> TraceOptions {
-    TraceOptions { block_lines: 20, index_memory: 500, most_problems: 10, witnessed }
+fn options() -> TraceOptions {
+    TraceOptions { block_lines: 20, index_memory: 500, most_problems: 10 }
 }
 
 /// The line of a number; its moment says the number.
@@ -54,7 +54,7 @@ fn day(number: u64) -> Day {
 fn child() {
     let Ok(path) = std::env::var(CHILD) else { return };
     let path = PathBuf::from(path);
-    let (files, _) = TraceFiles::open(&path, &keys(&path), &options(None)).unwrap();
+    let (files, _) = TraceFiles::open(&path, &keys(&path), &options()).unwrap();
     say("READY");
     let mut next = files.last_lines(1).unwrap().first().map_or(0, |line| line.at + 1);
     let end = std::env::var(END).map_or(u64::MAX, |end| end.parse().unwrap());
@@ -112,7 +112,9 @@ fn traces_killed_at_any_moment_lose_no_line_and_have_none_twice() {
 
 /// Panics unless every acknowledged line is there, once and in order, found by its terms, and the chain is whole.
 fn holds(path: &Path, keys: &TraceKeys, acknowledged: u64, mark: Option<&Mark>, verified: bool, at: &str) {
-    let opened = TraceFiles::open(path, keys, &options(mark.copied()));
+    let waits = |at| at >= acknowledged;
+    let witnessed = mark.map(|mark| Witnessed { mark: *mark, waits: &waits });
+    let opened = TraceFiles::open_witnessed(path, keys, &options(), witnessed);
     let (files, opening) = opened.unwrap_or_else(|error| panic!("{at}: {error}"));
     assert!(opening.is_in_order(), "{at}: {opening:?}");
     let mut next = 0;
@@ -167,7 +169,7 @@ fn holds_what_was_said(place: &Directory, keys: &TraceKeys, said: &str, at: &str
     let path = place.path().join("traces");
     let Some(last) = said.lines().filter_map(|line| line.strip_prefix("ACK ")).next_back() else {
         // Nobody witnesses anything yet.
-        TraceFiles::open(&path, keys, &options(None)).unwrap_or_else(|error| panic!("{at}: {error}"));
+        TraceFiles::open(&path, keys, &options()).unwrap_or_else(|error| panic!("{at}: {error}"));
         return 0;
     };
     let (acknowledged, mark) = last.split_once(' ').unwrap();

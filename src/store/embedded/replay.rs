@@ -126,7 +126,8 @@ fn open_or_replace(
         }
         Ok((index, applied)) if applied.sequence >= noted.sequence => return Ok((index, applied)),
         Ok((_, applied)) => format!("it ends at commit {}, the checkpoint says {}", applied.sequence, noted.sequence),
-        Err(_) if numbers.is_empty() && noted == Position::default() => {
+        Err(reason) if numbers.is_empty() && noted == Position::default() => {
+            tracing::warn!(%reason, "the index of a store without a log is begun anew");
             // The store was cut off in its making: nothing is lost, and nobody has to look at it.
             fs::remove_dir_all(&path).map_err(OpenError::io("remove", &path))?;
             durable::create_directory(&path).map_err(OpenError::io("create", &path))?;

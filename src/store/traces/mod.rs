@@ -101,17 +101,21 @@ pub struct TraceOptions {
     pub index_memory: usize,
     /// Problems that one verification lists; further ones are counted.
     pub most_problems: usize,
-    /// Where the chain stood when its keeper last knew that all was on disk. Behind it, what does not read is what a power cut
-    /// has left of appends that nobody was told were done, though something that reads comes after it: a disk keeps the pages
-    /// of a write in any order.
-    pub witnessed: Option<Mark>,
 }
 
 impl Default for TraceOptions {
     fn default() -> Self {
-        let (block_lines, index_memory) = (MAX_BLOCK_LINES, 256 * 1024);
-        TraceOptions { block_lines, index_memory, most_problems: 1000, witnessed: None }
+        TraceOptions { block_lines: MAX_BLOCK_LINES, index_memory: 256 * 1024, most_problems: 1000 }
     }
+}
+
+/// What the keeper of a stream knows of it at a start: what was said to be on disk, and what was not yet.
+#[derive(Clone, Copy)]
+pub struct Witnessed<'a> {
+    /// Where the chain stood when all that was filed was last known to be on disk.
+    pub mark: Mark,
+    /// Whether the keeper still has the lines of a moment, and files them again.
+    pub waits: &'a dyn Fn(u64) -> bool,
 }
 
 /// What a start found. All but `torn` is for the operator's eyes: it does not come from a crash alone.
@@ -246,8 +250,23 @@ impl TraceFiles {
         keys: &TraceKeys,
         options: &TraceOptions,
     ) -> Result<(TraceFiles, TraceOpening), TraceError> {
+        Self::open_witnessed(directory, keys, options, None)
+    }
+
+    /// As [`TraceFiles::open`]. A power cut may leave a later page of an append and not an earlier one: what does not read behind
+    /// what is witnessed, with nothing behind it that does not wait to be filed again, is the torn end of an append that nobody
+    /// was told was done, and no damage.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open_witnessed(
+        directory: &Path,
+        keys: &TraceKeys,
+        options: &TraceOptions,
+        witnessed: Option<Witnessed<'_>>,
+    ) -> Result<(TraceFiles, TraceOpening), TraceError> {
         let home = Home::open(directory)?;
-        let Started { heads, are_written, sizes, open, opening } = start::start(&home, keys, options)?;
+        let Started { heads, are_written, sizes, open, opening } = start::start(&home, keys, options, witnessed)?;
         let (open, view) = open
             .map(|(open, indexer)| {
                 let tip = open.tip;

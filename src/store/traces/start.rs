@@ -16,7 +16,7 @@ use super::open::{OpenBlock, open_seal};
 use super::tree::GrowingTree;
 use super::walk::{BlockHashes, Piece, Walk, read_up_to};
 use super::writer::{OpenDay, Tip};
-use super::{Damage, Torn, TraceError, TraceOpening, TraceOptions};
+use super::{Damage, Torn, TraceError, TraceOpening, TraceOptions, Witnessed};
 use crate::store::embedded::durable;
 
 /// What a stream starts from.
@@ -30,7 +30,12 @@ pub(super) struct Started {
     pub(super) opening: TraceOpening,
 }
 
-pub(super) fn start(home: &Home, keys: &TraceKeys, options: &TraceOptions) -> Result<Started, TraceError> {
+pub(super) fn start(
+    home: &Home,
+    keys: &TraceKeys,
+    options: &TraceOptions,
+    witnessed: Option<Witnessed<'_>>,
+) -> Result<Started, TraceError> {
     home.remove_leavings()?;
     let mut opening = TraceOpening::default();
     let files = home.days()?;
@@ -47,7 +52,9 @@ pub(super) fn start(home: &Home, keys: &TraceKeys, options: &TraceOptions) -> Re
     let mut open = None;
     for day in unlisted(&heads, &files, &mut opening) {
         let is_newest = files.last() == Some(&day);
-        match take_up(home, keys, options, &mut heads, day, &mut opening)? {
+        // An append to a later day comes after the sync of this one.
+        let witnessed = witnessed.filter(|_| is_newest && !opening.heads_rebuilt);
+        match take_up(home, keys, options, &mut heads, (day, witnessed), &mut opening)? {
             Some(found) if is_newest => open = Some(found),
             Some((mut found, indexer)) => {
                 opening.sealed_late.push(day);
@@ -130,13 +137,22 @@ fn take_up(
     keys: &TraceKeys,
     options: &TraceOptions,
     heads: &mut Heads,
-    day: Day,
+    (day, witnessed): (Day, Option<Witnessed<'_>>),
     opening: &mut TraceOpening,
 ) -> Result<Option<(OpenDay, Indexer)>, TraceError> {
     let path = home.day(day);
-    let mut indexer = Indexer::new(&home.path, day, options.index_memory);
-    let unwitnessed = first_unwitnessed(day, options);
-    let found = follow(&path, keys, Tip::begin(day, heads.before(day)), unwitnessed, &mut indexer, opening)?;
+    let begin = || (Indexer::new(&home.path, day, options.index_memory), Tip::begin(day, heads.before(day)));
+    let (before, (mut indexer, tip)) = (opening.damaged.len(), begin());
+    let mut found = follow(&path, keys, tip, None, &mut indexer, opening)?;
+    let holes = opening.damaged[before..].iter().map(|damage| damage.from);
+    if let Some(witnessed) = witnessed
+        && let Some(torn) = torn_from(&path, keys, day, &witnessed, holes)?
+    {
+        opening.damaged.truncate(before);
+        let tip;
+        (indexer, tip) = begin();
+        found = follow(&path, keys, tip, Some(torn), &mut indexer, opening)?;
+    }
     settle(&path)?;
     if let Some(head) = found.seal {
         insert(heads, head);
@@ -152,15 +168,33 @@ fn take_up(
     Ok(Some((OpenDay::at(home, tip, found.tree)?, indexer)))
 }
 
-/// From where on a day's file holds what nobody was told was on disk, as far as is known.
-fn first_unwitnessed(day: Day, options: &TraceOptions) -> Option<u64> {
-    let mark = options.witnessed.as_ref()?;
-    match day.cmp(&mark.day) {
-        Ordering::Less => None,
+/// Where an append that nobody was told of begins to be torn, though blocks of it are whole behind: at the first hole behind what
+/// is witnessed, if all that can be read from there on waits to be filed again.
+fn torn_from(
+    path: &Path,
+    keys: &TraceKeys,
+    day: Day,
+    Witnessed { mark, waits }: &Witnessed<'_>,
+    holes: impl Iterator<Item = u64>,
+) -> Result<Option<u64>, TraceError> {
+    let is_behind = |hole: u64| match day.cmp(&mark.day) {
+        Ordering::Less => false,
         // The witnessed block itself was on disk, whole.
-        Ordering::Equal => Some(mark.offset + 1),
-        Ordering::Greater => Some(0),
+        Ordering::Equal => hole > mark.offset,
+        Ordering::Greater => true,
+    };
+    let Some(torn) = holes.filter(|hole| is_behind(*hole)).min() else { return Ok(None) };
+    let failed = || TraceError::io("read", path);
+    let file = File::open(path).map_err(failed())?;
+    let mut walk = Walk::new(&file, file.metadata().map_err(failed())?.len());
+    while let Some(piece) = walk.step().map_err(failed())? {
+        let Some((header, payload)) = piece.whole().filter(|_| piece.range.start >= torn) else { continue };
+        let Some(block) = OpenBlock::open(keys, &header.head, payload) else { return Ok(None) };
+        if !block.lines().all(|line| waits(line.at())) {
+            return Ok(None);
+        }
     }
+    Ok(Some(torn))
 }
 
 /// What is found whole is taken to be on disk from now on: a process that was killed may have left it in the system's memory.
@@ -199,15 +233,13 @@ fn follow(
     path: &Path,
     keys: &TraceKeys,
     tip: Tip,
-    unwitnessed: Option<u64>,
+    torn: Option<u64>,
     indexer: &mut Indexer,
     opening: &mut TraceOpening,
 ) -> Result<Followed, TraceError> {
     let failed = || TraceError::io("read", path);
     let file = File::open(path).map_err(failed())?;
-    let length = file.metadata().map_err(failed())?.len();
-    let mut walk = Walk::new(&file, length);
-    let is_torn = |from: u64| unwitnessed.is_some_and(|first| first <= from) && length - from <= MOST_UNWITNESSED;
+    let mut walk = Walk::new(&file, file.metadata().map_err(failed())?.len());
     let mut found = Followed { tip, tree: GrowingTree::default(), whole: 0, seal: None };
     let (mut hashes, mut damaged) = (BlockHashes::default(), Vec::new());
     while let Some(piece) = walk.step().map_err(failed())? {
@@ -215,10 +247,10 @@ fn follow(
             damaged.push(piece);
             continue;
         };
-        // What is damaged before a whole block is damage; what is behind the last one was torn, and so is what nobody was told of.
-        if damaged.first().is_some_and(|piece| is_torn(piece.range.start)) {
+        if torn.is_some_and(|torn| torn <= piece.range.start) {
             break;
         }
+        // What is damaged before a whole block is damage; what is behind the last one was torn.
         for piece in damaged.drain(..) {
             hashes.of(&piece).for_each(|hash| found.tree.push(&hash));
             note_damage(&mut found.tip, &piece, indexer, opening).map_err(failed())?;
@@ -278,10 +310,6 @@ fn cut(home: &Home, day: Day, whole: u64, opening: &mut TraceOpening) -> Result<
     opening.torn = Some(Torn { day, bytes, aside: copied.is_ok().then_some(path_aside) });
     Ok(())
 }
-
-/// Bytes that appends may have written without anybody having been told: more than a step of the scribe's. Beyond, the witness is
-/// not that of these files (an older store was put beside them), and what does not read in them is damage.
-const MOST_UNWITNESSED: u64 = 4 * 1024 * 1024;
 
 /// Bytes of a torn tail that are kept.
 const MOST_ASIDE: u64 = 64 * 1024 * 1024;

@@ -90,10 +90,11 @@ fn call(line: &str) -> Option<Call> {
     let path = |at: usize| PathBuf::from(OsString::from_vec(texts(words[at])));
     let descriptor = || number(0);
     Some(match name {
-        "openat" => {
-            let has = |flag: &str| words[2].split([' ', '|', ')']).any(|word| word == flag);
+        "open" | "openat" => {
+            let at = usize::from(name == "openat");
+            let has = |flag: &str| words[at + 1].split([' ', '|', ')']).any(|word| word == flag);
             let (create, truncate, append) = (has("O_CREAT"), has("O_TRUNC"), has("O_APPEND"));
-            Call::Open { path: path(1), create, truncate, append }
+            Call::Open { path: path(at), create, truncate, append }
         }
         "close" => Call::Close { descriptor: descriptor() },
         "fcntl" if words[1].starts_with("F_DUPFD") => Call::Duplicate { descriptor: descriptor() },
@@ -104,10 +105,18 @@ fn call(line: &str) -> Option<Call> {
         "ftruncate" => Call::SetLength { descriptor: descriptor(), length: number(1) as u64 },
         "fsync" | "fdatasync" => Call::Sync { descriptor: descriptor() },
         "rename" => Call::Rename { from: path(0), to: path(1) },
+        "renameat" | "renameat2" if is_plain(&words) => Call::Rename { from: path(1), to: path(3) },
         "unlink" => Call::Unlink { path: path(0) },
+        "unlinkat" if is_plain(&words) => Call::Unlink { path: path(1) },
         "mkdir" => Call::MakeDirectory { path: path(0) },
+        "mkdirat" if is_plain(&words) => Call::MakeDirectory { path: path(1) },
         _ => panic!("the disk of the test does not know: {}", short(line)),
     })
+}
+
+/// No descriptor of a directory in it, and no way of doing it otherwise.
+fn is_plain(words: &[&str]) -> bool {
+    words[0] == "AT_FDCWD" && words.get(2).is_none_or(|word| matches!(*word, "AT_FDCWD" | "0") || word.starts_with('0'))
 }
 
 fn short(line: &str) -> &str {

@@ -159,37 +159,49 @@ fn heads_that_are_lost_leave_no_runs_and_an_index_of_each_day() {
     assert_eq!(problems(&files), [""; 0]);
 }
 
+/// Opens a stream whose keeper has the mark, and the lines of these numbers of this day.
+fn open_witnessed(
+    stream: &Stream,
+    mark: Option<Mark>,
+    waiting: (Day, std::ops::Range<u64>),
+) -> (TraceFiles, TraceOpening) {
+    let waits = |at: u64| waiting.1.clone().any(|number| line(waiting.0, number).at == at);
+    let witnessed = mark.map(|mark| Witnessed { mark, waits: &waits });
+    TraceFiles::open_witnessed(stream.path(), &stream.keys, &stream.options, witnessed).unwrap()
+}
+
 #[test]
-fn behind_what_is_witnessed_damage_is_the_end_of_an_append_that_nobody_was_told_of() {
+fn behind_what_is_witnessed_a_hole_is_the_torn_end_of_an_append_that_nobody_was_told_of() {
     let stream = Stream::new();
     let files = stream.open_well();
     append(&files, day(0), 0..4);
-    let witnessed = files.last_mark();
+    let mark = files.last_mark();
     append(&files, day(0), 4..10);
     drop(files);
     let whole = fs::read(stream.file(day(0))).unwrap();
     let blocks = examine(&whole);
-    let opened = |witnessed: Option<Mark>, block: usize| {
+    let opened = |mark: Option<Mark>, waiting: std::ops::Range<u64>, block: usize| {
         fs::write(stream.file(day(0)), &whole).unwrap();
         scratch(&stream.file(day(0)), blocks[block].from + 200..blocks[block].from + 210);
-        let options = TraceOptions { witnessed, ..stream.options.clone() };
-        TraceFiles::open(stream.path(), &stream.keys, &options).unwrap()
+        open_witnessed(&stream, mark, (day(0), waiting))
     };
-    // The third of five blocks, which was never witnessed: what was whole behind it goes with it, and is kept aside.
-    let (files, opening) = opened(witnessed, 2);
+    // The third of five blocks, which was never witnessed: what is whole behind it goes with it, for it waits to be filed again.
+    let (files, opening) = opened(mark, 4..10, 2);
     assert!(opening.is_in_order());
     let torn = opening.torn.unwrap();
     assert_eq!((torn.day, torn.bytes), (day(0), whole.len() as u64 - blocks[2].from));
-    let aside = fs::read(torn.aside.unwrap()).unwrap();
-    assert_eq!(aside.len() as u64, torn.bytes);
+    assert_eq!(fs::read(torn.aside.unwrap()).unwrap().len() as u64, torn.bytes);
     assert_eq!(all_texts(&files), expected(day(0), 0..4));
     append(&files, day(0), 4..10);
     assert_eq!((all_texts(&files), problems(&files)), (expected(day(0), 0..10), vec![]));
     drop(files);
-    // The second one was: it is damage, whatever comes behind it. And so is anything where nobody witnesses.
-    for (witnessed, block) in [(witnessed, 1), (witnessed, 0), (None, 2)] {
-        let (files, opening) = opened(witnessed, block);
-        assert_eq!((opening.damaged.len(), opening.torn), (1, None), "block {block}");
+    // What was witnessed is damage, whatever comes behind it; so is a hole before a line that does not wait any more (an older
+    // store was put beside the files), and anything where nobody witnesses.
+    for (mark, waiting, block) in
+        [(mark, 4..10, 1), (mark, 4..10, 0), (mark, 4..9, 2), (mark, 0..0, 2), (None, 4..10, 2)]
+    {
+        let (files, opening) = opened(mark, waiting.clone(), block);
+        assert_eq!((opening.damaged.len(), opening.torn), (1, None), "{waiting:?}, block {block}");
         assert_eq!(all_texts(&files).len(), 8);
     }
 }
@@ -199,12 +211,11 @@ fn a_day_that_began_after_what_is_witnessed_may_be_torn_in_its_first_block() {
     let stream = Stream::new();
     let files = stream.open_well();
     append(&files, day(0), 0..4);
-    let witnessed = files.last_mark();
+    let mark = files.last_mark();
     append(&files, day(1), 0..6);
     drop(files);
     scratch(&stream.file(day(1)), 10..20);
-    let options = TraceOptions { witnessed, ..stream.options.clone() };
-    let (files, opening) = TraceFiles::open(stream.path(), &stream.keys, &options).unwrap();
+    let (files, opening) = open_witnessed(&stream, mark, (day(1), 0..6));
     assert!(opening.is_in_order() && opening.torn.is_some(), "{opening:?}");
     assert_eq!(all_texts(&files), expected(day(0), 0..4));
     append(&files, day(1), 0..6);
@@ -212,21 +223,19 @@ fn a_day_that_began_after_what_is_witnessed_may_be_torn_in_its_first_block() {
 }
 
 #[test]
-fn what_is_more_than_appends_leave_behind_a_witness_is_not_cut() {
+fn a_hole_before_and_one_behind_what_is_witnessed_are_damage_and_a_torn_end() {
     let stream = Stream::new();
     let files = stream.open_well();
-    append(&files, day(0), 0..4);
-    // An older store was put beside the files: it witnesses what was there then.
-    let witnessed = files.last_mark();
-    let long = |number: u64| Line { text: vec![7; 60_000], ..line(day(0), number) };
-    for number in 4..84 {
-        files.append(day(0), &[long(number)]).unwrap();
-    }
+    append(&files, day(0), 0..6);
+    let mark = files.last_mark();
+    append(&files, day(0), 6..12);
     drop(files);
     let blocks = examine(&fs::read(stream.file(day(0))).unwrap());
-    scratch(&stream.file(day(0)), blocks[3].from + 200..blocks[3].from + 210);
-    let options = TraceOptions { witnessed, ..stream.options.clone() };
-    let (files, opening) = TraceFiles::open(stream.path(), &stream.keys, &options).unwrap();
-    assert_eq!((opening.damaged.len(), opening.torn), (1, None));
-    assert_eq!(files.search(&Query::default(), usize::MAX, &mut |_| true).unwrap().lines, 83);
+    for block in [1, 4] {
+        scratch(&stream.file(day(0)), blocks[block].from + 200..blocks[block].from + 210);
+    }
+    let (files, opening) = open_witnessed(&stream, mark, (day(0), 6..12));
+    assert_eq!((opening.damaged.len(), opening.damaged[0].from), (1, blocks[1].from));
+    assert_eq!(opening.torn.unwrap().bytes, blocks[5].to - blocks[4].from);
+    assert_eq!(all_texts(&files), [expected(day(0), 0..2), expected(day(0), 4..8)].concat());
 }

@@ -49,7 +49,7 @@ struct Stream {
 impl Stream {
     /// Blocks of two lines, and an index that goes to disk in small runs.
     fn new() -> Stream {
-        let options = TraceOptions { block_lines: 2, index_memory: 20, most_problems: 50, witnessed: None };
+        let options = TraceOptions { block_lines: 2, index_memory: 20, most_problems: 50 };
         Stream { directory: Directory::new(), keys: TraceKeys::derive(&MailboxKey::generate()), options }
     }
 
