@@ -243,7 +243,7 @@ impl<S: Shelf> Desk<S> {
                 opened.push((*key, trace));
             }
             if !opened.is_empty() {
-                self.write_down_at_last(&opened, &unknown)?;
+                self.write_down_past_a_conflict(&opened, &unknown)?;
             }
             if keys.len() < BATCH {
                 break;
@@ -265,7 +265,7 @@ impl<S: Shelf> Desk<S> {
     }
 
     /// As [`Desk::write_down`], twice where an observer has relied on what somebody else has written since: it looks again.
-    fn write_down_at_last(
+    fn write_down_past_a_conflict(
         &mut self,
         opened: &[(TraceKey, Option<Trace>)],
         unknown: &[(TraceKey, Text)],

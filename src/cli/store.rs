@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::IsTerminal;
+use std::ops::ControlFlow;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -105,8 +106,8 @@ impl Where {
             },
         };
         let path = match as_owner(&path, words, &output) {
-            Ok((Some(exit), _)) => return exit,
-            Ok((None, path)) => path,
+            Ok(ControlFlow::Break(exit)) => return exit,
+            Ok(ControlFlow::Continue(path)) => path,
             Err(error) => return fail(&output, &error),
         };
         match work(&path, &output) {
@@ -122,12 +123,12 @@ impl Where {
 }
 
 /// Has a verb of root's done by the user whose directory the store is: what root writes there the server could not open at its
-/// next start. None: this process may do it itself, in the directory given back.
+/// next start. To go on is to do it in this process, in the directory given back.
 ///
 /// Root enters the directory first, and looks at where it is then: who owns the way there cannot change what was looked at.
-fn as_owner(path: &Path, words: &[String], output: &Output) -> Result<(Option<ExitCode>, PathBuf), OpenError> {
+fn as_owner(path: &Path, words: &[String], output: &Output) -> Result<ControlFlow<ExitCode, PathBuf>, OpenError> {
     if !rustix::process::geteuid().is_root() {
-        return Ok((None, path.to_owned()));
+        return Ok(ControlFlow::Continue(path.to_owned()));
     }
     let failed = |action: &'static str| move |source| OpenError::Io { action, path: path.to_owned(), source };
     if !path.is_dir() {
@@ -138,7 +139,7 @@ fn as_owner(path: &Path, words: &[String], output: &Output) -> Result<(Option<Ex
     let directory = fs::metadata(&here).map_err(failed("look at"))?;
     let (user, group) = (directory.uid(), directory.gid());
     if user == 0 {
-        return Ok((None, here));
+        return Ok(ControlFlow::Continue(here));
     }
     output.note(&format!("{}: as its owner, user {user}", path.display()));
     let mut command = Command::new("/proc/self/exe");
@@ -152,7 +153,7 @@ fn as_owner(path: &Path, words: &[String], output: &Output) -> Result<(Option<Ex
     }
     let status = command.status().map_err(failed("become the owner of"))?;
     let code = status.code().and_then(|code| u8::try_from(code).ok());
-    Ok((Some(code.map_or(Exit::Failed.into(), ExitCode::from)), here))
+    Ok(ControlFlow::Break(code.map_or(Exit::Failed.into(), ExitCode::from)))
 }
 
 fn fail(output: &Output, error: &dyn std::error::Error) -> ExitCode {

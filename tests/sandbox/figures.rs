@@ -33,7 +33,7 @@ fn sum(figures: &Value, sheet: &str, column: &str, having: &str) -> u64 {
 
 #[test]
 fn what_is_sent_is_counted_once_on_both_sides_and_the_traces_say_the_same() {
-    if !have("python3") {
+    if !have("python3") || !have("curl") {
         return;
     }
     let sandbox = Sandbox::start();
@@ -68,4 +68,12 @@ fn what_is_sent_is_counted_once_on_both_sides_and_the_traces_say_the_same() {
         assert!(same, "{}", caducee(operator, &["indicators", &month, "--recount"])["differences"]);
     }
     assert_eq!((sent(aura), received(other)), (before + 3, 3));
+    // The figures for operations are others: they name nobody.
+    for operator in [aura, other] {
+        let page = format!("http://127.0.0.1:{}/metrics", operator.ports.metrics);
+        let metrics = Tool::new("curl").args(["--silent", "--fail", &page]).run().expect_ok("the metrics").stdout;
+        assert!(metrics.contains("caducee_traces_written_total"), "{metrics}");
+        let names = [&from.address, &to.address].map(|address| address.split('@').next().unwrap());
+        assert!(!metrics.contains('@') && !names.iter().any(|name| metrics.contains(name)), "{metrics}");
+    }
 }

@@ -69,6 +69,13 @@ pub fn domain(number: u8, seed: u64, size: usize) -> Domain {
     Domain { name: format!("domaine-{number}"), description, ..Domain::default() }
 }
 
+/// Writes a record that is too large for the index to hold.
+pub fn put_domain(store: &Store, record: &Domain) {
+    let mut batch = Batch::new();
+    batch.put(&record.name, record);
+    store.commit_blocking(batch).unwrap();
+}
+
 pub fn put_usage(account: u64, bytes: u64) -> Batch {
     let mut batch = Batch::new();
     batch.put(&AccountId(account), &Usage { bytes, ..Usage::default() });
@@ -229,10 +236,7 @@ fn what_is_not_worth_it_is_looked_at_once_and_again_when_more_of_it_has_died() {
     let (store, _) = open(directory.path());
     // Half of the first segment are records, of which the index does not say whether they live: it is looked at.
     for n in 0..58 {
-        let record = domain(n, n.into(), 9000);
-        let mut batch = Batch::new();
-        batch.put(&record.name, &record);
-        store.commit_blocking(batch).unwrap();
+        put_domain(&store, &domain(n, n.into(), 9000));
     }
     let staged = stage(&store, 1, 310_000);
     let id = staged.id;

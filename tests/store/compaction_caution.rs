@@ -8,7 +8,7 @@ use std::time::Duration;
 use caducee::store::{AccountId, Batch, CHUNK, Compaction, Domain, MailboxKey, Options, Store, StoreError, Usage};
 
 use crate::compaction::{
-    HEADER, assert_sound, checked, compact, domain, goal, length, log_bytes, mostly_dead, put_usage, waste,
+    HEADER, assert_sound, checked, compact, domain, goal, length, log_bytes, mostly_dead, put_domain, put_usage, waste,
     without_index,
 };
 use crate::mailbox::Mailbox;
@@ -135,9 +135,7 @@ fn a_large_record_that_was_moved_before_a_restart_is_not_moved_again() {
     let directory = Directory::new("twice");
     let (store, _) = open(directory.path());
     let large = domain(1, 7, 100_000);
-    let mut batch = Batch::new();
-    batch.put(&large.name, &large);
-    store.commit_blocking(batch).unwrap();
+    put_domain(&store, &large);
     waste(&store, 1, 1_200_000);
     let slow = Compaction { settle: Duration::from_secs(3600), ..goal(50) };
     let moved = store.compact_blocking(&slow).unwrap();
@@ -156,9 +154,7 @@ fn a_check_tells_of_a_large_record_that_is_no_longer_in_the_log() {
     let directory = Directory::new("large-lost");
     let (store, _) = open(directory.path());
     let large = domain(1, 7, 100_000);
-    let mut batch = Batch::new();
-    batch.put(&large.name, &large);
-    store.commit_blocking(batch).unwrap();
+    put_domain(&store, &large);
     waste(&store, 1, 1_200_000);
     drop(store);
     OpenOptions::new().write(true).open(&segments(directory.path())[0]).unwrap().set_len(HEADER).unwrap();

@@ -6,8 +6,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::{fs, mem};
 
 use super::recording::{Call, Event};
 
@@ -216,9 +216,13 @@ impl Disk {
             }
             AtEnd::Duplicates(description) => drop(self.descriptors.insert(answer, description)),
             AtEnd::Seeks(description) => self.descriptions[description].position = answer as u64,
-            AtEnd::Syncs(Target::File(file), calls) => self.files[file].settle(&calls),
+            AtEnd::Syncs(Target::File(file), calls) => {
+                let File { changes, synced, .. } = &mut self.files[file];
+                settle(changes, &calls, |change| change.apply(synced));
+            }
             AtEnd::Syncs(Target::Directory(path), calls) => {
-                self.directories.get_mut(&path).expect("it was opened").settle(&calls)
+                let Directory { changes, synced, .. } = self.directories.get_mut(&path).expect("it was opened");
+                settle(changes, &calls, |change| change.apply(synced));
             }
             AtEnd::Syncs(..) | AtEnd::Nothing => {}
         }
@@ -343,6 +347,17 @@ impl Disk {
     }
 }
 
+/// The changes of these calls are on the disk.
+fn settle<C>(changes: &mut Vec<(usize, C)>, calls: &[usize], mut apply: impl FnMut(&C)) {
+    changes.retain(|(number, change)| {
+        let is_synced = calls.binary_search(number).is_ok();
+        if is_synced {
+            apply(change);
+        }
+        !is_synced
+    });
+}
+
 impl File {
     fn change(&mut self, number: usize, change: Change) {
         self.length = match &change {
@@ -352,34 +367,12 @@ impl File {
         self.changes.push((number, change));
     }
 
-    fn settle(&mut self, calls: &[usize]) {
-        for (number, change) in mem::take(&mut self.changes) {
-            if calls.binary_search(&number).is_ok() {
-                change.apply(&mut self.synced);
-            } else {
-                self.changes.push((number, change));
-            }
-        }
-    }
-
     fn left(&self, luck: &mut Luck) -> Vec<u8> {
         let mut bytes = self.synced.clone();
         for (_, change) in &self.changes {
             change.apply_in_part(&mut bytes, luck);
         }
         bytes
-    }
-}
-
-impl Directory {
-    fn settle(&mut self, calls: &[usize]) {
-        for (number, change) in mem::take(&mut self.changes) {
-            if calls.binary_search(&number).is_ok() {
-                change.apply(&mut self.synced);
-            } else {
-                self.changes.push((number, change));
-            }
-        }
     }
 }
 
