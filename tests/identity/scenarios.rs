@@ -96,6 +96,7 @@ scenarios! {
         who_looks_in_from_their_own_mailbox_sees_the_same_marks
     }
     in turn {
+        ending_a_persons_sessions_ends_them_in_every_mailbox
         a_session_that_has_lasted_long_enough_or_says_nothing_is_told_why
         the_end_of_a_sessions_life_comes_to_who_goes_on_talking_too
     }

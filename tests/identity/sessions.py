@@ -90,7 +90,6 @@ def whatever_ends_a_session_says_so_within_a_second_in_idle_too():
     by_operator = "The session was ended by the operator"
     ended_by(one_by_one, by_operator, shared)
     ended_by(lambda: admin("session", "end", "--mailbox", shared), by_operator, shared)
-    ended_by(lambda: admin("session", "end", "--person", LEA), by_operator, shared)
     ended_by(lambda: admin("mailbox", "suspend", shared), "The mailbox is suspended", shared)
     is_refused(Imap(), "XOAUTH2", shared, token(LEA), "the mailbox is suspended")
     admin("mailbox", "reopen", shared)
@@ -173,6 +172,14 @@ def marks_are_seen(lea, other):
 
 
 # ---- in a sandbox of their own ----
+
+# Not beside the others: it ends what they are doing as the same person.
+@alone
+def ending_a_persons_sessions_ends_them_in_every_mailbox():
+    shared = own_mailbox("fin.personne", "ORG")
+    admin("mailbox", "grant", shared, LEA, "--rights", "read,write,send")
+    ended_by(lambda: admin("session", "end", "--person", LEA), "The session was ended by the operator", shared)
+
 
 @alone
 def a_session_that_has_lasted_long_enough_or_says_nothing_is_told_why():
